@@ -1,0 +1,24 @@
+"""Landscape: gradient and Hessian eigenvalues of a 1024 x 1024 surface."""
+
+import numpy as np
+
+from benchmarks.harness import Case
+from multifractal import Landscape
+from tests import naive
+
+
+def cases():
+    """Return this chapter's cases."""
+    values = np.random.default_rng(0).normal(size=(1024, 1024))
+    rough = Landscape(values)
+    rough.gradient  # noqa: B018  the cached part, not timed here
+    return [
+        Case("gradient, 1024²", lambda: Landscape(values).gradient, lambda: naive.gradient(values)),
+        Case("Hessian eigenvalues, 1024²", lambda: _fresh(rough).hessian_eigenvalues,
+             lambda: naive.hessian_eigenvalues(values[:256, :256]), share=1 / 16, aim="20 ms"),
+    ]
+
+
+def _fresh(landscape):
+    landscape.__dict__.pop("hessian_eigenvalues", None)
+    return landscape

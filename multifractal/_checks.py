@@ -1,0 +1,75 @@
+"""Checks at the public boundary: every refusal names the argument, its value, the rule and the remedy."""
+
+import numbers
+
+import numpy as np
+
+
+def refuse(argument, value, rule, remedy):
+    """Return the ValueError that says `argument` broke `rule`; the caller raises it."""
+    text = np.array2string(value, threshold=6, precision=6) if isinstance(value, np.ndarray) else repr(value)
+    return ValueError(f"{argument} must {rule}, got {text}; {remedy}")
+
+
+def require(condition, argument, value, rule, remedy):
+    """Raise the ValueError of `refuse` unless `condition` holds."""
+    if not condition:
+        raise refuse(argument, value, rule, remedy)
+
+
+def positive_number(argument, value, remedy="pass a positive finite number"):
+    """Return `value` as a float, refusing what is not a positive finite number."""
+    good = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_) and 0 < value < np.inf
+    require(good, argument, value, "be a positive finite number", remedy)
+    return float(value)
+
+
+def whole_number(argument, value, minimum=1, remedy=None):
+    """Return `value` as an int, refusing what is not a whole number of at least `minimum`."""
+    good = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_) and value >= minimum
+    require(good, argument, value, f"be a whole number, at least {minimum}", remedy or f"pass an int >= {minimum}")
+    return int(value)
+
+
+def one_of(argument, value, choices):
+    """Return `value`, refusing what is not among `choices`."""
+    good = isinstance(value, str) and value in choices
+    require(good, argument, value, f"be one of {', '.join(map(repr, choices))}", "choose one of these names")
+    return value
+
+
+def finite_array(argument, values, ndim=None, dtype=None):
+    """Return `values` as a real float array (float32 kept, all else float64), refusing NaN and inf and saying where."""
+    array = np.asarray(values)
+    require(np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array), argument, array.dtype,
+            "hold real numbers", "convert it to a float array first")
+    if ndim is not None:
+        require(array.ndim == ndim, argument, array.shape, f"have {ndim} dimension(s)", "reshape or slice it")
+    kept = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
+    array = np.asarray(array, dtype=kept)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise refuse(argument, array[first], f"be finite everywhere (first of {int(bad.sum())} bad values at index "
+                     f"{first})", "fill or crop the bad values")
+    return array
+
+
+def float_dtype(dtype):
+    """Return the numpy dtype, refusing all but float32 and float64."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    require(kind in (np.dtype(np.float32), np.dtype(np.float64)), "dtype", dtype, "be float32 or float64",
+            "pass numpy.float32 or numpy.float64")
+    return kind
+
+
+def grid_shape(argument, n, minimum=4):
+    """Return (rows, cols) from an int (square) or a pair of ints, each at least `minimum`."""
+    pair = (n, n) if isinstance(n, numbers.Integral) else n
+    good = isinstance(pair, tuple | list) and len(pair) == 2 and all(
+        isinstance(k, numbers.Integral) and not isinstance(k, bool) and k >= minimum for k in pair)
+    require(good, argument, n, f"be a whole number or (rows, cols), each at least {minimum}", "pass a larger grid")
+    return int(pair[0]), int(pair[1])

@@ -1,0 +1,99 @@
+"""Files we write: atomic, never pickled, carrying a SHA-256 of their content that is checked on load."""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+_META = "__metadata__"
+
+
+class DamagedFileError(ValueError):
+    """A file whose content does not match the checksum it carries, or that cannot be parsed at all."""
+
+
+@contextmanager
+def atomic_write(path, *, overwrite=False):
+    """Yield a binary file that becomes `path` only when the block ends well: flushed, fsynced, then renamed.
+
+    Raises FileExistsError before any work when `path` exists and `overwrite` is False. On an error the old file stays.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def refuse_existing(path, overwrite):
+    """Raise FileExistsError when `path` exists and may not be replaced."""
+    if Path(path).exists() and not overwrite:
+        raise FileExistsError(f"path must not exist yet, got {os.fspath(path)!r}; pass overwrite=True or another path")
+
+
+def save_arrays(path, arrays, metadata, *, overwrite=False):
+    """Write `arrays` (name -> ndarray) and JSON-able `metadata` to one `.npz` with its SHA-256."""
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    text = json.dumps({"metadata": metadata, "sha256": _digest(arrays, metadata)}, sort_keys=True)
+    with atomic_write(path, overwrite=overwrite) as file:
+        np.savez(file, **arrays, **{_META: np.array(text)})
+
+
+def load_arrays(path):
+    """Return (arrays, metadata) of a file written by `save_arrays`, after checking its SHA-256.
+
+    Raises
+    ------
+    DamagedFileError
+        When the file is truncated, altered, or was not written by `save_arrays`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files if name != _META}
+            record = json.loads(str(stored[_META]))
+        good = record["sha256"] == _digest(arrays, record["metadata"])
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError,
+            RuntimeError, MemoryError, zipfile.zlib.error, IndexError, AttributeError, SyntaxError) as error:
+        raise DamagedFileError(f"{os.fspath(path)!r} cannot be read as a file of this package ({error}); "
+                               "restore it from a copy or compute it again") from error
+    if not good:
+        raise DamagedFileError(f"{os.fspath(path)!r} does not match the SHA-256 it carries; restore it from a copy or "
+                               "compute it again")
+    return arrays, record["metadata"]
+
+
+def file_sha256(path):
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(arrays, metadata):
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

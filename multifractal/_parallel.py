@@ -1,0 +1,25 @@
+"""One way to run chunks of work: in order, on threads (kernels release the GIL) or on any executor, with equal results."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+
+def thread_count():
+    """Return how many threads compiled kernels may use: $NUMBA_NUM_THREADS if set, else the processors we may run on."""
+    asked = os.environ.get("NUMBA_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))
+
+
+def map_chunks(function, chunks, executor=None):
+    """Return [function(*chunk) for chunk in chunks], in order; the chunks decide the bits, the workers never do.
+
+    Without `executor` the chunks run on `thread_count()` threads of this process; `function` must then release the GIL to
+    gain anything. A `concurrent.futures.Executor` needs a picklable module-level `function`.
+    """
+    chunks = list(chunks)
+    if executor is not None:
+        return [future.result() for future in [executor.submit(function, *chunk) for chunk in chunks]]
+    if thread_count() == 1 or len(chunks) < 2:
+        return [function(*chunk) for chunk in chunks]
+    with ThreadPoolExecutor(min(thread_count(), len(chunks))) as pool:
+        return list(pool.map(lambda chunk: function(*chunk), chunks))

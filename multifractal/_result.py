@@ -1,0 +1,76 @@
+"""Results: frozen dataclasses that know where they came from, and save to and load from one checked file."""
+
+import dataclasses
+import importlib.metadata
+import platform
+
+import numpy as np
+
+from multifractal import _io, _rng
+from multifractal._version import __version__
+
+_RECORDED = ("numpy", "scipy", "numba")
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What made a result: the call in words, the seed, and the versions."""
+
+    call: str
+    seed: str | None = None
+    versions: dict = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, function, /, *, rng=None, packages=_RECORDED, **arguments):
+        """Record a call of the function named `function`; large arrays are recorded by shape."""
+        words = ", ".join(f"{name}={_in_words(value)}" for name, value in arguments.items())
+        versions = {"multifractal": __version__, "python": platform.python_version()}
+        versions |= {name: importlib.metadata.version(name) for name in packages}
+        return cls(f"{function}({words})", None if rng is None else _rng.describe(rng), versions)
+
+
+class Result:
+    """Base of the frozen dataclasses that hold results: arrays, parameters and a `provenance` field."""
+
+    def save(self, path, *, overwrite=False):
+        """Write this result to one `.npz` with a SHA-256 (no pickles); `load` reads it back."""
+        arrays, plain = {}, {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray | np.generic):
+                arrays[field.name] = value
+            else:
+                plain[field.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+        _io.save_arrays(path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path):
+        """Read a result written by `save`; raises `DamagedFileError` when the file was altered or is of another class."""
+        arrays, metadata = _io.load_arrays(path)
+        if metadata.get("class") != cls.__name__:
+            raise _io.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
+                                       f"load it with {metadata.get('class')}.load")
+        plain = metadata["fields"]
+        if isinstance(plain.get("provenance"), dict):
+            plain["provenance"] = Provenance(**plain["provenance"])
+        return cls(**{name: _frozen(array) for name, array in arrays.items()}, **plain)
+
+    def __repr__(self):
+        """Name each array by its shape and dtype, everything else by its value."""
+        fields = [f for f in dataclasses.fields(self) if f.repr and f.name != "provenance"]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={_in_words(getattr(self, f.name))}' for f in fields)})"
+
+
+def _in_words(value):
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"<{value.dtype} {value.shape}>"
+    if isinstance(value, np.ndarray | np.generic):
+        return repr(value.tolist())
+    if isinstance(value, type):
+        return value.__name__
+    return repr(value)
+
+
+def _frozen(array):
+    array.setflags(write=False)
+    return array

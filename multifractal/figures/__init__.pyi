@@ -1,0 +1,1 @@
+from ._style import save_figure as save_figure

@@ -1,0 +1,64 @@
+"""The house style, applied in a context (global settings are never touched), and saving a figure with its numbers."""
+
+import functools
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from multifractal import _io
+
+HOUSE_STYLE = Path(__file__).with_name("house.mplstyle")
+
+# Okabe & Ito's palette by role: the same thing has the same colour in every figure.
+OURS, PUBLISHED, THEORY, CONTROL = "#0072B2", "#D55E00", "#000000", "#999999"
+
+
+def styled(figure_function):
+    """Decorate a figure function: it draws in the house style and leaves global settings alone."""
+
+    @functools.wraps(figure_function)
+    def draw(*args, **kwargs):
+        with plt.style.context(HOUSE_STYLE):
+            return figure_function(*args, **kwargs)
+
+    return draw
+
+
+def axes_or_new(ax, n_rows=1, n_cols=1, **subplots):
+    """Return `ax` as given, else the axes of a new figure: one, or an array of `n_rows` x `n_cols` (squeezed)."""
+    if ax is not None:
+        return ax
+    width, height = plt.rcParams["figure.figsize"]
+    subplots.setdefault("figsize", (width * n_cols, height * n_rows))
+    return plt.subplots(n_rows, n_cols, **subplots)[1]
+
+
+def save_figure(axes, folder, name, **numbers):
+    """Write the figure of `axes` as `name.png` and `name.pdf` in `folder`, and the `numbers` behind it as `name.npz`.
+
+    Parameters
+    ----------
+    axes : Axes or array of Axes
+        What a figure function returned.
+    folder : path-like
+        Created if missing; files of the same name are replaced, since a figure is always drawn anew from its results.
+    name : str
+        The file name without ending.
+    **numbers : array_like
+        The arrays the figure shows, by name; at least one.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    if not numbers:
+        raise ValueError("numbers must hold the arrays behind the figure, got none; pass them by keyword")
+    folder = Path(folder)
+    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
+    with plt.style.context(HOUSE_STYLE):
+        for ending in ("png", "pdf"):
+            with _io.atomic_write(folder / f"{name}.{ending}", overwrite=True) as file:
+                figure.savefig(file, format=ending)
+    _io.save_arrays(folder / f"{name}.npz", numbers, {"figure": name}, overwrite=True)
+    return figure
