@@ -1,0 +1,38 @@
+# make demo | test | bench | lint | help.  VENV= names another environment, PYTHON= another interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= quick
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo test bench lint notebook
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, or PROFILE=full)
+	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --html results/demo.html
+
+test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requirements.txt
+	$(RUN) -m pytest -n 2 --dist loadfile
+
+bench: $(VENV)/.all  ## time every kernel against its naive twin; updates the README's table
+	$(RUN) -m benchmarks
+
+lint: $(VENV)/.all  ## ruff
+	$(RUN) -m ruff check .
+
+notebook: $(VENV)/.demo  ## execute demo.ipynb and keep its outputs in the file
+	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --in-place
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[demo,training]'
+	@touch $@
+
+$(VENV)/.all: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable .
+	@touch $@

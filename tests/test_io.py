@@ -1,0 +1,72 @@
+"""Files we write: atomic, checked, never overwritten unasked; and the helpers below everything else."""
+
+import numpy as np
+import pytest
+
+from multifractal import DamagedFileError, _checks, _io, _parallel, _rng
+
+
+def test_an_error_while_writing_keeps_the_old_file(tmp_path):
+    """When the block raises, the old content stays and no temporary file is left."""
+    path = tmp_path / "kept"
+    path.write_bytes(b"old")
+
+    def write_half():
+        with _io.atomic_write(path, overwrite=True) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pickles_are_refused_and_not_executed(tmp_path):
+    """An object array in a file is refused; nothing in it runs."""
+
+    class Bomb:
+        def __reduce__(self):
+            return (tmp_path.joinpath("executed").touch, ())
+
+    np.savez(tmp_path / "bomb.npz", values=np.array([Bomb()], dtype=object))
+    (tmp_path / "executed").unlink(missing_ok=True)
+    with pytest.raises(DamagedFileError):
+        _io.load_arrays(tmp_path / "bomb.npz")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_checksum_covers_names_shapes_and_metadata(tmp_path):
+    """Renaming an array, reshaping it or altering the metadata is noticed."""
+    array = np.arange(6.0)
+    good = _io._digest({"a": array}, {"k": 1})
+    assert len({good, _io._digest({"b": array}, {"k": 1}), _io._digest({"a": array.reshape(2, 3)}, {"k": 1}),
+                _io._digest({"a": array}, {"k": 2}), _io._digest({"a": array.astype("f4")}, {"k": 1})}) == 5
+
+
+def test_realisations_do_not_depend_on_how_many_are_drawn():
+    """Realisation 3 of a seed is the same alone or after others, and differs from its neighbours."""
+    alone = _rng.realisation(7, 3).normal(size=4)
+    assert np.array_equal(alone, [_rng.realisation(7, i).normal(size=4) for i in range(5)][3])
+    assert not np.array_equal(alone, _rng.realisation(7, 2).normal(size=4))
+
+
+@pytest.mark.parametrize("rng", [-1, 1.5, None, "seed", True])
+def test_a_bad_source_of_randomness_is_refused(rng):
+    """Anything but a seed, a SeedSequence or a Generator is refused with the remedy."""
+    with pytest.raises(ValueError, match=r"rng must be .*; pass an int seed"):
+        _rng.as_generator(rng)
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_chunks_come_back_in_order(monkeypatch, threads):
+    """Results are in the order of the chunks, whatever the number of threads."""
+    monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+    assert _parallel.map_chunks(divmod, [(k, 7) for k in range(40)]) == [divmod(k, 7) for k in range(40)]
+
+
+@pytest.mark.parametrize("value", [0, -1, np.inf, np.nan, "1", True, None])
+def test_positive_number_refuses(value):
+    """What is not a positive finite number is refused by name."""
+    with pytest.raises(ValueError, match="rate must be a positive finite number, got"):
+        _checks.positive_number("rate", value)
