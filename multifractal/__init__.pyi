@@ -3,3 +3,8 @@ from . import source_data as source_data
 from ._io import DamagedFileError as DamagedFileError
 from ._result import Provenance as Provenance
 from .landscape import Landscape as Landscape
+from .descent import Ensemble as Ensemble
+from .descent import Walk as Walk
+from .descent import descend as descend
+from .descent import descend_ensemble as descend_ensemble
+from .descent import start_near_maximum as start_near_maximum

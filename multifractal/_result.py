@@ -1,6 +1,7 @@
 """Results: frozen dataclasses that know where they came from, and save to and load from one checked file."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import platform
 
@@ -25,7 +26,7 @@ class Provenance:
         """Record a call of the function named `function`; large arrays are recorded by shape."""
         words = ", ".join(f"{name}={_in_words(value)}" for name, value in arguments.items())
         versions = {"multifractal": __version__, "python": platform.python_version()}
-        versions |= {name: importlib.metadata.version(name) for name in packages}
+        versions |= {name: _version_of(name) for name in packages}
         return cls(f"{function}({words})", None if rng is None else _rng.describe(rng), versions)
 
 
@@ -59,6 +60,11 @@ class Result:
         """Name each array by its shape and dtype, everything else by its value."""
         fields = [f for f in dataclasses.fields(self) if f.repr and f.name != "provenance"]
         return f"{type(self).__name__}({', '.join(f'{f.name}={_in_words(getattr(self, f.name))}' for f in fields)})"
+
+
+@functools.cache
+def _version_of(package):
+    return importlib.metadata.version(package)  # about a millisecond: it reads the disk
 
 
 def _in_words(value):

@@ -33,6 +33,34 @@ def interpolate(grid, x, y):
 
 # --- descent, stability ----------------------------------------------------------------------------------------------
 
+
+def reflect(v, wall):
+    """Fold v into [0, wall]; the sign tells in which direction motion along it now runs."""
+    sign = 1
+    if not abs(v) <= 1e6 * wall:
+        return np.nan, sign
+    while v < 0 or v > wall:
+        v, sign = (-v if v < 0 else wall - (v - wall)), -sign
+    return v, sign
+
+
+def descend(values, start, learning_rate, n_steps, unfold="exact"):
+    """Positions and unfolded positions of plain descent, (n_steps + 1, 2) each."""
+    grids = gradient(values)[..., 0], gradient(values)[..., 1]
+    walls = values.shape[1] - 1, values.shape[0] - 1
+    position, track, sign = np.full((n_steps + 1, 2), np.nan), np.full((n_steps + 1, 2), np.nan), [1, 1]
+    position[0] = track[0] = start
+    for t in range(n_steps):
+        for k in (0, 1):
+            step = interpolate(grids[k], *position[t]) * learning_rate
+            track[t + 1, k] = track[t, k] - sign[k] * step
+            position[t + 1, k], flip = reflect(position[t, k] - step, walls[k])
+            sign[k] *= flip if unfold == "exact" else 1
+        if np.isnan(position[t + 1]).any():
+            position[t + 1] = track[t + 1] = np.nan
+            break
+    return position, track
+
 # --- displacement, langevin, theory ----------------------------------------------------------------------------------
 
 # --- geometry --------------------------------------------------------------------------------------------------------
