@@ -63,6 +63,13 @@ def descend(values, start, learning_rate, n_steps, unfold="exact"):
 
 # --- displacement, langevin, theory ----------------------------------------------------------------------------------
 
+
+def tamsd(walk, waiting_times, lag_times, window):
+    """Time-averaged mean squared displacement of one walk (T, d), by waiting time and lag."""
+    return np.array([[sum(np.sum((walk[t + lag].astype(float) - walk[t].astype(float)) ** 2)
+                          for t in range(start, start + window)) / window for lag in lag_times] for start in waiting_times])
+
+
 # --- geometry --------------------------------------------------------------------------------------------------------
 
 # --- leaders, spectrum, roughness ------------------------------------------------------------------------------------
