@@ -1,0 +1,251 @@
+"""Exact fractional Brownian surfaces (Stein 2002) and paths (Davies & Harte 1987), by circulant embedding.
+
+A surface B whose longer side has N pixels obeys E|B(u) - B(v)|^2 = (|u - v| / N)^(2H), and B = 0 at the first pixel.
+
+Symbols: H Hurst exponent, alpha = 2H, L diagonal of the grid in pixels, R reach of the covariance in units of L, M side of
+the torus in pixels, lambda eigenvalues of the torus covariance, c0, c2, beta constants that join its pieces at r = L.
+"""
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from multifractal._checks import float_dtype, grid_shape, refuse, require, whole_number
+from multifractal._parallel import thread_count
+from multifractal._result import Provenance, Result
+from multifractal._rng import as_generator
+from multifractal.landscape import Landscape
+
+# (largest H, R): the smallest reach, in steps, at which no eigenvalue is negative for grids of 4 to 2048 pixels.
+_REACHES = ((0.75, 1.0), (0.9, 1.1), (0.95, 1.2), (0.97, 1.4), (0.98, 1.6), (0.99, 2.0))
+# The same with a margin: the square roots of the eigenvalues must also be smooth in H, to be interpolated between levels.
+_REACHES_WITH_MARGIN = ((0.7, 1.0), (0.8, 1.1), (0.9, 1.2), (0.95, 1.3), (0.97, 1.6), (0.98, 2.0), (0.99, 2.4))
+LARGEST_HURST = _REACHES[-1][0]
+_ROUNDING = 1e-14  # negative eigenvalues down to this share of the largest are rounding of the transform, and become zero
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SurfaceNoise(Result):
+    """The randomness of a surface, apart from its exponents: pass one draw to several surfaces to couple them.
+
+    Attributes
+    ----------
+    spectrum : ndarray, shape (M, M // 2 + 1), complex64 or complex128
+        Independent standard complex normal numbers: the white noise of a torus of M x M pixels, in the half plane of a real
+        Fourier transform. Its dtype decides that of the surfaces.
+    slopes : ndarray, shape (2,)
+        Standard normal numbers, the slopes along x and y of the plane that completes the surface.
+    shape : tuple
+        (rows, cols) of the surfaces.
+    reach : float
+        Reach R of the torus covariance in diagonals; it limits the Hurst exponent.
+    """
+
+    spectrum: np.ndarray
+    slopes: np.ndarray
+    shape: tuple
+    reach: float
+    provenance: Provenance
+
+
+def surface_noise(n, *, max_hurst, rng, dtype=np.float64):
+    """Draw the noise that couples surfaces of different exponents: one `rng`, one torus, any H up to `max_hurst`.
+
+    Parameters
+    ----------
+    n : int or (rows, cols)
+        Size of the surfaces in pixels, each side at least 4.
+    max_hurst : float
+        The largest exponent that will be asked of it, in (0, 0.99].
+    rng : int, SeedSequence or Generator
+    dtype : float64 (default) or float32
+
+    Returns
+    -------
+    SurfaceNoise
+    """
+    shape, max_hurst, dtype = grid_shape("n", n), _hurst("max_hurst", max_hurst), float_dtype(dtype)
+    provenance = Provenance.of("surface_noise", rng=rng, n=shape, max_hurst=max_hurst, dtype=dtype.name)
+    return draw_noise(shape, reach_for(max_hurst, margin=True), rng, dtype, provenance)
+
+
+def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
+    """Draw an exact fractional Brownian surface, E|B(u) - B(v)|^2 = (|u - v| / N)^(2 hurst), N the longer side in pixels.
+
+    Parameters
+    ----------
+    n : int or (rows, cols)
+        Size in pixels, each side at least 4.
+    hurst : float
+        Hurst exponent, in (0, 0.99].
+    rng : int, SeedSequence or Generator
+        Source of randomness; required unless `noise` is given.
+    dtype : float64 (default) or float32
+        The covariance is computed in float64 either way.
+    noise : SurfaceNoise, optional
+        A draw of `surface_noise`, in place of `rng` and `dtype`: surfaces from one draw share their randomness.
+
+    Returns
+    -------
+    Landscape
+        With `.hoelder` equal to `hurst` everywhere. The value at the first pixel is 0.
+
+    Raises
+    ------
+    ValueError
+        When `n` is too small, `hurst` lies outside (0, 0.99], or `noise` was drawn for another size or for lower exponents.
+
+    References
+    ----------
+    M. L. Stein, "Fast and exact simulation of fractional Brownian surfaces", J. Comput. Graph. Stat. 11 (2002) 587.
+    """
+    shape, hurst, dtype = grid_shape("n", n), _hurst("hurst", hurst), float_dtype(dtype)
+    provenance = Provenance.of("fbm_surface", rng=None if noise else rng, n=shape, hurst=hurst, dtype=dtype.name)
+    reach = reach_for(hurst)
+    noise = draw_noise(shape, reach, rng, dtype) if noise is None else checked_noise(noise, shape, reach)
+    return Landscape(level(noise, hurst), hurst, provenance=provenance)
+
+
+def fbm_path(n, hurst, *, rng):
+    """Draw an exact fractional Brownian path of `n` points, B_0 = 0 and E|B_i - B_j|^2 = (|i - j| / n)^(2 hurst).
+
+    Parameters
+    ----------
+    n : int
+        Number of points, at least 2.
+    hurst : float
+        Hurst exponent, in (0, 1).
+    rng : int, SeedSequence or Generator
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+
+    References
+    ----------
+    R. B. Davies and D. S. Harte, "Tests for Hurst effect", Biometrika 74 (1987) 95.
+    """
+    n, hurst = whole_number("n", n, minimum=2), _hurst("hurst", hurst, largest=1.0)
+    root = np.sqrt(path_eigenvalues(n - 1, hurst))
+    half_spectrum = _half_plane_noise(as_generator(rng), root.shape, np.dtype(np.float64))
+    side = 2 * (len(root) - 1)
+    path = np.zeros(n)
+    np.cumsum((fft.irfft(root * half_spectrum) * np.sqrt(side))[:n - 1], out=path[1:])
+    return path * float(n) ** -hurst
+
+
+def path_eigenvalues(n_steps, hurst):
+    """Return the eigenvalues of the circulant covariance of `n_steps` unit increments of fBm: its half spectrum."""
+    half = fft.next_fast_len(n_steps, real=True)
+    covariance = np.empty(half + 1)
+    k = np.arange(1, half + 1)
+    with np.errstate(divide="ignore"):  # k = 1: log1p(-1) = -inf, expm1 of it = -1, as it should be
+        second_difference = np.expm1(2 * hurst * np.log1p(1 / k)) + np.expm1(2 * hurst * np.log1p(-1 / k))
+    covariance[0], covariance[1:] = 1.0, 0.5 * k ** (2 * hurst) * second_difference
+    return _without_rounding(fft.dct(covariance, type=1))
+
+
+def reach_for(hurst, *, margin=False):
+    """Return the reach R of an embedding of exponent `hurst`; `margin` keeps it smooth in H, for interpolation."""
+    return next(reach for largest, reach in (_REACHES_WITH_MARGIN if margin else _REACHES) if hurst <= largest + 1e-12)
+
+
+def draw_noise(shape, reach, rng, dtype, provenance=None):
+    """Draw a SurfaceNoise for a grid of `shape`; input is not checked."""
+    generator, side = as_generator(rng), torus_side(shape, reach)
+    slopes = generator.standard_normal(2)
+    spectrum = _half_plane_noise(generator, (side, side // 2 + 1), dtype)
+    return SurfaceNoise(spectrum, slopes, shape, reach, provenance or Provenance.of("draw_noise", rng=rng))
+
+
+def checked_noise(noise, shape, reach):
+    """Return `noise`, refusing a draw that was made for another size or for lower exponents."""
+    require(isinstance(noise, SurfaceNoise), "noise", type(noise), "be a SurfaceNoise", "draw it with surface_noise")
+    require(noise.shape == shape, "noise", noise.shape, f"be drawn for the size {shape}", f"draw it with n={shape}")
+    require(noise.reach >= reach, "noise", noise.reach, f"have a reach of at least {reach} for this exponent",
+            "draw it with a larger max_hurst")
+    return noise
+
+
+def torus_side(shape, reach):
+    """Return the side M of the torus, even and a product of small primes, that holds a grid of `shape`."""
+    return 2 * fft.next_fast_len(int(np.ceil(reach * _diagonal(shape) + 0.5)), real=True)
+
+
+def surface_eigenvalues(shape, hurst, reach, side):
+    """Return the eigenvalues of the torus covariance in the quarter plane (side/2 + 1 squared), and c2."""
+    c0, c2, beta = _constants(2 * hurst, reach)
+    along = (np.arange(side // 2 + 1) / _diagonal(shape)) ** 2
+    squared = along[:, None] + along
+    covariance = squared ** hurst
+    covariance *= -1.0
+    covariance += c0
+    covariance += c2 * squared
+    beyond = np.flatnonzero(squared > 1.0)
+    r = np.sqrt(squared.ravel()[beyond])
+    covariance.ravel()[beyond] = beta * np.maximum(reach - r, 0.0) ** 3 / r
+    return _without_rounding(fft.dctn(covariance, type=1, overwrite_x=True, workers=thread_count())), c2
+
+
+def level(noise, hurst):
+    """Return the values of the fractional Brownian surface of exponent `hurst` that `noise` gives, in its dtype."""
+    side, (rows, cols) = noise.spectrum.shape[0], noise.shape
+    eigenvalues, c2 = surface_eigenvalues(noise.shape, hurst, noise.reach, side)
+    # Half the eigenvalues, and the plane at 1/sqrt(2): the torus covariance gives twice the variogram.
+    scale = (_diagonal(noise.shape) / max(noise.shape)) ** hurst
+    eigenvalues *= 0.5
+    root = np.sqrt(eigenvalues, out=eigenvalues)
+    root *= scale * side
+    root = root.astype(noise.spectrum.real.dtype, copy=False)
+    product = np.empty_like(noise.spectrum)
+    half = side // 2
+    np.multiply(noise.spectrum[:half + 1], root, out=product[:half + 1])
+    np.multiply(noise.spectrum[half + 1:], root[half - 1:0:-1], out=product[half + 1:])
+    # Only the rows of the grid need the second transform.
+    columns = fft.ifft(product, axis=0, overwrite_x=True, workers=thread_count())[:rows]
+    values = fft.irfft(columns, side, axis=1, overwrite_x=True, workers=thread_count())[:, :cols]
+    values = values - values[0, 0]
+    slope = scale * np.sqrt(c2) / _diagonal(noise.shape) * noise.slopes
+    values += (slope[0] * np.arange(cols) + slope[1] * np.arange(rows)[:, None]).astype(values.dtype, copy=False)
+    return values
+
+
+def _diagonal(shape):
+    return float(np.hypot(shape[0] - 1, shape[1] - 1))
+
+
+def _constants(alpha, reach):
+    beta = 0.0 if reach == 1 else alpha * (2 - alpha) / (3 * reach * (reach**2 - 1))
+    c2 = (alpha - beta * (reach - 1) ** 2 * (reach + 2)) / 2
+    return beta * (reach - 1) ** 3 + 1 - c2, c2, beta
+
+
+def _half_plane_noise(generator, shape, dtype):
+    """Draw complex normal numbers for an inverse real transform along the last axis.
+
+    Its first and last columns enter by their real (Hermitian) part only, which halves their variance; hence the factor.
+    """
+    pairs = generator.standard_normal((*shape, 2), dtype=dtype)
+    spectrum = pairs.view(np.complex64 if dtype == np.float32 else np.complex128)[..., 0]
+    spectrum *= dtype.type(np.sqrt(0.5))
+    spectrum[..., [0, -1]] *= dtype.type(np.sqrt(2.0))
+    return spectrum
+
+
+def _without_rounding(eigenvalues):
+    """Return the eigenvalues with rounding below zero set to zero; a truly negative one means the embedding failed."""
+    smallest, largest = eigenvalues.min(), eigenvalues.max()
+    if smallest < -_ROUNDING * largest:
+        raise ArithmeticError(f"the circulant embedding has the negative eigenvalue {smallest:.3g} (largest {largest:.3g}); "
+                              "please report the size and exponent that gave it")
+    return np.maximum(eigenvalues, 0.0, out=eigenvalues)
+
+
+def _hurst(argument, hurst, largest=LARGEST_HURST):
+    good = isinstance(hurst, numbers.Real) and not isinstance(hurst, bool) and 0 < hurst <= largest and hurst < 1
+    rule = "lie in (0, 1)" if largest == 1 else f"lie in (0, {largest}]"
+    if not good:
+        raise refuse(argument, hurst, rule, "for a differentiable surface smooth the field instead")
+    return float(hurst)

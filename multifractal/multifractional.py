@@ -1,0 +1,151 @@
+"""Multifractional Brownian surfaces: fractional Brownian surfaces whose exponent varies from place to place.
+
+Surfaces of K exponents (Chebyshev nodes on the range of the map) are drawn from one noise, and the value at each pixel is
+interpolated between them in H by the polynomial through all K; they are added up one after the other, so memory does not
+grow with K. K is found beforehand, without a draw, from the mean square error of that interpolation.
+
+Symbols: H Hoelder exponent, H_k nodes, l_k Lagrange polynomials on the nodes, s_H square roots of the eigenvalues of B_H.
+"""
+
+import functools
+
+import numpy as np
+from numba import njit
+
+from multifractal import brownian
+from multifractal._checks import finite_array, float_dtype, grid_shape, positive_number, refuse, require
+from multifractal._parallel import map_chunks
+from multifractal._result import Provenance
+from multifractal.landscape import Landscape
+
+_ROWS_PER_CHUNK = 128
+_PROXY_SIDE = 128  # the interpolation error is computed on this grid and scaled up
+_PROBES = 33  # exponents at which the interpolation error is evaluated
+_MOST_LEVELS = 80
+
+
+def paper_hoelder_map(n=1024):
+    """Return the paper's Hoelder map, H(x, y) = 0.5 + 0.2 sin(2 pi x / cols) cos(3 pi y / (2 rows)).
+
+    Parameters
+    ----------
+    n : int or (rows, cols)
+        Size in pixels; 1024 is the paper's, other sizes stretch the same pattern.
+
+    Returns
+    -------
+    ndarray, shape (rows, cols), float64, between 0.3 and 0.7
+
+    References
+    ----------
+    Ly & Gong (2025), Methods.
+    """
+    rows, cols = grid_shape("n", n)
+    x, y = np.arange(cols), np.arange(rows)[:, None]
+    return 0.5 + 0.2 * np.sin(2 * np.pi * x / cols) * np.cos(1.5 * np.pi * y / rows)
+
+
+def mbm_surface(hoelder_map, *, rng=None, dtype=np.float64, tol=1e-4, noise=None):
+    """Draw a multifractional Brownian surface: near each pixel it is a fractional Brownian surface of that pixel's exponent.
+
+    Parameters
+    ----------
+    hoelder_map : array_like, shape (rows, cols), each at least 4
+        The Hoelder exponent at each pixel, in (0, 0.99].
+    rng : int, SeedSequence or Generator
+        Source of randomness; required unless `noise` is given.
+    dtype : float64 (default) or float32
+    tol : float
+        Largest root-mean-square error of the interpolation in H, in units of N^(-H), which is the rms difference between
+        neighbouring pixels; our choice 1e-4.
+    noise : SurfaceNoise, optional
+        A draw of `surface_noise`, in place of `rng` and `dtype`: surfaces from one draw share their randomness.
+
+    Returns
+    -------
+    Landscape
+        With `.hoelder` set to the map. The value at the first pixel is 0.
+
+    Raises
+    ------
+    ValueError
+        When the map holds NaN, leaves (0, 0.99], is not two-dimensional or too small, or `noise` does not fit it.
+    """
+    hoelder = finite_array("hoelder_map", hoelder_map, ndim=2, dtype=np.float64)
+    require(min(hoelder.shape) >= 4, "hoelder_map", hoelder.shape, "be at least 4x4", "pass a larger map")
+    lowest, highest = float(hoelder.min()), float(hoelder.max())
+    if lowest <= 0 or highest > brownian.LARGEST_HURST:
+        raise refuse("hoelder_map", np.array([lowest, highest]), f"lie in (0, {brownian.LARGEST_HURST}] everywhere",
+                     "rescale the map")
+    tol, dtype = positive_number("tol", tol), float_dtype(dtype)
+    reach = brownian.reach_for(highest, margin=True)
+    provenance = Provenance.of("mbm_surface", rng=None if noise else rng, hoelder_map=hoelder, dtype=dtype.name, tol=tol)
+    if noise is None:
+        noise = brownian.draw_noise(hoelder.shape, reach, rng, dtype)
+    noise = brownian.checked_noise(noise, hoelder.shape, reach)
+    return Landscape(_interpolated(noise, hoelder, level_exponents(hoelder.shape, lowest, highest, noise.reach, tol)),
+                     hoelder, provenance=provenance)
+
+
+@functools.lru_cache(maxsize=32)
+def level_exponents(shape, lowest, highest, reach, tol):
+    """Return the fewest exponents H_k on [lowest, highest] whose interpolation error is at most `tol` N^(-H)."""
+    if highest - lowest < 1e-9:
+        return np.array([(lowest + highest) / 2])
+    probes = np.linspace(lowest, highest, _PROBES)
+    proxy = tuple(max(4, round(side * _PROXY_SIDE / max(shape))) for side in shape)
+    exact = [_amplitudes(proxy, hurst, reach) for hurst in probes]
+    growth = (max(shape) / _PROXY_SIDE) ** highest
+    for n_levels in range(2, _MOST_LEVELS):
+        nodes = chebyshev_nodes(lowest, highest, n_levels)
+        levels = np.array([_amplitudes(proxy, hurst, reach) for hurst in nodes])
+        errors = [_PROXY_SIDE**hurst * np.sqrt(2 * np.mean((s - np.tensordot(lagrange(hurst, nodes), levels, 1)) ** 2))
+                  for hurst, s in zip(probes, exact, strict=True)]
+        if growth * max(errors) <= tol:
+            return nodes
+    raise refuse("tol", tol, f"be reachable with fewer than {_MOST_LEVELS} levels", "pass a larger tolerance")
+
+
+def chebyshev_nodes(lowest, highest, n_levels):
+    """Return the Chebyshev nodes of the first kind on [lowest, highest], descending."""
+    angles = (2 * np.arange(n_levels) + 1) * np.pi / (2 * n_levels)
+    return (lowest + highest) / 2 + (highest - lowest) / 2 * np.cos(angles)
+
+
+def lagrange(hurst, nodes):
+    """Return the K Lagrange polynomials on `nodes` at one exponent."""
+    return np.array([np.prod(np.delete((hurst - nodes) / (node - nodes + (nodes == node)), k))
+                     for k, node in enumerate(nodes)])
+
+
+def _amplitudes(shape, hurst, reach):
+    """Return s_H on the whole quarter plane but its zero frequency, which the surface does not see."""
+    side = brownian.torus_side(shape, reach)
+    eigenvalues, _ = brownian.surface_eigenvalues(shape, hurst, reach, side)
+    scale = (np.hypot(shape[0] - 1, shape[1] - 1) / max(shape)) ** hurst
+    return (np.sqrt(eigenvalues / 2) * scale).ravel()[1:]
+
+
+def _interpolated(noise, hoelder, nodes):
+    values = np.zeros(hoelder.shape, noise.spectrum.real.dtype)
+    for k in range(len(nodes)):
+        surface = brownian.level(noise, nodes[k])
+        map_chunks(_add_level, [(values[first:first + _ROWS_PER_CHUNK], surface[first:first + _ROWS_PER_CHUNK],
+                                 hoelder[first:first + _ROWS_PER_CHUNK], nodes, k)
+                                for first in range(0, len(values), _ROWS_PER_CHUNK)])
+    return values
+
+
+@njit(nogil=True, cache=True)
+def _add_level(values, surface, hoelder, nodes, k):
+    scale = 1.0
+    for i in range(len(nodes)):
+        if i != k:
+            scale /= nodes[k] - nodes[i]
+    for row in range(values.shape[0]):
+        for col in range(values.shape[1]):
+            weight = scale
+            for i in range(len(nodes)):
+                if i != k:
+                    weight *= hoelder[row, col] - nodes[i]
+            values[row, col] += weight * surface[row, col]
