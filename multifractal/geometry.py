@@ -1,0 +1,359 @@
+"""Geometry of a landscape: its minima, their flatness, the basins they form, and the curvature-roughness law.
+
+A minimum is strictly below its 4 neighbours, at interior points only. Flatness is F = (l1^2 + l2^2)^(-1/4) with the
+eigenvalues l1, l2 of the grid Hessian (`numpy.gradient` applied twice), so 1/F^4 is its squared Frobenius norm.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from multifractal._checks import positive_number, require, whole_number
+from multifractal._parallel import map_chunks
+from multifractal._result import Provenance, Result
+
+_ROWS_PER_CHUNK = 256
+_EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Minima(Result):
+    """Local minima of a landscape, lowest first.
+
+    Attributes
+    ----------
+    positions : ndarray, shape (n, 2), float64
+        (x, y) in pixels.
+    losses, flatness : ndarray, shape (n,), float64
+        The value, and F = (l1^2 + l2^2)^(-1/4) in pixel loss^(-1/2), at each minimum.
+    hoelder : ndarray, shape (n,), float64, or None
+        The Hoelder exponent that the landscape was built with there, if it is known.
+    provenance : Provenance
+    """
+
+    positions: np.ndarray
+    losses: np.ndarray
+    flatness: np.ndarray
+    hoelder: np.ndarray | None
+    provenance: Provenance
+
+    def __len__(self):
+        return len(self.losses)
+
+    def lowest(self, count=3000):
+        """Return the `count` lowest minima (default: paper), or all when there are fewer."""
+        return self.at(slice(0, whole_number("count", count)))
+
+    def at(self, index):
+        """Return the minima at `index`, a slice, mask or array of indices."""
+        hoelder = None if self.hoelder is None else self.hoelder[index]
+        return replace(self, positions=self.positions[index], losses=self.losses[index], flatness=self.flatness[index],
+                       hoelder=hoelder)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Basins(Result):
+    """Connected components of a set of minima, largest first.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (n_minima,), int64
+        The basin of each minimum, 0 the largest.
+    sizes : ndarray, shape (n_basins,), int64
+        Minima in each basin.
+    smoothness : ndarray, shape (n_basins,), float64
+        Mean Hoelder exponent of each basin's minima; where that is unknown their mean log flatness.
+    boxes : ndarray, shape (n_basins, 4), int64
+        Bounding box of each basin's minima, (x first, x last, y first, y last), in pixels, ends included.
+    smoother, rougher : int
+        Among the `among` largest basins, the one of largest and the one of smallest smoothness.
+    link_length : float
+        Minima closer than this belong together, pixels.
+    provenance : Provenance
+    """
+
+    labels: np.ndarray
+    sizes: np.ndarray
+    smoothness: np.ndarray
+    boxes: np.ndarray
+    smoother: int
+    rougher: int
+    link_length: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LossHistogram(Result):
+    """Histogram of the losses of the grid points in a box.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (bins + 1,), float64
+        In units of the loss.
+    counts : ndarray, shape (bins,), int64
+        Grid points in each bin.
+    box : ndarray, shape (4,), int64
+        (x first, x last, y first, y last) in pixels, ends included.
+    provenance : Provenance
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    box: np.ndarray
+    provenance: Provenance
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CurvatureRoughness(Result):
+    """Squared Frobenius norm of the Hessian against the Hoelder exponent, in bins.
+
+    Attributes
+    ----------
+    hoelder : ndarray, shape (bins,), float64
+        Mean exponent of the grid points in each bin.
+    curvature, lower, upper : ndarray, shape (bins,), float64
+        Mean of ||Hess||_F^2 in each bin, and its quartiles, in loss^2 / pixel^4.
+    counts : ndarray, shape (bins,), int64
+        Grid points in each bin.
+    exact : ndarray, shape (bins,), float64
+        The exact law of the stencil in use, averaged over each bin: what `curvature` should be.
+    published_x : ndarray, shape (bins,), float64
+        The paper's abscissa r(H) chi^(2H-2), averaged over each bin.
+    prefactor, prefactor_error : float
+        The fitted m of y = m x with x the paper's abscissa: mean of curvature / published_x over bins, and its standard
+        error over bins, in loss^2 / pixel^4. The exact law is not proportional to x, so m depends on the range of H.
+    provenance : Provenance
+    """
+
+    hoelder: np.ndarray
+    curvature: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    counts: np.ndarray
+    exact: np.ndarray
+    published_x: np.ndarray
+    prefactor: float
+    prefactor_error: float
+    provenance: Provenance
+
+
+def local_minima(landscape):
+    """Find the local minima of a landscape.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Of any shape.
+
+    Returns
+    -------
+    Minima
+        Lowest first; equal losses in the order of rows, then columns.
+    """
+    rows = landscape.shape[0]
+    eigenvalues = landscape.hessian_eigenvalues.reshape(2, -1)
+    found = map_chunks(_minima_between, [(landscape.values, *eigenvalues, first, min(first + _ROWS_PER_CHUNK, rows - 1))
+                                         for first in range(1, rows - 1, _ROWS_PER_CHUNK)])
+    index, losses, flat = map(np.concatenate, zip(*found, strict=True))
+    order = _ascending(losses)
+    y, x = np.divmod(index[order], landscape.shape[1])
+    hoelder = None if landscape.hoelder is None else landscape.hoelder[np.divmod(index, landscape.shape[1])][order]
+    return Minima(np.column_stack([x, y]).astype(np.float64), losses[order], flat[order], hoelder,
+                  Provenance.of("local_minima", landscape=landscape))
+
+
+def flatness(landscape):
+    """Return F = (l1^2 + l2^2)^(-1/4) of the grid Hessian's eigenvalues at every grid point.
+
+    Parameters
+    ----------
+    landscape : Landscape
+
+    Returns
+    -------
+    ndarray, shape (rows, cols), float64
+        In pixel loss^(-1/2); inf where the Hessian is zero.
+    """
+    low, high = landscape.hessian_eigenvalues.reshape(2, -1)
+    return _flatness_at(low, high, np.arange(low.size)).reshape(landscape.shape)
+
+
+def basins(minima, *, link_length=12.0, among=6):
+    """Group minima into basins: connected components under a link length.
+
+    Parameters
+    ----------
+    minima : Minima
+        Usually the 3000 lowest.
+    link_length : float
+        Minima closer than this belong to one basin, pixels. Default: our choice.
+    among : int
+        The smoother and the rougher basin are looked for among this many of the largest. Default: our choice.
+
+    Returns
+    -------
+    Basins
+
+    Raises
+    ------
+    ValueError
+        When there are no minima, or `link_length` or `among` is not positive.
+    """
+    link_length, among = positive_number("link_length", link_length), whole_number("among", among)
+    require(len(minima) > 0, "minima", len(minima), "hold at least one minimum", "pass local_minima(landscape)")
+    labels = _components_by_size(minima.positions, link_length)
+    sizes = np.bincount(labels)
+    quality = np.log(minima.flatness) if minima.hoelder is None else minima.hoelder
+    smoothness = np.bincount(labels, quality) / sizes
+    largest = smoothness[:among]
+    return Basins(labels, sizes, smoothness, _bounding_boxes(minima.positions, labels), int(largest.argmax()),
+                  int(largest.argmin()), link_length,
+                  Provenance.of("basins", minima=minima, link_length=link_length, among=among))
+
+
+def loss_histogram(landscape, box, *, bins=50):
+    """Count the losses of the grid points in a box.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    box : sequence of 4 ints
+        (x first, x last, y first, y last) in pixels, ends included; e.g. a row of `Basins.boxes`.
+    bins : int
+        Equal bins from the lowest to the highest loss. Default: our choice.
+
+    Returns
+    -------
+    LossHistogram
+
+    Raises
+    ------
+    ValueError
+        When the box is empty or leaves the grid.
+    """
+    box = np.asarray(box, dtype=np.int64)
+    rows, cols = landscape.shape
+    fits = box.shape == (4,) and 0 <= box[0] <= box[1] < cols and 0 <= box[2] <= box[3] < rows
+    require(fits, "box", box, f"be (x first, x last, y first, y last) within a grid of {rows} rows and {cols} columns",
+            "clip it")
+    inside = landscape.values[box[2]:box[3] + 1, box[0]:box[1] + 1]
+    counts, edges = np.histogram(inside, bins=whole_number("bins", bins))
+    return LossHistogram(edges.astype(np.float64), counts, box,
+                         Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins))
+
+
+def curvature_roughness(landscape, *, bins=20):
+    """Average the squared Frobenius norm of the Hessian in bins of the Hoelder exponent, against two laws.
+
+    The exact law of `numpy.gradient` applied twice is in `exact_curvature`, the paper's abscissa in `published_curvature`:
+    the latter's constant belongs to another stencil, hence the fitted prefactor. Points within 2 pixels of a wall, where the
+    stencil is one-sided, are left out.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        With a Hoelder map, normalised as the surfaces of this package: E|B(u)-B(v)|^2 = (|u-v|/N)^(2H), N the longer side.
+    bins : int
+        Bins of equal width in log x, x the paper's abscissa; empty ones are left out. Default: our choice.
+
+    Returns
+    -------
+    CurvatureRoughness
+
+    Raises
+    ------
+    ValueError
+        When the landscape has no Hoelder map or no interior.
+    """
+    require(landscape.hoelder is not None, "landscape.hoelder", None, "be known", "pass Landscape(values, hoelder=...)")
+    require(min(landscape.shape) > 2 * _EDGE, "landscape", landscape.shape, "be at least 5x5", "pass a larger one")
+    inner, size = (slice(_EDGE, -_EDGE),) * 2, max(landscape.shape)
+    hoelder = landscape.hoelder[inner].ravel()
+    curvature = sum(np.square(e[inner], dtype=np.float64) for e in landscape.hessian_eigenvalues).ravel()
+    x = published_curvature(hoelder, size)
+    index = _log_bins(x, whole_number("bins", bins))
+    counts = np.bincount(index)
+    mean_of = [np.bincount(index, field) / counts for field in (hoelder, curvature, exact_curvature(hoelder, size), x)]
+    quartiles = np.stack([np.quantile(part, (0.25, 0.75)) for part in _split(curvature, index, counts)], axis=1)
+    ratios = mean_of[1] / mean_of[3]
+    error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
+    return CurvatureRoughness(mean_of[0], mean_of[1], *quartiles, counts, mean_of[2], mean_of[3], float(ratios.mean()),
+                              float(error), Provenance.of("curvature_roughness", landscape=landscape, bins=bins))
+
+
+def exact_curvature(hoelder, size):
+    """Return E||Hess||_F^2 = 2^(2H) (16 - 2 2^(2H) - 4 2^H)/16 N^(-2H) of a surface with N = `size`, loss^2 / pixel^4."""
+    hoelder = np.asarray(hoelder, dtype=np.float64)
+    return 4**hoelder * (16 - 2 * 4**hoelder - 4 * 2**hoelder) / 16 * float(size) ** (-2 * hoelder)
+
+
+def published_curvature(hoelder, size):
+    """Return the paper's abscissa r(H) chi^(2H-2), r = 16 - 2^(2H+2) + 2^(2H) - 2^(3H-1), chi = 1/`size`."""
+    hoelder = np.asarray(hoelder, dtype=np.float64)
+    constant = 16 - 2 ** (2 * hoelder + 2) + 2 ** (2 * hoelder) - 2 ** (3 * hoelder - 1)
+    return constant * float(size) ** (2 - 2 * hoelder)
+
+
+def _minima_between(values, low, high, first, stop):
+    index = _minima_in_rows(values, first, stop)
+    return index, values.ravel()[index].astype(np.float64), _flatness_at(low, high, index)
+
+
+def _ascending(losses):
+    order = np.argsort(losses)
+    tied = (np.diff(losses[order]) == 0).any()
+    return np.argsort(losses, kind="stable") if tied else order  # four times slower, and needed for ties only
+
+
+def _components_by_size(positions, link_length):
+    pairs = cKDTree(positions).query_pairs(link_length, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(len(positions),) * 2)
+    _, labels = connected_components(links, directed=False)
+    rank = np.argsort(np.argsort(-np.bincount(labels), kind="stable"))
+    return rank[labels]
+
+
+def _bounding_boxes(positions, labels):
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    x, y = positions[order].T
+    ends = [extreme.reduceat(axis, starts) for axis in (x, y) for extreme in (np.minimum, np.maximum)]
+    return np.column_stack(ends).astype(np.int64)
+
+
+def _log_bins(x, bins):
+    """Return the bin of each x among `bins` of equal width in log x, empty bins closed up."""
+    edges = np.geomspace(x.min(), x.max(), bins + 1)[1:-1]
+    return np.unique(np.searchsorted(edges, x), return_inverse=True)[1]
+
+
+def _split(values, index, counts):
+    return np.split(values[np.argsort(index, kind="stable")], np.cumsum(counts)[:-1])
+
+
+@njit(nogil=True, cache=True)
+def _minima_in_rows(values, first, stop):
+    n_cols = values.shape[1]
+    found = np.empty((stop - first) * (n_cols // 2 + 1), np.int64)
+    n = 0
+    for j in range(first, stop):
+        for i in range(1, n_cols - 1):
+            v = values[j, i]
+            found[n] = j * n_cols + i
+            # no branch: whether a rough point is a minimum cannot be predicted
+            n += ((v < values[j, i - 1]) & (v < values[j, i + 1]) & (v < values[j - 1, i]) & (v < values[j + 1, i]))
+    return found[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def _flatness_at(low, high, index):
+    out = np.empty(len(index))
+    for k in range(len(index)):
+        first, second = np.float64(low[index[k]]), np.float64(high[index[k]])
+        squared = first * first + second * second
+        out[k] = 1 / np.sqrt(np.sqrt(squared)) if squared > 0 else np.inf
+    return out
