@@ -18,3 +18,10 @@ from .displacement import tamsd as tamsd
 from .landscape import Landscape as Landscape
 from .multifractional import mbm_surface as mbm_surface
 from .multifractional import paper_hoelder_map as paper_hoelder_map
+from .leaders import WaveletLeaders as WaveletLeaders
+from .leaders import wavelet_leaders as wavelet_leaders
+from .spectrum import PAPER_SECTION_SETTINGS as PAPER_SECTION_SETTINGS
+from .spectrum import PAPER_SURFACE_SETTINGS as PAPER_SURFACE_SETTINGS
+from .spectrum import Spectrum as Spectrum
+from .spectrum import multifractal_spectrum as multifractal_spectrum
+from .spectrum import q_grid as q_grid

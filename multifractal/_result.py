@@ -11,6 +11,7 @@ from multifractal import _io, _rng
 from multifractal._version import __version__
 
 _RECORDED = ("numpy", "scipy", "numba")
+_ARRAY = "__array__"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,7 @@ class Result:
         """Write this result to one `.npz` with a SHA-256 (no pickles); `load` reads it back."""
         arrays, plain = {}, {}
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray | np.generic):
-                arrays[field.name] = value
-            else:
-                plain[field.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+            plain[field.name] = _packed(getattr(self, field.name), field.name, arrays)
         _io.save_arrays(path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite)
 
     @classmethod
@@ -51,10 +48,8 @@ class Result:
         if metadata.get("class") != cls.__name__:
             raise _io.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
                                        f"load it with {metadata.get('class')}.load")
-        plain = metadata["fields"]
-        if isinstance(plain.get("provenance"), dict):
-            plain["provenance"] = Provenance(**plain["provenance"])
-        return cls(**{name: _frozen(array) for name, array in arrays.items()}, **plain)
+        kinds = {field.name: field.type for field in dataclasses.fields(cls)}
+        return cls(**{name: _unpacked(value, kinds[name], arrays) for name, value in metadata["fields"].items()})
 
     def __repr__(self):
         """Name each array by its shape and dtype, everything else by its value."""
@@ -67,7 +62,33 @@ def _version_of(package):
     return importlib.metadata.version(package)  # about a millisecond: it reads the disk
 
 
+def _packed(value, name, arrays):
+    """Return `value` as JSON can hold it; arrays, also inside tuples and dataclasses, go to `arrays` by dotted name."""
+    if isinstance(value, np.ndarray | np.generic):
+        arrays[name] = value
+        return {_ARRAY: name}
+    if dataclasses.is_dataclass(value):
+        return {f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [_packed(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
+    return value
+
+
+def _unpacked(value, kind, arrays):
+    """Return what `_packed` was given, for a field of type `kind`."""
+    if isinstance(value, dict) and set(value) == {_ARRAY}:
+        return _frozen(arrays[value[_ARRAY]])
+    if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        return kind(**{f.name: _unpacked(value[f.name], f.type, arrays) for f in dataclasses.fields(kind)})
+    if isinstance(value, list):
+        items = [_unpacked(item, None, arrays) for item in value]
+        return tuple(items) if kind is tuple else items
+    return value
+
+
 def _in_words(value):
+    if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
+        return f"({', '.join(map(_in_words, value))})"
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"<{value.dtype} {value.shape}>"
     if isinstance(value, np.ndarray | np.generic):
