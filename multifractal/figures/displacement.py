@@ -1,0 +1,73 @@
+"""Figures of displacement: the TAMSD by waiting time, in two panels, with its fitted exponents."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from multifractal.figures._style import CONTROL, THEORY, styled
+
+_OFFSET = 1.9  # fitted lines stand above their curves by this factor, so that both are seen
+_PALEST = 0.88  # share of the colour map in use: its end is too pale on white
+
+
+@styled
+def tamsd_by_waiting_time(displacements, *, exponents=None, split=3800, y_label="TAMSD (grid units²)", ax=None):
+    """Draw displacement curves by waiting time: one row a set of curves, waiting times below `split` left, the rest right.
+
+    Parameters
+    ----------
+    displacements : dict of str to Displacement
+        A title and the curves, one row each.
+    exponents : dict of str to (list of DiffusionExponent, list of DiffusionExponent), optional
+        By the same titles: the fits to show in the left and in the right panel, with the half width of their interval over
+        walks (not shown for a single curve, whose interval is a lower bound only).
+    split : int
+        Waiting time in steps from which a curve goes to the right panel (3800 in the paper's figure).
+    ax : array of Axes of shape (rows, 2), optional
+
+    Returns
+    -------
+    array of Axes, shape (rows, 2)
+    """
+    if ax is None:
+        width, height = plt.rcParams["figure.figsize"]
+        figure, ax = plt.subplots(len(displacements), 2, sharex=True, sharey=True, squeeze=False,
+                                  figsize=(1.75 * width, 0.85 * height * len(displacements)))
+    ax = np.asarray(ax, dtype=object).reshape(len(displacements), 2)
+    longest = max(d.waiting_times.max() for d in displacements.values())
+    colours = ScalarMappable(Normalize(0, longest / _PALEST), plt.rcParams["image.cmap"])
+    for row, (title, found) in zip(ax, displacements.items(), strict=True):
+        early = found.waiting_times < split
+        fits = (exponents or {}).get(title, ((), ()))
+        for panel, chosen, fitted, where in zip(row, (early, ~early), fits, ("<", "≥"), strict=True):
+            _draw_curves(panel, found, chosen, colours)
+            for fit in fitted:
+                _draw_fit(panel, fit)
+            panel.set(xscale="log", yscale="log", title=f"{title}\nwaiting time {where} {split} steps")
+        row[0].set_ylabel(y_label)
+    for panel in ax[-1]:
+        panel.set_xlabel("lag (steps)")
+    _draw_scale(ax, colours, longest)
+    return ax
+
+
+def _draw_curves(panel, found, chosen, colours):
+    positive = found.lag_times > 0
+    for waiting, curve in zip(found.waiting_times[chosen], found.values[chosen], strict=True):
+        panel.plot(found.lag_times[positive], curve[positive], color=colours.to_rgba(waiting), lw=1.1)
+
+
+def _draw_fit(panel, fit):
+    lags = np.asarray(fit.lag_range)
+    heights = _OFFSET * fit.prefactor * lags**fit.exponent
+    panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
+    spread = "" if fit.interval_of.startswith("one curve") else f" ± {(fit.high - fit.low) / 2:.2f}"
+    panel.annotate(f"{fit.exponent:.2f}{spread}", (lags[1], heights[1]), xytext=(0, 4), textcoords="offset points",
+                   ha="right", va="bottom", fontsize=8.5)
+
+
+def _draw_scale(ax, colours, longest):
+    bar = ax[0, 0].figure.colorbar(colours, ax=ax, label="waiting time (steps)", shrink=0.8, pad=0.02)
+    bar.ax.set_ylim(0, longest)
+    bar.outline.set_edgecolor(CONTROL)
