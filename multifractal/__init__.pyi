@@ -6,6 +6,8 @@ from .brownian import SurfaceNoise as SurfaceNoise
 from .brownian import fbm_path as fbm_path
 from .brownian import fbm_surface as fbm_surface
 from .brownian import surface_noise as surface_noise
+from .clustering import ClusteringCurve as ClusteringCurve
+from .clustering import clustering_curve as clustering_curve
 from .descent import Ensemble as Ensemble
 from .descent import Walk as Walk
 from .descent import descend as descend
@@ -15,6 +17,15 @@ from .displacement import DiffusionExponent as DiffusionExponent
 from .displacement import Displacement as Displacement
 from .displacement import diffusion_exponent as diffusion_exponent
 from .displacement import tamsd as tamsd
+from .geometry import Basins as Basins
+from .geometry import CurvatureRoughness as CurvatureRoughness
+from .geometry import LossHistogram as LossHistogram
+from .geometry import Minima as Minima
+from .geometry import basins as basins
+from .geometry import curvature_roughness as curvature_roughness
+from .geometry import flatness as flatness
+from .geometry import local_minima as local_minima
+from .geometry import loss_histogram as loss_histogram
 from .landscape import Landscape as Landscape
 from .multifractional import mbm_surface as mbm_surface
 from .multifractional import paper_hoelder_map as paper_hoelder_map

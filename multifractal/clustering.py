@@ -67,7 +67,8 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
     radii : array_like, shape (n_radii,), optional
         Positive and increasing, pixels. Default (paper): 100 from 1 to 1024 sqrt(2), equal in log.
     fit_range : (float, float), optional
-        Radii that are fitted. Default (our choice): from N >= 2, two points to a circle, to N <= half of all points.
+        Radii that are fitted. Default (our choice): where N lies between 2 and the number of centres (the whole basin is
+        counted there), and below half of all points.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
     Notes
     -----
     The two segments are straight in log-log and meet at R0; least squares, each radius weighted alike, R0 the best of the
-    fitted radii that leave at least 2 on either side.
+    fitted radii that leave an eighth of them on either side. Where both powers are equal R0 means nothing.
     """
     points = _as_points("points", points)
     centres = points if centres is None else _as_points("centres", centres)
@@ -89,7 +90,7 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
     require(len(radii) and radii[0] > 0 and (np.diff(radii) > 0).all(), "radii", radii, "be positive and increase",
             "sort them")
     counts = _mean_counts(points, centres, radii)
-    low, high = fit_range or _default_fit_range(radii, counts, len(points))
+    low, high = fit_range or _default_fit_range(radii, counts, min(len(centres), len(points) / 2))
     chosen = (radii >= low) & (radii <= high) & (counts > 0)
     require(chosen.sum() >= 4, "fit_range", (float(low), float(high)), "hold at least 4 radii", "widen it or add radii")
     power, outer, crossover, prefactor, residual = _two_segments(np.log(radii[chosen]), np.log(counts[chosen]))
@@ -117,14 +118,15 @@ def _table(radii):
     return per_pixel, np.searchsorted(radii, np.arange(_CELLS + 1) / per_pixel * (1 - 1e-12), side="right")
 
 
-def _default_fit_range(radii, counts, n_points):
-    useful = radii[(counts >= 2) & (counts <= n_points / 2)]
+def _default_fit_range(radii, counts, most):
+    useful = radii[(counts >= 2) & (counts <= most)]
     return (useful[0], useful[-1]) if len(useful) else (np.inf, -np.inf)
 
 
 def _two_segments(x, y):
     """Return (slope, outer slope, crossover, prefactor, rms residual) of the best continuous pair of straight lines."""
-    fits = [(*_hinge(x, y, x0), x0) for x0 in x[1:-1]]
+    least = max(1, len(x) // 8)
+    fits = [(*_hinge(x, y, x0), x0) for x0 in x[least:-least]]
     squared, (level, slope, outer), x0 = min(fits, key=lambda fit: fit[0])
     return slope, outer, float(np.exp(x0)), float(np.exp(level - slope * x0)), float(np.sqrt(squared / len(x)))
 

@@ -48,6 +48,11 @@ class Minima(Result):
         """Return the `count` lowest minima (default: paper), or all when there are fewer."""
         return self.at(slice(0, whole_number("count", count)))
 
+    def within(self, box):
+        """Return the minima in `box`, (x first, x last, y first, y last) in pixels, ends included."""
+        x, y = self.positions.T
+        return self.at((x >= box[0]) & (x <= box[1]) & (y >= box[2]) & (y <= box[3]))
+
     def at(self, index):
         """Return the minima at `index`, a slice, mask or array of indices."""
         hoelder = None if self.hoelder is None else self.hoelder[index]

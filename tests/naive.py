@@ -72,6 +72,30 @@ def tamsd(walk, waiting_times, lag_times, window):
 
 # --- geometry --------------------------------------------------------------------------------------------------------
 
+
+def local_minima(values):
+    """(x, y) of the interior points strictly below their 4 neighbours, lowest first."""
+    v = values
+    low = (v[1:-1, 1:-1] < v[1:-1, :-2]) & (v[1:-1, 1:-1] < v[1:-1, 2:]) & (v[1:-1, 1:-1] < v[:-2, 1:-1]) & (
+        v[1:-1, 1:-1] < v[2:, 1:-1])
+    y, x = np.nonzero(low)
+    order = np.argsort(v[y + 1, x + 1], kind="stable")
+    return np.column_stack([x + 1, y + 1])[order]
+
+
+def flatness(values):
+    """(l1^2 + l2^2)^(-1/4) of the Hessian eigenvalues at every grid point."""
+    return (hessian_eigenvalues(values) ** 2).sum(axis=0) ** -0.25
+
+
+def mean_counts(points, centres, radii):
+    """N(R): the mean over centres of the number of points at a distance < R."""
+    counts = np.zeros(len(radii))
+    for x, y in centres:
+        distance = np.sqrt((points[:, 0] - x) ** 2 + (points[:, 1] - y) ** 2)
+        counts += [(distance < radius).sum() for radius in radii]
+    return counts / len(centres)
+
 # --- leaders, spectrum, roughness ------------------------------------------------------------------------------------
 
 # --- train_supplementary ---------------------------------------------------------------------------------------------

@@ -1,0 +1,22 @@
+"""Geometry: minima, N(R) and the curvature law on a 1024 x 1024 surface."""
+
+from benchmarks.harness import Case
+from multifractal import clustering_curve, curvature_roughness, fbm_surface, local_minima
+from multifractal.clustering import PAPER_RADII
+from tests import naive
+
+
+def cases():
+    """Return this chapter's cases."""
+    surface = fbm_surface(1024, 0.5, rng=0)
+    surface.hessian_eigenvalues  # noqa: B018  the cached part, timed with Landscape
+    lowest = local_minima(surface).lowest(3000).positions
+    return [
+        Case("minima, 1024²", lambda: local_minima(surface),
+             lambda: naive.local_minima(surface.values), aim="15 ms"),
+        Case("N(R), 3000 points x 100 radii", lambda: clustering_curve(lowest),
+             lambda: naive.mean_counts(lowest, lowest[:30], PAPER_RADII), share=0.01, aim="60 ms"),
+        Case("curvature law, 1024²", lambda: curvature_roughness(surface)),
+    ]
+
+
