@@ -36,3 +36,8 @@ from .spectrum import PAPER_SURFACE_SETTINGS as PAPER_SURFACE_SETTINGS
 from .spectrum import Spectrum as Spectrum
 from .spectrum import multifractal_spectrum as multifractal_spectrum
 from .spectrum import q_grid as q_grid
+from .tables import Table as Table
+from .tables import load_table as load_table
+from .training_run import Training as Training
+from .training_run import TrainingRun as TrainingRun
+from .training_run import train_full_batch as train_full_batch

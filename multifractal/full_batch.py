@@ -1,0 +1,202 @@
+"""Full-batch gradient descent of a one-hidden-layer ReLU network with dropout, as one compiled jax loop.
+
+The network of Ly & Gong 2025 (Supplementary): y = relu(x W1 + b1) W2 + b2, 16 hidden units, mean squared error, inverted dropout
+on the hidden layer. Its parameters are one flat vector, W1 (features x hidden, row by row), b1, W2, b2.
+
+How the loop gets its speed (`benchmarks/bench_training.py` measures each step against the obvious `lax.scan`):
+
+- Samples run along the last axis, so that every elementwise operation is over long contiguous rows.
+- One pass back: with g = mask * (pre > 0) / keep and S = [x, 1]^T (g * residual), the gradient of (W1, b1) is S * W2 and that of
+  W2 is the column sum of (W1, b1) * S, because relu(pre) * mask / keep = g * pre. No hidden activation is kept or read again.
+- Dropout masks come from a hash of (cell, epoch's key), two multiplications each, not from a random generator's stream; the
+  comparison is signed, which vector units have.
+- Positions and losses are written into buffers that the loop carries; epochs' keys are made once a chunk.
+"""
+
+from contextlib import nullcontext
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+N_HIDDEN = 16  # paper, Supplementary
+
+# Odd multipliers of a 32-bit mixing function of good avalanche (found by search; C. Wellons' and T. Ettinger's survey, 2018).
+_MULTIPLY_1, _MULTIPLY_2 = 0x21F0AAAD, 0xD35A2D97
+_START, _CELLS, _EPOCHS = 0, 1, 2  # what a seed's random streams are for
+_EXACT = jax.lax.Precision.HIGHEST  # a GPU would otherwise round float32 products to 10 bits
+
+
+def parameter_count(n_features, n_hidden=N_HIDDEN):
+    """Return how many parameters the network has: 113 for 5 features and 16 hidden units."""
+    return (n_features + 2) * n_hidden + 1
+
+
+def initial_parameters(n_features, *, seed, n_hidden=N_HIDDEN, dtype=np.float32):
+    """Return the start, flat: weights N(0, 2/features) and N(0, 2/hidden), biases 0 (paper); drawn in float32 always."""
+    first, second = jax.random.split(_stream(seed, _START))
+    first = jax.random.normal(first, (n_features, n_hidden), jnp.float32) * np.float32(np.sqrt(2 / n_features))
+    second = jax.random.normal(second, (n_hidden,), jnp.float32) * np.float32(np.sqrt(2 / n_hidden))
+    zeros = np.zeros(n_hidden, np.float32)
+    return np.concatenate([np.ravel(first), zeros, second, zeros[:1]]).astype(dtype)
+
+
+def loss(theta, inputs, target):
+    """Return the mean squared error without dropout, as a jax scalar.
+
+    Parameters
+    ----------
+    theta : array, shape (parameters,)
+        As `initial_parameters` lays it out.
+    inputs : array, shape (rows, features)
+    target : array, shape (rows,)
+    """
+    n_features = inputs.shape[1]
+    n_hidden = (theta.shape[0] - 1) // (n_features + 2)
+    first = theta[:n_features * n_hidden].reshape(n_features, n_hidden)
+    bias, second = theta[n_features * n_hidden:-1].reshape(2, n_hidden)
+    hidden = jax.nn.relu(jnp.dot(inputs, first, precision=_EXACT) + bias)
+    return jnp.mean((jnp.dot(hidden, second, precision=_EXACT) + theta[-1] - target) ** 2)
+
+
+class FullBatchDescent:
+    """The compiled loop for one table, learning rate, dropout and seed.
+
+    Parameters
+    ----------
+    inputs : array_like, shape (rows, features)
+        Standardised inputs; the first `n_train` rows train, the others test.
+    target : array_like, shape (rows,)
+    n_train : int
+        With all rows for training there is no test loss.
+    learning_rate : float
+    dropout : float in [0, 1)
+        Probability that a hidden unit is dropped for a row in an epoch, rounded to a multiple of 2^-32.
+    seed : int
+        Of the start and of the dropout masks (two streams).
+    dtype : {float32, float64}
+        float32 is the published one.
+    chunk : int
+        Most epochs that one call of `advance` does (our choice: 10 000).
+
+    Notes
+    -----
+    The mask of an epoch depends on the seed and the epoch only, and the compiled step is the same whatever the number of epochs
+    asked for: any cutting of a run into calls of `advance` gives the same bits on the same device.
+    """
+
+    def __init__(self, inputs, target, *, n_train, learning_rate, dropout, seed, dtype=np.float32, chunk=10_000):
+        self.dtype = np.dtype(dtype)
+        inputs, target = np.asarray(inputs, self.dtype), np.asarray(target, self.dtype)
+        self._train = inputs[:n_train], target[:n_train]
+        self._test = (inputs[n_train:], target[n_train:]) if n_train < len(inputs) else None
+        self.learning_rate, self.dropout, self.seed, self.chunk = learning_rate, dropout, seed, chunk
+        # One random word for each hidden unit and training row: what tells the cells of a mask apart.
+        self._cells = np.asarray(jax.random.bits(_stream(seed, _CELLS), (N_HIDDEN, n_train), jnp.uint32))
+
+    @property
+    def has_test(self):
+        """Whether some rows are left for testing."""
+        return self._test is not None
+
+    def start(self):
+        """Return the parameters at epoch 0, shape (parameters,)."""
+        return initial_parameters(self._train[0].shape[1], seed=self.seed, dtype=self.dtype)
+
+    def advance(self, theta, epoch, n_epochs):
+        """Do `n_epochs` epochs from `theta` at `epoch`.
+
+        Returns
+        -------
+        positions : ndarray, shape (n_epochs, parameters)
+            After each epoch's step.
+        losses : ndarray, shape (n_epochs, 2) or (n_epochs, 1)
+            Before each epoch's step: the training loss that is descended (with the epoch's dropout mask), and the test loss
+            without dropout if there are test rows.
+        """
+        with self._precision():
+            positions, losses = self._loop(np.asarray(theta, self.dtype), np.uint32(epoch), np.int32(n_epochs))
+        return np.asarray(positions)[:n_epochs], np.asarray(losses)[:n_epochs]
+
+    def sharpness(self, theta):
+        """Return the largest eigenvalue of the full Hessian of the training loss without dropout, at `theta`."""
+        with self._precision():
+            hessian = np.asarray(self._hessian(np.asarray(theta, self.dtype)), np.float64)
+        return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
+
+    def mask(self, epoch):
+        """Return which hidden units are kept in `epoch`, bool, shape (hidden, training rows)."""
+        keys = _epoch_keys(_stream(self.seed, _EPOCHS), np.uint32(epoch), 1)
+        return np.asarray(_kept(self._cells, keys[0], self._threshold))
+
+    def _precision(self):
+        """Context in which jax computes in this run's dtype; it leaves the global setting alone."""
+        if self.dtype == np.float32:
+            return nullcontext()
+        return (jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64)(True)
+
+    @property
+    def _threshold(self):
+        """A cell is kept where its hash, read as a signed number, is below this."""
+        return np.int32(min(round((1 - self.dropout) * 2**32), 2**32 - 1) - 2**31)
+
+    @cached_property
+    def _hessian(self):
+        return jax.jit(jax.hessian(partial(loss, inputs=self._train[0], target=self._train[1])))
+
+    @cached_property
+    def _loop(self):
+        inputs, target = self._train
+        with_ones = np.concatenate([inputs.T, np.ones((1, len(inputs)), self.dtype)])
+        n_first = len(with_ones) * N_HIDDEN
+        size = n_first + N_HIDDEN + 1
+        rate, step_size = self.dtype.type(2 / len(target)), self.dtype.type(self.learning_rate)
+        scale = self.dtype.type(1 / (1 - self.dropout))
+
+        def kept(key):
+            return _kept(self._cells, key, self._threshold) if self.dropout > 0 else True
+
+        def losses_and_gradient(theta, key):
+            first, second = theta[:n_first].reshape(-1, N_HIDDEN), theta[n_first:-1]
+            before = jnp.einsum("ij,in->jn", first, with_ones, precision=_EXACT)
+            gate = jnp.where((before > 0) & kept(key), scale, self.dtype.type(0))
+            residual = jnp.dot(second, gate * before, precision=_EXACT) + theta[-1] - target
+            back = jnp.einsum("in,jn->ij", with_ones, gate * (rate * residual), precision=_EXACT)
+            gradient = [(back * second).ravel(), (first * back).sum(0), rate * residual.sum()[None]]
+            losses = [jnp.dot(residual, residual, precision=_EXACT) / len(target)]
+            losses += [loss(theta, *self._test)] if self.has_test else []
+            return jnp.stack(losses), jnp.concatenate(gradient)
+
+        @jax.jit
+        def loop(theta, epoch, n_epochs):
+            keys = _epoch_keys(_stream(self.seed, _EPOCHS), epoch, self.chunk)
+
+            def step(i, carry):
+                theta, positions, losses = carry
+                now, gradient = losses_and_gradient(theta, keys[i])
+                theta = theta - step_size * gradient
+                return theta, positions.at[i].set(theta), losses.at[i].set(now)
+
+            buffers = jnp.zeros((self.chunk, size), self.dtype), jnp.zeros((self.chunk, 1 + self.has_test), self.dtype)
+            return jax.lax.fori_loop(0, n_epochs, step, (theta, *buffers))[1:]
+
+        return loop
+
+
+def _stream(seed, purpose):
+    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
+
+
+def _epoch_keys(stream, epoch, n):
+    """Return two random words for each of `n` epochs from `epoch` on, shape (n, 2): a function of the epoch alone."""
+    epochs = epoch + jnp.arange(n, dtype=jnp.uint32)
+    return jax.vmap(lambda e: jax.random.bits(jax.random.fold_in(stream, e), (2,), jnp.uint32))(epochs)
+
+
+def _kept(cells, key, threshold):
+    """Return where the hash of (cell, key), as a signed number, lies below `threshold`."""
+    z = cells ^ key[0]
+    z = (z ^ (z >> 16)) * jnp.uint32(_MULTIPLY_1) ^ key[1]
+    z = (z ^ (z >> 15)) * jnp.uint32(_MULTIPLY_2)
+    return jax.lax.bitcast_convert_type(z ^ (z >> 15), jnp.int32) < threshold

@@ -1,0 +1,269 @@
+"""A folder that a long run writes into, and can be killed at any moment without losing what it had done.
+
+Arrays grow on disk (`GrowingArray`), then a checkpoint replaces the one before, atomically. The checkpoint says how many rows of each
+array belong to it and their SHA-256, so whatever was written after it is cut off on resuming, and damage is noticed.
+
+The folder holds ``run.json`` (what is run; written first), the arrays as ``.npy``, and ``checkpoint.npz``.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from multifractal import _io
+from multifractal._checks import require
+from multifractal._io import DamagedFileError
+
+RECORD, CHECKPOINT, LOCK = "run.json", "checkpoint.npz", ".lock"
+_BLOCK = 1 << 24  # bytes read at a time when a file is checked
+_OVERWRITE = "pass overwrite=True (--overwrite) to delete that run and start again, or another folder"
+
+
+class GrowingArray:
+    """A `.npy` file that grows along its first axis: its header is valid at all times, its rows are never held in memory."""
+
+    def __init__(self, path, row_shape, dtype):
+        self.path, self.row_shape, self.dtype = Path(path), tuple(row_shape), np.dtype(dtype)
+        self.n_rows, self._digest, self._file = 0, hashlib.sha256(), None
+
+    def create(self):
+        """Start an empty file."""
+        self._file = open(self.path, "w+b")
+        self._write_header(0)
+        return self
+
+    def reopen(self, n_rows, sha256):
+        """Continue a file after its first `n_rows` rows, cutting off the rest; raises DamagedFileError if those were altered."""
+        try:
+            self._file = open(self.path, "r+b")
+        except FileNotFoundError as error:
+            raise DamagedFileError(f"{str(self.path)!r} is missing; {_OVERWRITE}") from error
+        header, length = self._header(0), n_rows * self._row_bytes()
+        size = os.path.getsize(self.path)
+        if size < len(header) + length:
+            raise DamagedFileError(f"{str(self.path)!r} has {size} bytes, fewer than the {len(header) + length} of its "
+                                   f"checkpoint; {_OVERWRITE}")
+        self._file.seek(len(header))
+        for first in range(0, length, _BLOCK):
+            self._digest.update(self._file.read(min(_BLOCK, length - first)))
+        if self._digest.hexdigest() != sha256:
+            raise DamagedFileError(f"the first {n_rows} rows of {str(self.path)!r} are not those of its checkpoint; "
+                                   f"{_OVERWRITE}")
+        self._write_header(n_rows)
+        self._file.truncate(len(header) + length)
+        return self
+
+    def append(self, rows):
+        """Write rows at the end; the header counts them only once they are written."""
+        rows = np.ascontiguousarray(rows, self.dtype)
+        assert rows.shape[1:] == self.row_shape, (rows.shape, self.row_shape)
+        self._file.seek(len(self._header(0)) + self.n_rows * self._row_bytes())
+        self._file.write(rows.data if rows.size else b"")
+        self._file.flush()
+        self._digest.update(rows.data if rows.size else b"")
+        self._write_header(self.n_rows + len(rows))
+
+    def sync(self):
+        """Make what was written survive a power cut, and return (rows, SHA-256 of them)."""
+        os.fsync(self._file.fileno())
+        return self.n_rows, self._digest.hexdigest()
+
+    def holds_more_than(self, n_rows):
+        """Return whether the file on disk is longer than `n_rows` rows."""
+        return self.path.exists() and self.path.stat().st_size > len(self._header(0)) + n_rows * self._row_bytes()
+
+    def close(self):
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _row_bytes(self):
+        return self.dtype.itemsize * int(np.prod(self.row_shape))
+
+    def _header(self, n_rows):
+        # numpy leaves room for the first axis to grow, so that the header's length does not depend on the number of rows.
+        buffer = io.BytesIO()
+        np.lib.format.write_array_header_1_0(buffer, {
+            "descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (n_rows, *self.row_shape)})
+        return buffer.getvalue()
+
+    def _write_header(self, n_rows):
+        self._file.seek(0)
+        self._file.write(self._header(n_rows))
+        self._file.flush()
+        self.n_rows = n_rows
+
+
+class RunFolder:
+    """One run's folder: its record, its growing arrays and its checkpoint; locked while open.
+
+    Parameters
+    ----------
+    path : path-like
+    arrays : dict of str to (row_shape, dtype)
+        The growing arrays; each is kept in ``<name>.npy``.
+    outputs : tuple of str
+        Names of further files that the run leaves here; they go when it is overwritten.
+    """
+
+    def __init__(self, path, arrays, outputs=()):
+        self.path, self.outputs = Path(path), outputs
+        self.arrays = {name: GrowingArray(self.path / f"{name}.npy", *form) for name, form in arrays.items()}
+        self._lock = None
+
+    def start(self, parameters, *, resume=False, overwrite=False, may_grow=()):
+        """Open the folder for a run of `parameters` and return its last checkpoint as (arrays, metadata), or None if it is new.
+
+        Parameters
+        ----------
+        parameters : dict
+            JSON-able; compared with the record of a folder that is resumed.
+        resume, overwrite : bool
+            What to do when the folder holds a run: continue it, or delete its files and start again.
+        may_grow : tuple of str
+            Parameters that may be larger than recorded (the record is then renewed).
+
+        Raises
+        ------
+        FileExistsError
+            When the folder is not empty and neither `resume` nor `overwrite` is given, or holds no run.
+        ValueError
+            When the recorded parameters differ; the message shows the difference.
+        DamagedFileError
+            When a file is missing, cut short or altered.
+        BlockingIOError
+            When another process is writing to the folder.
+        """
+        require(not (resume and overwrite), "resume and overwrite", (resume, overwrite), "not both be given", "choose one")
+        held = self._held()
+        if held and not (resume or overwrite):
+            raise FileExistsError(f"the folder must be new or empty, got {str(self.path)!r}; pass resume=True (--resume) to "
+                                  f"continue the run in it, or {_OVERWRITE[5:]}")
+        if held and RECORD not in held:
+            raise FileExistsError(f"the folder must hold a run, got {str(self.path)!r} without {RECORD}; pass another folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        for leftover in (p for p in self.path.iterdir() if _is_leftover(p.name)):
+            leftover.unlink()
+        try:
+            if held and resume:
+                self._compare(parameters, may_grow)
+                if not self._only_begun(held):
+                    return self._reopened()
+            if overwrite:
+                self._delete()
+            self._write_record(parameters)
+            for array in self.arrays.values():
+                array.create()
+        except BaseException:
+            self.close()
+            raise
+        return None
+
+    def checkpoint(self, arrays, **metadata):
+        """Make all that was appended part of the run, with the state (`arrays`, `metadata`) to continue from."""
+        rows = {name: array.sync() for name, array in self.arrays.items()}
+        _io.save_arrays(self.path / CHECKPOINT, arrays, {**metadata, "rows": rows}, overwrite=True)
+
+    def close(self):
+        """Close the arrays and let other processes in."""
+        for array in self.arrays.values():
+            array.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _held(self):
+        if not self.path.exists():
+            return set()
+        require(self.path.is_dir(), "out", str(self.path), "be a folder", "pass another path")
+        return {p.name for p in self.path.iterdir() if not _is_leftover(p.name)} - {LOCK}
+
+    def _take_lock(self):
+        self._lock = open(self.path / LOCK, "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"another process is writing to {str(self.path)!r}; wait for it, or pass another folder"
+                                  ) from error
+
+    def _compare(self, parameters, may_grow):
+        record = read_record(self.path)
+        recorded = record["parameters"]
+        different = [name for name in sorted(recorded.keys() | parameters.keys())
+                     if recorded.get(name) != parameters.get(name)]
+        refused = [name for name in different if name not in may_grow]
+        if refused:
+            shown = "; ".join(f"{name}: {recorded.get(name)!r} in the folder, {parameters.get(name)!r} asked"
+                              for name in refused)
+            raise ValueError(f"the run in {str(self.path)!r} has other parameters ({shown}); pass those of the folder, or "
+                             f"{_OVERWRITE[5:]}")
+        if record["versions"] != _versions():
+            warnings.warn(f"the run in {str(self.path)!r} was begun with {record['versions']} and goes on with {_versions()}: "
+                          "its bits may differ from those of a run never stopped", stacklevel=4)
+        if different:
+            grown = {name: max(recorded[name], parameters[name]) for name in different}
+            self._write_record(parameters | grown)
+
+    def _only_begun(self, held):
+        """Whether the run was killed before its first checkpoint, when there is nothing to lose."""
+        begun = CHECKPOINT not in held
+        if begun and any(array.holds_more_than(1) for array in self.arrays.values()):
+            raise DamagedFileError(f"{str(self.path / CHECKPOINT)!r} is missing, but there are arrays; {_OVERWRITE}")
+        return begun
+
+    def _reopened(self):
+        arrays, metadata = _io.load_arrays(self.path / CHECKPOINT)
+        for name, array in self.arrays.items():
+            array.reopen(*metadata["rows"][name])
+        return arrays, metadata
+
+    def _delete(self):
+        """Delete what a run writes, the checkpoint first; foreign files stay."""
+        for name in (CHECKPOINT, *(array.path.name for array in self.arrays.values()), *self.outputs):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _write_record(self, parameters):
+        record = json.dumps({"parameters": parameters, "versions": _versions()}, indent=1, sort_keys=True) + "\n"
+        with _io.atomic_write(self.path / RECORD, overwrite=True) as file:
+            file.write(record.encode())
+
+
+def _is_leftover(name):
+    """Whether a file is the unfinished one of an `_io.atomic_write` that was killed."""
+    return name.startswith((f".{RECORD}.", f".{CHECKPOINT}.")) and name.endswith(".part")
+
+
+def read_record(path):
+    """Return the record of a run folder: a dict of "parameters" and "versions"."""
+    try:
+        record = json.loads((Path(path) / RECORD).read_text())
+        record["parameters"], record["versions"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{str(Path(path) / RECORD)!r} cannot be read ({error}); {_OVERWRITE}") from error
+    return record
+
+
+def require_space(path, n_bytes):
+    """Raise OSError unless the disk that `path` is or will be on has room for `n_bytes`; return the free bytes."""
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if n_bytes > free:
+        raise OSError(f"the run needs {n_bytes / 1e9:.3g} GB on the disk of {str(place)!r}, got {free / 1e9:.3g} GB free; "
+                      "free some, pass another folder (--out), or store fewer epochs (--every)")
+    return free
+
+
+def _versions():
+    from multifractal._result import Provenance
+
+    return Provenance.of("run", packages=("numpy", "jax", "jaxlib")).versions
