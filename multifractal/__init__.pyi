@@ -17,6 +17,7 @@ from .displacement import DiffusionExponent as DiffusionExponent
 from .displacement import Displacement as Displacement
 from .displacement import diffusion_exponent as diffusion_exponent
 from .displacement import tamsd as tamsd
+from .fields import FractalField as FractalField
 from .geometry import Basins as Basins
 from .geometry import CurvatureRoughness as CurvatureRoughness
 from .geometry import LossHistogram as LossHistogram
@@ -27,10 +28,10 @@ from .geometry import flatness as flatness
 from .geometry import local_minima as local_minima
 from .geometry import loss_histogram as loss_histogram
 from .landscape import Landscape as Landscape
-from .multifractional import mbm_surface as mbm_surface
-from .multifractional import paper_hoelder_map as paper_hoelder_map
 from .leaders import WaveletLeaders as WaveletLeaders
 from .leaders import wavelet_leaders as wavelet_leaders
+from .multifractional import mbm_surface as mbm_surface
+from .multifractional import paper_hoelder_map as paper_hoelder_map
 from .spectrum import PAPER_SECTION_SETTINGS as PAPER_SECTION_SETTINGS
 from .spectrum import PAPER_SURFACE_SETTINGS as PAPER_SURFACE_SETTINGS
 from .spectrum import Spectrum as Spectrum
