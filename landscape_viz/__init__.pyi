@@ -3,6 +3,6 @@ from . import figures as figures
 from . import trajectory as trajectory
 from .directions import Directions as Directions
 from .problem import Problem as Problem
-from .section import Section as Section
-from .section import section as section
+from .sections import Section as Section
+from .sections import section as section
 from .trajectory import Trajectory as Trajectory

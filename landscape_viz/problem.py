@@ -1,5 +1,7 @@
 """Problem: a network, its weights, a loss and data, small enough to send to a worker that builds the network itself."""
 
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,6 +14,7 @@ from multifractal._checks import one_of, refuse, require, whole_number
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
 DROPOUT_MODES = ("off", "fixed", "live")
 LOSSES = ("cross_entropy", "mse")
+_RANDOM_STATE = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +80,11 @@ class Problem:
         self._set("data", _checked_data(self.data))
         if self.state is not None:
             self._set("state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.state.items()})
-        self._set("shapes", {name: tuple(p.shape) for name, p in self.build().named_parameters()})
+        self._set("shapes", _shapes(self.build()))
 
     def build(self):
         """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             model = self.factory()
         require(isinstance(model, nn.Module), "factory", self.factory, "make a torch.nn.Module", "return the network")
         if self.state is not None:
@@ -133,6 +135,14 @@ class Problem:
         object.__setattr__(self, name, value)
 
 
+@contextmanager
+def seeded(seed, devices=()):
+    """Seed torch's global generators inside the block and put their states back after it; one thread at a time."""
+    with _RANDOM_STATE, torch.random.fork_rng(devices=list(devices)):
+        torch.manual_seed(seed)
+        yield
+
+
 def set_modes(model, batch_norm, dropout):
     """Put `model` in the modes of a problem, in place, and return it.
 
@@ -146,6 +156,14 @@ def set_modes(model, batch_norm, dropout):
             if batch_norm == "batch":
                 module.track_running_stats = False
     return model
+
+
+def _shapes(model):
+    parameters = dict(model.named_parameters())
+    kinds = {parameter.dtype for parameter in parameters.values()}
+    require(kinds in ({torch.float32}, {torch.float64}), "factory", sorted(map(str, kinds)),
+            "make a network whose parameters are all float32 or all float64", "convert it in the factory")
+    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 def _checked_data(data):

@@ -1,0 +1,273 @@
+"""Directions in the space of weights: random and normalised, towards other networks, of a Hessian, of a training run."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from landscape_viz.evaluate import mean_loss
+from multifractal import _rng
+from multifractal._checks import one_of, refuse, require, whole_number
+from multifractal._result import Provenance, Result
+
+NORMS = ("filter", "layer", "model")
+_TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their code)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Directions(Result):
+    """One or more directions in the space of a network's parameters; buffers (running statistics) do not move.
+
+    Attributes
+    ----------
+    vectors : ndarray, shape (n, n_parameters), float32 (float64 for a float64 network), read-only
+        In the order of `Problem.shapes`, each tensor in C order.
+    labels : list of str
+        What each direction is, for axes of figures.
+    provenance : Provenance
+    """
+
+    vectors: np.ndarray
+    labels: list
+    provenance: Provenance
+
+    def __post_init__(self):
+        self.vectors.setflags(write=False)
+
+    def __len__(self):
+        return len(self.vectors)
+
+    @property
+    def norms(self):
+        """Euclidean norms, shape (n,), float64."""
+        return np.sqrt(np.diag(gram(self.vectors)))
+
+    @property
+    def angles(self):
+        """Angles between the directions in degrees, shape (n, n), float64."""
+        cosines = gram(self.vectors) / np.outer(self.norms, self.norms)
+        np.fill_diagonal(cosines, 1.0)
+        return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+
+    @property
+    def hash(self):
+        """SHA-256 of the vectors, in hexadecimal."""
+        return hashlib.sha256(f"{self.vectors.dtype.str}{self.vectors.shape}".encode() + self.vectors.data).hexdigest()
+
+    def orthogonalised(self):
+        """Return the directions after Gram-Schmidt in their order (twice, in float64), each with the norm it had."""
+        basis = []
+        for vector, norm in zip(self.vectors, self.norms, strict=True):
+            rest = vector.astype(np.float64)
+            for other in 2 * basis:
+                rest -= (other @ rest) * other
+            size = np.linalg.norm(rest)
+            require(size > 1e-6 * norm, "directions", self.labels, "be linearly independent", "leave out the parallel ones")
+            basis.append(rest / size)
+        vectors = np.array([norm * unit for norm, unit in zip(self.norms, basis, strict=True)], self.vectors.dtype)
+        return replace(self, vectors=vectors, provenance=_of("orthogonalised", directions=self.provenance.call))
+
+    def check(self, problem):
+        """Raise ValueError unless these directions fit the network of `problem`, are finite and not zero."""
+        count = sum(int(np.prod(shape)) for shape in problem.shapes.values())
+        require(self.vectors.shape[1] == count, "directions", self.vectors.shape, f"have the network's {count} parameters",
+                "make them from the same factory")
+        good = np.isfinite(self.vectors).all() and (self.norms > 0).all()
+        require(good, "directions", self.norms, "be finite and not zero", "check what they were made from")
+
+
+def random(problem, n=2, *, norm="filter", rng=0):
+    """Return Gaussian random directions, normalised to the sizes of the network's weights.
+
+    Tensors of one dimension (biases, BatchNorm) do not move, whatever the norm (Li et al. 2018, "ignore bias and BN").
+
+    Parameters
+    ----------
+    problem : Problem
+    n : int
+        How many; direction k is drawn from `rng` and k alone.
+    norm : {"filter", "layer", "model"}
+        filter (paper; Li et al. 2018, section 4): each filter (row of the tensor seen as (out, -1)) gets the norm of that
+        filter of the network. layer: each tensor does. model: the whole direction gets the norm of the moving weights.
+    rng : int, SeedSequence or Generator
+        0 is the paper's seed (its generator is torch's, so the numbers differ).
+
+    Raises
+    ------
+    ValueError
+        When a filter (or layer) of the network has norm zero, which would freeze it silently; the message names it.
+    """
+    one_of("norm", norm, NORMS)
+    seed = _rng.as_seed_sequence(rng)
+    weights = {name: tensor.numpy() for name, tensor in problem.unflatten(problem.weights()).items()}
+    vectors = [_normalised(weights, _rng.realisation(seed, k), norm) for k in range(whole_number("n", n))]
+    return Directions(np.array(vectors), [f"random direction {k + 1} ({norm} norm)" for k in range(n)],
+                      _of("random", rng=seed, n=n, norm=norm))
+
+
+def toward(problem, *states):
+    """Return one direction for each state dict: coordinate 0 is the problem's network, 1 the network of that state.
+
+    Running statistics of BatchNorm stay those of the problem, so that in eval mode the loss at coordinate 1 is not the other
+    network's own; `batch_norm="recalibrate"` removes the difference.
+    """
+    require(len(states) > 0, "states", states, "hold at least one state dict", "pass the other network's state_dict()")
+    origin = problem.weights().double()
+    vectors = [(problem.flatten(state).double() - origin).numpy() for state in states]
+    return from_vectors(problem, vectors, [f"towards network {k + 2}" for k in range(len(states))])
+
+
+def from_vectors(problem, vectors, labels=None):
+    """Return your own directions: arrays of shape (n_parameters,) in the order of `Problem.shapes`, or dicts by name."""
+    rows = [problem.flatten(v).numpy() if isinstance(v, dict) else np.asarray(v) for v in vectors]
+    made = Directions(np.array(rows, _dtype(problem)), list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
+                      _of("from_vectors", n=len(rows)))
+    made.check(problem)
+    return made
+
+
+def combined(*directions):
+    """Return several Directions as one, in order."""
+    return Directions(np.concatenate([d.vectors for d in directions]), [label for d in directions for label in d.labels],
+                      _of("combined", calls=[d.provenance.call for d in directions]))
+
+
+def pca(problem, states, n=2, *, about="end"):
+    """Return the principal directions of a training run, of norm 1.
+
+    A pure random walk in many dimensions "explains" most of its variance by two directions too, so that the labels give
+    its shares beside those of the run (see `random_walk_shares`).
+
+    Parameters
+    ----------
+    problem : Problem
+        Its weights are the end of the run, and the origin of a section along these directions.
+    states : sequence of state dicts
+        The run, at least n + 1 states.
+    n : int
+    about : {"end", "mean"}
+        Where variance is taken about: the problem's weights (our choice), or the mean (Li et al. 2018, their code).
+    """
+    one_of("about", about, ("end", "mean"))
+    moves = displacements(problem, states)
+    products = gram(moves)
+    if about == "mean":
+        products = _centred(products)
+        moves = moves - moves.mean(axis=0, dtype=np.float64).astype(moves.dtype)
+    values, vectors = np.linalg.eigh(products)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    require(whole_number("n", n) < len(moves) and values[n - 1] > 1e-12 * values[0], "n", n,
+            "be less than the number of independent states", "pass more states or a smaller n")
+    rows = vectors[:, :n].T.astype(moves.dtype) @ moves
+    rows /= np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True).astype(moves.dtype)
+    shares, walk = values / values.sum(), random_walk_shares(len(moves), about)
+    labels = [f"PC {k + 1} ({shares[k]:.0%} of variance; random walk {walk[k]:.0%})" for k in range(n)]
+    return from_vectors(problem, rows, labels)
+
+
+def random_walk_shares(n_states, about="end"):
+    """Return the shares of variance that the principal directions of an endless-dimensional random walk explain.
+
+    In infinitely many dimensions the Gram matrix of steps s and t about the end is exactly proportional to the steps that
+    both still have to go. For many states: 81 % and 9 % about the end, 61 % and 15 % about the mean.
+    """
+    left = np.arange(n_states)[::-1]
+    products = np.minimum.outer(left, left).astype(np.float64)
+    values = np.linalg.eigvalsh(products if about == "end" else _centred(products))[::-1]
+    return values / values.sum()
+
+
+def displacements(problem, states):
+    """Return the states' parameters minus the problem's, shape (n_states, n_parameters), rounded once."""
+    origin = problem.weights()
+    return np.array([(problem.flatten(state).double() - origin.double()).to(origin.dtype).numpy() for state in states])
+
+
+def hessian(problem, n=2, *, tol=1e-3, rng=0):
+    """Return the eigenvectors of the `n` largest eigenvalues of the Hessian of the loss, of norm 1.
+
+    Lanczos (ARPACK) on exact Hessian-vector products over all data, in the problem's modes.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without live dropout, which has no Hessian.
+    n : int
+    tol : float
+        Relative accuracy of the eigenvalues; 1e-3 is our choice.
+    rng : int, SeedSequence or Generator
+        Start vector.
+    """
+    require(problem.dropout != "live", "dropout", problem.dropout, "not be live", "use dropout='off' or 'fixed'")
+    count = sum(int(np.prod(shape)) for shape in problem.shapes.values())
+    product = _hessian_product(problem)
+    operator = LinearOperator((count, count), matvec=product, dtype=np.float64)
+    start = _rng.as_generator(rng).standard_normal(count)
+    values, vectors = eigsh(operator, k=whole_number("n", n), which="LA", tol=tol, v0=start)
+    order = np.argsort(values)[::-1]
+    labels = [f"Hessian eigenvector {k + 1} (λ = {values[i]:.3g})" for k, i in enumerate(order)]
+    return from_vectors(problem, vectors.T[order], labels)
+
+
+def _hessian_product(problem):
+    model = problem.build()
+    parameters = list(model.parameters())
+    gradient = torch.autograd.grad(mean_loss(problem, model), parameters, create_graph=True)
+    flat = torch.cat([part.reshape(-1) for part in gradient])
+
+    def product(vector):
+        towards = torch.as_tensor(np.ravel(vector)).to(flat.dtype)
+        parts = torch.autograd.grad(flat, parameters, grad_outputs=towards, retain_graph=True)
+        return torch.cat([part.reshape(-1) for part in parts]).double().numpy()
+
+    return product
+
+
+def _normalised(weights, generator, norm):
+    kind = np.float32 if all(w.dtype == np.float32 for w in weights.values()) else np.float64
+    draws = {name: generator.standard_normal(weight.shape, dtype=kind) if weight.ndim > 1 else np.zeros_like(weight)
+             for name, weight in weights.items()}
+    if norm == "model":
+        moving = np.sqrt(sum(np.sum(np.square(w, dtype=np.float64)) for w in weights.values() if w.ndim > 1))
+        drawn = np.sqrt(sum(np.sum(np.square(d, dtype=np.float64)) for d in draws.values()))
+        return np.concatenate([(d * kind(moving / drawn)).ravel() for d in draws.values()])
+    return np.concatenate([_like(draws[name], weights[name], name, norm).ravel() for name in weights])
+
+
+def _like(draw, weight, name, norm):
+    """Return `draw` with each filter (or the whole tensor) scaled to the norm of that of `weight`."""
+    if weight.ndim < 2:
+        return draw
+    rows = (len(weight), -1) if norm == "filter" else (1, -1)
+    sizes = np.linalg.norm(weight.reshape(rows), axis=1)
+    if not sizes.all():
+        where = np.flatnonzero(sizes == 0)
+        raise refuse("state", f"{name} with {len(where)} of {len(sizes)} zero (first {where[0]})",
+                     f"have no {norm}s of norm zero", "use norm='layer' or 'model', or prune the layer away")
+    drawn = np.linalg.norm(draw.reshape(rows), axis=1)
+    scale = (sizes / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)
+    return (draw.reshape(rows) * scale[:, None]).reshape(weight.shape)
+
+
+def gram(vectors, block=1 << 20):
+    """Return vectors @ vectors.T in float64, block by block of columns."""
+    total = np.zeros((len(vectors), len(vectors)))
+    for first in range(0, vectors.shape[1], block):
+        part = vectors[:, first:first + block].astype(np.float64)
+        total += part @ part.T
+    return total
+
+
+def _centred(gram):
+    """Return the Gram matrix of the same points about their mean."""
+    return gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()
+
+
+def _dtype(problem):
+    return np.float64 if problem.weights().dtype == torch.float64 else np.float32
+
+
+def _of(function, **arguments):
+    return Provenance.of(f"directions.{function}", packages=("numpy", "torch"), **arguments)

@@ -1,0 +1,171 @@
+"""Evaluator: the loss of a problem at one position after another, at little more than the cost of the forward pass.
+
+All parameters are views of one flat buffer, so that moving to the next position is one addition over that buffer. Weights of
+convolutions and images are held in channels_last order, which torch's CPU convolutions are fastest in.
+"""
+
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _NormBase
+
+from landscape_viz.problem import seeded
+from multifractal._checks import one_of, require
+
+METRICS = ("loss", "accuracy")
+_LOSSES = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}
+
+
+class Evaluator:
+    """A network that can be moved along directions and measured.
+
+    Parameters
+    ----------
+    problem : Problem
+    vectors : array_like, shape (n_directions, n_parameters)
+        Directions, in the order of `problem.shapes`.
+    metrics : sequence of str
+        Among "loss" and "accuracy".
+    device : str or torch.device
+
+    Raises
+    ------
+    ValueError
+        When accuracy is asked for and the targets are not class indices.
+    """
+
+    def __init__(self, problem, vectors, metrics=METRICS, *, device="cpu"):
+        self.problem, self.metrics, self.device = problem, tuple(metrics), torch.device(device)
+        for metric in metrics:
+            one_of("metrics", metric, METRICS)
+        self._model = problem.build().to(self.device)
+        self._inputs, self._targets = (_channels_last(part.to(self.device)) for part in problem.load())
+        classes = not self._targets.is_floating_point() and self._targets.ndim == 1
+        require("accuracy" not in self.metrics or classes, "metrics", self.metrics,
+                "be ('loss',) where targets are not class indices", "leave 'accuracy' out")
+        self._loss = loss_function(problem)
+        self._origin = self._in_memory_order(problem.weights())
+        self._vectors = [self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype) for v in vectors]
+        self._partial = [torch.empty_like(self._origin) for _ in self._vectors[1:]]
+        self._weights = self._origin.clone()
+        self._point_the_model_at(self._weights)
+        self._position = [None] * len(self._vectors)
+
+    def move(self, position):
+        """Set the weights to origin + sum_k position[k] vectors[k], added up in this order whatever came before."""
+        start = self._origin
+        last = len(position) - 1
+        changed = False
+        for k, coordinate in enumerate(position):
+            changed = changed or coordinate != self._position[k]
+            target = self._weights if k == last else self._partial[k]
+            if changed or k == last:
+                torch.add(start, self._vectors[k], alpha=coordinate, out=target)
+            start = target
+        self._position = list(position)
+
+    def measure(self, index=0):
+        """Return the metrics at the present weights as a list of floats; `index` numbers the position for live dropout."""
+        with torch.no_grad(), quiet_numerics(self.device):
+            if self.problem.batch_norm == "recalibrate":
+                with dropout_masks(self.problem, index, self.device):
+                    self._recalibrate()
+            with dropout_masks(self.problem, index, self.device):
+                return self._measured()
+
+    def _measured(self):
+        sums = dict.fromkeys(METRICS, 0.0)
+        for inputs, targets in _batches(self.problem, self._inputs, self._targets):
+            outputs = self._model(inputs)
+            if "loss" in self.metrics:
+                sums["loss"] += float(self._loss(outputs, targets)) * len(inputs)
+            if "accuracy" in self.metrics:
+                right = (outputs.argmax(1) == targets) & ~outputs.isnan().any(1)
+                sums["accuracy"] += int(right.sum())
+        return [sums[metric] / len(self._inputs) for metric in self.metrics]
+
+    def _recalibrate(self):
+        layers = [m for m in self._model.modules() if isinstance(m, _NormBase) and m.track_running_stats]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain average over the batches
+            layer.train()
+        for inputs, _ in _batches(self.problem, self._inputs, self._targets):
+            self._model(inputs)
+        for layer in layers:
+            layer.eval()
+
+    def _in_memory_order(self, vector):
+        parts = self.problem.unflatten(vector).values()
+        return torch.cat([(p.permute(0, 2, 3, 1) if p.ndim == 4 else p).reshape(-1) for p in parts]).to(self.device)
+
+    def _point_the_model_at(self, buffer):
+        first = 0
+        for parameter in self._model.parameters():
+            shape = parameter.shape
+            part = buffer[first:first + parameter.numel()]
+            if parameter.ndim == 4:
+                parameter.data = part.view(shape[0], shape[2], shape[3], shape[1]).permute(0, 3, 1, 2)
+            else:
+                parameter.data = part.view(shape)
+            first += parameter.numel()
+
+
+def loss_function(problem):
+    """Return the function (outputs, targets) -> mean loss; the named losses are taken in float64."""
+    if callable(problem.loss):
+        return problem.loss
+    named = _LOSSES[problem.loss]
+    return lambda outputs, targets: named(outputs.double(), targets)
+
+
+def mean_loss(problem, model):
+    """Return the loss of `model` over all data of `problem` as a scalar tensor that can be differentiated."""
+    inputs, targets = problem.load()
+    loss, total = loss_function(problem), 0.0
+    with quiet_numerics(torch.device("cpu")), dropout_masks(problem):
+        for some, wanted in _batches(problem, inputs, targets):
+            total = total + loss(model(some), wanted) * len(some)
+    return total / len(inputs)
+
+
+def dropout_masks(problem, index=0, device=None):
+    """Return the context that dropout draws its masks in: the same draws at each position, or those of position `index`."""
+    if problem.dropout == "off":
+        return nullcontext()
+    key = (index,) if problem.dropout == "live" else ()
+    seed = np.random.SeedSequence(problem.seed, spawn_key=key).generate_state(1, np.uint64)[0]
+    on_gpu = device is not None and device.type == "cuda"
+    return seeded(int(seed >> np.uint64(1)), [device] if on_gpu else [])
+
+
+@contextmanager
+def pinned_threads(count):
+    """Let torch use `count` threads in this block, and as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def quiet_numerics(device):
+    """Switch off what makes a section rough or wrong: autocast, which keeps stale copies of weights, and TF32."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))
+        yield
+
+
+def _batches(problem, inputs, targets):
+    size = problem.batch_size or len(inputs)
+    return zip(inputs.split(size), targets.split(size), strict=True)
+
+
+def _channels_last(tensor):
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

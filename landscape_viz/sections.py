@@ -1,0 +1,246 @@
+"""Sections: the loss of a network on a grid of one to three directions through its weights, resumable, on any executor."""
+
+import time
+import warnings
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from landscape_viz import workers
+from landscape_viz.evaluate import METRICS
+from landscape_viz.section_store import SectionStore
+from multifractal._checks import finite_array, refuse, require, whole_number
+from multifractal._result import Provenance, Result
+from multifractal.landscape import Landscape
+
+FINITE, NOT_FINITE = 1, 2
+_PACKAGES = ("numpy", "torch")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Section(Result):
+    """The metrics of a network on a grid of positions origin + x d_1 + y d_2 + z d_3.
+
+    Attributes
+    ----------
+    metrics : list of str
+        Names along the first axis of `grid`.
+    grid : ndarray, shape (n_metrics, len(x)[, len(y)[, len(z)]]), float64
+        Index [metric, i, j, k]; NaN and inf are kept as they came.
+    status : ndarray of int8, shape (len(x)[, len(y)[, len(z)]])
+        1 (`FINITE`), or 2 (`NOT_FINITE`): computed, and the first metric is NaN or inf there.
+    x, y, z : ndarray or None
+        Coordinates along each direction, float64.
+    labels : list of str
+        What each direction is.
+    angles : ndarray, shape (n, n)
+        Angles between the directions in degrees.
+    directions_hash : str
+        SHA-256 of the directions.
+    problem : dict
+        `Problem.record()`: factory, weights, loss, data, the modes of BatchNorm and dropout, seed.
+    settings : dict
+        Threads of torch and device.
+    provenance : Provenance
+    """
+
+    metrics: list
+    grid: np.ndarray
+    status: np.ndarray
+    x: np.ndarray
+    y: np.ndarray | None
+    z: np.ndarray | None
+    labels: list
+    angles: np.ndarray
+    directions_hash: str
+    problem: dict
+    settings: dict
+    provenance: Provenance
+
+    @property
+    def values(self):
+        """The metrics by name: arrays of shape (len(x), len(y)), index [i, j] (one axis fewer or more in 1-D and 3-D)."""
+        return dict(zip(self.metrics, self.grid, strict=True))
+
+    @property
+    def axes(self):
+        """The coordinates, one array a direction."""
+        return [axis for axis in (self.x, self.y, self.z) if axis is not None]
+
+    @property
+    def n_not_finite(self):
+        """How many points are NaN or inf."""
+        return int((self.status == NOT_FINITE).sum())
+
+    @property
+    def live_dropout(self):
+        """Whether each point drew its own dropout mask, so that the values hold the noise of dropout."""
+        return self.problem["dropout"] == "live"
+
+    def to_landscape(self, metric="loss"):
+        """Return a two-dimensional section as a `multifractal.Landscape`, transposed to [y, x], with unit spacing.
+
+        Raises
+        ------
+        ValueError
+            When the section is not two-dimensional, lacks the metric, or has points that are not finite.
+        """
+        require(metric in self.metrics, "metric", metric, f"be one of {self.metrics}", "measure it with the section")
+        require(len(self.axes) == 2, "section", self.grid.shape[1:], "be two-dimensional", "take a slice of two directions")
+        values = self.values[metric]
+        bad = np.argwhere(~np.isfinite(values))
+        require(not len(bad), "section", f"{len(bad)} NaN or inf, the first at {bad[:1].tolist()}", "be finite everywhere",
+                "map a smaller range")
+        return Landscape(np.ascontiguousarray(values.T), provenance=self.provenance)
+
+
+def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", executor=None, store=None, resume=False,
+            overwrite=False, progress=None):
+    """Return the metrics of a network on a grid of positions along one, two or three directions.
+
+    Every point depends on its coordinates and (with live dropout) its index only, so the values are equal bit for bit
+    whether computed in this process, in a pool or on a cluster, at once or resumed, as long as the kind of processor, the
+    version of torch and `threads` are the same. (Sums inside torch are split by threads, so that the last bits may differ
+    between thread counts.)
+
+    Parameters
+    ----------
+    problem : Problem
+    directions : Directions
+        One to three.
+    axes : sequence of array_like or "min:max:num"
+        Coordinates along each direction, finite.
+    metrics : sequence of {"loss", "accuracy"}
+    threads : int
+        Threads of torch in each worker, and here without an executor; 1 (our choice) is what shares a machine best
+        among worker processes.
+    device : str
+        Where the network runs, for example "cuda".
+    executor : concurrent.futures.Executor, optional
+        Process pool (spawned), `dask.distributed.Client(...).get_executor()`, mpi4py, submitit. Only this process writes.
+    store : path-like, optional
+        File that keeps the finished chunks (each at most 1 % of the grid, or one point), so that a stopped section can be
+        continued; what is lost is one chunk a worker.
+    resume, overwrite : bool
+        Go on with an existing store; or start it anew. A store of another section is refused with the difference.
+    progress : bool, optional
+        Show a bar; None (our choice) shows it on a terminal or in a notebook.
+
+    Returns
+    -------
+    Section
+
+    Raises
+    ------
+    ValueError
+        When axes and directions do not fit each other or the problem, or the store is of another section.
+    FileExistsError
+        When the store exists and neither `resume` nor `overwrite` is set.
+    """
+    axes = [parse_axis(axis) for axis in axes]
+    directions.check(problem)
+    require(1 <= len(axes) == len(directions) <= 3, "axes", len(axes), f"be as many as directions ({len(directions)}), "
+            "one to three", "pass one axis a direction")
+    require(len(metrics) > 0, "metrics", metrics, "name at least one", "pass ('loss',)")
+    if problem.dropout == "live":
+        warnings.warn("dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
+                      "its spectrum", stacklevel=2)
+    task = workers.Task(problem, directions.vectors, tuple(axes), tuple(metrics), whole_number("threads", threads), device)
+    settings = {"threads": threads, "device": str(device)}
+    provenance = Provenance.of("section", rng=problem.seed, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes])
+    identity = {"problem": problem.record(), "directions": directions.hash, "axes": [axis.tolist() for axis in axes],
+                "metrics": list(metrics), "chunk": task.chunk_size, **settings, "torch": provenance.versions["torch"]}
+    grid = _computed(task, identity, executor, store, resume, overwrite, progress)
+    x, y, z = axes + [None] * (3 - len(axes))
+    return Section(metrics=list(metrics), grid=grid, x=x, y=y, z=z,
+                   status=np.where(np.isfinite(grid[0]), FINITE, NOT_FINITE).astype(np.int8),
+                   labels=list(directions.labels), angles=directions.angles, directions_hash=directions.hash,
+                   problem=problem.record(), settings=settings, provenance=provenance)
+
+
+def estimate_seconds(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", n_workers=1, n_points=3):
+    """Return about how many seconds the section of the same arguments will take: the median of `n_points` points, times all.
+
+    Building the network is not counted. Workers that share a machine with others take longer.
+    """
+    axes = tuple(parse_axis(axis) for axis in axes)
+    task = workers.Task(problem, directions.vectors, axes, tuple(metrics), threads, device)
+    seconds = []
+    for index in range(n_points + 1):  # the first one warms up
+        start = time.perf_counter()
+        task.run(index, index + 1)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:])) * np.prod([len(axis) for axis in axes]) / n_workers
+
+
+def parse_axis(axis):
+    """Return an axis as a float64 array, from an array or from text as "min:max:num" (num points, both ends included)."""
+    if not isinstance(axis, str):
+        return finite_array("axes", axis, ndim=1, dtype=np.float64)
+    try:
+        low, high, number = axis.split(":")
+        values = np.linspace(float(low), float(high), int(number))
+        good = len(values) > 0 and np.isfinite(values).all()
+    except ValueError:
+        good = False
+    if not good:
+        raise refuse("axis", axis, "read min:max:num with finite ends and at least one point", "write for example -1:1:51")
+    return values
+
+
+def _computed(task, identity, executor, store, resume, overwrite, progress):
+    """Return the grid of all metrics, computing the chunks the store does not hold."""
+    grid = np.full((len(task.metrics), task.n_points), np.nan)
+    if store is None:
+        _fill(grid, task, {}, executor, progress, lambda first, values: None)
+    else:
+        with SectionStore(store, identity, resume=resume, overwrite=overwrite) as kept:
+            _fill(grid, task, dict(kept.chunks), executor, progress, kept.add)
+    return grid.reshape(len(task.metrics), *(len(axis) for axis in task.axes))
+
+
+def _fill(grid, task, done, executor, progress, keep):
+    for first, values in done.items():
+        grid[:, first:first + values.shape[1]] = values
+    pending = [chunk for chunk in task.chunks() if chunk[0] not in done]
+    disable = None if progress is None else not progress
+    with tqdm(total=task.n_points, initial=task.n_points - sum(b - a for a, b in pending), unit="point",
+              disable=disable) as bar:
+        for first, values in _results(task, pending, executor):
+            keep(first, values)
+            grid[:, first:first + values.shape[1]] = values
+            bar.update(values.shape[1])
+
+
+def _results(task, pending, executor):
+    """Yield (first index, values) of each chunk, in the order they are finished."""
+    if executor is None:
+        for first, stop in pending:
+            yield first, task.run(first, stop)
+    else:
+        yield from _from_workers(workers.Parcel(task), deque(pending), executor)
+
+
+def _from_workers(parcel, queue, executor):
+    """Keep twice as many chunks under way as there are workers; send the task itself only where it is not held yet."""
+    n_workers = workers.count(executor)
+    limit = 2 * n_workers if n_workers else len(queue)
+    unsent, under_way = n_workers or len(queue), {}
+    try:
+        while queue or under_way:
+            while queue and len(under_way) < limit:
+                chunk = queue.popleft()
+                under_way[parcel.submit(executor, chunk, whole=unsent > 0)] = chunk
+                unsent -= 1
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                chunk, values = under_way.pop(future), future.result()
+                if values is None:
+                    under_way[parcel.submit(executor, chunk, whole=True)] = chunk
+                else:
+                    yield chunk[0], values
+    finally:
+        for future in under_way:
+            future.cancel()

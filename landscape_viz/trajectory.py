@@ -1,0 +1,98 @@
+"""A training run seen in a plane: its coordinates, how far it really lies from the plane, and its true losses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape_viz.directions import displacements, gram
+from landscape_viz.evaluate import Evaluator, pinned_threads
+from multifractal._checks import require
+from multifractal._result import Provenance, Result
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Trajectory(Result):
+    """A run projected on directions.
+
+    Attributes
+    ----------
+    coordinates : ndarray, shape (T, n), float64
+        Least-squares coordinates along the directions, in the units of a section's axes.
+    residuals : ndarray, shape (T,)
+        |theta_t - its projection| / |theta_t - origin|: 0 in the plane, 1 where the plane shows nothing of the state; 0 at
+        the origin itself.
+    distances : ndarray, shape (T,)
+        |theta_t - origin|.
+    true_loss : ndarray, shape (T,)
+        The loss of each state itself, with its own running statistics.
+    plane_loss : ndarray, shape (T,)
+        The loss at its projection, which is what a section's contours show under it.
+    labels : list of str
+        What each direction is.
+    directions_hash : str
+    provenance : Provenance
+    """
+
+    coordinates: np.ndarray
+    residuals: np.ndarray
+    distances: np.ndarray
+    true_loss: np.ndarray
+    plane_loss: np.ndarray
+    labels: list
+    directions_hash: str
+    provenance: Provenance
+
+
+def project(problem, states, directions, *, threads=1):
+    """Project a training run on directions, and measure the loss on and off them.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its weights are the origin, usually the end of the run; its dropout must not be live.
+    states : sequence of state dicts
+        The run, in order.
+    directions : Directions
+        For example `directions.pca(problem, states)`; they need not be orthogonal.
+    threads : int
+        Threads of torch; 1 is our choice, as in `section`.
+
+    Returns
+    -------
+    Trajectory
+    """
+    require(problem.dropout != "live", "dropout", problem.dropout, "not be live", "use dropout='off' or 'fixed'")
+    directions.check(problem)
+    moves = displacements(problem, states)
+    n = len(directions)
+    products = gram(np.concatenate([directions.vectors, moves]))
+    coordinates = np.linalg.lstsq(products[:n, :n], products[:n, n:], rcond=None)[0].T
+    distances = np.sqrt(np.diag(products)[n:])
+    off_plane = np.array([_distance(move, directions.vectors, c) for move, c in zip(moves, coordinates, strict=True)])
+    residuals = np.divide(off_plane, distances, out=np.zeros_like(distances), where=distances > 0)
+    with pinned_threads(threads):
+        true_loss = [Evaluator(problem.with_state(state), [], ("loss",)).measure()[0] for state in states]
+        plane_loss = losses_at(problem, directions, coordinates)
+    return Trajectory(coordinates=coordinates, residuals=residuals, distances=distances, true_loss=np.array(true_loss),
+                      plane_loss=plane_loss, labels=list(directions.labels), directions_hash=directions.hash,
+                      provenance=Provenance.of("trajectory.project", packages=("numpy", "torch"), problem=problem,
+                                               n_states=len(states), directions=directions.provenance.call))
+
+
+def losses_at(problem, directions, coordinates):
+    """Return the loss at each row of `coordinates`, shape (T, n), along `directions`."""
+    evaluator = Evaluator(problem, directions.vectors, ("loss",))
+    losses = []
+    for row in coordinates:
+        evaluator.move([float(c) for c in row])
+        losses.append(evaluator.measure()[0])
+    return np.array(losses)
+
+
+def _distance(move, vectors, coordinates, block=1 << 20):
+    """Return |move - coordinates @ vectors| in float64, block by block."""
+    total = 0.0
+    for first in range(0, len(move), block):
+        part = slice(first, first + block)
+        total += np.sum((move[part].astype(np.float64) - coordinates @ vectors[:, part].astype(np.float64)) ** 2)
+    return np.sqrt(total)

@@ -1,0 +1,86 @@
+"""What a worker computes: a chunk of positions, with the network built once a worker and kept for the next chunk."""
+
+import hashlib
+import pickle
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from landscape_viz.evaluate import METRICS, Evaluator, pinned_threads
+
+_held = threading.local()  # one task a thread: the latest
+
+
+@dataclass
+class Task:
+    """The points of a section, numbered in C order of its axes; `run` computes some of them."""
+
+    problem: object
+    vectors: np.ndarray
+    axes: tuple
+    metrics: tuple = METRICS
+    threads: int = 1
+    device: str = "cpu"
+    _evaluator: Evaluator | None = field(default=None, repr=False)
+
+    @property
+    def n_points(self):
+        """Number of points of the whole grid."""
+        return int(np.prod([len(axis) for axis in self.axes]))
+
+    @property
+    def chunk_size(self):
+        """Points a chunk: at most 1 % of the grid (or one point), and at most 256; our choice."""
+        return min(256, max(1, self.n_points // 100))
+
+    def chunks(self):
+        """Return (first, stop) of all chunks."""
+        firsts = range(0, self.n_points, self.chunk_size)
+        return [(first, min(first + self.chunk_size, self.n_points)) for first in firsts]
+
+    def run(self, first, stop):
+        """Return the metrics of the points `first` to `stop` - 1, shape (n_metrics, stop - first), float64."""
+        shape = [len(axis) for axis in self.axes]
+        with pinned_threads(self.threads):
+            if self._evaluator is None:
+                self._evaluator = Evaluator(self.problem, self.vectors, self.metrics, device=self.device)
+            values = np.empty((len(self.metrics), stop - first))
+            for column, index in enumerate(range(first, stop)):
+                where = np.unravel_index(index, shape)
+                self._evaluator.move([float(axis[i]) for axis, i in zip(self.axes, where, strict=True)])
+                values[:, column] = self._evaluator.measure(index)
+        return values
+
+
+class Parcel:
+    """A task made ready to be sent: pickled once, and known to workers by its hash."""
+
+    def __init__(self, task):
+        try:
+            self._content = pickle.dumps(task)
+        except Exception as error:
+            raise ValueError(f"problem must be picklable to be sent to a worker, got {task.problem!r} ({error}); define the "
+                             "factory, loss and loader at the top level of a module") from error
+        self._key = hashlib.sha256(self._content).hexdigest()
+
+    def submit(self, executor, chunk, *, whole):
+        """Submit a chunk, with the task itself if `whole`; the future gives None where a worker does not hold the task."""
+        return executor.submit(run_chunk, self._key, self._content if whole else None, *chunk)
+
+
+def run_chunk(key, content, first, stop):
+    """Compute a chunk in a worker; returns None when this worker neither holds the task nor was sent it."""
+    if getattr(_held, "key", None) != key:
+        if content is None:
+            return None
+        _held.task, _held.key = pickle.loads(content), key  # noqa: S301  our own parent's bytes
+    return _held.task.run(first, stop)
+
+
+def count(executor):
+    """Return how many chunks `executor` runs at once, or None where it does not say."""
+    client = getattr(executor, "_client", None)
+    if hasattr(client, "nthreads"):
+        return sum(client.nthreads().values()) or None
+    return getattr(executor, "num_workers", None) or getattr(executor, "_max_workers", None)
