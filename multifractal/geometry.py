@@ -165,10 +165,11 @@ def local_minima(landscape):
                                          for first in range(1, rows - 1, _ROWS_PER_CHUNK)])
     index, losses, flat = map(np.concatenate, zip(*found, strict=True))
     order = _ascending(losses)
-    y, x = np.divmod(index[order], landscape.shape[1])
-    hoelder = None if landscape.hoelder is None else landscape.hoelder[np.divmod(index, landscape.shape[1])][order]
-    return Minima(np.column_stack([x, y]).astype(np.float64), losses[order], flat[order], hoelder,
-                  Provenance.of("local_minima", landscape=landscape))
+    y, x = np.divmod(index, landscape.shape[1])
+    hoelder = None if landscape.hoelder is None else landscape.hoelder[y, x][order]
+    positions = np.empty((len(index), 2))
+    positions[:, 0], positions[:, 1] = x[order], y[order]
+    return Minima(positions, losses[order], flat[order], hoelder, Provenance.of("local_minima", landscape=landscape))
 
 
 def flatness(landscape):

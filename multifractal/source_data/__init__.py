@@ -5,10 +5,6 @@ It is looked for in ``$MULTIFRACTAL_DATA``, then in ``data/`` of the working dir
 Nothing here opens a socket, except `fetch`. From a shell: ``python -m multifractal.source_data fetch|list|verify``.
 """
 
-from multifractal.source_data._catalogue import NAMES as NAMES
-from multifractal.source_data._reading import UnverifiedFileWarning as UnverifiedFileWarning
-from multifractal.source_data._reading import available as available
-from multifractal.source_data._reading import find as find
-from multifractal.source_data._reading import read as read
+import lazy_loader
 
-__all__ = ["NAMES", "UnverifiedFileWarning", "available", "find", "read"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

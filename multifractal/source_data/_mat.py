@@ -4,7 +4,6 @@ The parser is not hardened: of 1500 files with 1-4 damaged bytes 39 crashed the 
 whose checksum is not known is therefore parsed apart: ``python _mat.py file.mat out.npz key ...``.
 """
 
-import resource
 import sys
 
 import numpy as np
@@ -22,9 +21,17 @@ def load(path, keys):
 
 def main(path, out, *keys):
     """Parse `path` and write the arrays to `out`, an `.npz`."""
+    _limit_resources()
+    np.savez(out, **load(path, list(keys)))
+
+
+def _limit_resources():
+    try:
+        import resource
+    except ImportError:  # not on Windows, where the parent's timeout has to do
+        return
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    np.savez(out, **load(path, list(keys)))
 
 
 if __name__ == "__main__":

@@ -127,13 +127,22 @@ def read(name, folder=None):
 def known_checksums(name, path):
     """Return the set of SHA-256 that file `name`, found at `path`, may have; empty when none is known."""
     for parent in path.parents:
-        if (parent / CHECKSUMS).is_file():
-            recorded = json.loads((parent / CHECKSUMS).read_text())["sha256"]
-            key = path.relative_to(parent).as_posix()
-            if key in recorded:
-                return {recorded[key]}
-            break
+        recorded = manifest(parent)["sha256"].get(path.relative_to(parent).as_posix())
+        if recorded:
+            return {recorded}
     return set(_registry().get(name, ()))
+
+
+def manifest(folder):
+    """Return what `fetch` recorded in `folder`: `sha256` by path, and `files` of the record; both empty without it."""
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return {"sha256": {}, "files": {}}
+    try:
+        recorded = json.loads(path.read_text())
+        return {"sha256": dict(recorded["sha256"]), "files": dict(recorded["files"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{os.fspath(path)!r} is damaged ({error}); delete it and fetch again") from error
 
 
 def parse(path, shapes, *, trusted):
@@ -165,10 +174,14 @@ def save_converted(path, arrays, sha256):
 
 def _candidates(name, place):
     yield place / name
-    yield from sorted(path for path in place.glob(f"**/{name}") if CONVERTED not in path.parts)
+    yield from sorted(path for path in place.glob(f"**/{name}") if not _is_hidden(path.relative_to(place)))
     base = name.rsplit("/", 1)[-1]
     if sum(other.endswith(f"/{base}") for other in NAMES) == 1:
         yield place / base
+
+
+def _is_hidden(relative):
+    return any(part.startswith(".") for part in relative.parts)
 
 
 def _checked_array(arrays, key, shape, lengths, path):

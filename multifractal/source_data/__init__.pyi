@@ -1,0 +1,11 @@
+from ._catalogue import NAMES as NAMES
+from ._download import Fetched as Fetched
+from ._download import FetchError as FetchError
+from ._download import fetch as fetch
+from ._inventory import Entry as Entry
+from ._inventory import inventory as inventory
+from ._inventory import verify as verify
+from ._reading import UnverifiedFileWarning as UnverifiedFileWarning
+from ._reading import available as available
+from ._reading import find as find
+from ._reading import read as read

@@ -1,0 +1,47 @@
+"""The paper's source data from a shell: `python -m multifractal.source_data fetch|list|verify`."""
+
+import argparse
+import sys
+
+from multifractal.source_data import _reading
+from multifractal.source_data._inventory import inventory, verify
+
+
+def main(arguments=None):
+    """Run one command; return 0, or 1 when a file is damaged or could not be fetched."""
+    parser = argparse.ArgumentParser(prog="python -m multifractal.source_data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (("fetch", "download what is missing of the Zenodo record"), ("list", "say what is there"),
+                       ("verify", "check every file that is there")):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("--folder", help="default: $MULTIFRACTAL_DATA, then data/")
+        if name == "fetch":
+            command.add_argument("--server", help="another Zenodo instance")
+    asked = parser.parse_args(arguments)
+    return _fetch(asked) if asked.command == "fetch" else _report(asked)
+
+
+def _fetch(asked):
+    from multifractal.source_data import _download
+
+    folder = asked.folder or _reading.folders()[0]
+    print(f"Fetching doi {_download.DOI} into {folder}")
+    try:
+        done = _download.fetch(folder, server=asked.server or _download.SERVER, progress=sys.stderr.isatty())
+    except _download.FetchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(done.downloaded)} files downloaded, {len(done.present)} were there, in {done.folder}")
+    return 0
+
+
+def _report(asked):
+    entries = (verify if asked.command == "verify" else inventory)(asked.folder)
+    for entry in entries:
+        print(f"{entry.name:75}  {entry.status}" + (f"  {entry.path}" if entry.path else ""))
+    print(f"{sum(e.path is not None for e in entries)} of {len(entries)} files are there")
+    return 0 if all(entry.good for entry in entries) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

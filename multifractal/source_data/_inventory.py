@@ -1,0 +1,48 @@
+"""What of the source data is there, and whether it is intact."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from multifractal._io import DamagedFileError
+from multifractal.source_data._catalogue import NAMES
+from multifractal.source_data._reading import UnverifiedFileWarning, find, known_checksums, read
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the source data: its name, its path or None, and in words how it stands."""
+
+    name: str
+    path: Path | None
+    status: str
+    good: bool
+
+
+def inventory(folder=None):
+    """Return one `Entry` for each of `NAMES`, without reading the files."""
+    return [_listed(name, folder) for name in NAMES]
+
+
+def verify(folder=None):
+    """Return one `Entry` for each of `NAMES` after reading every file that is there and checking it."""
+    return [_verified(entry, folder) if entry.path else entry for entry in inventory(folder)]
+
+
+def _listed(name, folder):
+    try:
+        path = find(name, folder)
+    except FileNotFoundError:
+        return Entry(name, None, "missing", True)
+    return Entry(name, path, f"{path.stat().st_size / 1e6:.3g} MB", True)
+
+
+def _verified(entry, folder):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnverifiedFileWarning)
+            read(entry.name, folder)
+    except DamagedFileError as error:
+        return Entry(entry.name, entry.path, f"DAMAGED: {error}", False)
+    known = known_checksums(entry.name, entry.path)
+    return Entry(entry.name, entry.path, "intact" if known else "form is right; no checksum is known", True)
