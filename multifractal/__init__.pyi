@@ -42,3 +42,13 @@ from .tables import load_table as load_table
 from .training_run import Training as Training
 from .training_run import TrainingRun as TrainingRun
 from .training_run import train_full_batch as train_full_batch
+from .langevin import LangevinPath as LangevinPath
+from .langevin import fractional_langevin as fractional_langevin
+from .langevin import published_noise as published_noise
+from .potentials import HarmonicPotential as HarmonicPotential
+from .potentials import PaperPotential as PaperPotential
+from .potentials import TiltedWashboard as TiltedWashboard
+from .theory import TamsdFit as TamsdFit
+from .theory import diffusion_exponent_law as diffusion_exponent_law
+from .theory import fit_tamsd as fit_tamsd
+from .theory import theoretical_tamsd as theoretical_tamsd
