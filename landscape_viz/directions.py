@@ -1,13 +1,14 @@
 """Directions in the space of weights: random and normalised, towards other networks, of a Hessian, of a training run."""
 
 import hashlib
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 
-from landscape_viz.evaluate import mean_loss
+from landscape_viz.eigenpairs import top_eigenpairs
+from landscape_viz.hessian import HessianOperator
 from multifractal import _rng
 from multifractal._checks import one_of, refuse, require, whole_number
 from multifractal._result import Provenance, Result
@@ -103,7 +104,7 @@ def random(problem, n=2, *, norm="filter", rng=0):
     seed = _rng.as_seed_sequence(rng)
     weights = {name: tensor.numpy() for name, tensor in problem.unflatten(problem.weights()).items()}
     vectors = [_normalised(weights, _rng.realisation(seed, k), norm) for k in range(whole_number("n", n))]
-    return Directions(np.array(vectors), [f"random direction {k + 1} ({norm} norm)" for k in range(n)],
+    return Directions(np.array(vectors), [f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
                       _of("random", rng=seed, n=n, norm=norm))
 
 
@@ -163,7 +164,7 @@ def pca(problem, states, n=2, *, about="end"):
     rows = vectors[:, :n].T.astype(moves.dtype) @ moves
     rows /= np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True).astype(moves.dtype)
     shares, walk = values / values.sum(), random_walk_shares(len(moves), about)
-    labels = [f"PC {k + 1} ({shares[k]:.0%} of variance; random walk {walk[k]:.0%})" for k in range(n)]
+    labels = [f"weights along PC {k + 1} ({shares[k]:.0%}; random walk {walk[k]:.0%})" for k in range(n)]
     return from_vectors(problem, rows, labels)
 
 
@@ -186,43 +187,24 @@ def displacements(problem, states):
 
 
 def hessian(problem, n=2, *, tol=1e-3, rng=0):
-    """Return the eigenvectors of the `n` largest eigenvalues of the Hessian of the loss, of norm 1.
-
-    Lanczos (ARPACK) on exact Hessian-vector products over all data, in the problem's modes.
+    """Return the eigenvectors of the `n` largest eigenvalues of the Hessian of the problem's loss, of norm 1.
 
     Parameters
     ----------
     problem : Problem
-        Without live dropout, which has no Hessian.
+        Without live dropout and recalibrated BatchNorm, which leave no Hessian.
     n : int
     tol : float
-        Relative accuracy of the eigenvalues; 1e-3 is our choice.
+        Relative accuracy of the eigenvalues (`eigenpairs.top_eigenpairs`); 1e-3 is our choice.
     rng : int, SeedSequence or Generator
         Start vector.
     """
-    require(problem.dropout != "live", "dropout", problem.dropout, "not be live", "use dropout='off' or 'fixed'")
-    count = sum(int(np.prod(shape)) for shape in problem.shapes.values())
-    product = _hessian_product(problem)
-    operator = LinearOperator((count, count), matvec=product, dtype=np.float64)
-    start = _rng.as_generator(rng).standard_normal(count)
-    values, vectors = eigsh(operator, k=whole_number("n", n), which="LA", tol=tol, v0=start)
-    order = np.argsort(values)[::-1]
-    labels = [f"Hessian eigenvector {k + 1} (λ = {values[i]:.3g})" for k, i in enumerate(order)]
-    return from_vectors(problem, vectors.T[order], labels)
-
-
-def _hessian_product(problem):
-    model = problem.build()
-    parameters = list(model.parameters())
-    gradient = torch.autograd.grad(mean_loss(problem, model), parameters, create_graph=True)
-    flat = torch.cat([part.reshape(-1) for part in gradient])
-
-    def product(vector):
-        towards = torch.as_tensor(np.ravel(vector)).to(flat.dtype)
-        parts = torch.autograd.grad(flat, parameters, grad_outputs=towards, retain_graph=True)
-        return torch.cat([part.reshape(-1) for part in parts]).double().numpy()
-
-    return product
+    pairs = top_eigenpairs(HessianOperator(problem), n, tol=tol, rng=rng)
+    if not pairs.converged:
+        warnings.warn(f"the Hessian's eigenvectors have not converged to tol={tol}: residuals {pairs.residuals}",
+                      stacklevel=2)
+    labels = [f"Hessian eigenvector {k + 1} (λ = {value:.3g})" for k, value in enumerate(pairs.values)]
+    return from_vectors(problem, pairs.vectors.T, labels)
 
 
 def _normalised(weights, generator, norm):

@@ -121,24 +121,14 @@ def loss_function(problem):
     return lambda outputs, targets: named(outputs.double(), targets)
 
 
-def mean_loss(problem, model):
-    """Return the loss of `model` over all data of `problem` as a scalar tensor that can be differentiated."""
-    inputs, targets = problem.load()
-    loss, total = loss_function(problem), 0.0
-    with quiet_numerics(torch.device("cpu")), dropout_masks(problem):
-        for some, wanted in _batches(problem, inputs, targets):
-            total = total + loss(model(some), wanted) * len(some)
-    return total / len(inputs)
-
-
-def dropout_masks(problem, index=0, device=None):
+def dropout_masks(problem, index, device):
     """Return the context that dropout draws its masks in: the same draws at each position, or those of position `index`."""
     if problem.dropout == "off":
         return nullcontext()
-    key = (index,) if problem.dropout == "live" else ()
-    seed = np.random.SeedSequence(problem.seed, spawn_key=key).generate_state(1, np.uint64)[0]
-    on_gpu = device is not None and device.type == "cuda"
-    return seeded(int(seed >> np.uint64(1)), [device] if on_gpu else [])
+    seed = problem.seed
+    if problem.dropout == "live":
+        seed = int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return seeded(seed, [device] if device.type == "cuda" else [])
 
 
 @contextmanager

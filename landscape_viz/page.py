@@ -1,0 +1,83 @@
+"""An interactive page of a section: one self-contained HTML file that needs no network."""
+
+import html
+
+import numpy as np
+import plotly.graph_objects as go
+
+from multifractal import _io
+from multifractal._checks import require
+
+_COLOURS = "Cividis"
+
+
+def write_page(section, path, *, metric="loss", clip=None, run=None, overwrite=False):
+    """Write a two-dimensional section as a surface that can be turned, with plotly inside the file, and return the path.
+
+    Parameters
+    ----------
+    section : Section
+        Two-dimensional; points that are NaN or inf are holes.
+    path : path-like
+        The `.html` file to write.
+    metric : str
+        What the height is; the colour shows the same, and the pointer all metrics.
+    clip : float, optional
+        Values more than this above the minimum are drawn there (paper: 10); the pointer still shows them as they are.
+    run : Trajectory, optional
+        Drawn over the surface at the losses of the plane; the pointer shows the true losses and the residuals.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    ValueError
+        When the section is not two-dimensional, or the run lies along other directions.
+    FileExistsError
+        When `path` exists and `overwrite` is False.
+    """
+    require(len(section.axes) == 2, "section", section.grid.shape[1:], "be two-dimensional", "take a slice")
+    _io.refuse_existing(path, overwrite)
+    figure = go.Figure(_surface(section, metric, clip))
+    if run is not None:
+        figure.update_traces(opacity=0.85)
+        figure.add_trace(_run(section, run))
+    figure.update_layout(
+        title=_title(section, clip), template="plotly_white", margin={"l": 0, "r": 0, "t": 80, "b": 0},
+        scene={"xaxis_title": section.labels[0], "yaxis_title": section.labels[1], "zaxis_title": metric})
+    page = figure.to_html(include_plotlyjs=True, full_html=True, div_id="section", default_height="97vh")
+    page = page.replace("<head>", f"<head><title>{html.escape(_words(section))}</title>", 1)
+    with _io.atomic_write(path, overwrite=overwrite) as file:
+        file.write(page.encode())
+    return path
+
+
+def _surface(section, metric, clip):
+    values = np.where(np.isfinite(section.values[metric]), section.values[metric], np.nan)
+    height = values if clip is None else np.minimum(values, np.nanmin(values) + clip)
+    shown = np.stack([section.values[name].T for name in section.metrics], axis=-1)
+    pointer = "<br>".join([f"{section.labels[0]}: %{{x:.4g}}", f"{section.labels[1]}: %{{y:.4g}}"]
+                          + [f"{name}: %{{customdata[{k}]:.5g}}" for k, name in enumerate(section.metrics)])
+    return go.Surface(x=section.x, y=section.y, z=height.T, customdata=shown, colorscale=_COLOURS,
+                      colorbar={"title": metric}, connectgaps=False, hovertemplate=pointer + "<extra></extra>")
+
+
+def _run(section, run):
+    require(run.directions_hash == section.directions_hash, "run", run.directions_hash,
+            "lie along the directions of the section", "project it on those")
+    return go.Scatter3d(x=run.coordinates[:, 0], y=run.coordinates[:, 1], z=run.plane_loss, mode="lines+markers",
+                        marker={"size": 3, "color": "#D55E00"}, line={"color": "#D55E00", "width": 4}, name="training run",
+                        customdata=np.stack([run.true_loss, run.residuals], axis=-1),
+                        hovertemplate="true loss %{customdata[0]:.5g}<br>residual %{customdata[1]:.3f}<extra></extra>")
+
+
+def _words(section):
+    return f"Section of {section.problem['factory']}"
+
+
+def _title(section, clip):
+    modes = f"BatchNorm {section.problem['batch_norm']}, dropout {section.problem['dropout']}"
+    live = "; each point draws a new mask" if section.live_dropout else ""
+    holes = f"; {section.n_not_finite} points NaN or inf" if section.n_not_finite else ""
+    cut = "" if clip is None else f"; cut at minimum + {clip:g}"
+    return f"{html.escape(_words(section))}<br><sub>{modes}{live}{holes}{cut}</sub>"
