@@ -7,7 +7,7 @@ the torus in pixels, lambda eigenvalues of the torus covariance, c0, c2, beta co
 """
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft
@@ -67,8 +67,7 @@ def surface_noise(n, *, max_hurst, rng, dtype=np.float64):
     SurfaceNoise
     """
     shape, max_hurst, dtype = grid_shape("n", n), _hurst("max_hurst", max_hurst), float_dtype(dtype)
-    provenance = Provenance.of("surface_noise", rng=rng, n=shape, max_hurst=max_hurst, dtype=dtype.name)
-    return draw_noise(shape, reach_for(max_hurst, margin=True), rng, dtype, provenance)
+    return noise_or_draw(None, shape, reach_for(max_hurst, margin=True), rng, dtype)
 
 
 def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
@@ -102,9 +101,8 @@ def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
     M. L. Stein, "Fast and exact simulation of fractional Brownian surfaces", J. Comput. Graph. Stat. 11 (2002) 587.
     """
     shape, hurst, dtype = grid_shape("n", n), _hurst("hurst", hurst), float_dtype(dtype)
-    provenance = Provenance.of("fbm_surface", rng=None if noise else rng, n=shape, hurst=hurst, dtype=dtype.name)
-    reach = reach_for(hurst)
-    noise = draw_noise(shape, reach, rng, dtype) if noise is None else checked_noise(noise, shape, reach)
+    noise = noise_or_draw(noise, shape, reach_for(hurst), rng, dtype)
+    provenance = provenance_of("fbm_surface", noise, n=shape, hurst=hurst)
     return Landscape(level(noise, hurst), hurst, provenance=provenance)
 
 
@@ -152,21 +150,25 @@ def reach_for(hurst, *, margin=False):
     return next(reach for largest, reach in (_REACHES_WITH_MARGIN if margin else _REACHES) if hurst <= largest + 1e-12)
 
 
-def draw_noise(shape, reach, rng, dtype, provenance=None):
-    """Draw a SurfaceNoise for a grid of `shape`; input is not checked."""
-    generator, side = as_generator(rng), torus_side(shape, reach)
-    slopes = generator.standard_normal(2)
-    spectrum = _half_plane_noise(generator, (side, side // 2 + 1), dtype)
-    return SurfaceNoise(spectrum, slopes, shape, reach, provenance or Provenance.of("draw_noise", rng=rng))
-
-
-def checked_noise(noise, shape, reach):
-    """Return `noise`, refusing a draw that was made for another size or for lower exponents."""
+def noise_or_draw(noise, shape, reach, rng, dtype):
+    """Return `noise` if it fits a grid of `shape` and covers `reach`, or a new draw when it is None."""
+    if noise is None:
+        provenance = Provenance.of("surface_noise", rng=rng, n=shape, reach=reach, dtype=dtype.name)
+        generator, side = as_generator(rng), torus_side(shape, reach)
+        slopes = generator.standard_normal(2)
+        spectrum = _half_plane_noise(generator, (side, side // 2 + 1), dtype)
+        return SurfaceNoise(spectrum, slopes, shape, reach, provenance)
     require(isinstance(noise, SurfaceNoise), "noise", type(noise), "be a SurfaceNoise", "draw it with surface_noise")
-    require(noise.shape == shape, "noise", noise.shape, f"be drawn for the size {shape}", f"draw it with n={shape}")
+    require(tuple(noise.shape) == shape, "noise", noise.shape, f"be drawn for the size {shape}", f"draw it with n={shape}")
     require(noise.reach >= reach, "noise", noise.reach, f"have a reach of at least {reach} for this exponent",
             "draw it with a larger max_hurst")
     return noise
+
+
+def provenance_of(function, noise, **arguments):
+    """Return the Provenance of a surface, with the seed of its noise."""
+    record = Provenance.of(function, **arguments, noise=f"reach {noise.reach}, {noise.spectrum.dtype}")
+    return replace(record, seed=noise.provenance.seed)
 
 
 def torus_side(shape, reach):
@@ -189,8 +191,11 @@ def surface_eigenvalues(shape, hurst, reach, side):
     return _without_rounding(fft.dctn(covariance, type=1, overwrite_x=True, workers=thread_count())), c2
 
 
-def level(noise, hurst):
-    """Return the values of the fractional Brownian surface of exponent `hurst` that `noise` gives, in its dtype."""
+def level(noise, hurst, work=None):
+    """Return the values of the fractional Brownian surface of exponent `hurst` that `noise` gives, in its dtype.
+
+    `work`, an array like `noise.spectrum`, is overwritten; passing it spares the allocation of one at each level.
+    """
     side, (rows, cols) = noise.spectrum.shape[0], noise.shape
     eigenvalues, c2 = surface_eigenvalues(noise.shape, hurst, noise.reach, side)
     # Half the eigenvalues, and the plane at 1/sqrt(2): the torus covariance gives twice the variogram.
@@ -199,7 +204,7 @@ def level(noise, hurst):
     root = np.sqrt(eigenvalues, out=eigenvalues)
     root *= scale * side
     root = root.astype(noise.spectrum.real.dtype, copy=False)
-    product = np.empty_like(noise.spectrum)
+    product = np.empty_like(noise.spectrum) if work is None else work
     half = side // 2
     np.multiply(noise.spectrum[:half + 1], root, out=product[:half + 1])
     np.multiply(noise.spectrum[half + 1:], root[half - 1:0:-1], out=product[half + 1:])

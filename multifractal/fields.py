@@ -21,7 +21,7 @@ from multifractal._rng import as_seed_sequence, realisation
 
 _PIECE = 2**20  # numbers drawn from one seed; a block of directions is made of pieces, so that threads can share the work
 _PIECES_PER_BLOCK = 8
-_CELLS_PER_CHUNK = 2**19  # points x modes held at once
+_CELLS_PER_CHUNK = 2**22  # points x modes held at once
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
 # Taylor coefficients of sin(2 pi t) and cos(2 pi t), exact to rounding for |t| <= 1/8.
 _SIN = tuple((-1) ** i * math.tau ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(8))

@@ -3,7 +3,10 @@
 Imports numpy, scipy and the standard library only.
 """
 
+import decimal
+
 import numpy as np
+from scipy.interpolate import BarycentricInterpolator
 
 # --- landscape -------------------------------------------------------------------------------------------------------
 
@@ -31,6 +34,36 @@ def interpolate(grid, x, y):
 
 # --- brownian, multifractional, cascades, fields ---------------------------------------------------------------------
 
+
+def stein_surface(shape, hurst, reach, white, slopes):
+    """Stein's fractional Brownian surface from white noise on the whole torus (Stein 2002, eqs 6-8)."""
+    (rows, cols), side, alpha, big_r = shape, len(white), 2 * hurst, reach
+    diagonal = np.hypot(rows - 1, cols - 1)
+    beta = alpha * (2 - alpha) / (3 * big_r * (big_r**2 - 1)) if big_r > 1 else 0
+    c2 = (alpha - beta * (big_r - 1) ** 2 * (big_r + 2)) / 2
+    c0 = beta * (big_r - 1) ** 3 + 1 - c2
+    step = np.minimum(np.arange(side), side - np.arange(side)) / diagonal
+    r = np.hypot(step[:, None], step)
+    rho = np.where(r <= 1, c0 - r**alpha + c2 * r**2, np.where(r < big_r, beta * (big_r - r) ** 3 / (r + (r == 0)), 0))
+    y = np.fft.ifft2(np.sqrt(np.maximum(np.fft.fft2(rho).real, 0)) * np.fft.fft2(white)).real[:rows, :cols]
+    plane = np.sqrt(2 * c2) * (np.arange(cols) * slopes[0] + np.arange(rows)[:, None] * slopes[1]) / diagonal
+    return (y - y[0, 0] + plane) / np.sqrt(2) * (diagonal / max(shape)) ** hurst
+
+
+def fgn_covariance(n, hurst):
+    """Covariance of unit increments of fractional Brownian motion at lags 0 to n - 1, in 50 digits."""
+    with decimal.localcontext(prec=50):
+        power = [decimal.Decimal(k) ** (2 * decimal.Decimal(hurst)) if k else decimal.Decimal(0) for k in range(n + 1)]
+        return np.array([1.0] + [float((power[k + 1] - 2 * power[k] + power[k - 1]) / 2) for k in range(1, n)])
+
+
+def interpolate_levels(levels, exponents, hoelder):
+    """Value at each pixel of the polynomial in H through all levels there."""
+    out = np.empty(hoelder.shape)
+    for index in np.ndindex(hoelder.shape):
+        out[index] = BarycentricInterpolator(exponents, levels[(slice(None), *index)])(hoelder[index])
+    return out
+
 # --- descent, stability ----------------------------------------------------------------------------------------------
 
 
@@ -46,20 +79,47 @@ def reflect(v, wall):
 
 def descend(values, start, learning_rate, n_steps, unfold="exact"):
     """Positions and unfolded positions of plain descent, (n_steps + 1, 2) each."""
+    return optimise(values, start, learning_rate, n_steps, lambda g, memory, t: g, unfold)
+
+
+def optimise(values, start, learning_rate, n_steps, rule, unfold="exact"):
+    """Positions and unfolded positions under a rule (gradient component, its memory of two numbers, t) -> direction."""
     grids = gradient(values)[..., 0], gradient(values)[..., 1]
     walls = values.shape[1] - 1, values.shape[0] - 1
-    position, track, sign = np.full((n_steps + 1, 2), np.nan), np.full((n_steps + 1, 2), np.nan), [1, 1]
+    position, track = np.full((2, n_steps + 1, 2), np.nan)
     position[0] = track[0] = start
+    sign, memory = [1, 1], np.zeros((2, 2))
     for t in range(n_steps):
         for k in (0, 1):
-            step = interpolate(grids[k], *position[t]) * learning_rate
+            step = rule(interpolate(grids[k], *position[t]), memory[k], t) * learning_rate
             track[t + 1, k] = track[t, k] - sign[k] * step
             position[t + 1, k], flip = reflect(position[t, k] - step, walls[k])
+            memory[k, 0] *= flip
             sign[k] *= flip if unfold == "exact" else 1
         if np.isnan(position[t + 1]).any():
             position[t + 1] = track[t + 1] = np.nan
             break
     return position, track
+
+
+def momentum(g, memory, t, mu=0.9):
+    """Heavy ball: the velocity."""
+    memory[0] = mu * memory[0] + g
+    return memory[0]
+
+
+def nesterov(g, memory, t, mu=0.9):
+    """Nesterov's rule, at the positions where the gradient is taken."""
+    return g + mu * momentum(g, memory, t, mu)
+
+
+def adam(g, memory, t, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Kingma & Ba (2015), Algorithm 1."""
+    memory[0] = beta1 * memory[0] + (1 - beta1) * g
+    memory[1] = beta2 * memory[1] + (1 - beta2) * g * g
+    decay = np.prod([[1, 1]] + (t + 1) * [[beta1, beta2]], axis=0)
+    return (memory[0] / (1 - decay[0])) / (np.sqrt(memory[1] / (1 - decay[1])) + epsilon)
+
 
 # --- displacement, langevin, theory ----------------------------------------------------------------------------------
 
@@ -99,3 +159,42 @@ def mean_counts(points, centres, radii):
 # --- leaders, spectrum, roughness ------------------------------------------------------------------------------------
 
 # --- train_supplementary ---------------------------------------------------------------------------------------------
+
+
+def network_loss_and_gradient(theta, x, y, mask=None, keep=1.0):
+    """Mean squared error of the 16-unit ReLU network and its gradient; `mask` (rows, hidden) keeps units, times 1/keep."""
+    k = x.shape[1]
+    w1, b1, w2, b2 = theta[:16 * k].reshape(k, 16), theta[16 * k:16 * k + 16], theta[16 * k + 16:-1], theta[-1]
+    scale = 1.0 if mask is None else mask / keep
+    before = x @ w1 + b1
+    hidden = np.maximum(before, 0) * scale
+    residual = hidden @ w2 + b2 - y
+    back = 2 / len(y) * residual[:, None] * w2 * scale * (before > 0)
+    gradient = [x.T @ back, back.sum(0), 2 / len(y) * hidden.T @ residual, [2 / len(y) * residual.sum()]]
+    return np.mean(residual**2), np.concatenate([np.ravel(part) for part in gradient])
+
+
+def full_batch_descent(theta, x, y, rate, epochs, masks=None, keep=1.0):
+    """Positions after each epoch and losses before it."""
+    positions, losses = [], []
+    for epoch in range(epochs):
+        value, slope = network_loss_and_gradient(theta, x, y, None if masks is None else masks[epoch], keep)
+        theta = theta - rate * slope
+        positions.append(theta)
+        losses.append(value)
+    return np.array(positions), np.array(losses)
+
+
+def dropout_mask(cells, key, dropout):
+    """Where a 32-bit hash of (cell, key) says that a unit is kept."""
+    z = np.array([[int(c) for c in row] for row in cells], dtype=object)
+    z = z ^ int(key[0])
+    z = ((z ^ (z >> 16)) * 0x21F0AAAD % 2**32) ^ int(key[1])
+    z = (z ^ (z >> 15)) * 0xD35A2D97 % 2**32
+    z = z ^ (z >> 15)
+    return ((z + 2**31) % 2**32 < (1 - dropout) * 2**32).astype(bool)
+
+
+def nearest(points, sample):
+    """Index of the sample point nearest to each point."""
+    return np.array([np.argmin(((sample - point) ** 2).sum(axis=1)) for point in points])
