@@ -2,8 +2,8 @@
 
     python train_supplementary.py --lr 0.1 --dropout 0.75 --analyse
 
-trains a million epochs into results/lr=0.1_dropout=0.75_epochs=1000000/: trajectory.npy, learning_curves.npz, max_eigs.npy and
-run.json. Killed at any moment, the same command with --resume gives the same bits as a run never stopped.
+trains a million epochs into results/lr=0.1_dropout=0.75_epochs=1000000/: trajectory.npy, learning_curves.npz, max_eigs.npy
+and run.json. Killed at any moment, the same command with --resume gives the same bits as a run never stopped.
 """
 
 import argparse

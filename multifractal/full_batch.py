@@ -1,13 +1,13 @@
 """Full-batch gradient descent of a one-hidden-layer ReLU network with dropout, as one compiled jax loop.
 
-The network of Ly & Gong 2025 (Supplementary): y = relu(x W1 + b1) W2 + b2, 16 hidden units, mean squared error, inverted dropout
-on the hidden layer. Its parameters are one flat vector, W1 (features x hidden, row by row), b1, W2, b2.
+The network of Ly & Gong 2025 (Supplementary): y = relu(x W1 + b1) W2 + b2, 16 hidden units, mean squared error, inverted
+dropout on the hidden layer. Its parameters are one flat vector, W1 (features x hidden, row by row), b1, W2, b2.
 
 How the loop gets its speed (`benchmarks/bench_training.py` measures each step against the obvious `lax.scan`):
 
 - Samples run along the last axis, so that every elementwise operation is over long contiguous rows.
-- One pass back: with g = mask * (pre > 0) / keep and S = [x, 1]^T (g * residual), the gradient of (W1, b1) is S * W2 and that of
-  W2 is the column sum of (W1, b1) * S, because relu(pre) * mask / keep = g * pre. No hidden activation is kept or read again.
+- One pass back: with g = mask * (pre > 0) / keep and S = [x, 1]^T (g * residual), the gradient of (W1, b1) is S * W2 and
+  that of W2 is the column sum of (W1, b1) * S, because relu(pre) * mask / keep = g * pre. No activation is read again.
 - Dropout masks come from a hash of (cell, epoch's key), two multiplications each, not from a random generator's stream; the
   comparison is signed, which vector units have.
 - Positions and losses are written into buffers that the loop carries; epochs' keys are made once a chunk.
@@ -20,11 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from multifractal import _rng
+
 N_HIDDEN = 16  # paper, Supplementary
 
-# Odd multipliers of a 32-bit mixing function of good avalanche (found by search; C. Wellons' and T. Ettinger's survey, 2018).
+# Odd multipliers of a 32-bit mixing function of good avalanche, found by search (hash-prospector's list, 2018 and after).
 _MULTIPLY_1, _MULTIPLY_2 = 0x21F0AAAD, 0xD35A2D97
-_START, _CELLS, _EPOCHS = 0, 1, 2  # what a seed's random streams are for
+_START, _CELLS = 0, 1  # what a seed's random streams are for; a third, of jax, gives the epochs' keys
 _EXACT = jax.lax.Precision.HIGHEST  # a GPU would otherwise round float32 products to 10 bits
 
 
@@ -34,12 +36,11 @@ def parameter_count(n_features, n_hidden=N_HIDDEN):
 
 
 def initial_parameters(n_features, *, seed, n_hidden=N_HIDDEN, dtype=np.float32):
-    """Return the start, flat: weights N(0, 2/features) and N(0, 2/hidden), biases 0 (paper); drawn in float32 always."""
-    first, second = jax.random.split(_stream(seed, _START))
-    first = jax.random.normal(first, (n_features, n_hidden), jnp.float32) * np.float32(np.sqrt(2 / n_features))
-    second = jax.random.normal(second, (n_hidden,), jnp.float32) * np.float32(np.sqrt(2 / n_hidden))
-    zeros = np.zeros(n_hidden, np.float32)
-    return np.concatenate([np.ravel(first), zeros, second, zeros[:1]]).astype(dtype)
+    """Return the start, flat: weights N(0, 2/features) and N(0, 2/hidden), biases 0 (paper); rounded to float32 always."""
+    rng = _rng.realisation(seed, _START)
+    first = rng.normal(0, np.sqrt(2 / n_features), n_features * n_hidden)
+    second = rng.normal(0, np.sqrt(2 / n_hidden), n_hidden)
+    return np.concatenate([first, np.zeros(n_hidden), second, [0.0]]).astype(np.float32).astype(dtype)
 
 
 def loss(theta, inputs, target):
@@ -82,8 +83,8 @@ class FullBatchDescent:
 
     Notes
     -----
-    The mask of an epoch depends on the seed and the epoch only, and the compiled step is the same whatever the number of epochs
-    asked for: any cutting of a run into calls of `advance` gives the same bits on the same device.
+    The mask of an epoch depends on the seed and the epoch only, and the compiled step is the same whatever the number of
+    epochs asked for: any cutting of a run into calls of `advance` gives the same bits on the same device.
     """
 
     def __init__(self, inputs, target, *, n_train, learning_rate, dropout, seed, dtype=np.float32, chunk=10_000):
@@ -93,7 +94,7 @@ class FullBatchDescent:
         self._test = (inputs[n_train:], target[n_train:]) if n_train < len(inputs) else None
         self.learning_rate, self.dropout, self.seed, self.chunk = learning_rate, dropout, seed, chunk
         # One random word for each hidden unit and training row: what tells the cells of a mask apart.
-        self._cells = np.asarray(jax.random.bits(_stream(seed, _CELLS), (N_HIDDEN, n_train), jnp.uint32))
+        self._cells = _rng.realisation(seed, _CELLS).integers(0, 2**32, (N_HIDDEN, n_train), np.uint32)
 
     @property
     def has_test(self):
@@ -125,10 +126,10 @@ class FullBatchDescent:
             hessian = np.asarray(self._hessian(np.asarray(theta, self.dtype)), np.float64)
         return float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[-1])
 
-    def mask(self, epoch):
-        """Return which hidden units are kept in `epoch`, bool, shape (hidden, training rows)."""
-        keys = _epoch_keys(_stream(self.seed, _EPOCHS), np.uint32(epoch), 1)
-        return np.asarray(_kept(self._cells, keys[0], self._threshold))
+    def masks(self, epoch, n_epochs=1):
+        """Return which hidden units are kept in `n_epochs` epochs from `epoch` on, bool, shape (n_epochs, hidden, rows)."""
+        keys = _epoch_keys(self.seed, np.uint32(epoch), n_epochs)
+        return np.asarray(jax.vmap(_kept, (None, 0, None))(self._cells, keys, self._threshold))
 
     def _precision(self):
         """Context in which jax computes in this run's dtype; it leaves the global setting alone."""
@@ -163,14 +164,15 @@ class FullBatchDescent:
             gate = jnp.where((before > 0) & kept(key), scale, self.dtype.type(0))
             residual = jnp.dot(second, gate * before, precision=_EXACT) + theta[-1] - target
             back = jnp.einsum("in,jn->ij", with_ones, gate * (rate * residual), precision=_EXACT)
-            gradient = [(back * second).ravel(), (first * back).sum(0), rate * residual.sum()[None]]
+            total = jnp.dot(residual, with_ones[-1], precision=_EXACT)  # a dot is vectorised, a sum is not
+            gradient = [(back * second).ravel(), (first * back).sum(0), rate * total[None]]
             losses = [jnp.dot(residual, residual, precision=_EXACT) / len(target)]
             losses += [loss(theta, *self._test)] if self.has_test else []
             return jnp.stack(losses), jnp.concatenate(gradient)
 
         @jax.jit
         def loop(theta, epoch, n_epochs):
-            keys = _epoch_keys(_stream(self.seed, _EPOCHS), epoch, self.chunk)
+            keys = _epoch_keys(self.seed, epoch, self.chunk)
 
             def step(i, carry):
                 theta, positions, losses = carry
@@ -184,14 +186,11 @@ class FullBatchDescent:
         return loop
 
 
-def _stream(seed, purpose):
-    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
-
-
-def _epoch_keys(stream, epoch, n):
-    """Return two random words for each of `n` epochs from `epoch` on, shape (n, 2): a function of the epoch alone."""
+def _epoch_keys(seed, epoch, n):
+    """Return two random words for each of `n` epochs from `epoch` on, shape (n, 2): a function of seed and epoch alone."""
+    key = jax.random.key(seed, impl="threefry2x32")
     epochs = epoch + jnp.arange(n, dtype=jnp.uint32)
-    return jax.vmap(lambda e: jax.random.bits(jax.random.fold_in(stream, e), (2,), jnp.uint32))(epochs)
+    return jax.vmap(lambda e: jax.random.bits(jax.random.fold_in(key, e), (2,), jnp.uint32))(epochs)
 
 
 def _kept(cells, key, threshold):

@@ -1,7 +1,7 @@
 """A folder that a long run writes into, and can be killed at any moment without losing what it had done.
 
-Arrays grow on disk (`GrowingArray`), then a checkpoint replaces the one before, atomically. The checkpoint says how many rows of each
-array belong to it and their SHA-256, so whatever was written after it is cut off on resuming, and damage is noticed.
+Arrays grow on disk (`GrowingArray`), then a checkpoint replaces the one before, atomically. The checkpoint says how many
+rows of each array belong to it and their SHA-256: what was written after it is cut off on resuming, and damage is noticed.
 
 The folder holds ``run.json`` (what is run; written first), the arrays as ``.npy``, and ``checkpoint.npz``.
 """
@@ -40,7 +40,7 @@ class GrowingArray:
         return self
 
     def reopen(self, n_rows, sha256):
-        """Continue a file after its first `n_rows` rows, cutting off the rest; raises DamagedFileError if those were altered."""
+        """Continue a file after its first `n_rows` rows, cutting off the rest; refuse it if those were altered."""
         try:
             self._file = open(self.path, "r+b")
         except FileNotFoundError as error:
@@ -119,7 +119,7 @@ class RunFolder:
         self._lock = None
 
     def start(self, parameters, *, resume=False, overwrite=False, may_grow=()):
-        """Open the folder for a run of `parameters` and return its last checkpoint as (arrays, metadata), or None if it is new.
+        """Open the folder for a run of `parameters`; return its last checkpoint as (arrays, metadata), or None if it is new.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class RunFolder:
             raise FileExistsError(f"the folder must be new or empty, got {str(self.path)!r}; pass resume=True (--resume) to "
                                   f"continue the run in it, or {_OVERWRITE[5:]}")
         if held and RECORD not in held:
-            raise FileExistsError(f"the folder must hold a run, got {str(self.path)!r} without {RECORD}; pass another folder")
+            raise FileExistsError(f"the folder must hold a run, got {str(self.path)!r} without {RECORD}; pass another one")
         self.path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         for leftover in (p for p in self.path.iterdir() if _is_leftover(p.name)):
@@ -206,8 +206,8 @@ class RunFolder:
             raise ValueError(f"the run in {str(self.path)!r} has other parameters ({shown}); pass those of the folder, or "
                              f"{_OVERWRITE[5:]}")
         if record["versions"] != _versions():
-            warnings.warn(f"the run in {str(self.path)!r} was begun with {record['versions']} and goes on with {_versions()}: "
-                          "its bits may differ from those of a run never stopped", stacklevel=4)
+            warnings.warn(f"the run in {str(self.path)!r} was begun with {record['versions']} and goes on with "
+                          f"{_versions()}: its bits may differ from those of a run never stopped", stacklevel=4)
         if different:
             grown = {name: max(recorded[name], parameters[name]) for name in different}
             self._write_record(parameters | grown)

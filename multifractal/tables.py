@@ -164,7 +164,9 @@ def _download(url, path):
 
 def _parsed(path):
     try:
-        return np.loadtxt(path, dtype=np.float64, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an empty file warns, and is then refused by its shape
+            return np.loadtxt(path, dtype=np.float64, ndmin=2)
     except ValueError as error:
         raise ValueError(f"table {str(path)!r} must hold rows of 6 numbers ({error}); {_BY_HAND}") from error
 

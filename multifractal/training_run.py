@@ -1,4 +1,4 @@
-"""The supplementary experiment: train a small network by full-batch descent, keeping every position, and read the run back."""
+"""The supplementary experiment: train a small network by full-batch descent, keep every position, and read the run back."""
 
 import dataclasses
 import datetime
@@ -64,12 +64,12 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
         Learning rate, dropout, epochs and the rest.
     out : path-like
         The run's folder. ``trajectory.npy`` (positions, parameters) grows as the run goes, row 0 the start; ``max_eigs.npy``
-        holds the largest Hessian eigenvalue (without dropout) of epochs 0, hess_every, ... below hess_term; ``losses.npy`` the
-        losses so far; at the end ``learning_curves.npz`` holds ``train_losses`` and ``test_losses`` (empty without test rows),
-        each before the epoch's step: the training loss with the epoch's dropout mask, the test loss without.
+        holds the largest Hessian eigenvalue (without dropout) of epochs 0, hess_every, ... below hess_term; ``losses.npy``
+        the losses so far; at the end ``learning_curves.npz`` holds ``train_losses`` and ``test_losses`` (empty without test
+        rows), each before the epoch's step: the training loss with the epoch's dropout mask, the test loss without.
     resume : bool
-        Continue the run in `out`, to the same bits as a run never stopped (on the same kind of device, with as many threads).
-        `epochs` may be larger than before.
+        Continue the run in `out`, to the same bits as a run never stopped (on the same kind of device, with as many
+        threads). `epochs` may be larger than before.
     overwrite : bool
         Delete the run in `out` first.
     chunk : int, default 10 000 (our choice)
@@ -82,7 +82,8 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
     Raises
     ------
     FileExistsError, ValueError, DamagedFileError, BlockingIOError
-        When the folder holds a run and `resume` or `overwrite` is not given, has other parameters, more epochs, damage or a writer.
+        When the folder holds a run and `resume` or `overwrite` is not given, or has other parameters, more epochs, damage,
+        or another process writing to it.
     OSError
         When the disk has no room; what was done stays and can be resumed.
     FloatingPointError
@@ -147,8 +148,8 @@ def _multiples(step, first, stop):
 def _refuse_divergence(positions, losses, epoch):
     bad = ~np.isfinite(positions).all(axis=1) | ~np.isfinite(losses).all(axis=1)
     if bad.any():
-        raise FloatingPointError(f"the training must stay finite, got NaN or inf in epoch {epoch + int(np.argmax(bad))}; pass a "
-                                 "smaller learning rate (--lr)")
+        raise FloatingPointError(f"the training must stay finite, got NaN or inf in epoch {epoch + int(np.argmax(bad))}; "
+                                 "pass a smaller learning rate (--lr)")
 
 
 def _print_estimate(descent, training, theta, epoch, path):
@@ -163,8 +164,9 @@ def _print_estimate(descent, training, theta, epoch, path):
     descent.advance(theta, epoch, trial)
     per_epoch = (time.perf_counter() - start) / trial
     n_hessians = len([e for e in _multiples(training.hess_every, epoch, training.epochs) if e < training.hess_term])
-    print(f"estimate: {left} epochs at {1 / per_epoch:.0f} a second, {datetime.timedelta(seconds=round(left * per_epoch))}, and "
-          f"{n_hessians} Hessians; {n_bytes / 1e6:.0f} MB of {free / 1e9:.1f} GB free")
+    duration = datetime.timedelta(seconds=round(left * per_epoch))
+    print(f"estimate: {left} epochs at {1 / per_epoch:.0f} a second, {duration}, and {n_hessians} Hessians; "
+          f"{n_bytes / 1e6:.0f} MB of {free / 1e9:.1f} GB free")
 
 
 class TrainingRun:
