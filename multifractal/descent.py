@@ -1,22 +1,24 @@
-"""Gradient descent on a grid landscape: one walker or ensembles, with walls that reflect and tracks that unfold.
+"""Walkers on a landscape or a field: one or ensembles, with walls that reflect and tracks that unfold.
 
-One step is v <- reflect(v - g lr) on each axis, g the bilinearly interpolated gradient (Ly & Gong 2025, Methods). The
-unfolded track is the walk on the landscape mirrored at its walls: folding it back gives the position.
+One step of plain descent is v <- reflect(v - g lr) on each axis, g the bilinearly interpolated gradient (Ly & Gong 2025,
+Methods); the other rules are in `optimizers`. The unfolded track is the walk on the landscape mirrored at its walls: folding
+it back gives the position. A field has no walls, and there the two are the same.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from multifractal._checks import finite_array, one_of, positive_number, refuse, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
-from multifractal.landscape import _values_at, interpolate_gradient
+from multifractal._rng import as_generator, as_seed_sequence
+from multifractal.landscape import Landscape
+from multifractal.optimizers import checked_rule, require_rng
+from multifractal.walking import Plan, reflect, walk_together
 
-WALKERS_PER_CHUNK = 64  # in lockstep: enough to hide the latency of memory, few enough that their state stays in cache
-REACH = 1e6  # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
+_WALKERS_IN_LOCKSTEP = 64  # enough to hide the latency of memory, few enough that their state stays in cache
+_TASKS_FOR_AN_EXECUTOR = 16  # each carries the landscape with it, so a few large ones
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -24,14 +26,16 @@ class Walk(Result):
     """One walk: positions and losses after 0, 1, ..., n_steps steps; NaN after the step that stopped it, if any."""
 
     positions: np.ndarray
-    """(n_steps + 1, 2) float64, (x, y) within the walls."""
+    """(n_steps + 1, d) float64; on a landscape d = 2 and (x, y) lies within the walls."""
     unfolded: np.ndarray
-    """(n_steps + 1, 2) float64, the continuous track: exact, or as published."""
+    """(n_steps + 1, d) float64, the continuous track: exact, or as published."""
     losses: np.ndarray
-    """(n_steps + 1,) float64, the interpolated loss at each position."""
+    """(n_steps + 1,) float64, the loss at each position."""
     steps_taken: int
-    """n_steps, or how many steps were good before the one that was not finite or left the walls' reach."""
+    """n_steps, or how many steps were good before the one that was not finite or went out of reach."""
     learning_rate: float
+    method: str
+    parameters: dict
     unfold: str
     provenance: Provenance
 
@@ -46,9 +50,9 @@ class Ensemble(Result):
     """Walks from each start at each learning rate, at the steps that were kept; NaN once a walker was stopped."""
 
     positions: np.ndarray
-    """(n_rates, n_starts, kept, 2) float64, (x, y) within the walls."""
+    """(n_rates, n_starts, kept, d) float64; on a landscape d = 2 and (x, y) lies within the walls."""
     unfolded: np.ndarray
-    """(n_rates, n_starts, kept, 2) float64, the continuous tracks."""
+    """(n_rates, n_starts, kept, d) float64, the continuous tracks."""
     losses: np.ndarray
     """(n_rates, n_starts, kept) float64."""
     steps: np.ndarray
@@ -58,6 +62,8 @@ class Ensemble(Result):
     learning_rates: np.ndarray
     """(n_rates,) float64."""
     n_steps: int
+    method: str
+    parameters: dict
     unfold: str
     provenance: Provenance
 
@@ -67,21 +73,32 @@ class Ensemble(Result):
         return self.steps_taken == self.n_steps
 
 
-def descend(landscape, start, *, learning_rate, n_steps, unfold="exact"):
+def descend(landscape, start, *, learning_rate, n_steps, unfold="exact", method="gd", rng=None, **parameters):
     """Walk downhill from `start`.
 
     Parameters
     ----------
-    landscape : Landscape
-    start : array_like, shape (2,)
-        Position (x, y) in grid units, within the walls.
+    landscape : Landscape or FractalField
+        A field (d dimensions, no walls) is evaluated at each step.
+    start : array_like, shape (2,) or (d,)
+        Position (x, y) in grid units, within the walls; or any position in the field's units.
     learning_rate : float
-        In grid units squared per unit of loss.
+        In units of position squared per unit of loss (Adam: units of position).
     n_steps : int
         The published '10 000 steps' are 10 000 positions, `n_steps=9999`.
     unfold : {"exact", "published"}
-        "exact" mirrors the landscape at its walls; "published" is the published code's track, which ignores reflections
-        (see `docs` and the tests: its displacements are off by factors of .3 to 8 at large learning rates).
+        "exact" mirrors the landscape at its walls; "published" is the published code's track, which ignores reflections and
+        is no unfolding (its mean squared displacements are off by factors of .3 to 8 at large learning rates).
+    method : {"gd", "momentum", "nesterov", "adam", "sgd"}
+        The update rule, in torch's conventions; the paper's is "gd". The velocity is reflected with the walker; Nesterov's
+        positions are those where the gradient is taken. "sgd" adds noise to the gradient at each step: `noise="isotropic"`
+        adds `noise_scale` xi, xi standard normal; `noise="curvature"` adds `noise_scale` J xi, J the derivative of the
+        gradient: to first order the gradient of a landscape shifted at random by `noise_scale` (in units of position).
+    rng : int, SeedSequence or Generator
+        For "sgd", and only there.
+    **parameters
+        momentum=0.9 ("momentum", "nesterov"); beta1=0.9, beta2=0.999, epsilon=1e-8 ("adam"); noise="isotropic",
+        noise_scale=1.0 ("sgd"). Adam's are its authors', the others our choice.
 
     Returns
     -------
@@ -90,33 +107,46 @@ def descend(landscape, start, *, learning_rate, n_steps, unfold="exact"):
     Raises
     ------
     ValueError
-        When the start lies outside the grid, or the learning rate or the number of steps is not positive.
+        When the start lies outside the grid, the learning rate or the number of steps is not positive, or a parameter does
+        not belong to the method.
     """
     start = np.asarray(start, dtype=np.float64)
-    require(start.shape == (2,), "start", start.shape, "have shape (2,)", "pass one position, or use descend_ensemble")
+    require(start.ndim == 1, "start", start.shape, "have one dimension", "pass one position, or use descend_ensemble")
     rate = positive_number("learning_rate", learning_rate)
-    many = descend_ensemble(landscape, start[None], learning_rates=[rate], n_steps=n_steps, unfold=unfold)
-    made_by = Provenance.of("descend", landscape=landscape, start=start, learning_rate=rate, n_steps=n_steps, unfold=unfold)
-    return Walk(many.positions[0, 0], many.unfolded[0, 0], many.losses[0, 0], int(many.steps_taken[0, 0]), rate, unfold,
-                made_by)
+    starts, rates, plan = _checked(landscape, start[None], rate, n_steps, unfold, method, parameters, rng, None, 1)
+    streams = [] if rng is None else [as_generator(rng)]
+    made_by = Provenance.of("descend", rng=rng, landscape=landscape, start=start, learning_rate=rate, n_steps=n_steps,
+                            unfold=unfold, method=method, **parameters)
+    positions, unfolded, losses, taken = out = plan.room(*starts.shape)
+    walk_together(landscape, plan, starts, rates, streams, out)
+    return Walk(positions[0], unfolded[0], losses[0], int(taken[0]), rate, method, plan.rule.parameters, unfold, made_by)
 
 
-def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exact", keep_last=None, keep_every=1):
+def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exact", keep_last=None, keep_every=1,
+                     method="gd", rng=None, executor=None, **parameters):
     """Walk downhill from each start at each learning rate; each walk is the same to the bit as `descend` gives it alone.
 
     Parameters
     ----------
-    landscape : Landscape
-    starts : array_like, shape (n_starts, 2)
-        Positions (x, y) in grid units, within the walls.
+    landscape : Landscape or FractalField
+    starts : array_like, shape (n_starts, d)
+        Positions, as for `descend`.
     learning_rates : array_like, shape (n_rates,)
     n_steps : int
     unfold : {"exact", "published"}
-        As for `descend`.
     keep_last : int, optional
-        Keep the last so many of the n_steps + 1 positions (default: all). Memory is 40 bytes a kept position and walker.
+        Keep the last so many of the n_steps + 1 positions (default: all). What is held is 40 bytes a kept position and
+        walker, and nothing else that grows with walkers or steps: a million walkers with `keep_last=1` take 48 MB.
     keep_every : int
         Of these, keep every so many-th, counted from the first.
+    method, **parameters
+        As for `descend`.
+    rng : int, SeedSequence or Generator
+        Seed of the noise of "sgd". With an int or a SeedSequence, walker (i, j), at rate i from start j, draws as
+        `descend(rng=SeedSequence(seed, spawn_key=(i, j)))` does.
+    executor : concurrent.futures.Executor, optional
+        Runs the walkers elsewhere (processes, dask, MPI); by default they run on the threads of this process. The bits are
+        the same.
 
     Returns
     -------
@@ -125,30 +155,30 @@ def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exac
     Raises
     ------
     ValueError
-        When a start lies outside the grid, or a rate or a count is not positive.
+        When a start lies outside the grid, a rate or a count is not positive, or a parameter does not belong to the method.
     """
-    starts = checked_starts(landscape, starts)
-    rates = checked_rates(learning_rates)
-    n_steps = whole_number("n_steps", n_steps)
-    one_of("unfold", unfold, ("exact", "published"))
-    keep_last = whole_number("keep_last", n_steps + 1 if keep_last is None else keep_last)
-    keep_every = whole_number("keep_every", keep_every)
-    require(keep_last <= n_steps + 1, "keep_last", keep_last, f"be at most n_steps + 1 = {n_steps + 1}", "keep fewer")
-    steps = np.arange(n_steps + 1 - keep_last, n_steps + 1, keep_every)
-
+    starts, rates, plan = _checked(landscape, starts, learning_rates, n_steps, unfold, method, parameters, rng, keep_last,
+                                   keep_every)
     n_walkers = len(rates) * len(starts)
-    positions, unfolded = np.empty((2, n_walkers, len(steps), 2))
-    losses, taken = np.empty((n_walkers, len(steps))), np.empty(n_walkers, np.int64)
-    which_rate, which_start = np.divmod(np.arange(n_walkers), len(starts))
-    chunks = [slice(first, first + WALKERS_PER_CHUNK) for first in range(0, n_walkers, WALKERS_PER_CHUNK)]
-    map_chunks(_walk_chunk, [(landscape.values, landscape.gradient, starts[which_start[c]], rates[which_rate[c]], n_steps,
-                              steps[0], keep_every, unfold == "exact", positions[c], unfolded[c], losses[c], taken[c])
-                             for c in chunks])
-    shape = (len(rates), len(starts))
-    made_by = Provenance.of("descend_ensemble", landscape=landscape, starts=starts, learning_rates=rates, n_steps=n_steps,
-                            unfold=unfold, keep_last=keep_last, keep_every=keep_every)
-    return Ensemble(positions.reshape(*shape, -1, 2), unfolded.reshape(*shape, -1, 2), losses.reshape(*shape, -1), steps,
-                    taken.reshape(shape), rates, n_steps, unfold, made_by)
+    size = _WALKERS_IN_LOCKSTEP if executor is None else -(-n_walkers // _TASKS_FOR_AN_EXECUTOR)
+    whole = plan.room(n_walkers, starts.shape[1])
+    seed = None if rng is None else as_seed_sequence(rng)
+    chunks = [(begin, min(begin + size, n_walkers)) for begin in range(0, n_walkers, size)]
+    if executor is None:
+        _ = getattr(landscape, "gradient", None)  # made here, once, rather than by each thread
+        map_chunks(_walk_slice, ((landscape, plan, starts, rates, seed, *chunk, [array[slice(*chunk)] for array in whole])
+                                 for chunk in chunks))
+    else:
+        parts = map_chunks(_walk_slice, ((landscape, plan, starts, rates, seed, *chunk) for chunk in chunks), executor)
+        for chunk, part in zip(chunks, parts, strict=True):
+            for array, piece in zip(whole, part, strict=True):
+                array[slice(*chunk)] = piece
+    positions, unfolded, losses, taken = (array.reshape(len(rates), len(starts), *array.shape[1:]) for array in whole)
+    made_by = Provenance.of("descend_ensemble", rng=rng, landscape=landscape, starts=starts, learning_rates=rates,
+                            n_steps=n_steps, unfold=unfold, keep_last=keep_last, keep_every=keep_every, method=method,
+                            **parameters)
+    return Ensemble(positions, unfolded, losses, plan.steps, taken, rates, n_steps, method, plan.rule.parameters, unfold,
+                    made_by)
 
 
 def start_near_maximum(landscape, rng):
@@ -157,8 +187,8 @@ def start_near_maximum(landscape, rng):
     Parameters
     ----------
     landscape : Landscape
-    rng : int, SeedSequence or Generator
         Of equal maxima the first in row order is taken.
+    rng : int, SeedSequence or Generator
     """
     row, column = np.unravel_index(np.argmax(landscape.values), landscape.shape)
     step = as_generator(rng).standard_normal(2)
@@ -166,15 +196,31 @@ def start_near_maximum(landscape, rng):
                      reflect(row + step[1], landscape.shape[0] - 1.0)[0]])
 
 
+def _checked(landscape, starts, rates, n_steps, unfold, method, parameters, rng, keep_last, keep_every):
+    starts = checked_starts(landscape, starts)
+    rates = checked_rates(rates)
+    n_steps = whole_number("n_steps", n_steps)
+    one_of("unfold", unfold, ("exact", "published"))
+    keep_last = whole_number("keep_last", n_steps + 1 if keep_last is None else keep_last)
+    require(keep_last <= n_steps + 1, "keep_last", keep_last, f"be at most n_steps + 1 = {n_steps + 1}", "keep fewer")
+    rule = checked_rule(method, parameters)
+    require_rng(rule, rng)
+    keep_every = whole_number("keep_every", keep_every)
+    return starts, rates, Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every)
+
+
 def checked_starts(landscape, starts):
-    """Return `starts` as (n, 2) float64 within the walls of `landscape`."""
+    """Return `starts` as (n, d) float64: within the walls of a landscape, or in the dimension of a field."""
     starts = finite_array("starts", starts, ndim=2, dtype=np.float64)
-    require(starts.shape[1] == 2 and len(starts), "starts", starts.shape, "have shape (n_starts, 2)", "stack (x, y) rows")
-    walls = np.array(landscape.shape[::-1]) - 1
-    outside = ((starts < 0) | (starts > walls)).any(axis=1)
-    if outside.any():
-        raise refuse("starts", starts[outside][0], f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
-                     "move the start into the grid")
+    dimension = 2 if isinstance(landscape, Landscape) else landscape.dimension
+    require(starts.shape[1] == dimension and len(starts), "starts", starts.shape, f"have shape (n_starts, {dimension})",
+            "stack one position a row")
+    if isinstance(landscape, Landscape):
+        walls = np.array(landscape.shape[::-1]) - 1
+        outside = ((starts < 0) | (starts > walls)).any(axis=1)
+        if outside.any():
+            raise refuse("starts", starts[outside][0], f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
+                         "move the start into the grid")
     return np.ascontiguousarray(starts)
 
 
@@ -185,53 +231,16 @@ def checked_rates(learning_rates):
     return rates
 
 
-def _walk_chunk(values, gradient, starts, rates, n_steps, first, every, exact, positions, unfolded, losses, taken):
-    _walk(gradient, starts, rates, n_steps, first, every, exact, positions, unfolded, taken)
-    _values_at(values, positions.reshape(-1, 2), losses.reshape(-1))
+def _walk_slice(landscape, plan, starts, rates, seed, begin, end, out=None):
+    """Walk walkers begin..end, some in lockstep at a time; walker k runs at rate k // n_starts from start k % n_starts."""
+    out = plan.room(end - begin, starts.shape[1]) if out is None else out
+    for first in range(begin, end, _WALKERS_IN_LOCKSTEP):
+        last = min(first + _WALKERS_IN_LOCKSTEP, end)
+        i, j = np.divmod(np.arange(first, last), len(starts))
+        streams = [] if seed is None else [_stream(seed, *pair) for pair in zip(i.tolist(), j.tolist(), strict=True)]
+        walk_together(landscape, plan, starts[j], rates[i], streams, [array[first - begin:last - begin] for array in out])
+    return out
 
 
-@njit(nogil=True, cache=True)
-def reflect(v, wall):
-    """Return (v folded into [0, wall], the sign by which motion along it now runs); NaN when out of reach (kernel)."""
-    sign = 1.0
-    if not abs(v) <= REACH * wall:
-        return np.nan, sign
-    while v < 0 or v > wall:
-        v = -v if v < 0 else wall - (v - wall)
-        sign = -sign
-    return v, sign
-
-
-@njit(nogil=True, cache=True)
-def _walk(gradient, starts, rates, n_steps, first, every, exact, positions, unfolded, taken):
-    """Advance all walkers in lockstep: their steps do not depend on each other, so their memory latencies overlap."""
-    wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
-    n_walkers = len(starts)
-    position, track, sign = starts.copy(), starts.copy(), np.ones((n_walkers, 2))
-    taken[:] = n_steps
-    for t in range(n_steps + 1):
-        if t >= first and (t - first) % every == 0:
-            positions[:, (t - first) // every] = position
-            unfolded[:, (t - first) // every] = track
-        if t == n_steps:
-            break
-        for w in range(n_walkers):
-            x, y = position[w]
-            if x != x:  # stopped before
-                continue
-            gx, gy = interpolate_gradient(gradient, x, y)
-            dx, dy = gx * rates[w], gy * rates[w]
-            track[w, 0] -= sign[w, 0] * dx
-            track[w, 1] -= sign[w, 1] * dy
-            x -= dx
-            y -= dy
-            if not (0 <= x <= wall_x and 0 <= y <= wall_y):
-                x, sign_x = reflect(x, wall_x)
-                y, sign_y = reflect(y, wall_y)
-                if exact:
-                    sign[w, 0] *= sign_x
-                    sign[w, 1] *= sign_y
-                if x != x or y != y:
-                    x = y = track[w, 0] = track[w, 1] = np.nan
-                    taken[w] = t
-            position[w, 0], position[w, 1] = x, y
+def _stream(seed, i, j):
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i, j)))

@@ -132,6 +132,10 @@ class Landscape:
         """Let `numpy.asarray(landscape)` give the values."""
         return np.array(self.values, dtype=dtype, copy=copy)
 
+    def __reduce__(self):
+        """Pickle without the derivatives, which are quicker made again than sent."""
+        return _rebuilt, (self.values, self._hoelder, self.provenance)
+
     def __repr__(self):
         return f"Landscape(<{self.values.dtype} {self.shape}>, {self.provenance.call})"
 
@@ -144,6 +148,10 @@ class Landscape:
             raise refuse("xy", xy[outside][0], f"lie within 0 <= x <= {walls[0]:g} and 0 <= y <= {walls[1]:g}",
                          "reflect or clip the positions first")
         return np.ascontiguousarray(xy.reshape(-1, 2)), xy.shape[:-1]
+
+
+def _rebuilt(values, hoelder, provenance):
+    return Landscape(values, hoelder, provenance=provenance)
 
 
 def _checked_hoelder(hoelder, shape):

@@ -79,19 +79,18 @@ def reflect(v, wall):
 
 def descend(values, start, learning_rate, n_steps, unfold="exact"):
     """Positions and unfolded positions of plain descent, (n_steps + 1, 2) each."""
-    return optimise(values, start, learning_rate, n_steps, lambda g, memory, t: g, unfold)
+    return optimise(gradient(values), start, learning_rate, n_steps, lambda g, memory, t: g, unfold)
 
 
-def optimise(values, start, learning_rate, n_steps, rule, unfold="exact"):
+def optimise(grid, start, learning_rate, n_steps, rule, unfold="exact"):
     """Positions and unfolded positions under a rule (gradient component, its memory of two numbers, t) -> direction."""
-    grids = gradient(values)[..., 0], gradient(values)[..., 1]
-    walls = values.shape[1] - 1, values.shape[0] - 1
+    walls = grid.shape[1] - 1, grid.shape[0] - 1
     position, track = np.full((2, n_steps + 1, 2), np.nan)
     position[0] = track[0] = start
     sign, memory = [1, 1], np.zeros((2, 2))
     for t in range(n_steps):
         for k in (0, 1):
-            step = rule(interpolate(grids[k], *position[t]), memory[k], t) * learning_rate
+            step = rule(interpolate(grid[..., k], *position[t]), memory[k], t) * learning_rate
             track[t + 1, k] = track[t, k] - sign[k] * step
             position[t + 1, k], flip = reflect(position[t, k] - step, walls[k])
             memory[k, 0] *= flip

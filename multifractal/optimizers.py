@@ -1,0 +1,91 @@
+"""The update rules of the walkers: plain descent, momentum, Nesterov, Adam and noisy descent, as one kernel.
+
+Every rule turns a gradient into a direction; the step is v <- v - direction lr. Conventions are torch's (no dampening, no
+weight decay), so that a rule here and `torch.optim` on the same gradients agree to rounding. In the kernel:
+
+g gradient (with its noise), m velocity or first moment, s second moment, t steps taken before this one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from multifractal._checks import finite_array, one_of, refuse, require
+
+GD, MOMENTUM, NESTEROV, ADAM = range(4)
+NO_NOISE, ISOTROPIC, CURVATURE = range(3)
+
+_DEFAULTS = {
+    "gd": {},
+    "momentum": {"momentum": 0.9},  # our choice, as in Sutskever et al. (2013)
+    "nesterov": {"momentum": 0.9},
+    "adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},  # Kingma & Ba (2015), Algorithm 1
+    "sgd": {"noise": "isotropic", "noise_scale": 1.0},  # our choice
+}
+_CODES = {"gd": GD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM, "sgd": GD}
+_UNIT_INTERVAL = ("momentum", "beta1", "beta2")
+METHODS = tuple(_DEFAULTS)
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """An update rule with its parameters, ready for a kernel: a code, three numbers, the kind of noise and its scale."""
+
+    method: str
+    parameters: dict
+    code: int
+    numbers: np.ndarray
+    noise: int
+    noise_scale: float
+
+
+def checked_rule(method, parameters):
+    """Return the `Rule` of a method's name and the parameters that differ from its defaults.
+
+    Raises
+    ------
+    ValueError
+        When there is no such method, when it has no such parameter, or when a value is out of range.
+    """
+    one_of("method", method, METHODS)
+    known = _DEFAULTS[method]
+    for name, value in parameters.items():
+        require(name in known, name, value, f"be left out with method={method!r}",
+                f"its parameters are {', '.join(known) or 'none'}")
+    chosen = known | parameters
+    for name, value in chosen.items():
+        if name != "noise":
+            value = chosen[name] = float(finite_array(name, value, ndim=0))
+            below = 1 if name in _UNIT_INTERVAL else np.inf
+            require(0 <= value < below, name, value, f"lie in [0, {below})", "pass another value")
+    if "noise" in chosen:
+        one_of("noise", chosen["noise"], ("isotropic", "curvature"))
+    numbers = np.zeros(3)
+    given = [value for name, value in chosen.items() if method != "sgd"]
+    numbers[:len(given)] = given
+    noise = {None: NO_NOISE, "isotropic": ISOTROPIC, "curvature": CURVATURE}[chosen.get("noise")]
+    return Rule(method, chosen, _CODES[method], numbers, noise, chosen.get("noise_scale", 0.0))
+
+
+def require_rng(rule, rng):
+    """Refuse a noisy rule without `rng`, and `rng` where nothing is random."""
+    if (rule.noise == NO_NOISE) != (rng is None):
+        raise refuse("rng", rng, f"be {'left out' if rule.noise == NO_NOISE else 'given'} with method={rule.method!r}",
+                     "pass an int seed, a SeedSequence or a Generator with method='sgd' only")
+
+
+@njit(nogil=True, cache=True)
+def direction(rule, p, g, m, s, decay):
+    """Return (direction, m, s) of one component; `decay` holds Adam's beta1^(t+1) and beta2^(t+1) (kernel)."""
+    if rule == GD:
+        return g, m, s
+    if rule == MOMENTUM:
+        m = p[0] * m + g
+        return m, m, s
+    if rule == NESTEROV:
+        m = p[0] * m + g
+        return g + p[0] * m, m, s
+    m = p[0] * m + (1 - p[0]) * g
+    s = p[1] * s + (1 - p[1]) * g * g
+    return (m / (1 - decay[0])) / (np.sqrt(s / (1 - decay[1])) + p[2]), m, s

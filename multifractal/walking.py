@@ -1,0 +1,186 @@
+"""How a chunk of walkers advances: in lockstep on a grid with reflecting walls, or together on a field without walls.
+
+A walker's bits do not depend on the walkers beside it. In the kernels: g gradient, m velocity, s second moment (Adam),
+v a coordinate.
+"""
+
+from collections import namedtuple
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from multifractal.landscape import Landscape, _values_at, cell_and_weights, interpolate_gradient
+from multifractal.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
+
+REACH = 1e6  # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
+REACH_IN_TURNS = 2.0**40  # so many of a field's shortest waves away, phases have lost 40 of their 52 bits: stop there
+_SHIFT_IN_RADIANS = 1e-4  # of the shortest wave, for a directional derivative with a relative error of some 1e-8
+_STEPS_PER_BLOCK = 1000  # noise is drawn for so many steps at a time
+
+_State = namedtuple("_State", "position track sign velocity square decay")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How to walk, already checked: what every chunk of walkers is told."""
+
+    rule: Rule
+    n_steps: int
+    exact: bool  # the unfolded track follows reflections
+    first: int  # the first position that is kept
+    every: int
+
+    @property
+    def steps(self):
+        """How many steps were taken at each kept position."""
+        return np.arange(self.first, self.n_steps + 1, self.every)
+
+    def room(self, n_walkers, dimension):
+        """Return empty (positions, unfolded, losses, steps taken) for so many walkers."""
+        kept = len(self.steps)
+        positions, unfolded = np.empty((2, n_walkers, kept, dimension))
+        return positions, unfolded, np.empty((n_walkers, kept)), np.empty(n_walkers, np.int64)
+
+
+def walk_together(landscape, plan, starts, rates, streams, out):
+    """Walk from `starts` (n, d) at `rates` (n,), one noise stream a walker if the rule is noisy, into `out` as of `room`."""
+    walk = _walk_on_grid if isinstance(landscape, Landscape) else _walk_on_field
+    state = _State(starts.copy(), starts.copy(), np.ones_like(starts), np.zeros_like(starts), np.zeros_like(starts),
+                   np.ones(2))
+    out[3][:] = plan.n_steps
+    walk(landscape, plan, state, rates, streams, *out)
+
+
+def _walk_on_grid(landscape, plan, state, rates, streams, positions, unfolded, losses, taken):
+    rule = plan.rule
+    for begin in range(0, plan.n_steps + 1, _STEPS_PER_BLOCK):
+        end = min(begin + _STEPS_PER_BLOCK, plan.n_steps + 1)
+        noise = _noise(rule, streams, end - begin, 2)
+        _advance(landscape.gradient, state, rates, rule.code, rule.numbers, rule.noise, noise, begin, end, plan.n_steps,
+                 plan.first, plan.every, plan.exact, positions, unfolded, taken)
+    _values_at(landscape.values, positions.reshape(-1, 2), losses.reshape(-1))
+
+
+def _noise(rule, streams, n_steps, dimension):
+    """Draw the next `n_steps` steps' noise of each walker, (n, n_steps, d)."""
+    if rule.noise == NO_NOISE:
+        return np.empty((0, 0, dimension))
+    return rule.noise_scale * np.stack([stream.standard_normal((n_steps, dimension)) for stream in streams])
+
+
+def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, losses, taken):
+    """Walk where there are no walls; each walker is evaluated alone, since a matrix product's bits depend on its size."""
+    rule, moving = plan.rule, np.arange(len(rates))
+    values, gradient = np.full(len(rates), np.nan), np.zeros_like(state.position)
+    for t in range(plan.n_steps + 1):
+        for w in moving:
+            values[w], gradient[w] = field.value_and_gradient(state.position[w])
+        if t >= plan.first and (t - plan.first) % plan.every == 0:
+            kept = (t - plan.first) // plan.every
+            positions[:, kept], unfolded[:, kept], losses[:, kept] = state.position, state.position, values
+        if t == plan.n_steps:
+            break
+        for w in moving if rule.noise != NO_NOISE else ():
+            gradient[w] += _noise_on_field(field, rule, streams[w], state.position[w])
+        _step_freely(state, gradient, rates, rule.code, rule.numbers)
+        turns = np.abs(state.position[moving]).max(axis=1) * (_largest_wave_number(field) / (2 * np.pi))
+        lost = moving[~(turns < REACH_IN_TURNS)]
+        state.position[lost] = values[lost] = np.nan
+        taken[lost] = t
+        moving = np.setdiff1d(moving, lost)
+
+
+def _noise_on_field(field, rule, stream, position):
+    noise = stream.standard_normal(len(position))
+    if rule.noise == CURVATURE:
+        h = _SHIFT_IN_RADIANS / (_largest_wave_number(field) * np.sqrt(noise @ noise))
+        noise = (field.gradient(position + h * noise) - field.gradient(position - h * noise)) / (2 * h)
+    return rule.noise_scale * noise
+
+
+def _largest_wave_number(field):
+    return field.wavenumbers[1] * np.sqrt(field.dimension)
+
+
+@njit(nogil=True, cache=True)
+def reflect(v, wall):
+    """Return (v folded into [0, wall], the sign by which motion along it now runs); NaN when out of reach (kernel)."""
+    sign = 1.0
+    if not abs(v) <= REACH * wall:
+        return np.nan, sign
+    while v < 0 or v > wall:
+        v = -v if v < 0 else wall - (v - wall)
+        sign = -sign
+    return v, sign
+
+
+@njit(nogil=True, cache=True)
+def _step_freely(state, gradient, rates, rule, p):
+    """Take one step of every walker without walls; a stopped one stays NaN."""
+    position, _, _, velocity, square, decay = state
+    decay[0] *= p[0]
+    decay[1] *= p[1]
+    for w in range(len(position)):
+        for k in range(position.shape[1]):
+            g, velocity[w, k], square[w, k] = direction(rule, p, gradient[w, k], velocity[w, k], square[w, k], decay)
+            position[w, k] -= g * rates[w]
+
+
+@njit(nogil=True, cache=True)
+def interpolate_jacobian(gradient, x, y):
+    """Return (d_x gx, d_y gx, d_x gy, d_y gy), the derivative of the interpolated gradient inside its cell (kernel)."""
+    i, j, a, b, c, d = cell_and_weights(x, y, gradient.shape[0], gradient.shape[1])
+    xx = (gradient[j, i + 1, 0] - gradient[j, i, 0]) * c + (gradient[j + 1, i + 1, 0] - gradient[j + 1, i, 0]) * d
+    xy = (gradient[j + 1, i, 0] - gradient[j, i, 0]) * a + (gradient[j + 1, i + 1, 0] - gradient[j, i + 1, 0]) * b
+    yx = (gradient[j, i + 1, 1] - gradient[j, i, 1]) * c + (gradient[j + 1, i + 1, 1] - gradient[j + 1, i, 1]) * d
+    yy = (gradient[j + 1, i, 1] - gradient[j, i, 1]) * a + (gradient[j + 1, i + 1, 1] - gradient[j, i + 1, 1]) * b
+    return xx, xy, yx, yy
+
+
+@njit(nogil=True, cache=True)
+def _advance(gradient, state, rates, rule, p, noise_kind, noise, begin, end, n_steps, first, every, exact, positions,
+             unfolded, taken):
+    """Take steps begin..end of all walkers in lockstep: they do not wait for each other, so memory latencies overlap."""
+    wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
+    position, track, sign, velocity, square, decay = state
+    for t in range(begin, end):
+        if t >= first and (t - first) % every == 0:
+            positions[:, (t - first) // every] = position
+            unfolded[:, (t - first) // every] = track
+        if t == n_steps:
+            break
+        decay[0] *= p[0]
+        decay[1] *= p[1]
+        for w in range(len(position)):
+            x, y = position[w, 0], position[w, 1]
+            if x != x:  # stopped before
+                continue
+            gx, gy = interpolate_gradient(gradient, x, y)
+            if noise_kind != NO_NOISE:
+                nx, ny = noise[w, t - begin, 0], noise[w, t - begin, 1]
+                if noise_kind == CURVATURE:
+                    xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
+                    nx, ny = xx * nx + xy * ny, yx * nx + yy * ny
+                gx += nx
+                gy += ny
+            if rule != GD:  # which has no memory to load and store
+                gx, velocity[w, 0], square[w, 0] = direction(rule, p, gx, velocity[w, 0], square[w, 0], decay)
+                gy, velocity[w, 1], square[w, 1] = direction(rule, p, gy, velocity[w, 1], square[w, 1], decay)
+            dx, dy = gx * rates[w], gy * rates[w]
+            track[w, 0] -= sign[w, 0] * dx
+            track[w, 1] -= sign[w, 1] * dy
+            x -= dx
+            y -= dy
+            if not (0 <= x <= wall_x and 0 <= y <= wall_y):
+                x, sign_x = reflect(x, wall_x)
+                y, sign_y = reflect(y, wall_y)
+                velocity[w, 0] *= sign_x
+                velocity[w, 1] *= sign_y
+                if exact:
+                    sign[w, 0] *= sign_x
+                    sign[w, 1] *= sign_y
+                if x != x or y != y:
+                    x = y = track[w, 0] = track[w, 1] = np.nan
+                    taken[w] = t
+            position[w, 0], position[w, 1] = x, y
