@@ -6,3 +6,15 @@ from .problem import Problem as Problem
 from .sections import Section as Section
 from .sections import section as section
 from .trajectory import Trajectory as Trajectory
+from .eigenpairs import Eigenpairs as Eigenpairs
+from .eigenpairs import top_eigenpairs as top_eigenpairs
+from .hessian import HessianOperator as HessianOperator
+from .objective import Objective as Objective
+from .spectral_density import ConditionNumber as ConditionNumber
+from .spectral_density import NegativeEigenvalues as NegativeEigenvalues
+from .spectral_density import SpectralDensity as SpectralDensity
+from .spectral_density import condition_number as condition_number
+from .spectral_density import negative_eigenvalues as negative_eigenvalues
+from .spectral_density import spectral_density as spectral_density
+from .trace import Trace as Trace
+from .trace import trace as trace

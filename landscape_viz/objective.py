@@ -1,0 +1,114 @@
+"""Objective: the loss of a problem and its gradient as functions of one flat vector of parameters, all or some of them."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from landscape_viz.evaluate import quiet_numerics
+from landscape_viz.problem import seeded
+from multifractal._checks import refuse, require
+
+_LOSSES = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}
+
+
+class Objective:
+    """The mean loss of a problem over its data, differentiable, on a network of its own: the caller's is never touched.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its modes of BatchNorm and dropout are kept; dropout "live" and BatchNorm "recalibrate" are refused, because a
+        derivative needs the same function twice.
+    params : None, str, or callable
+        Which parameters the vector holds: all, those whose name starts with the string (a layer), or those for which
+        `params(name, parameter)` is true.
+    device : str or torch.device
+
+    Raises
+    ------
+    ValueError
+        When no parameter that requires a gradient is left, or the loss is not a differentiable scalar.
+    """
+
+    def __init__(self, problem, params=None, *, device="cpu"):
+        require(problem.dropout != "live", "dropout", problem.dropout, "be 'off' or 'fixed' for derivatives",
+                "choose one of these in the Problem")
+        require(problem.batch_norm != "recalibrate", "batch_norm", problem.batch_norm,
+                "be 'eval' or 'batch' for derivatives", "choose one of these in the Problem")
+        self.problem, self.device = problem, torch.device(device)
+        self.model = problem.build().to(self.device)
+        self.parameters = _chosen(self.model, params)
+        self.size = sum(parameter.numel() for parameter in self.parameters.values())
+        self.dtype = np.dtype(str(next(iter(self.parameters.values())).dtype).removeprefix("torch."))
+        self._loss = problem.loss if callable(problem.loss) else _LOSSES[problem.loss]
+        inputs, targets = problem.load()
+        size = problem.batch_size or len(inputs)
+        self.batches = list(zip(inputs.split(size), targets.split(size), strict=True))
+        self.n_samples = len(inputs)
+        self.origin = self.get()
+
+    def get(self):
+        """Return the present parameters as a vector, shape (size,), in the network's dtype."""
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters.values()]).cpu().numpy()
+
+    def set(self, vector):
+        """Move the network to `vector`, shape (size,)."""
+        vector = torch.as_tensor(np.ascontiguousarray(vector)).to(self.device)
+        with torch.no_grad():
+            for parameter, part in zip(self.parameters.values(), self._split(vector), strict=True):
+                parameter.copy_(part.view_as(parameter))
+
+    def loss(self, vector=None):
+        """Return the mean loss at `vector` (without it, where the network is)."""
+        if vector is not None:
+            self.set(vector)
+        with torch.no_grad(), quiet_numerics(self.device), self.masks():
+            return sum(float(self.batch_loss(k)) for k in range(len(self.batches)))
+
+    def gradient(self, vector=None):
+        """Return the gradient of the mean loss at `vector` (without it, where the network is), shape (size,)."""
+        if vector is not None:
+            self.set(vector)
+        total = torch.zeros(self.size, dtype=torch.get_default_dtype(), device=self.device).to(self._torch_dtype())
+        with quiet_numerics(self.device), self.masks():
+            for k in range(len(self.batches)):
+                total += self.flat_gradient(self.batch_loss(k))
+        return total.cpu().numpy()
+
+    def batch_loss(self, k):
+        """Return batch k's share of the mean loss, a differentiable scalar."""
+        inputs, targets = (part.to(self.device) for part in self.batches[k])
+        loss = self._loss(self.model(inputs), targets)
+        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+            raise refuse("loss", getattr(loss, "shape", type(loss)), "give one number a batch",
+                         "average over the batch (reduction='mean')")
+        if torch.is_grad_enabled() and loss.grad_fn is None:
+            raise refuse("loss", self.problem.loss, "be differentiable in the parameters", "do not detach or round outputs")
+        return loss.reshape(()) * (len(inputs) / self.n_samples)
+
+    def flat_gradient(self, scalar, **autograd):
+        """Return the gradient of `scalar` as a flat tensor; parameters it does not depend on give zeros."""
+        parts = torch.autograd.grad(scalar, list(self.parameters.values()), allow_unused=True, **autograd)
+        return torch.cat([torch.zeros_like(p).reshape(-1) if part is None else part.reshape(-1)
+                          for p, part in zip(self.parameters.values(), parts, strict=True)])
+
+    def masks(self):
+        """Return the context in which dropout draws the same masks at each pass."""
+        return seeded(self.problem.seed, [self.device] if self.device.type == "cuda" else [])
+
+    def _split(self, vector):
+        return torch.split(vector, [parameter.numel() for parameter in self.parameters.values()])
+
+    def _torch_dtype(self):
+        return next(iter(self.parameters.values())).dtype
+
+
+def _chosen(model, params):
+    everything = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    require(len(everything) > 0, "model", type(model).__name__, "have parameters that require a gradient",
+            "call requires_grad_(True) on those to differentiate")
+    keep = (lambda name, p: True) if params is None else (
+        (lambda name, p: name.startswith(params)) if isinstance(params, str) else params)
+    chosen = {name: p for name, p in everything.items() if keep(name, p)}
+    require(len(chosen) > 0, "params", params, "choose at least one parameter", f"the names are {', '.join(everything)}")
+    return chosen

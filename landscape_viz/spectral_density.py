@@ -1,0 +1,152 @@
+"""The spectral density of a symmetric operator by stochastic Lanczos quadrature, and what is read off it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape_viz.eigenpairs import Lanczos
+from multifractal._checks import positive_number, require, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import realisation
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SpectralDensity(Result):
+    """Density of eigenvalues: quadrature nodes and weights of each probe, and the same smoothed on a grid."""
+
+    nodes: np.ndarray
+    """(n_probes, n_steps) float64, Ritz values, ascending."""
+    weights: np.ndarray
+    """(n_probes, n_steps) float64, adding up to 1 for each probe; steps that were not needed have weight 0."""
+    grid: np.ndarray
+    """(n_grid,) float64, eigenvalues at which the density is given."""
+    density: np.ndarray
+    """(n_grid,) float64, per unit of eigenvalue, Gaussian kernel of width `width`."""
+    standard_error: np.ndarray
+    """(n_grid,) float64, of `density`, from probe to probe."""
+    width: float
+    n: int
+    """Size of the operator: n times the integral of the density is the number of eigenvalues."""
+    products: int
+    provenance: Provenance
+
+    def moment(self, order):
+        """Return (mean, standard error over probes) of the mean of eigenvalue**order; exact a probe up to 2 n_steps - 1."""
+        values = np.sum(self.weights * self.nodes**order, axis=1)
+        return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
+    """Estimate the density of eigenvalues of a symmetric operator.
+
+    Parameters
+    ----------
+    operator : scipy LinearOperator or ndarray, shape (n, n)
+    n_probes : int
+        Rademacher vectors, at least 2 (our choice 10); probe i draws from realisation i of `rng`.
+    n_steps : int
+        Lanczos steps a probe, one product each, at most n (our choice 60); fully reorthogonalised, so no ghosts appear.
+    width : float, optional
+        Standard deviation of the smoothing kernel; our choice: 1 % of the range of the Ritz values.
+    rng : int, SeedSequence or Generator
+
+    Returns
+    -------
+    SpectralDensity
+    """
+    n = operator.shape[0]
+    n_probes, n_steps = whole_number("n_probes", n_probes, 2), min(whole_number("n_steps", n_steps), n)
+    made_by = Provenance.of("spectral_density", rng=rng, operator=operator, n_probes=n_probes, n_steps=n_steps, width=width)
+    quadratures = [_quadrature(operator, n_steps, realisation(rng, i)) for i in range(n_probes)]
+    nodes, weights = (np.stack(parts) for parts in zip(*quadratures, strict=True))
+    span = float(nodes.max() - nodes.min())
+    width = positive_number("width", width) if width is not None else (0.01 * span or 0.01 * abs(nodes.max()) or 0.01)
+    grid = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, 1000)
+    curves = np.stack([_smoothed(grid, *pair, width) for pair in quadratures])
+    error = curves.std(axis=0, ddof=1) / np.sqrt(n_probes)
+    return SpectralDensity(nodes, weights, grid, curves.mean(axis=0), error, width, n, n_probes * n_steps, made_by)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class NegativeEigenvalues(Result):
+    """How many eigenvalues lie below -threshold, as counted by the density; and the share of the n they are."""
+
+    count: float
+    standard_error: float
+    share: float
+    threshold: float
+    provenance: Provenance
+
+
+def negative_eigenvalues(density, threshold):
+    """Estimate the number of eigenvalues below -`threshold`: n times the weight the probes put there.
+
+    Its meaning: directions in which the loss curves down more than the threshold. The bulk around zero of a trained network
+    holds many eigenvalues of either sign that are small beside the top one, so the count depends on the threshold; a count
+    without a threshold says nothing. A share below about 1 / (n_probes n) cannot be seen.
+
+    Parameters
+    ----------
+    density : SpectralDensity
+    threshold : float
+        Positive, in units of the eigenvalues.
+
+    Returns
+    -------
+    NegativeEigenvalues
+    """
+    threshold = positive_number("threshold", threshold)
+    shares = np.sum(np.where(density.nodes < -threshold, density.weights, 0.0), axis=1)
+    made_by = Provenance.of("negative_eigenvalues", density=density, threshold=threshold)
+    share, error = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
+    return NegativeEigenvalues(density.n * share, density.n * error, share, threshold, made_by)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ConditionNumber(Result):
+    """Ratio of the largest to the smallest |eigenvalue| above a threshold, with the two and the threshold."""
+
+    value: float
+    largest: float
+    smallest: float
+    threshold: float
+    provenance: Provenance
+
+
+def condition_number(eigenvalues, threshold):
+    """Return the ratio of the largest to the smallest |eigenvalue| among those above `threshold` in magnitude.
+
+    Over the whole spectrum a network's condition number is infinite or rounding noise, because its Hessian is singular; this
+    one is that of the subspace where the curvature exceeds the threshold, and must be quoted with it.
+
+    Parameters
+    ----------
+    eigenvalues : array_like, shape (k,)
+        All eigenvalues of a small network, or those that were computed.
+    threshold : float
+        Positive, in units of the eigenvalues.
+
+    Returns
+    -------
+    ConditionNumber
+    """
+    threshold = positive_number("threshold", threshold)
+    sizes = np.abs(np.asarray(eigenvalues, dtype=np.float64))
+    kept = sizes[sizes > threshold]
+    require(len(kept) > 0, "threshold", threshold, f"be below the largest |eigenvalue| {sizes.max():.3g}", "lower it")
+    made_by = Provenance.of("condition_number", eigenvalues=eigenvalues, threshold=threshold)
+    return ConditionNumber(float(kept.max() / kept.min()), float(kept.max()), float(kept.min()), threshold, made_by)
+
+
+def _quadrature(operator, n_steps, generator):
+    """Return n_steps Ritz values and the squared FIRST components of their vectors, which are the weights."""
+    probe = generator.choice([-1.0, 1.0], operator.shape[0])
+    lanczos = Lanczos(operator, probe, n_steps, generator)
+    lanczos.advance(n_steps)
+    theta, s, _ = lanczos.ritz()
+    return theta, s[0] ** 2
+
+
+def _smoothed(grid, nodes, weights, width):
+    kernel = np.exp(-0.5 * ((grid[:, None] - nodes) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+    return kernel @ weights

@@ -1,0 +1,178 @@
+"""Eigenpairs, trace and density: against LAPACK on matrices whose spectra are hard, and on a small network's Hessian."""
+
+import numpy as np
+import pytest
+
+from landscape_viz.eigenpairs import Lanczos, top_eigenpairs
+from landscape_viz.hessian import HessianOperator
+from landscape_viz.spectral_density import condition_number, negative_eigenvalues, spectral_density
+from landscape_viz.trace import trace
+
+from .test_hessian import classification
+
+BULK = np.linspace(-1, 1, 400)
+SPECTRA = {
+    "decay": 1 / np.arange(1.0, 401),
+    "cluster": np.r_[10 + 1e-3 * np.arange(5), BULK],
+    "outliers": np.r_[[50.0, 20, 10, 5, 3], BULK / 100],
+    "repeated": np.r_[[7.0] * 3, [2.0] * 297, [1.0] * 100],
+    "indefinite": np.r_[[-30.0, 25, -20, 15, -10], BULK],
+    "low rank": np.r_[[3.0, 2, 1], np.zeros(400)],
+    "bulk": BULK,
+}
+
+
+def matrix(eigenvalues, seed=0):
+    """Return a symmetric matrix with these eigenvalues and random eigenvectors."""
+    basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(eigenvalues),) * 2))[0]
+    return (basis * eigenvalues) @ basis.T
+
+
+@pytest.mark.parametrize("which", ["LA", "SA", "LM"])
+@pytest.mark.parametrize("name", SPECTRA)
+def test_eigenvalues_of_hard_spectra(name, which):
+    """Clusters, repetitions, low rank and indefinite spectra: each of the first five values to the tolerance asked for."""
+    eigenvalues = SPECTRA[name]
+    order = {"LA": np.argsort(-eigenvalues), "SA": np.argsort(eigenvalues), "LM": np.argsort(-np.abs(eigenvalues))}[which]
+    found = top_eigenpairs(matrix(eigenvalues), 5, which, tol=1e-3, max_products=len(eigenvalues))
+    expected = eigenvalues[order[:5]]
+    assert found.converged
+    error = np.abs(np.abs(found.values) - np.abs(expected)) if which == "LM" else np.abs(found.values - expected)
+    assert (error <= 1e-3 * np.abs(expected) + 1e-6 * np.abs(eigenvalues).max()).all(), (found.values, expected)
+
+
+def test_residuals_are_true():
+    """The residual reported is |H v - theta v|, and the vectors are orthonormal."""
+    a = matrix(SPECTRA["outliers"])
+    found = top_eigenpairs(a, 5)
+    true = np.linalg.norm(a @ found.vectors - found.vectors * found.values, axis=0)
+    np.testing.assert_allclose(true, found.residuals, rtol=1e-6, atol=1e-11)
+    np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(5), atol=1e-12)
+
+
+def test_no_ghosts_in_a_long_run():
+    """After 150 steps on a spectrum of 5 outliers each outlier shows once; the basis is orthonormal to 1e-12."""
+    eigenvalues = SPECTRA["outliers"]
+    lanczos = Lanczos(matrix(eigenvalues), np.random.default_rng(0).normal(size=len(eigenvalues)), 150, None)
+    lanczos.advance(150)
+    theta = lanczos.ritz()[0]
+    assert (theta > 1).sum() == 5
+    np.testing.assert_allclose(lanczos.basis.T @ lanczos.basis, np.eye(150), atol=1e-12)
+
+
+def test_running_out_of_products_is_said():
+    """Too few products give `converged` False, and an eigenvalue does lie within each residual of each value."""
+    found = top_eigenpairs(matrix(SPECTRA["bulk"]), 5, max_products=12)
+    assert not found.converged
+    assert found.products == 12
+    assert (np.abs(found.values[:, None] - BULK).min(axis=1) <= found.residuals).all()
+
+
+def test_a_warm_start_saves_products():
+    """Starting from the eigenvectors of a slightly changed matrix needs fewer products."""
+    a = matrix(SPECTRA["cluster"])
+    cold = top_eigenpairs(a, 3)
+    drift = 1e-4 * matrix(np.random.default_rng(2).normal(size=len(a)), seed=3)
+    assert top_eigenpairs(a + drift, 3, start=cold.vectors).products < top_eigenpairs(a + drift, 3).products
+
+
+def test_a_networks_eigenvalues_to_1e_6():
+    """Top and bottom eigenvalues of a small network's Hessian are LAPACK's to 1e-6, in float64."""
+    operator = HessianOperator(classification())
+    exact = np.linalg.eigvalsh(operator.to_dense())
+    np.testing.assert_allclose(top_eigenpairs(operator, 5, tol=1e-6).values, exact[::-1][:5], rtol=1e-6)
+    np.testing.assert_allclose(top_eigenpairs(operator, 3, "SA", tol=1e-6).values, exact[:3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["decay", "outliers", "indefinite", "bulk"])
+def test_trace_lies_within_its_standard_error(name):
+    """Over 60 seeds the error is unbiased within 4 standard errors and its size is that stated, within a factor 1.6.
+
+    The leave-one-out estimates share test vectors, so the stated error is low by up to 1.3 on steep spectra.
+    """
+    a = matrix(SPECTRA[name])
+    runs = [trace(a, n_products=32, rng=seed) for seed in range(60)]
+    errors = np.array([run.value for run in runs]) - np.trace(a)
+    stated = np.sqrt(np.mean([run.standard_error**2 for run in runs]))
+    assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(60)
+    assert 1 / 1.6 < np.sqrt(np.mean(errors**2)) / stated < 1.6
+    assert runs[0].products == 32
+
+
+def test_trace_of_a_small_network():
+    """The trace of a network's Hessian lies within 3 stated standard errors; with n products it is exact."""
+    operator = HessianOperator(classification())
+    exact = np.trace(operator.to_dense())
+    rough = trace(operator, n_products=32)
+    assert abs(rough.value - exact) < 3 * rough.standard_error
+    assert trace(operator, n_products=100).value == pytest.approx(exact, rel=1e-10)
+    assert trace(operator, n_products=100).standard_error == 0
+
+
+def test_low_rank_trace_is_exact():
+    """A matrix of rank 3 has its trace from 16 products to rounding, though the images are linearly dependent."""
+    assert trace(matrix(SPECTRA["low rank"]), n_products=16).value == pytest.approx(6, rel=1e-9)
+
+
+def test_density_moments_are_the_matrixs():
+    """Each probe's third moment is v'A^3 v / n to 1e-9; moments 1 to 9 lie within 4 standard errors of tr A^k / n."""
+    a = matrix(SPECTRA["indefinite"])
+    density = spectral_density(a, n_probes=12, n_steps=40)
+    for order in range(1, 10):
+        exact = np.trace(np.linalg.matrix_power(a, order)) / len(a)
+        mean, error = density.moment(order)
+        assert abs(mean - exact) < 4 * error
+    quadratures = np.sum(density.weights * density.nodes**3, axis=1)
+    from multifractal._rng import realisation
+    probes = [realisation(0, i).choice([-1.0, 1.0], len(a)) for i in range(12)]
+    np.testing.assert_allclose(quadratures, [v @ a @ a @ a @ v / len(a) for v in probes], rtol=1e-9)
+
+
+def test_density_of_a_network_holds_its_mass():
+    """A network's density integrates to 1; with 400 probes its moments are the exact ones to 1e-3 or 4 standard errors."""
+    operator = HessianOperator(classification()).to_dense()
+    density = spectral_density(operator, n_probes=400, n_steps=30)
+    assert np.trapezoid(density.density, density.grid) == pytest.approx(1, abs=1e-3)
+    exact = np.linalg.eigvalsh(operator)
+    for order in (1, 2, 3):
+        mean, error = density.moment(order)
+        assert abs(mean - np.mean(exact**order)) < max(1e-3 * np.mean(np.abs(exact) ** order), 4 * error)
+
+
+def test_negative_eigenvalues_are_counted():
+    """The count below a threshold agrees with the exact one within 4 standard errors, and depends on the threshold."""
+    eigenvalues = np.r_[np.full(40, -5.0) + np.linspace(0, 0.1, 40), np.linspace(-0.01, 3, 160)]
+    density = spectral_density(matrix(eigenvalues), n_probes=30, n_steps=60)
+    count = negative_eigenvalues(density, threshold=0.1)
+    assert abs(count.count - 40) < 4 * count.standard_error
+    assert negative_eigenvalues(density, threshold=10).count == 0
+
+
+def test_condition_number_is_that_of_what_exceeds_the_threshold():
+    """Small eigenvalues are left out; a threshold above all is refused."""
+    found = condition_number([100, -4, 1e-9, 0], threshold=1e-3)
+    assert (found.value, found.largest, found.smallest) == (25, 100, 4)
+    with pytest.raises(ValueError, match="threshold must be below the largest"):
+        condition_number([1, 2], threshold=3)
+
+
+def test_results_survive_a_file(tmp_path):
+    """Eigenpairs are saved with their checksum and read back."""
+    found = top_eigenpairs(matrix(SPECTRA["outliers"]), 3)
+    found.save(tmp_path / "pairs.npz")
+    again = type(found).load(tmp_path / "pairs.npz")
+    assert np.array_equal(again.vectors, found.vectors)
+    assert again.converged is True
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"k": 0}, "k must be a whole number, at least 1"),
+    ({"k": 500}, "k must be at most n = 400"),
+    ({"k": 2, "which": "XX"}, "which must be one of"),
+    ({"k": 2, "tol": 0}, "tol must be a positive finite number"),
+    ({"k": 2, "start": np.zeros(400)}, "start must be finite, not zero"),
+])
+def test_bad_arguments_are_refused(arguments, words):
+    """Each refusal names argument, value and rule."""
+    with pytest.raises(ValueError, match=words):
+        top_eigenpairs(matrix(BULK), **arguments)
