@@ -182,13 +182,13 @@ def parse_axis(axis):
         return finite_array("axes", axis, ndim=1, dtype=np.float64)
     try:
         low, high, number = axis.split(":")
-        values = np.linspace(float(low), float(high), int(number))
-        good = len(values) > 0 and np.isfinite(values).all()
+        low, high, number = float(low), float(high), int(number)
+        good = np.isfinite(low) and np.isfinite(high) and number > 0
     except ValueError:
         good = False
     if not good:
         raise refuse("axis", axis, "read min:max:num with finite ends and at least one point", "write for example -1:1:51")
-    return values
+    return np.linspace(low, high, number)
 
 
 def _computed(task, identity, executor, store, resume, overwrite, progress):

@@ -1,0 +1,263 @@
+"""Training: SGD, momentum or Adam on cross-entropy, with checkpoints from which a killed run goes on to the same bits.
+
+The order of the images and the dropout masks of an epoch are drawn from the seed and the number of the epoch, so no random
+state has to be kept. Sums in torch depend on its number of threads: bits are promised on the CPU, at the recorded number,
+with the same version of torch on the same kind of machine.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from tqdm.auto import tqdm
+
+from landscape_viz import checkpoint
+from landscape_viz._call import digest
+from multifractal._checks import one_of, positive_number, refuse, require, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import realisation
+
+# Default learning rates: SGD and Adam the paper's (Methods), momentum our choice.
+LEARNING_RATES = {"sgd": 1e-3, "momentum": 1e-2, "adam": 1e-3}
+_MOMENTUM = 0.9
+_EVALUATION_BATCH = 500
+_COLUMNS = ("train_loss", "test_loss", "test_accuracy")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TrainingRun(Result):
+    """History of a training run, one entry an epoch, and its settings.
+
+    Attributes
+    ----------
+    train_loss : float64 array, shape (epochs,)
+        Mean loss over the batches of each epoch, in training mode, while the weights change.
+    test_loss, test_accuracy : float64 array, shape (epochs,)
+        Loss and share of right answers on the test images after each epoch, in evaluation mode.
+    saved_epochs : list of int
+        Epochs with a checkpoint in the folder; 0 is the initial network.
+    optimizer, learning_rate, batch_size, seed, threads, device
+        As trained; `threads` is torch's number of CPU threads.
+    """
+
+    train_loss: np.ndarray
+    test_loss: np.ndarray
+    test_accuracy: np.ndarray
+    saved_epochs: list
+    optimizer: str
+    learning_rate: float
+    batch_size: int
+    seed: int
+    threads: int
+    device: str
+    provenance: Provenance
+
+
+def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam", learning_rate=None, save_every=1, seed=0,
+          device="cpu", resume=False, any_threads=False, overwrite=False):
+    """Train a classifier in place.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Network that gives logits; changed in place and left on `device`.
+    data : Dataset
+        What `datasets.load` returns.
+    folder : path, optional
+        Where checkpoints go, `epoch_0000.pt` (before the first step) onwards; None writes none.
+    epochs : int
+        Epochs in all, those before a resume included (paper: 1 to 20).
+    batch_size : int
+        Images a step (paper: 64); the last batch of an epoch may be smaller.
+    optimizer : {"adam", "sgd", "momentum"}
+        Adam with torch's defaults, plain SGD, or SGD with momentum 0.9.
+    learning_rate : float, optional
+        None takes .001 for Adam and SGD (paper), .01 with momentum (our choice).
+    save_every : int
+        A checkpoint every so many epochs, and after the last.
+    seed : int
+        Decides the order of the images and the dropout masks (paper: 0).
+    device : str
+        "cpu", "cuda" or another of torch's devices. Bits are promised on the CPU only.
+    resume : bool
+        Go on from the newest checkpoint in `folder`, or start if there is none.
+    any_threads : bool
+        Go on although torch's number of threads is not the recorded one; the bits will differ.
+    overwrite : bool
+        Delete the checkpoints in `folder` first.
+
+    Returns
+    -------
+    TrainingRun
+
+    Raises
+    ------
+    FileExistsError
+        When `folder` holds checkpoints and neither `resume` nor `overwrite` is set.
+    ValueError
+        When a checkpoint is of other settings (which) or of another number of threads.
+    FloatingPointError
+        When the loss is no longer finite; earlier checkpoints stay.
+    DamagedFileError
+        When the newest checkpoint is damaged.
+    """
+    one_of("optimizer", optimizer, LEARNING_RATES)
+    rate = positive_number("learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate)
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("save_every", save_every)):
+        whole_number(name, value)
+    whole_number("seed", seed, minimum=0)
+    require(folder is not None or not resume, "resume", resume, "be False without a folder", "say which folder to resume in")
+    saved = [epoch for epoch in _kept(folder, resume, overwrite) if epoch <= epochs]
+    run = _Run(model.to(device), data, optimizer, rate, batch_size, seed, device)
+    if saved:
+        run.restore(_path(folder, max(saved)), any_threads)
+    elif folder is not None:
+        run.save(folder)
+    with torch.random.fork_rng(devices=_cuda(device)):
+        while run.done < epochs:
+            run.epoch()
+            if folder is not None and (run.done % save_every == 0 or run.done == epochs):
+                run.save(folder)
+    return TrainingRun(
+        **{name: np.array(values) for name, values in run.history.items()}, saved_epochs=sorted(saved_epochs(folder)),
+        optimizer=optimizer, learning_rate=rate, batch_size=batch_size, seed=seed, threads=torch.get_num_threads(),
+        device=str(device), provenance=Provenance.of(
+            "landscape_viz.training.train", rng=seed, packages=("numpy", "torch"), model=type(model).__name__,
+            data=data.name, epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=rate))
+
+
+def evaluate(model, inputs, targets, *, device="cpu"):
+    """Return {"loss", "accuracy"} of a classifier in evaluation mode: mean cross-entropy and share of right answers."""
+    loss = right = 0.0
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for images, labels in zip(inputs.split(_EVALUATION_BATCH), targets.split(_EVALUATION_BATCH), strict=True):
+            outputs, labels = model(images.to(device)), labels.to(device)
+            loss += cross_entropy(outputs.double(), labels, reduction="sum").item()
+            right += (outputs.argmax(1) == labels).sum().item()
+    model.train(training)
+    return {"loss": loss / len(targets), "accuracy": right / len(targets)}
+
+
+def saved_epochs(folder):
+    """Return the epochs that have a checkpoint in `folder`, in no order; none when there is no such folder."""
+    files = Path(folder).glob("epoch_*.pt") if folder is not None else ()
+    return [int(found[1]) for file in files if (found := re.fullmatch(r"epoch_(\d+)\.pt", file.name))]
+
+
+def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="cpu"):
+    """Return the seconds of one training step of a network made by `factory`, the second of two; nothing is kept."""
+    run = _Run(factory().to(device), data, optimizer, LEARNING_RATES[optimizer], batch_size, 0, device)
+    chosen = torch.arange(min(batch_size, len(data.train_targets)))
+    with torch.random.fork_rng(devices=_cuda(device)):
+        run.step(chosen)
+        start = time.perf_counter()
+        run.step(chosen)
+        return time.perf_counter() - start
+
+
+class _Run:
+    """A run between two epochs: the network, its optimizer, the history, and the number of epochs done."""
+
+    def __init__(self, model, data, optimizer, rate, batch_size, seed, device):
+        self.model, self.data, self.device = model, data, device
+        self.batch_size, self.seed, self.rate = batch_size, seed, rate
+        self.stepper = _optimizer(optimizer, model, rate)
+        self.history = {name: [] for name in _COLUMNS}
+        self.done = 0
+        self.settings = {
+            "model": f"{type(model).__name__} {checkpoint.content_sha256(repr(model))[:16]}",
+            "data": f"{data.name} {digest([('x', data.train_inputs), ('y', data.train_targets)])}",
+            "optimizer": optimizer, "learning_rate": rate, "batch_size": batch_size, "seed": seed}
+
+    def epoch(self):
+        """Run one epoch and put the mean training loss, and the loss and accuracy on the test images, in the history."""
+        draws = realisation(self.seed, self.done + 1)
+        order = torch.from_numpy(draws.permutation(len(self.data.train_targets)))
+        torch.manual_seed(int(draws.integers(2**63)))  # dropout masks
+        was_training = self.model.training
+        self.model.train()
+        total = 0.0
+        for chosen in tqdm(_batches(order, self.batch_size), f"epoch {self.done + 1}", leave=False, disable=None):
+            total += self.step(chosen) * len(chosen)
+        self.model.train(was_training)
+        if not np.isfinite(total):
+            raise FloatingPointError(f"the training loss is {total} in epoch {self.done + 1}; lower the learning rate (now "
+                                     f"{self.rate}); checkpoints of earlier epochs stay")
+        result = evaluate(self.model, self.data.test_inputs, self.data.test_targets, device=self.device)
+        for name, value in zip(_COLUMNS, (total / len(order), result["loss"], result["accuracy"]), strict=True):
+            self.history[name].append(value)
+        self.done += 1
+
+    def step(self, chosen):
+        """Take one step on the chosen images and return the loss before it."""
+        images, labels = (part[chosen].to(self.device) for part in (self.data.train_inputs, self.data.train_targets))
+        self.stepper.zero_grad()
+        loss = cross_entropy(self.model(images), labels)
+        loss.backward()
+        self.stepper.step()
+        return loss.item()
+
+    def save(self, folder):
+        """Write the checkpoint of the epoch just done."""
+        record = {"epoch": self.done, "history": self.history, "settings": self.settings, "threads": torch.get_num_threads(),
+                  "torch": str(torch.__version__), "optimizer": self.stepper.state_dict()}
+        checkpoint.save(_path(folder, self.done), self.model.state_dict(), record, overwrite=True)
+
+    def restore(self, path, any_threads):
+        """Put everything in the state of a checkpoint, if its settings are ours."""
+        stored = checkpoint.load(path)
+        before, threads = stored.training.get("settings", {}), stored.training.get("threads")
+        differing = [f"{name} {before.get(name)!r}, now {value!r}" for name, value in self.settings.items()
+                     if before.get(name) != value]
+        if differing:
+            raise ValueError(f"resume must keep the settings of {str(path)!r}, which has {'; '.join(differing)}; use the same "
+                             "settings, or another folder")
+        if threads != torch.get_num_threads() and not any_threads:
+            raise refuse("threads", torch.get_num_threads(), f"be {threads} as recorded in {str(path)!r}, for the same bits",
+                         f"call torch.set_num_threads({threads}) or set OMP_NUM_THREADS={threads}, or allow other bits by "
+                         "any_threads=True (--any_threads)")
+        self.model.load_state_dict(stored.state_dict)
+        self.stepper.load_state_dict(stored.training["optimizer"])
+        self.history, self.done = stored.training["history"], stored.training["epoch"]
+
+
+def _batches(order, size):
+    """Cut the order into batches; a last one of a single image joins the one before (BatchNorm cannot take it alone)."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def _optimizer(name, model, rate):
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=rate)
+    return torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM if name == "momentum" else 0.0)
+
+
+def _kept(folder, resume, overwrite):
+    """Return the epochs in `folder` to resume from, having refused or deleted what else may not stay."""
+    saved = saved_epochs(folder)
+    if resume or not saved:
+        return saved
+    if not overwrite:
+        raise FileExistsError(f"folder must not hold checkpoints yet, got {str(folder)!r} with {len(saved)} of them; pass "
+                              "resume=True (--resume) to go on, overwrite=True (--overwrite) to start anew, or another one")
+    for epoch in saved:
+        _path(folder, epoch).unlink()
+    return []
+
+
+def _path(folder, epoch):
+    return Path(folder) / f"epoch_{epoch:04d}.pt"
+
+
+def _cuda(device):
+    return [torch.device(device)] if torch.device(device).type == "cuda" else []
