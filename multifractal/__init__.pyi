@@ -18,6 +18,8 @@ from .displacement import Displacement as Displacement
 from .displacement import diffusion_exponent as diffusion_exponent
 from .displacement import tamsd as tamsd
 from .fields import FractalField as FractalField
+from .drift import Drift as Drift
+from .drift import drift_to_flat as drift_to_flat
 from .geometry import Basins as Basins
 from .geometry import CurvatureRoughness as CurvatureRoughness
 from .geometry import LossHistogram as LossHistogram
@@ -52,3 +54,5 @@ from .theory import TamsdFit as TamsdFit
 from .theory import diffusion_exponent_law as diffusion_exponent_law
 from .theory import fit_tamsd as fit_tamsd
 from .theory import theoretical_tamsd as theoretical_tamsd
+from .well_passage import WellPassage as WellPassage
+from .well_passage import well_passage as well_passage

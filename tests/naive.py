@@ -155,6 +155,19 @@ def mean_counts(points, centres, radii):
         counts += [(distance < radius).sum() for radius in radii]
     return counts / len(centres)
 
+
+def local_walk(gradient, start, learning_rate, directions):
+    """Steps as long as descent's would be, in given directions, reflected at the walls."""
+    track = [np.array(start)]
+    for direction in directions:
+        x, y = track[-1]
+        dx, dy = (interpolate(gradient[..., k], x, y) for k in (0, 1))
+        track.append(track[-1] + learning_rate * np.sqrt(dx * dx + dy * dy) * direction)
+        for axis, wall in enumerate((gradient.shape[1] - 1, gradient.shape[0] - 1)):
+            while not 0 <= track[-1][axis] <= wall:
+                track[-1][axis] = -track[-1][axis] if track[-1][axis] < 0 else wall - (track[-1][axis] - wall)
+    return np.array(track)
+
 # --- leaders, spectrum, roughness ------------------------------------------------------------------------------------
 
 # --- train_supplementary ---------------------------------------------------------------------------------------------

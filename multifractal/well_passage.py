@@ -1,0 +1,121 @@
+"""Fractional Langevin motion towards a harmonic well: first passage into it and time in it, against ordinary motion.
+
+The ordinary Langevin equation, x_j = x_{j-1} - c1 g(x_{j-1}) - c2 xi_j with white noise xi, takes the fractional one's c1
+and c2: the same response to the force in the first step, the same noise per step and the same temperature eta / beta, but
+neither memory nor correlated noise. Each is also run without its force, to tell what noise alone does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gamma
+
+from multifractal._checks import positive_number, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import as_seed_sequence, realisation
+from multifractal.langevin import fractional_langevin
+from multifractal.potentials import PaperPotential
+
+KINDS = ("fractional", "ordinary", "fractional, noise only", "ordinary, noise only")
+NEVER = -1
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class WellPassage(Result):
+    """When paths first enter the well, and how long they are in it.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Fractional and ordinary Langevin motion, and both without the force; always `KINDS`.
+    arrivals : ndarray, shape (4, n_paths), int64
+        Steps until abs(x) < radius; -1 if never.
+    inside : ndarray, shape (4, n_paths), float64
+        Share of the steps after the arrival that are in the well; NaN if it never arrives.
+    spread : ndarray, shape (4,), float64
+        Standard deviation of x in the second half of the steps, over paths that are in the well throughout it; NaN without.
+    n_steps : int
+    radius : float
+    temperature : float
+        eta / beta.
+    provenance : Provenance
+    """
+
+    kinds = KINDS
+    arrivals: np.ndarray
+    inside: np.ndarray
+    spread: np.ndarray
+    n_steps: int
+    radius: float
+    temperature: float
+    provenance: Provenance
+
+    def arrived(self, kind, steps):
+        """Return the share of paths of `kind` that have arrived within `steps` (an array), shape of `steps`."""
+        arrivals = self.arrivals[self.kinds.index(kind)]
+        return np.searchsorted(np.sort(arrivals[arrivals != NEVER]), np.asarray(steps), side="right") / len(arrivals)
+
+
+def well_passage(*, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurst=0.7, eta=1000.0, beta=5e3, rng):
+    """Measure first passage into the harmonic well of the paper's potential, and the time in it.
+
+    Parameters
+    ----------
+    potential : PaperPotential, optional
+        Default (paper): `PaperPotential()`.
+    x0, n_steps, hurst, eta, beta
+        As for `fractional_langevin`; defaults: paper.
+    n_paths : int
+        Paths of each kind. Default: our choice.
+    rng : int, SeedSequence or Generator
+
+    Returns
+    -------
+    WellPassage
+
+    Raises
+    ------
+    ValueError
+        As for `fractional_langevin`.
+    """
+    potential = PaperPotential() if potential is None else potential
+    n_steps, n_paths = whole_number("n_steps", n_steps), whole_number("n_paths", n_paths)
+    eta, beta = positive_number("eta", eta), positive_number("beta", beta)
+    made_by = Provenance.of("well_passage", rng=rng, potential=potential, x0=x0, n_steps=n_steps, n_paths=n_paths,
+                            hurst=hurst, eta=eta, beta=beta)
+    seed = as_seed_sequence(rng)
+    found = fractional_langevin(potential, np.full(n_paths, float(x0)), n_steps=n_steps, hurst=hurst, eta=eta, beta=beta,
+                                rng=seed)
+    mobility, amplitude = one_step_coefficients(hurst, eta, beta)
+    white = realisation(seed, n_paths).standard_normal((n_steps, n_paths))
+    paths = (found.positions, _ordinary(potential.gradient, x0, mobility, amplitude * white),
+             x0 - amplitude * found.noise, _ordinary(np.zeros_like, x0, mobility, amplitude * white))
+    measured = [_passage(path, potential.radius) for path in paths]
+    arrivals, inside, spread = (np.array(column) for column in zip(*measured, strict=True))
+    return WellPassage(arrivals, inside, spread, n_steps, potential.radius, eta / beta, made_by)
+
+
+def one_step_coefficients(hurst, eta, beta):
+    """Return (c1, c2): the response to the force in one step, and the noise per step, of the fractional equation."""
+    scale = gamma(2 * hurst - 1) * gamma(3 - 2 * hurst)
+    return eta / scale, eta * np.sqrt(2 / (beta * scale))
+
+
+def _ordinary(gradient, x0, mobility, noise):
+    """Return paths (n_paths, n_steps + 1) of the ordinary Langevin equation driven by `noise` (n_steps, n_paths)."""
+    paths = np.empty((len(noise) + 1, noise.shape[1]))
+    paths[0] = x0
+    for j, kick in enumerate(noise):
+        paths[j + 1] = paths[j] - mobility * gradient(paths[j]) - kick
+    return paths.T
+
+
+def _passage(paths, radius):
+    """Return (arrivals, shares inside after arrival, spread of the paths that stay inside in the second half)."""
+    inside = np.abs(paths) < radius
+    arrivals = np.where(inside.any(axis=1), inside.argmax(axis=1), NEVER)
+    shares = np.array([row[start:].mean() if start != NEVER else np.nan
+                       for row, start in zip(inside, arrivals, strict=True)])
+    half = slice(paths.shape[1] // 2, None)
+    settled = paths[inside[:, half].all(axis=1), half]
+    return arrivals, shares, settled.std() if settled.size else np.nan
