@@ -5,6 +5,7 @@ from .directions import Directions as Directions
 from .problem import Problem as Problem
 from .sections import Section as Section
 from .sections import section as section
+from . import sharpness as sharpness
 from .trajectory import Trajectory as Trajectory
 from .eigenpairs import Eigenpairs as Eigenpairs
 from .eigenpairs import top_eigenpairs as top_eigenpairs

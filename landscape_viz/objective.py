@@ -40,7 +40,7 @@ class Objective:
         self.parameters = _chosen(self.model, params)
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
         self.dtype = np.dtype(str(next(iter(self.parameters.values())).dtype).removeprefix("torch."))
-        self._loss = problem.loss if callable(problem.loss) else _LOSSES[problem.loss]
+        self.loss_of = problem.loss if callable(problem.loss) else _LOSSES[problem.loss]
         inputs, targets = problem.load()
         size = problem.batch_size or len(inputs)
         self.batches = list(zip(inputs.split(size), targets.split(size), strict=True))
@@ -78,7 +78,7 @@ class Objective:
     def batch_loss(self, k):
         """Return batch k's share of the mean loss, a differentiable scalar."""
         inputs, targets = (part.to(self.device) for part in self.batches[k])
-        loss = self._loss(self.model(inputs), targets)
+        loss = self.loss_of(self.model(inputs), targets)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
             raise refuse("loss", getattr(loss, "shape", type(loss)), "give one number a batch",
                          "average over the batch (reduction='mean')")

@@ -1,0 +1,262 @@
+"""Sharpness of a minimum, in the senses of the literature, each by its definition; L is the problem's mean loss at w.
+
+None of them predicts generalisation by itself. When a ReLU network is rescaled without changing its function, the adaptive
+sharpness, the average case and the Fisher-Rao norm stay; the ball's, SAM's and Keskar's change.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from landscape_viz.evaluate import quiet_numerics
+from landscape_viz.objective import Objective
+from multifractal._checks import finite_array, positive_number, require, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import realisation
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Sharpness(Result):
+    """One number, with its standard error where it is a mean over random draws (else 0)."""
+
+    value: float
+    standard_error: float
+    loss: float
+    """L at the weights themselves."""
+    provenance: Provenance
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class BallSharpness(Result):
+    """Rise of the loss in a ball around the weights: all in units of the loss."""
+
+    mean: float
+    """Mean rise over points drawn uniformly on the sphere of the radius."""
+    standard_error: float
+    """Of the mean."""
+    sampled_maximum: float
+    """The largest rise drawn: a LOWER BOUND on the maximum, and in many dimensions a weak one."""
+    ascent: float
+    """The largest rise that projected gradient ascent found in the ball: a better lower bound."""
+    loss: float
+    radius: float
+    n_samples: int
+    provenance: Provenance
+
+
+def ball_sharpness(problem, radius, *, n_samples=50, n_ascent=20, rng=0, device="cpu"):
+    """Return how much the loss rises within a distance `radius` of the weights (epsilon-sharpness).
+
+    Parameters
+    ----------
+    problem : Problem
+    radius : float
+        Euclidean, in units of the weights.
+    n_samples : int
+        Points drawn on the sphere, at least 2 (our choice 50); point i draws from realisation i of `rng`.
+    n_ascent : int
+        Steps of projected gradient ascent (our choice 20), each of a fifth of the radius, from the gradient's direction.
+    rng : int, SeedSequence or Generator
+
+    Returns
+    -------
+    BallSharpness
+    """
+    radius = positive_number("radius", radius)
+    n_samples, n_ascent = whole_number("n_samples", n_samples, 2), whole_number("n_ascent", n_ascent)
+    objective = Objective(problem, device=device)
+    here = objective.loss()
+    rises = np.array([objective.loss(objective.origin + radius * _unit(realisation(rng, i), objective)) - here
+                      for i in range(n_samples)])
+    made_by = _made_by("ball_sharpness", problem, rng, radius=radius, n_samples=n_samples, n_ascent=n_ascent)
+    highest = max(_ascend(objective, radius, n_ascent) - here, rises.max(), 0.0)
+    return BallSharpness(float(rises.mean()), _error(rises), float(rises.max()), float(highest), here, radius, n_samples,
+                         made_by)
+
+
+def sam_sharpness(problem, rho=0.05, *, device="cpu"):
+    """Return L(w + rho g / |g|) - L(w), g the gradient: the rise that sharpness-aware minimisation penalises.
+
+    Parameters
+    ----------
+    problem : Problem
+    rho : float
+        Euclidean radius; 0.05 is the default of Foret et al. (2021), equation 2.
+    """
+    return _along_gradient("sam_sharpness", problem, rho, lambda w: np.ones_like(w), device)
+
+
+def adaptive_sharpness(problem, rho=0.5, *, device="cpu"):
+    """Return L(w + delta) - L(w), delta = rho T^2 g / |T g|, T = |w|: invariant when a ReLU network is rescaled.
+
+    Parameters
+    ----------
+    problem : Problem
+    rho : float
+        Radius relative to the weights; 0.5 is the default of Kwon et al. (2021), equation 9.
+    """
+    return _along_gradient("adaptive_sharpness", problem, rho, np.abs, device)
+
+
+def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
+    """Return the mean of L(w + xi) - L(w), xi ~ N(0, rho^2 w^2) elementwise: average-case, and adaptive.
+
+    Parameters
+    ----------
+    problem : Problem
+    rho : float
+        Relative size of the noise (our choice 0.1).
+    n_samples : int
+        Draws, each with its mirror image, at least 2 (our choice 50).
+
+    References
+    ----------
+    M. Andriushchenko et al., "A modern look at the relationship between sharpness and generalization", ICML 2023, section 3.
+    """
+    rho, n_samples = positive_number("rho", rho), whole_number("n_samples", n_samples, 2)
+    objective = Objective(problem, device=device)
+    here, w = objective.loss(), objective.origin
+    steps = (rho * w * realisation(rng, i).standard_normal(len(w)).astype(w.dtype) for i in range(n_samples))
+    rises = np.array([(objective.loss(w + step) + objective.loss(w - step)) / 2 - here for step in steps])
+    made_by = _made_by("average_sharpness", problem, rng, rho=rho, n_samples=n_samples)
+    return Sharpness(float(rises.mean()), _error(rises), here, made_by)
+
+
+def fisher_rao_norm(problem, *, device="cpu"):
+    """Return E[(w . grad l)^2] over the samples, l a sample's loss: the squared Fisher-Rao norm of Liang et al. (2019).
+
+    The standard error is that of the mean over the samples as draws from a population.
+    """
+    objective = Objective(problem, device=device)
+    rates = np.concatenate([_radial_rates(objective, k) for k in range(len(objective.batches))])
+    squares = rates**2
+    return Sharpness(float(squares.mean()), _error(squares), objective.loss(), _made_by("fisher_rao_norm", problem))
+
+
+def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
+    """Return 100 (max L(w + y) - L(w)) / (1 + L(w)) over the box |y_i| <= epsilon (|w_i| + 1).
+
+    Parameters
+    ----------
+    problem : Problem
+    epsilon : float
+        1e-3 is the paper's default.
+    n_iterations : int
+        Of L-BFGS-B, which is inexact: the value is a lower bound (paper: 10).
+
+    References
+    ----------
+    N. S. Keskar et al., "On large-batch training for deep learning", ICLR 2017, metric 2.1.
+    """
+    epsilon, n_iterations = positive_number("epsilon", epsilon), whole_number("n_iterations", n_iterations)
+    objective = Objective(problem, device=device)
+    here, w = objective.loss(), objective.origin.astype(np.float64)
+    box = epsilon * (np.abs(w) + 1)
+
+    def descent(y):
+        at = (w + y * box).astype(objective.dtype)
+        return -objective.loss(at), -(objective.gradient() * box).astype(np.float64)
+
+    start = 0.1 * np.sign(objective.gradient(objective.origin))
+    found = minimize(descent, start, jac=True, method="L-BFGS-B", bounds=[(-1, 1)] * len(w),
+                     options={"maxiter": n_iterations, "maxfun": 3 * n_iterations})
+    made_by = _made_by("keskar_sharpness", problem, epsilon=epsilon, n_iterations=n_iterations)
+    return Sharpness(float(100 * max(-found.fun - here, 0.0) / (1 + here)), 0.0, here, made_by)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ScaleDependentCurvature(Result):
+    """kappa(epsilon): the size of the change of the gradient over a distance, per distance."""
+
+    epsilons: np.ndarray
+    """(n,) distances, in units of the weights."""
+    values: np.ndarray
+    """(n,) mean over random directions."""
+    standard_error: np.ndarray
+    """(n,)"""
+    provenance: Provenance
+
+
+def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, device="cpu"):
+    """Return kappa(eps) = mean |g(w + eps v) - g(w - eps v)| / (2 eps) over random unit directions v.
+
+    For a smooth loss it tends to |H v| as eps shrinks. For a ReLU network the kinks make it grow as eps falls, about as
+    eps^(-1/2) over decades: it is then a property of the scale, not an estimate of the Hessian.
+
+    Parameters
+    ----------
+    problem : Problem
+    epsilons : array_like, shape (n,)
+        Positive distances.
+    n_directions : int
+        At least 2 (our choice 10); direction i draws from realisation i of `rng`, the same at all distances.
+    """
+    epsilons = finite_array("epsilons", np.atleast_1d(epsilons), ndim=1, dtype=np.float64)
+    require(len(epsilons) and (epsilons > 0).all(), "epsilons", epsilons, "be positive", "drop the others")
+    n_directions = whole_number("n_directions", n_directions, 2)
+    objective = Objective(problem, device=device)
+    w = objective.origin
+    sizes = np.empty((n_directions, len(epsilons)))
+    for i in range(n_directions):
+        v = _unit(realisation(rng, i), objective)
+        for k, epsilon in enumerate(epsilons):
+            change = objective.gradient(w + epsilon * v).astype(np.float64) - objective.gradient(w - epsilon * v)
+            sizes[i, k] = np.linalg.norm(change) / (2 * epsilon)
+    made_by = _made_by("scale_dependent_curvature", problem, rng, epsilons=epsilons, n_directions=n_directions)
+    return ScaleDependentCurvature(epsilons, sizes.mean(axis=0), sizes.std(axis=0, ddof=1) / np.sqrt(n_directions), made_by)
+
+
+def _along_gradient(name, problem, rho, scale, device):
+    """Return the rise along rho T^2 g / |T g|, T = scale(w)."""
+    rho = positive_number("rho", rho)
+    objective = Objective(problem, device=device)
+    here, w, g = objective.loss(), objective.origin, objective.gradient()
+    t = scale(w)
+    length = np.linalg.norm((t * g).astype(np.float64))
+    there = objective.loss((w + rho * t**2 * g / length).astype(w.dtype)) if length > 0 else here
+    return Sharpness(there - here, 0.0, here, _made_by(name, problem, rho=rho))
+
+
+def _ascend(objective, radius, n_steps):
+    """Return the largest loss that projected gradient ascent meets in the ball."""
+    w, offset, highest = objective.origin, np.zeros(objective.size), -np.inf
+    gradient = objective.gradient(w)
+    for _ in range(n_steps):
+        length = np.linalg.norm(gradient.astype(np.float64))
+        if length == 0:
+            break
+        offset = offset + 0.2 * radius * gradient / length
+        offset *= min(1.0, radius / np.linalg.norm(offset))
+        at = (w + offset).astype(objective.dtype)
+        highest = max(highest, objective.loss(at))
+        gradient = objective.gradient()
+    return highest
+
+
+def _radial_rates(objective, k):
+    """Return w . grad l for each sample of batch k: d loss / d outputs times the derivative of the outputs along w."""
+    inputs, targets = (part.to(objective.device) for part in objective.batches[k])
+    with quiet_numerics(objective.device), objective.masks():
+        outputs = objective.model(inputs)
+        # The derivative of outputs along w by two backward passes: the pullback of u is linear in u.
+        u = torch.zeros_like(outputs, requires_grad=True)
+        pullback = objective.flat_gradient(outputs, grad_outputs=u, create_graph=True)
+        w = torch.as_tensor(objective.origin).to(objective.device)
+        (along,) = torch.autograd.grad(pullback @ w, u, retain_graph=True)
+        (slope,) = torch.autograd.grad(objective.loss_of(outputs, targets) * len(inputs), outputs)
+    return (along * slope).reshape(len(inputs), -1).sum(dim=1).detach().double().cpu().numpy()
+
+
+def _unit(generator, objective):
+    v = generator.standard_normal(objective.size)
+    return (v / np.linalg.norm(v)).astype(objective.dtype)
+
+
+def _error(values):
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _made_by(function, problem, rng=None, **arguments):
+    return Provenance.of(function, rng=rng, problem=problem, **arguments)
