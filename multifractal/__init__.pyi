@@ -39,8 +39,15 @@ from .spectrum import PAPER_SURFACE_SETTINGS as PAPER_SURFACE_SETTINGS
 from .spectrum import Spectrum as Spectrum
 from .spectrum import multifractal_spectrum as multifractal_spectrum
 from .spectrum import q_grid as q_grid
+from .embedding import PathEmbedding as PathEmbedding
+from .embedding import embed_path as embed_path
 from .tables import Table as Table
 from .tables import load_table as load_table
+from .training_analysis import RegimeExponent as RegimeExponent
+from .training_analysis import published_displacement as published_displacement
+from .training_analysis import regime_exponents as regime_exponents
+from .training_analysis import sharpness_over_edge as sharpness_over_edge
+from .training_analysis import training_displacement as training_displacement
 from .training_run import Training as Training
 from .training_run import TrainingRun as TrainingRun
 from .training_run import train_full_batch as train_full_batch
@@ -56,3 +63,9 @@ from .theory import fit_tamsd as fit_tamsd
 from .theory import theoretical_tamsd as theoretical_tamsd
 from .well_passage import WellPassage as WellPassage
 from .well_passage import well_passage as well_passage
+from .stability import EdgeOfStability as EdgeOfStability
+from .stability import LyapunovExponents as LyapunovExponents
+from .stability import edge_of_stability as edge_of_stability
+from .stability import lyapunov_exponents as lyapunov_exponents
+from .stability import sharpness_at as sharpness_at
+from .stability import two_trajectories_ceiling as two_trajectories_ceiling

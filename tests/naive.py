@@ -120,6 +120,41 @@ def adam(g, memory, t, beta1=0.9, beta2=0.999, epsilon=1e-8):
     return (memory[0] / (1 - decay[0])) / (np.sqrt(memory[1] / (1 - decay[1])) + epsilon)
 
 
+def jacobian(grid, x, y):
+    """Derivative of the bilinear gradient: differences along the sides of the cell, interpolated across."""
+    i, j = min(int(x), grid.shape[1] - 2), min(int(y), grid.shape[0] - 2)
+    along_x = [interpolate(grid[..., k], i + 1, y) - interpolate(grid[..., k], i, y) for k in (0, 1)]
+    along_y = [interpolate(grid[..., k], x, j + 1) - interpolate(grid[..., k], x, j) for k in (0, 1)]
+    return np.column_stack([along_x, along_y])
+
+
+def lyapunov(grid, start, learning_rate, n_steps, burn_in):
+    """Both Lyapunov exponents by QR of the tangent map, reflections included, at each step."""
+    position, _ = optimise(grid, start, learning_rate, n_steps, lambda g, memory, t: g)
+    frame, logs = np.linalg.qr([[np.cos(0.7), 0.0], [np.sin(0.7), 1.0]])[0], []
+    for x, y in position[:-1]:
+        signs = [reflect(v - interpolate(grid[..., k], x, y) * learning_rate, grid.shape[1 - k] - 1)[1]
+                 for k, v in enumerate((x, y))]
+        tangent = np.diag(signs) @ (np.eye(2) - learning_rate * jacobian(grid, x, y))
+        frame, triangle = np.linalg.qr(tangent @ frame)
+        logs.append(np.log(np.abs(np.diag(triangle))))
+    return np.mean(logs[burn_in:], axis=0)
+
+
+def two_trajectories(grid, start, learning_rate, n_steps, burn_in):
+    """The published estimate of the largest exponent: d0 = .1, periods of 9 steps counted as 10, the last one."""
+    def walk(start, n):
+        return optimise(grid, start, learning_rate, n, lambda g, memory, t: g)[0][-1]
+
+    walls = grid.shape[1] - 1, grid.shape[0] - 1
+    position, direction = walk(start, burn_in), np.array([np.cos(0.7), np.sin(0.7)])
+    for _ in range((n_steps - burn_in) // 9):
+        other = [reflect(v, wall)[0] for v, wall in zip(position + 0.1 * direction, walls, strict=True)]
+        position, other = walk(position, 9), walk(other, 9)
+        direction = (other - position) / np.linalg.norm(other - position)
+    return np.log(np.linalg.norm(other - position) / 0.1) / 10
+
+
 # --- displacement, langevin, theory ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,311 @@
+"""Where walkers settle, and whether they are chaotic: sharpness against 2/lr, and Lyapunov exponents of the map.
+
+One step of descent is the map x -> reflect(x - lr g(x)). Inside a grid cell its derivative is S (I - lr Dg), S the signs of
+the reflections and Dg the derivative of the interpolated gradient, so Lyapunov exponents need no second trajectory.
+Symbols: g gradient, Dg its derivative, v tangent vector, d0 and T start distance and period of the published estimator.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy.special import stdtrit
+
+from multifractal._checks import one_of, require, whole_number
+from multifractal._parallel import map_chunks
+from multifractal._result import Provenance, Result
+from multifractal.descent import checked_rates, checked_starts, descend_ensemble
+from multifractal.landscape import _values_at, interpolate_gradient
+from multifractal.walking import interpolate_jacobian, reflect
+
+_WALKERS_IN_LOCKSTEP = 64  # as in `descent`
+_D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps after running 9
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class EdgeOfStability(Result):
+    """Sharpness at the last positions of walks, by learning rate."""
+
+    sharpness: np.ndarray
+    """(n_rates, n_starts, last) float64, loss per position squared; NaN where a walker was stopped."""
+    learning_rates: np.ndarray
+    """(n_rates,) float64."""
+    n_steps: int
+    kind: str
+    provenance: Provenance
+
+    @property
+    def share_positive(self):
+        """Share of the positions where the sharpness is positive, (n_rates,): only these have a logarithm."""
+        return (self.sharpness > 0).mean(axis=(1, 2))
+
+    @property
+    def log10_by_start(self):
+        """Mean log10 sharpness of each walk over its positions of positive sharpness, (n_rates, n_starts); NaN if none."""
+        positive = self.sharpness > 0
+        logs = np.log10(np.where(positive, self.sharpness, 1.0))
+        return _divided(logs.sum(axis=2), positive.sum(axis=2))
+
+    @property
+    def mean_log10(self):
+        """Mean over walks of `log10_by_start`, (n_rates,)."""
+        return _moments(self.log10_by_start)[0]
+
+    @property
+    def interval(self):
+        """95 % Student interval of `mean_log10` over walks, (n_rates, 2); NaN with fewer than two walks."""
+        mean, error, count = _moments(self.log10_by_start)
+        half = stdtrit(np.maximum(count - 1, 1), 0.975) * error
+        return np.stack([mean - half, mean + half], axis=-1)
+
+    @property
+    def holds(self):
+        """Whether the interval contains log10(2 / learning rate), (n_rates,) bool."""
+        edge = np.log10(2 / self.learning_rates)
+        return (self.interval[:, 0] <= edge) & (edge <= self.interval[:, 1])
+
+    @property
+    def range(self):
+        """Lowest and highest rate of the longest run of neighbouring rates at which it holds, (2,); NaN if there is none."""
+        runs = np.split(np.arange(len(self.holds)), np.flatnonzero(np.diff(self.holds)) + 1)
+        longest = max((run for run in runs if self.holds[run[0]]), key=len, default=None)
+        return np.full(2, np.nan) if longest is None else self.learning_rates[longest[[0, -1]]]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LyapunovExponents(Result):
+    """Lyapunov exponents of each walk, per step, the largest first; NaN where a walker was stopped."""
+
+    exponents: np.ndarray
+    """(n_rates, n_starts, 2) float64; "two_trajectories" knows the largest only."""
+    learning_rates: np.ndarray
+    """(n_rates,) float64."""
+    n_steps: int
+    burn_in: int
+    method: str
+    provenance: Provenance
+
+    @property
+    def mean(self):
+        """Mean over walks, (n_rates, 2)."""
+        return _moments(self.exponents)[0]
+
+    @property
+    def standard_error(self):
+        """Standard error of `mean` over walks, (n_rates, 2)."""
+        return _moments(self.exponents)[1]
+
+    @property
+    def median(self):
+        """Median over walks, (n_rates, 2): the mean mixes trapped and chaotic ones."""
+        some = ~np.isnan(self.exponents).all(axis=1)
+        return np.where(some, np.nanmedian(np.where(some[:, None], self.exponents, 0.0), axis=1), np.nan)
+
+    @property
+    def share_positive(self):
+        """Share of walks whose largest exponent is positive, (n_rates,)."""
+        largest = self.exponents[..., 0]
+        return _divided((largest > 0).sum(axis=1), (~np.isnan(largest)).sum(axis=1))
+
+    def running(self, rate_index):
+        """Return mean and standard error of the largest exponent over the first 1, 2, ... walks, (n_starts, 2)."""
+        largest = self.exponents[rate_index, :, 0]
+        return np.array([_moments(largest[None, :k])[:2] for k in range(1, len(largest) + 1)])[..., 0]
+
+
+def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, sharpness="hessian"):
+    """Walk from each start at each rate and return the sharpness at the last positions.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    learning_rates : array_like, shape (n_rates,)
+        Paper: `logspace(0, 4, 40)`.
+    starts : array_like, shape (n_starts, 2)
+        Paper: 10.
+    n_steps : int
+        Paper: 4999, that is 5000 positions.
+    last : int
+        Positions used, at the end of each walk; paper.
+    sharpness : {"hessian", "map", "published"}
+        "hessian": the largest eigenvalue of the grid Hessian, interpolated bilinearly. "map": the largest real part of an
+        eigenvalue of Dg, the derivative of the gradient that the walker feels, whose 2/lr is the map's own stability limit.
+        "published": the largest absolute eigenvalue of the grid Hessian, which counts negative curvature as sharp.
+
+    Returns
+    -------
+    EdgeOfStability
+
+    Raises
+    ------
+    ValueError
+        As `descend_ensemble` does.
+    """
+    one_of("sharpness", sharpness, ("hessian", "map", "published"))
+    walks = descend_ensemble(landscape, starts, learning_rates=learning_rates, n_steps=n_steps, keep_last=last)
+    made_by = Provenance.of("edge_of_stability", landscape=landscape, learning_rates=walks.learning_rates,
+                            starts=np.asarray(starts), n_steps=n_steps, last=last, sharpness=sharpness)
+    values = sharpness_at(landscape, walks.positions, sharpness)
+    return EdgeOfStability(values, walks.learning_rates, n_steps, sharpness, made_by)
+
+
+def sharpness_at(landscape, positions, kind="hessian"):
+    """Return the sharpness at positions (..., 2) inside the walls, (...) float64; kinds as for `edge_of_stability`."""
+    points = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 2)
+    out = np.empty(len(points))
+    if kind == "map":
+        _map_sharpness(landscape.gradient, points, out)
+    else:
+        eigenvalues = landscape.hessian_eigenvalues
+        _values_at(eigenvalues[1] if kind == "hessian" else np.abs(eigenvalues).max(axis=0), points, out)
+    return out.reshape(np.shape(positions)[:-1])
+
+
+def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, method="tangent"):
+    """Return the Lyapunov exponents of plain descent from each start at each rate.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    learning_rates : array_like, shape (n_rates,)
+        Paper: `logspace(0, 4, 40)`.
+    starts : array_like, shape (n_starts, 2)
+        Paper: 100.
+    n_steps : int
+        Steps in all.
+    burn_in : int
+        Steps left out of the averages, at the beginning of each walk.
+    method : {"tangent", "two_trajectories"}
+        "tangent": both exponents by the exact tangent map; the second from ln|det|, as Gram-Schmidt would give it.
+        "two_trajectories": the published estimator, for comparison: the separation of a walker started d0 = 0.1 away,
+        brought back to d0 every T = 10 steps (9 are run, 10 divided by), of which the last period counts. Separations
+        cannot outgrow the landscape, so it saturates; see `two_trajectories_ceiling`.
+
+    Returns
+    -------
+    LyapunovExponents
+
+    Raises
+    ------
+    ValueError
+        When a start lies outside the grid, a rate or a count is not positive, or nothing is left after the burn-in.
+    """
+    starts, rates = checked_starts(landscape, starts), checked_rates(learning_rates)
+    n_steps, burn_in = whole_number("n_steps", n_steps), whole_number("burn_in", burn_in, minimum=0)
+    one_of("method", method, ("tangent", "two_trajectories"))
+    shortest = 1 if method == "tangent" else _T_RUN
+    require(burn_in <= n_steps - shortest, "burn_in", burn_in, f"leave {shortest} of the n_steps = {n_steps}",
+            "walk longer or leave out less")
+    kernel = _tangent if method == "tangent" else _two_trajectories
+    exponents = np.empty((len(rates) * len(starts), 2))
+    gradient = landscape.gradient
+    which_rate, which_start = np.divmod(np.arange(len(exponents)), len(starts))
+    chunks = [slice(first, first + _WALKERS_IN_LOCKSTEP) for first in range(0, len(exponents), _WALKERS_IN_LOCKSTEP)]
+    map_chunks(kernel, [(gradient, starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in, exponents[c])
+                        for c in chunks])
+    made_by = Provenance.of("lyapunov_exponents", landscape=landscape, learning_rates=rates, starts=starts, n_steps=n_steps,
+                            burn_in=burn_in, method=method)
+    return LyapunovExponents(exponents.reshape(len(rates), len(starts), 2), rates, n_steps, burn_in, method, made_by)
+
+
+def two_trajectories_ceiling(shape):
+    """Return where the published estimator saturates on a landscape of this shape: ln(D/d0)/T, and its hard limit.
+
+    D is the mean distance of two independent uniform points (a separation that has forgotten where it began), and for the
+    hard limit the diagonal.
+    """
+    b, a = np.asarray(shape, dtype=float) - 1
+    c = math.hypot(a, b)
+    mean = (a**3 / b**2 + b**3 / a**2 + c * (3 - (a / b) ** 2 - (b / a) ** 2)
+            + 2.5 * (b**2 / a * math.log((a + c) / b) + a**2 / b * math.log((b + c) / a))) / 15
+    return np.log(np.array([mean, c]) / _D0) / _T
+
+
+def _moments(samples):
+    """Return mean, its standard error and the count over axis 1, of the values that are not NaN."""
+    there = ~np.isnan(samples)
+    count = there.sum(axis=1)
+    mean = _divided(np.where(there, samples, 0.0).sum(axis=1), count)
+    with np.errstate(invalid="ignore"):  # an exponent of minus infinity has no deviation
+        squares = (np.where(there, samples - np.expand_dims(mean, 1), 0.0) ** 2).sum(axis=1)
+    return mean, np.sqrt(_divided(squares, (count - 1) * count)), count
+
+
+def _divided(total, count):
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+
+
+@njit(nogil=True, cache=True)
+def _map_sharpness(gradient, points, out):
+    for k in range(len(points)):
+        x, y = points[k, 0], points[k, 1]
+        if x != x:
+            out[k] = np.nan
+            continue
+        xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
+        out[k] = 0.5 * (xx + yy) + np.sqrt(max(0.25 * (xx - yy) ** 2 + xy * yx, 0.0))
+
+
+@njit(nogil=True, cache=True)
+def _step(gradient, x, y, rate):
+    """Return the next position and the signs of its reflections; NaN when out of reach (kernel)."""
+    gx, gy = interpolate_gradient(gradient, x, y)
+    x, sign_x = reflect(x - gx * rate, gradient.shape[1] - 1.0)
+    y, sign_y = reflect(y - gy * rate, gradient.shape[0] - 1.0)
+    if x != x or y != y:
+        x = y = np.nan
+    return x, y, sign_x, sign_y
+
+
+@njit(nogil=True, cache=True)
+def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
+    """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep."""
+    position, v = starts.copy(), np.empty(starts.shape)
+    v[:, 0], v[:, 1] = np.cos(0.7), np.sin(0.7)  # along no axis and no diagonal: symmetry must not keep it from turning
+    exponents[:] = 0.0
+    for t in range(n_steps):
+        for w in range(len(position)):
+            x, y = position[w, 0], position[w, 1]
+            if x != x:
+                continue
+            xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
+            xx, xy, yx, yy = 1 - rates[w] * xx, -rates[w] * xy, -rates[w] * yx, 1 - rates[w] * yy
+            x, y, sign_x, sign_y = _step(gradient, x, y, rates[w])
+            vx, vy = sign_x * (xx * v[w, 0] + xy * v[w, 1]), sign_y * (yx * v[w, 0] + yy * v[w, 1])
+            length = np.sqrt(vx * vx + vy * vy)
+            if length > 0:
+                v[w, 0], v[w, 1] = vx / length, vy / length
+            if t >= burn_in:
+                exponents[w, 0] += np.log(length)
+                exponents[w, 1] += np.log(abs(xx * yy - xy * yx))
+            position[w, 0], position[w, 1] = x, y
+    exponents /= n_steps - burn_in
+    for w in range(len(position)):
+        if exponents[w, 1] > -np.inf:
+            exponents[w, 1] -= exponents[w, 0]
+        if position[w, 0] != position[w, 0]:
+            exponents[w] = np.nan
+
+
+@njit(nogil=True, cache=True)
+def _two_trajectories(gradient, starts, rates, n_steps, burn_in, exponents):
+    """Log separation after the last period, per counted step; the second walker restarts d0 away in the same direction."""
+    wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
+    for w in range(len(starts)):
+        x, y = starts[w, 0], starts[w, 1]
+        for _ in range(burn_in):
+            if x == x:
+                x, y, _sx, _sy = _step(gradient, x, y, rates[w])
+        dx, dy, distance, separation = np.cos(0.7) * _D0, np.sin(0.7) * _D0, _D0, np.nan
+        for _ in range((n_steps - burn_in) // _T_RUN):
+            x2, y2 = reflect(x + dx * _D0 / distance, wall_x)[0], reflect(y + dy * _D0 / distance, wall_y)[0]
+            for _t in range(_T_RUN):
+                if x == x and x2 == x2:
+                    x, y, _sx, _sy = _step(gradient, x, y, rates[w])
+                    x2, y2, _sx, _sy = _step(gradient, x2, y2, rates[w])
+            separation = np.sqrt((x2 - x) ** 2 + (y2 - y) ** 2)
+            if separation > 0:  # else both have become one: start again in the old direction
+                dx, dy, distance = x2 - x, y2 - y, separation
+        exponents[w, 0] = np.log(separation / _D0) / _T
+        exponents[w, 1] = np.nan
