@@ -111,6 +111,14 @@ def drift_to_flat(landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=2
     ------
     ValueError
         When an argument is out of its range, or the learning rate makes a walker leave for infinity.
+
+    Notes
+    -----
+    On 10 surfaces of the paper's kind at rate 1000, descent is in the flattest tenth of the grid .28 +- .11 of the time,
+    ordinary diffusion and shuffled increments .10 +- .01: the claim holds. But local steps in random directions are there
+    .30 +- .01 too: flat ground holds walkers because steps are short on it, and what descending adds is low loss (.54 +- .21
+    of the time in the lowest tenth, every control .10 or less). Descent does not arrive sooner than its controls, and at
+    rates up to 300, where walkers are trapped near their starts, it does not prefer flat ground.
     """
     learning_rate = positive_number("learning_rate", learning_rate)
     n_steps, n_walkers = whole_number("n_steps", n_steps), whole_number("n_walkers", n_walkers)

@@ -5,3 +5,12 @@ from .surface import clustering_curves as clustering_curves
 from .surface import curvature_law as curvature_law
 from .surface import minima_map as minima_map
 from .surface import surface_with_walk as surface_with_walk
+from .drift import drift_shares as drift_shares
+from .drift import passage_into_well as passage_into_well
+from .training import learning_and_sharpness as learning_and_sharpness
+from .training import training_paths as training_paths
+from .training import training_tamsd as training_tamsd
+from .dynamics import loss_by_step as loss_by_step
+from .dynamics import lyapunov_by_rate as lyapunov_by_rate
+from .dynamics import lyapunov_by_trial as lyapunov_by_trial
+from .dynamics import sharpness_by_rate as sharpness_by_rate
