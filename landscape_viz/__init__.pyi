@@ -19,3 +19,10 @@ from .density import negative_eigenvalues as negative_eigenvalues
 from .density import spectral_density as spectral_density
 from .xtrace import Trace as Trace
 from .xtrace import trace as trace
+from .connectivity import Path as Path
+from .connectivity import linear_path as linear_path
+from .connectivity import trained_path as trained_path
+from .matching import Matching as Matching
+from .matching import match as match
+from .matching import permuted as permuted
+from .matching import sequential_groups as sequential_groups

@@ -75,6 +75,13 @@ class Objective:
                 total += self.flat_gradient(self.batch_loss(k))
         return total.cpu().numpy()
 
+    def batch_gradient(self, k, vector):
+        """Return the gradient of the mean loss over batch k alone at `vector`, shape (size,)."""
+        self.set(vector)
+        with quiet_numerics(self.device), self.masks():
+            share = self.n_samples / len(self.batches[k][0])
+            return (share * self.flat_gradient(self.batch_loss(k))).cpu().numpy()
+
     def batch_loss(self, k):
         """Return batch k's share of the mean loss, a differentiable scalar."""
         inputs, targets = (part.to(self.device) for part in self.batches[k])

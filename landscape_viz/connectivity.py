@@ -1,0 +1,143 @@
+"""Paths between two networks: straight, Bezier or polygonal, trained to keep the loss low, and the barriers along them.
+
+A path is theta(t) = theta_0 + sum_k c_k(t) d_k with fixed directions d_k, so that its losses are those of a section.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.special import comb
+
+from landscape_viz import directions
+from landscape_viz.objective import Objective
+from landscape_viz.trajectory import losses_at
+from multifractal._checks import one_of, positive_number, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import as_generator
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Path(Result):
+    """The loss along a path from one network (t = 0) to another (t = 1)."""
+
+    t: np.ndarray
+    """(n,) float64, from 0 to 1."""
+    losses: np.ndarray
+    """(n,) float64."""
+    coordinates: np.ndarray
+    """(n, n_directions) float64: where the path is, along the rows of `vectors` from the first network."""
+    vectors: np.ndarray
+    """(n_directions, n_parameters): the control points' displacements from the first network, the other network's last."""
+    kind: str
+    provenance: Provenance
+
+    @property
+    def barrier_above_line(self):
+        """max_t [L(theta_t) - (1 - t) L_0 - t L_1]: at least 0, since it is 0 at the ends."""
+        return float(np.max(self.losses - (1 - self.t) * self.losses[0] - self.t * self.losses[-1]))
+
+    @property
+    def barrier_height(self):
+        """max_t L(theta_t) - max(L_0, L_1): at least 0."""
+        return float(self.losses.max() - max(self.losses[0], self.losses[-1]))
+
+    @property
+    def norm(self):
+        """|theta_1 - theta_0|, Euclidean."""
+        return float(np.linalg.norm(self.vectors[-1].astype(np.float64)))
+
+
+def linear_path(problem, other, *, n_points=51):
+    """Return the loss along the straight line from a problem's network to another.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its weights are t = 0. With batch_norm="recalibrate" the running statistics are computed anew at each t; in "eval"
+        mode all points use those of the first network, so that L(1) is not the other network's own loss.
+    other : dict of str to Tensor
+        State dict of a network of the same shape.
+    n_points : int
+        At least 3 (our choice 51).
+
+    Returns
+    -------
+    Path
+    """
+    return _measured(problem, directions.toward(problem, other).vectors, "linear", n_points)
+
+
+def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learning_rate=0.01, n_points=51, rng=0,
+                 device="cpu"):
+    """Return a curved path between two networks whose control points were trained to lower the mean loss along it.
+
+    Parameters
+    ----------
+    problem : Problem
+        As for `linear_path`; training runs in its own mode of BatchNorm, or in "batch" where that is "recalibrate".
+    other : dict of str to Tensor
+    kind : {"bezier", "polychain"}
+        Bezier curve of degree n_bends + 1, or n_bends + 1 straight pieces.
+    n_bends : int
+        Control points between the ends (Garipov et al. 2018: 1), on the straight line at first.
+    n_steps : int
+        Adam steps (our choice 200), each at one t ~ U(0, 1) on one batch of the problem.
+    learning_rate : float
+        Of Adam (our choice 0.01).
+    n_points : int
+        At which the trained path is measured, at least 3 (our choice 51).
+    rng : int, SeedSequence or Generator
+
+    Returns
+    -------
+    Path
+
+    References
+    ----------
+    T. Garipov et al., "Loss surfaces, mode connectivity, and fast ensembling of DNNs", NeurIPS 2018, section 3.
+    """
+    one_of("kind", kind, ("bezier", "polychain"))
+    n_bends, n_steps = whole_number("n_bends", n_bends), whole_number("n_steps", n_steps)
+    rate = positive_number("learning_rate", learning_rate)
+    end = directions.toward(problem, other).vectors[0]
+    objective = Objective(_differentiable(problem), device=device)
+    origin = torch.as_tensor(objective.origin)
+    points = torch.stack([torch.as_tensor(end) * (k + 1) / (n_bends + 1) for k in range(n_bends)])
+    optimizer = torch.optim.Adam([points.requires_grad_()], lr=rate)
+    generator = as_generator(rng)
+    for _ in range(n_steps):
+        t, batch = generator.random(), int(generator.integers(len(objective.batches)))
+        weights = torch.as_tensor(_coordinates(kind, t, n_bends)).to(points.dtype)
+        with torch.no_grad():
+            at = origin + weights[:-1] @ points + weights[-1] * torch.as_tensor(end)
+        gradient = torch.as_tensor(objective.batch_gradient(batch, at.numpy()))
+        points.grad = weights[:-1, None] * gradient
+        optimizer.step()
+    vectors = np.concatenate([points.detach().numpy(), end[None]])
+    return _measured(problem, vectors, kind, n_points, rng=rng, n_steps=n_steps, learning_rate=rate)
+
+
+def _differentiable(problem):
+    """Return the problem with batch statistics where its own mode has no derivative."""
+    return replace(problem, batch_norm="batch") if problem.batch_norm == "recalibrate" else problem
+
+
+def _measured(problem, vectors, kind, n_points, rng=None, **settings):
+    t = np.linspace(0, 1, whole_number("n_points", n_points, 3))
+    coordinates = np.array([_coordinates(kind, s, len(vectors) - 1) for s in t])
+    losses = losses_at(problem, directions.from_vectors(problem, vectors), coordinates)
+    made_by = Provenance.of(f"{kind}_path", rng=rng, packages=("numpy", "torch"), problem=problem, **settings)
+    return Path(t, losses, coordinates, vectors, kind, made_by)
+
+
+def _coordinates(kind, t, n_bends):
+    """Return the weights of the control points and of the end, shape (n_bends + 1,), at t."""
+    if kind == "bezier":
+        k = np.arange(1, n_bends + 2)
+        return comb(n_bends + 1, k) * t**k * (1 - t) ** (n_bends + 1 - k)
+    weights = np.zeros(n_bends + 2)
+    piece = min(int(t * (n_bends + 1)), n_bends)
+    along = t * (n_bends + 1) - piece
+    weights[piece], weights[piece + 1] = 1 - along, along
+    return weights[1:]

@@ -1,0 +1,160 @@
+"""Permutation matching: the hidden units of one network put in the order in which they resemble another's most.
+
+A group is a set of hidden units: the list of (parameter or buffer, axis) that carry them. Permuting a group everywhere
+leaves the network's function as it is; that is checked before anything is matched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from multifractal._checks import refuse, require
+from multifractal._result import Provenance, Result
+from multifractal._rng import as_generator
+
+_SAME = 1e-4  # relative difference of outputs that rounding explains (float32, some 20 layers)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Matching(Result):
+    """Permutations that bring one network's hidden units into another's order."""
+
+    permutations: tuple
+    """One int64 array a group: new unit i is old unit permutation[i]."""
+    similarity_before: float
+    """sum of products of matched weights, before and after."""
+    similarity_after: float
+    sweeps: int
+    """Sweeps over all groups until nothing changed."""
+    provenance: Provenance
+
+
+def sequential_groups(model):
+    """Return the groups of a network whose linear, convolutional and BatchNorm layers follow each other in one chain.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        An MLP or a VGG, say, with modules registered in the order in which they are applied. A residual network's shortcuts
+        tie groups together: write its groups by hand.
+
+    Returns
+    -------
+    list of list of (str, int)
+        A layer after flattening carries each channel as a block of columns, which its axis's length says.
+    """
+    groups, current = [], None
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            if current is not None:
+                groups.append([*current, (f"{prefix}weight", 1)])
+            current = [(f"{prefix}weight", 0)] + ([(f"{prefix}bias", 0)] if module.bias is not None else [])
+        elif isinstance(module, _NormBase) and current is not None:
+            tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+            current += [(f"{prefix}{part}", 0) for part, tensor in tensors.items() if tensor.ndim == 1]
+    return groups
+
+
+def permuted(state, groups, permutations):
+    """Return a copy of a state dict with each group's units in the order of its permutation."""
+    state = {name: tensor.clone() for name, tensor in state.items()}
+    for group, order in zip(groups, permutations, strict=True):
+        for name, axis in group:
+            blocks = state[name].unflatten(axis, (len(order), -1))
+            state[name] = blocks.index_select(axis, torch.as_tensor(order)).flatten(axis, axis + 1)
+    return state
+
+
+def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
+    """Find the permutation of another network's hidden units that brings its weights closest to a problem's network.
+
+    Coordinate descent over groups, each solved exactly as a linear assignment (Ainsworth et al. 2023, algorithm 1).
+
+    Parameters
+    ----------
+    problem : Problem
+        The network to resemble; its data serve to check that permuting leaves the function alone.
+    other : dict of str to Tensor
+        State dict of the network to permute.
+    groups : list of list of (str, int), optional
+        Our choice: `sequential_groups` of the network.
+    rng : int, SeedSequence or Generator
+        For the order of the groups and the check.
+    max_sweeps : int
+
+    Returns
+    -------
+    Matching
+        `permuted(other, groups, matching.permutations)` is the matched network.
+
+    Raises
+    ------
+    ValueError
+        When a random permutation of the groups changes the network's outputs: the groups are not those of this network.
+    """
+    model, generator = problem.build(), as_generator(rng)
+    groups = sequential_groups(model) if groups is None else groups
+    reference = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    sizes = _sizes(reference, groups)
+    _check_function_is_kept(problem, model, other, groups, sizes, generator)
+    orders = [np.arange(size) for size in sizes]
+    before = _similarity(reference, other, groups)
+    sweeps, changed = 0, True
+    while changed and sweeps < max_sweeps:
+        changed, sweeps = False, sweeps + 1
+        for g in generator.permutation(len(groups)):
+            present = permuted(other, groups, orders)
+            gain = _gains(reference, present, groups[g], sizes[g])
+            _, order = linear_sum_assignment(gain, maximize=True)
+            if gain[np.arange(sizes[g]), order].sum() > np.trace(gain) + 1e-9 * np.abs(gain).sum():
+                orders[g], changed = orders[g][order], True
+    after = _similarity(reference, permuted(other, groups, orders), groups)
+    made_by = Provenance.of("match", rng=rng, packages=("numpy", "torch"), problem=problem)
+    return Matching(tuple(orders), before, after, sweeps, made_by)
+
+
+def _sizes(state, groups):
+    sizes = []
+    for group in groups:
+        for name, _ in group:
+            require(name in state, "groups", name, "name parameters or buffers of the network", "check the spelling")
+        size = min(state[name].shape[axis] for name, axis in group)
+        for name, axis in group:
+            require(state[name].shape[axis] % size == 0, "groups", (name, axis),
+                    f"have an axis that is a multiple of the group's {size} units", "check which axis carries the units")
+        sizes.append(size)
+    return sizes
+
+
+def _gains(reference, other, group, size):
+    """Return the (size, size) similarities of each reference unit with each other unit, over the group's parameters."""
+    gain = np.zeros((size, size))
+    for name, axis in group:
+        if not name.rsplit(".", 1)[-1].startswith("running_"):
+            a, b = (state[name].detach().double().movedim(axis, 0).reshape(size, -1).numpy() for state in (reference, other))
+            gain += a @ b.T
+    return gain
+
+
+def _similarity(reference, other, groups):
+    names = {name for group in groups for name, _ in group if not name.rsplit(".", 1)[-1].startswith("running_")}
+    return float(sum((reference[name].double() * other[name].double()).sum() for name in sorted(names)))
+
+
+def _check_function_is_kept(problem, model, other, groups, sizes, generator):
+    inputs = problem.load()[0][:16]
+    model.load_state_dict(other)
+    model.eval()
+    with torch.no_grad():
+        expected = model(inputs)
+        model.load_state_dict(permuted(other, groups, [generator.permutation(size) for size in sizes]))
+        got = model(inputs)
+    difference = float((got - expected).norm() / expected.norm())
+    if not difference < _SAME:
+        raise refuse("groups", f"{len(groups)} groups", "leave the network's function alone when permuted (its outputs "
+                     f"changed by {difference:.2g} of their size)", "list every tensor that carries a group's units")
