@@ -23,9 +23,10 @@ _PIECE = 2**20  # numbers drawn from one seed; a block of directions is made of 
 _PIECES_PER_BLOCK = 8
 _CELLS_PER_CHUNK = 2**22  # points x modes held at once
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
-# Taylor coefficients of sin(2 pi t) and cos(2 pi t), exact to rounding for |t| <= 1/8.
-_SIN = tuple((-1) ** i * math.tau ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(8))
-_COS = tuple((-1) ** i * math.tau ** (2 * i) / math.factorial(2 * i) for i in range(9))
+# Taylor coefficients of sin(pi t) and cos(pi t): the rest is below rounding for |t| <= 1/4. Written out, the loop over modes
+# compiles to vector instructions; calls of the library's sine and cosine would not.
+_SIN = tuple((-1) ** i * math.pi ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(8))
+_COS = tuple((-1) ** i * math.pi ** (2 * i) / math.factorial(2 * i) for i in range(9))
 
 
 class FractalField:
@@ -164,15 +165,13 @@ class FractalField:
 
     def _sum_waves(self, waves, scales, modes, exponents, factors, sums):
         """Add a (cos - cos phi), and that times ln k, to `sums`; turn `waves` into the factors of the gradient."""
-        log_k = self._log_k[modes]
-        if callable(self.hurst):
-            amplitudes = factors[:, None] * np.exp(-exponents[:, None] * log_k)
-        else:
-            amplitudes = factors[:1, None] * np.exp(-self.hurst * log_k)
+        varies, log_k = callable(self.hurst), self._log_k[modes]
+        amplitudes = (factors if varies else factors[:1])[:, None] * np.exp(
+            -(exponents if varies else exponents[:1])[:, None] * log_k)
         rows = max(16, -(-len(waves) // 4))
         map_chunks(_reduce_waves, [
             (waves[i:i + rows], scales, self._phases[modes], self._cos_phases[modes],
-             amplitudes[i:i + rows] if callable(self.hurst) else amplitudes, log_k, sums[i:i + rows])
+             amplitudes[i:i + rows] if varies else amplitudes, log_k if varies else log_k[:0], sums[i:i + rows])
             for i in range(0, len(waves), rows)])
 
     def _exponents(self, points):
@@ -245,24 +244,20 @@ def _reduce_waves(waves, scales, phases, cos_phases, amplitudes, log_k, sums):
         amplitude = amplitudes[min(i, amplitudes.shape[0] - 1)]
         for m in range(n_modes):
             turns = waves[i, m] * scales[m] + phases[m]
-            quarter = np.rint(4.0 * turns)
-            t = turns - 0.25 * quarter
+            half_turns = np.rint(2.0 * turns)
+            t = turns - 0.5 * half_turns
+            signed = amplitude[m] * (1.0 - 2.0 * (half_turns - 2.0 * np.floor(0.5 * half_turns)))
             s = t * t
-            sine = t * (_SIN[0] + s * (_SIN[1] + s * (_SIN[2] + s * (_SIN[3] + s * (_SIN[4] + s * (
-                _SIN[5] + s * (_SIN[6] + s * _SIN[7])))))))
-            cosine = _COS[0] + s * (_COS[1] + s * (_COS[2] + s * (_COS[3] + s * (_COS[4] + s * (
-                _COS[5] + s * (_COS[6] + s * (_COS[7] + s * _COS[8])))))))
-            quadrant = quarter - 4.0 * np.floor(0.25 * quarter)
-            swap = (quadrant == 1.0) | (quadrant == 3.0)
-            cos_turns = sine if swap else cosine
-            sin_turns = cosine if swap else sine
-            cos_turns = -cos_turns if (quadrant == 1.0) | (quadrant == 2.0) else cos_turns
-            sin_turns = -sin_turns if quadrant >= 2.0 else sin_turns
-            terms[m] = amplitude[m] * (cos_turns - cos_phases[m])
-            waves[i, m] = amplitude[m] * sin_turns * (math.tau * scales[m])
+            sine = t * (_SIN[0] + s * (_SIN[1] + s * (_SIN[2] + s * (_SIN[3] + s * (_SIN[4] + s * (_SIN[5] + s * (
+                _SIN[6] + s * _SIN[7])))))))
+            cosine = 1.0 + s * (_COS[1] + s * (_COS[2] + s * (_COS[3] + s * (_COS[4] + s * (_COS[5] + s * (
+                _COS[6] + s * (_COS[7] + s * _COS[8])))))))
+            terms[m] = signed - 2.0 * signed * sine * sine - amplitude[m] * cos_phases[m]
+            waves[i, m] = 2.0 * signed * sine * cosine * (math.tau * scales[m])
         value = weighted = 0.0
         for m in range(n_modes):
             value += terms[m]
+        for m in range(len(log_k)):  # empty when the exponent is the same everywhere
             weighted += terms[m] * log_k[m]
         sums[i, 0] += value
         sums[i, 1] += weighted

@@ -1,0 +1,50 @@
+"""Generators: fractional and multifractional surfaces, paths, and fields in many dimensions."""
+
+import numpy as np
+
+from benchmarks.harness import Case
+from multifractal import FractalField, fbm_path, fbm_surface, mbm_surface, paper_hoelder_map
+from multifractal.brownian import torus_side
+from tests import naive
+
+_LEVELS = 8  # exponents that the paper's map needs at 1024 x 1024; the twin draws one
+
+
+def cases():
+    """Return this chapter's cases."""
+    hoelder = paper_hoelder_map()
+    return [
+        Case("fBm surface, 1024²", lambda: fbm_surface(1024, 0.5, rng=0), _naive_surface,
+             against="same formulae, full torus"),
+        Case("mBm surface, 1024², float32", lambda: mbm_surface(hoelder, rng=0, dtype=np.float32), _naive_surface,
+             share=1 / _LEVELS, against="8 levels, full torus", aim="2 s"),
+        Case("mBm surface, 1024², float64", lambda: mbm_surface(hoelder, rng=0), _naive_surface, share=1 / _LEVELS,
+             against="8 levels, full torus", aim="3.5 s"),
+        Case("mBm surface, 4096², float32", large_surface, aim="60 s, 4 GB", fresh_process=True, repeats=1),
+        Case("fBm path, 10⁶ points", lambda: fbm_path(10**6, 0.3, rng=0)),
+        *_field_cases(),
+    ]
+
+
+def large_surface():
+    """Draw the paper's surface at 4096 x 4096."""
+    mbm_surface(paper_hoelder_map(4096), rng=0, dtype=np.float32)
+
+
+def _naive_surface():
+    side = torus_side((1024, 1024), 1.0)
+    white = np.random.default_rng(0).normal(size=(side, side))
+    naive.stein_surface((1024, 1024), 0.5, 1.0, white, (0.3, -0.2))
+
+
+def _field_cases():
+    points, vectors = np.random.default_rng(0).normal(size=(1000, 100)), np.ones((4096, 100))
+    field = FractalField(100, 0.5, rng=0)
+    one = np.zeros(100_000)
+    redrawn, kept = (FractalField(100_000, 0.5, rng=0, n_modes=256, memory=memory) for memory in (0, 2**30))
+    return [
+        Case("FractalField, 1000 points, 4096 modes, d = 100", lambda: field.value_and_gradient(points),
+             lambda: points @ vectors.T, against="one BLAS product", aim="3 products (0.33)", repeats=15),
+        Case("FractalField, 1 point, 256 modes, d = 10⁵, directions redrawn", lambda: redrawn.value_and_gradient(one),
+             lambda: kept.value_and_gradient(one), against="directions kept"),
+    ]
