@@ -84,7 +84,7 @@ def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learn
     n_steps : int
         Adam steps (our choice 200), each at one t ~ U(0, 1) on one batch of the problem.
     learning_rate : float
-        Of Adam (our choice 0.01).
+        Of Adam at first (our choice 0.01); it falls linearly to almost 0, so that the path settles.
     n_points : int
         At which the trained path is measured, at least 3 (our choice 51).
     rng : int, SeedSequence or Generator
@@ -105,6 +105,7 @@ def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learn
     origin = torch.as_tensor(objective.origin)
     points = torch.stack([torch.as_tensor(end) * (k + 1) / (n_bends + 1) for k in range(n_bends)])
     optimizer = torch.optim.Adam([points.requires_grad_()], lr=rate)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-3, n_steps)
     generator = as_generator(rng)
     for _ in range(n_steps):
         t, batch = generator.random(), int(generator.integers(len(objective.batches)))
@@ -114,6 +115,7 @@ def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learn
         gradient = torch.as_tensor(objective.batch_gradient(batch, at.numpy()))
         points.grad = weights[:-1, None] * gradient
         optimizer.step()
+        decay.step()
     vectors = np.concatenate([points.detach().numpy(), end[None]])
     return _measured(problem, vectors, kind, n_points, rng=rng, n_steps=n_steps, learning_rate=rate)
 
