@@ -7,6 +7,7 @@ import decimal
 
 import numpy as np
 from scipy.interpolate import BarycentricInterpolator
+from scipy.special import digamma, gamma, poch
 
 # --- landscape -------------------------------------------------------------------------------------------------------
 
@@ -63,6 +64,22 @@ def interpolate_levels(levels, exponents, hoelder):
     for index in np.ndindex(hoelder.shape):
         out[index] = BarycentricInterpolator(exponents, levels[(slice(None), *index)])(hoelder[index])
     return out
+
+
+def fractal_field(x, wave_vectors, phases, wavenumbers, hurst, hurst_gradient):
+    """Value and gradient at one point of the sum over modes, one after the other; the exponent there and its gradient."""
+    n_modes, d = wave_vectors.shape
+    constant = gamma(1 - hurst) / (2 ** (2 * hurst + 1) * hurst) * poch(d / 2, hurst) ** -1
+    relative_slope = -digamma(1 - hurst) - digamma(d / 2 + hurst) - 2 * np.log(2) - 1 / hurst
+    value, slope = 0.0, np.zeros(d)
+    for k, phi in zip(wave_vectors, phases, strict=True):
+        length = np.sqrt(k @ k)
+        a = np.sqrt(np.log(wavenumbers[1] / wavenumbers[0]) / (n_modes * constant)) * length**-hurst
+        wave = np.cos(k @ x + phi) - np.cos(phi)
+        value += a * wave
+        slope += -a * np.sin(k @ x + phi) * k + a * wave * (-np.log(length) - relative_slope / 2) * hurst_gradient
+    return value, slope
+
 
 # --- descent, stability ----------------------------------------------------------------------------------------------
 
