@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from multifractal import Drift, Landscape, drift_to_flat, fbm_surface, mbm_surface, paper_hoelder_map, well_passage
+from multifractal._rng import realisation
 from multifractal.drift import (
     NEVER,
     _from_increments,
@@ -109,6 +110,12 @@ def test_the_study_does_not_depend_on_how_many_landscapes(rough, tmp_path):
     assert np.array_equal(both.shares[:, :, :1], alone.shares)
     assert np.array_equal(both.arrivals[:, :1], alone.arrivals)
     np.testing.assert_allclose(both.shares.sum(axis=-1), 1, rtol=1e-12)
+    walks = _walks(rough, 30.0, 200, 3, "uniform", realisation(7, 0))
+    pointwise, regional, low = decile_maps(rough, 5)
+    for k, walk in enumerate(walks):
+        assert np.array_equal(alone.arrivals[k, 0], first_passage(regional == 9, walk))
+        for f, tenths in enumerate((pointwise, regional, low)):
+            assert np.array_equal(alone.shares[k, f, 0], _shares(tenths, walk))
     both.save(tmp_path / "drift.npz")
     again = Drift.load(tmp_path / "drift.npz")
     assert np.array_equal(again.mean_shares("descent", "low loss"), both.mean_shares("descent", "low loss"))
@@ -191,8 +198,8 @@ def test_the_force_brings_ordinary_motion_in_at_its_mobility(passage):
     """The tilt of .01 at mobility c1 covers the 500 pixels to the well's rim in 500 / (.01 c1) = 99 steps, a median.
 
     The washboard slows it: its force .01 - .00628 sin(...) has the harmonic mean .01 sqrt(1 - .628^2) = .00778, so 127 steps
-    without noise; noise smears it out, towards 99. Noise also spreads the time by sqrt(2 T / (F 500)) = .3 of it a path, so 5
-    standard errors of the median of 200 paths are 13 %.
+    without noise; noise smears it out, towards 99. Noise also spreads the time by sqrt(2 T / (F 500)) = .3 of it a path, so
+    5 standard errors of the median of 200 paths are 13 %.
     """
     mobility, _ = one_step_coefficients(0.7, 1000.0, 5e3)
     median = np.median(passage.arrivals[1])
