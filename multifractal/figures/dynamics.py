@@ -1,0 +1,158 @@
+"""Dynamics: loss by step, sharpness where walkers settle, Lyapunov exponents by rate and by trial."""
+
+import numpy as np
+
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+
+_RATE = "learning rate (pixel² per unit of loss)"
+_KINDS = {"hessian": "largest Hessian eigenvalue", "map": "largest eigenvalue of the map's Jacobian",
+          "published": "largest |Hessian eigenvalue|"}
+
+
+@styled
+def loss_by_step(ensemble, *, ax=None):
+    """Draw the loss against the step, one curve a learning rate: the mean over starts.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        A handful of rates; every position kept.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    later = ensemble.steps > 0
+    for rate, losses in zip(ensemble.learning_rates, ensemble.losses, strict=True):
+        ax.plot(ensemble.steps[later], np.nanmean(losses, axis=0)[later], lw=1, label=f"{rate:g}")
+    n_starts = ensemble.losses.shape[1]
+    over = "one walk a rate" if n_starts == 1 else f"mean of {n_starts} walks a rate"
+    ax.set(xscale="log", xlabel="step", ylabel="loss", title=f"Loss along the walk, {over}")
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom, top + 0.3 * (top - bottom))  # room for the legend
+    ax.legend(title="learning rate", title_fontsize=8.5, ncols=3, loc="upper right")
+    return ax
+
+
+@styled
+def sharpness_by_rate(*results, published=None, ax=None):
+    """Draw the sharpness where walkers settle against the learning rate, with 2/rate and the range where they agree.
+
+    Parameters
+    ----------
+    *results : EdgeOfStability
+        One or more kinds of sharpness; the shaded range is the first one's.
+    published : EdgeOfStability, optional
+        Made from the paper's `eos.mat`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    first = results[0]
+    lowest, highest = first.range
+    if lowest == lowest:
+        ax.axvspan(lowest, highest, color=OURS, alpha=0.12, lw=1, label=f"agrees from {lowest:.3g} to {highest:.3g}")
+    ax.plot(first.learning_rates, 2 / first.learning_rates, color=THEORY, ls="--", lw=1, label="2 / rate")
+    styles = [*zip(results, (OURS, "#009E73", "#CC79A7"), "o^v", [_KINDS[result.kind] for result in results], strict=False)]
+    if published is not None:
+        styles.append((published, PUBLISHED, "s", "published file"))
+    for result, colour, marker, label in styles:
+        centre, (low, high) = 10**result.mean_log10, 10**result.interval.T
+        ax.errorbar(result.learning_rates, centre, [centre - low, high - centre], color=colour, marker=marker, ms=3, lw=0,
+                    elinewidth=0.8, label=label)
+    n_walks, last = first.sharpness.shape[1:]
+    ax.set(xscale="log", yscale="log", xlabel=_RATE, ylabel="sharpness (loss per pixel²)",
+           title=f"Last {last} of {first.n_steps + 1} positions, {n_walks} walks a rate, mean and 95 %")
+    ax.set_ylim(1e-4, 20)
+    ax.legend()
+    return ax
+
+
+@styled
+def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge=None, ax=None):
+    """Draw Lyapunov exponents against the learning rate, and beside them the share of walks that are chaotic.
+
+    Parameters
+    ----------
+    exact : LyapunovExponents
+        By the tangent map.
+    estimate : LyapunovExponents, optional
+        By the published estimator, from the same starts.
+    published : dict of arrays, optional
+        `lrs`, `mle_mean` (n_rates,) and `mle_95` (n_rates, 2) of the paper's `chaos.mat`.
+    ceiling : float, optional
+        Where the published estimator saturates.
+    edge : EdgeOfStability, optional
+        Its range is shaded.
+    ax : array of 2 Axes, optional
+
+    Returns
+    -------
+    array of 2 Axes
+    """
+    axes = axes_or_new(ax, 1, 2)
+    rates = exact.learning_rates
+    for k, (name, style) in enumerate((("largest", "-"), ("second", ":"))):
+        mean, error = exact.mean[:, k], 1.96 * exact.standard_error[:, k]
+        axes[0].plot(rates, mean, color=OURS, ls=style, label=f"exact, {name}, mean and 95 %")
+        axes[0].fill_between(rates, mean - error, mean + error, color=OURS, alpha=0.25, lw=0)
+    axes[0].plot(rates, exact.median[:, 0], color="#56B4E9", ls="--", label="exact, largest, median")
+    if estimate is not None:
+        axes[0].errorbar(rates, estimate.mean[:, 0], 1.96 * estimate.standard_error[:, 0], color="#E69F00", marker="o", ms=3,
+                         lw=1, label="published estimator, our walks")
+        axes[1].plot(rates, estimate.share_positive, color="#E69F00", marker="o", ms=3, lw=1,
+                     label="published estimator, our walks")
+    if published is not None:
+        mean, bounds = published["mle_mean"].ravel(), published["mle_95"]
+        axes[0].errorbar(published["lrs"].ravel(), mean, np.abs(bounds.T - mean), color=PUBLISHED, marker="s", ms=3, ls="",
+                         label="published file")
+    if ceiling is not None:
+        axes[0].axhline(ceiling, color=CONTROL, ls="-.", lw=1, label=f"that estimator's ceiling, {ceiling:.2f}")
+    axes[1].plot(rates, exact.share_positive, color=OURS, label="exact")
+    for each in axes:
+        each.axhline(0, color=THEORY, lw=0.6)
+        if edge is not None and edge.range[0] == edge.range[0]:
+            each.axvspan(*edge.range, color=CONTROL, alpha=0.2, lw=1, label="edge of stability")
+        each.set(xscale="log", xlabel=_RATE)
+        each.legend(loc="upper left")
+    walks, steps = exact.exponents.shape[1], f"steps {exact.burn_in} to {exact.n_steps}"
+    axes[0].set(ylabel="Lyapunov exponent (per step)", title=f"{walks} walks a rate, {steps}")
+    axes[1].set(ylabel="share of walks", title="Share with a positive largest exponent", ylim=(-0.05, 1.3), yticks=np.linspace(0, 1, 6))
+    return axes
+
+
+@styled
+def lyapunov_by_trial(*results, rate_index=0, ax=None):
+    """Draw the running estimate of the largest exponent against the number of trials, with its 95 % interval.
+
+    Parameters
+    ----------
+    *results : LyapunovExponents
+        The exact exponents first, then perhaps the published estimator.
+    rate_index : int
+        Which of their learning rates.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    names = {"tangent": ("exact tangent map", OURS), "two_trajectories": ("published estimator", "#E69F00")}
+    for result in results:
+        mean, error = result.running(rate_index).T
+        trials = np.arange(1, len(mean) + 1)
+        name, colour = names[result.method]
+        ax.plot(trials, mean, color=colour, label=f"{name}: {mean[-1]:.3f} ± {1.96 * error[-1]:.3f}")
+        ax.fill_between(trials, mean - 1.96 * error, mean + 1.96 * error, color=colour, alpha=0.25, lw=0)
+        ax.plot(trials, result.exponents[rate_index, :, 0], ".", color=colour, ms=2.5, alpha=0.6)
+    ax.set(xlabel="trials", ylabel="largest Lyapunov exponent (per step)",
+           title=f"Running mean and 95 %, learning rate {results[0].learning_rates[rate_index]:g}")
+    ax.legend()
+    return ax
+
