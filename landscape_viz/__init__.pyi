@@ -1,4 +1,5 @@
 from . import directions as directions
+from . import dynamics as dynamics
 from . import figures as figures
 from . import trajectory as trajectory
 from .directions import Directions as Directions

@@ -1,0 +1,233 @@
+"""Full-batch descent of a real network, watched: sharpness against 2 / eta, modified loss, displacement, chaos, noise."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from landscape_viz.eigenpairs import top_eigenpairs
+from landscape_viz.hessian import HessianOperator
+from landscape_viz.objective import Objective
+from multifractal._checks import positive_number, require, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import as_generator, realisation
+from multifractal.displacement import tamsd
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class DescentRecord(Result):
+    """A run of full-batch gradient descent, step by step; row 0 is the start."""
+
+    losses: np.ndarray
+    """(n_steps + 1,) float64."""
+    gradient_norms: np.ndarray
+    """(n_steps + 1,) float64, |grad L|."""
+    sharpness_steps: np.ndarray
+    """(m,) int64, the steps at which the sharpness was measured."""
+    sharpness: np.ndarray
+    """(m,) float64, largest eigenvalue of the Hessian."""
+    sharpness_errors: np.ndarray
+    """(m,) float64, residual of that eigenpair; NaN in `sharpness` marks one that did not converge."""
+    positions: np.ndarray
+    """(n_kept, n_parameters), the weights at `position_steps`; empty when none were kept."""
+    position_steps: np.ndarray
+    """(n_kept,) int64."""
+    learning_rate: float
+    products: int
+    """Hessian-vector products spent on the sharpness."""
+    provenance: Provenance
+
+    @property
+    def edge(self):
+        """2 / eta: above this sharpness descent is unstable along the top eigenvector."""
+        return 2 / self.learning_rate
+
+    @property
+    def implicit_regularisation(self):
+        """(eta / 4) |grad L|^2 at each step: what full-batch descent adds to the loss it follows (Barrett & Dherin 2021)."""
+        return self.learning_rate / 4 * self.gradient_norms**2
+
+    def tamsd(self, *, waiting_times, lag_times, window):
+        """Return the time-averaged displacement of the kept weights, times counted in kept positions."""
+        return tamsd(self.positions, waiting_times=waiting_times, lag_times=lag_times, window=window)
+
+
+def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None, keep_every=None, tol=1e-3, device="cpu"):
+    """Run gradient descent on the mean loss of a problem and record what it does.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its weights are the start; nothing of it is changed.
+    learning_rate : float
+        eta.
+    n_steps : int
+    sharpness_every : int, optional
+        Measure the largest Hessian eigenvalue every so many steps (from step 0 on), each warm-started from the last.
+    keep_every : int, optional
+        Keep the weights every so many steps.
+    tol : float
+        Of the eigenvalues, as for `top_eigenpairs` (our choice 1e-3).
+
+    Returns
+    -------
+    DescentRecord
+
+    Raises
+    ------
+    FloatingPointError
+        When the loss is no longer finite: says at which step.
+    """
+    rate, n_steps = positive_number("learning_rate", learning_rate), whole_number("n_steps", n_steps)
+    every = [None if k is None else whole_number(name, k)
+             for name, k in (("sharpness_every", sharpness_every), ("keep_every", keep_every))]
+    objective = Objective(problem, device=device)
+    state, names = problem.build().state_dict(), list(objective.parameters)
+    losses, norms, tops, kept, start, products = [], [], [], [], None, 0
+    w = objective.origin.copy()
+    for step in range(n_steps + 1):
+        gradient = objective.gradient(w)
+        losses.append(objective.loss())
+        if not np.isfinite(losses[-1]):
+            raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; lower the learning rate (now {rate:g})")
+        norms.append(np.linalg.norm(gradient.astype(np.float64)))
+        if every[0] and step % every[0] == 0:
+            here = problem.with_state(state | _tensors(objective, names))
+            pair = top_eigenpairs(HessianOperator(here, device=device), 1, tol=tol, start=start)
+            start, products = pair.vectors, products + pair.products
+            tops.append((step, pair.values[0] if pair.converged else np.nan, pair.residuals[0]))
+        if every[1] and step % every[1] == 0:
+            kept.append((step, w.copy()))
+        w = w - objective.dtype.type(rate) * gradient
+    made_by = Provenance.of("full_batch_descent", packages=("numpy", "torch"), problem=problem, learning_rate=rate,
+                            n_steps=n_steps, sharpness_every=every[0], keep_every=every[1], tol=tol)
+    steps, values, errors = (np.array(column) for column in zip(*tops, strict=True)) if tops else (np.empty(0),) * 3
+    positions = np.array([position for _, position in kept], objective.dtype).reshape(len(kept), objective.size)
+    return DescentRecord(np.array(losses), np.array(norms), steps.astype(np.int64), values, errors, positions,
+                         np.array([step for step, _ in kept], np.int64), rate, products, made_by)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TrainingLyapunov(Result):
+    """Largest Lyapunov exponent of training, per step."""
+
+    value: float
+    """Mean of ln |v_{t+1}| / |v_t| over the steps after the burn-in."""
+    standard_error: float
+    """Of that mean, from ten blocks of steps: neighbouring steps are not independent."""
+    rates: np.ndarray
+    """(n_steps,) float64, ln of the growth at each step after the burn-in."""
+    provenance: Provenance
+
+
+def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, rng=0, device="cpu"):
+    """Return the largest Lyapunov exponent of full-batch descent by its tangent map, v <- v - eta H v.
+
+    For small networks: one Hessian-vector product a step. The exponent of a run that converges tends to ln |1 - eta lambda|
+    with lambda the eigenvalue for which that is largest, so it is negative or near 0 there.
+
+    Parameters
+    ----------
+    problem : Problem
+    learning_rate : float
+    n_steps : int
+        Steps that count, at least 20.
+    burn_in : int
+        Steps before them, in which the tangent vector turns to the most expanding direction.
+    rng : int, SeedSequence or Generator
+        For the first tangent vector.
+    """
+    rate = positive_number("learning_rate", learning_rate)
+    n_steps, burn_in = whole_number("n_steps", n_steps, 20), whole_number("burn_in", burn_in, 0)
+    objective = Objective(problem, device=device)
+    state, names = problem.build().state_dict(), list(objective.parameters)
+    v = as_generator(rng).standard_normal(objective.size)
+    v /= np.linalg.norm(v)
+    growth, w = np.empty(burn_in + n_steps), objective.origin.copy()
+    for step in range(burn_in + n_steps):
+        objective.set(w)
+        operator = HessianOperator(problem.with_state(state | _tensors(objective, names)), device=device)
+        v = v - rate * operator.matvec(v.astype(objective.dtype)).astype(np.float64)
+        size = np.linalg.norm(v)
+        if not np.isfinite(size):
+            raise FloatingPointError(f"the tangent vector is not finite at step {step}; lower the learning rate "
+                                     f"(now {rate:g})")
+        growth[step], v = np.log(size), v / size
+        w = w - objective.dtype.type(rate) * operator.gradient
+    counted = growth[burn_in:]
+    blocks = np.array([block.mean() for block in np.array_split(counted, 10)])
+    made_by = Provenance.of("training_lyapunov", rng=rng, packages=("numpy", "torch"), problem=problem, learning_rate=rate,
+                            n_steps=n_steps, burn_in=burn_in)
+    return TrainingLyapunov(float(counted.mean()), float(blocks.std(ddof=1) / np.sqrt(10)), counted, made_by)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class NoiseScale(Result):
+    """Simple gradient noise scale B = S / |G|^2, in samples, and its parts."""
+
+    value: float
+    low: float
+    high: float
+    """95 % interval of `value`, by jackknife over draws on the logarithm; infinite where |G|^2 is not told from 0."""
+    gradient_squared: float
+    """Unbiased estimate of |G|^2, G the gradient over the population; can be negative."""
+    variance: float
+    """Unbiased estimate of S, the trace of the covariance of one sample's gradient."""
+    provenance: Provenance
+
+
+def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"):
+    """Estimate the batch size at which noise and signal of the gradient are equal.
+
+    Parameters
+    ----------
+    problem : Problem
+        Batches are drawn from its data, without replacement within a draw; its own `batch_size` is not used.
+    small, big : int
+        Batch sizes, small < big <= the number of samples; the small batch is the first part of the big one.
+    n_draws : int
+        At least 3 (our choice 20); draw i uses realisation i of `rng`.
+
+    Returns
+    -------
+    NoiseScale
+
+    References
+    ----------
+    S. McCandlish et al., "An empirical model of large-batch training" (2018), appendix A.1.
+    """
+    inputs, targets = problem.load()
+    small, big, n_draws = (whole_number(name, value, minimum) for name, value, minimum in (
+        ("small", small, 1), ("big", big, 2), ("n_draws", n_draws, 3)))
+    require(small < big <= len(inputs), "big", big, f"lie between small + 1 = {small + 1} and the {len(inputs)} samples",
+            "choose other batch sizes")
+    objective = Objective(replace(problem, batch_size=None), device=device)
+    squares = np.empty((n_draws, 2))
+    for i in range(n_draws):
+        drawn = realisation(rng, i).permutation(len(inputs))[:big]
+        for k, size in enumerate((small, big)):
+            part = drawn[:size]
+            objective.batches, objective.n_samples = [(inputs[part], targets[part])], size
+            squares[i, k] = np.sum(objective.gradient().astype(np.float64) ** 2)
+    parts = np.array([_noise_parts(squares.mean(axis=0), small, big)]
+                     + [_noise_parts(np.delete(squares, i, axis=0).mean(axis=0), small, big) for i in range(n_draws)])
+    made_by = Provenance.of("gradient_noise_scale", rng=rng, packages=("numpy", "torch"), problem=problem, small=small,
+                            big=big, n_draws=n_draws)
+    return NoiseScale(*_ratio_interval(parts), float(parts[0, 0]), float(parts[0, 1]), made_by)
+
+
+def _noise_parts(squares, small, big):
+    """Return unbiased |G|^2 and S from the mean squared norms of small and big batches' gradients."""
+    return (big * squares[1] - small * squares[0]) / (big - small), (squares[0] - squares[1]) / (1 / small - 1 / big)
+
+
+def _ratio_interval(parts):
+    if (parts <= 0).any():
+        return float(parts[0, 1] / parts[0, 0]) if parts[0, 0] > 0 else np.inf, 0.0, np.inf
+    logs = np.log(parts[:, 1] / parts[:, 0])
+    n = len(logs) - 1
+    half = 1.96 * np.sqrt((n - 1) / n * np.sum((logs[1:] - logs[1:].mean()) ** 2))
+    return float(np.exp(logs[0])), float(np.exp(logs[0] - half)), float(np.exp(logs[0] + half))
+
+
+def _tensors(objective, names):
+    return {name: objective.parameters[name].detach() for name in names}
