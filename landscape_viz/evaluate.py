@@ -1,7 +1,7 @@
 """Evaluator: the loss of a problem at one position after another, at little more than the cost of the forward pass.
 
 All parameters are views of one flat buffer, so that moving to the next position is one addition over that buffer. Weights of
-convolutions and images are held in channels_last order, which torch's CPU convolutions are fastest in.
+convolutions and images are held in channels_last order, which torch's convolutions are fastest in.
 """
 
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -41,7 +41,9 @@ class Evaluator:
         for metric in metrics:
             one_of("metrics", metric, METRICS)
         self._model = problem.build().to(self.device)
-        self._inputs, self._targets = (_channels_last(part.to(self.device)) for part in problem.load())
+        self._inputs, self._targets = (part.to(self.device) for part in problem.load())
+        if self._inputs.ndim == 4 and any(parameter.ndim == 4 for parameter in self._model.parameters()):
+            self._inputs = self._inputs.contiguous(memory_format=torch.channels_last)
         classes = not self._targets.is_floating_point() and self._targets.ndim == 1
         require("accuracy" not in self.metrics or classes, "metrics", self.metrics,
                 "be ('loss',) where targets are not class indices", "leave 'accuracy' out")
@@ -156,6 +158,3 @@ def _batches(problem, inputs, targets):
     size = problem.batch_size or len(inputs)
     return zip(inputs.split(size), targets.split(size), strict=True)
 
-
-def _channels_last(tensor):
-    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape_viz import Problem, Section, directions, section, workers
+from landscape_viz.evaluate import Evaluator
 from landscape_viz.section_store import SectionStore
 from landscape_viz.sections import estimate_seconds, parse_axis
 from multifractal import DamagedFileError
@@ -89,6 +90,16 @@ def test_equals_the_naive_loop(network):
     expected = naive_networks.section(problem, network[1].vectors, result.axes)
     np.testing.assert_allclose(result.values["loss"], expected[0], atol=100 * 10 * np.finfo(np.float32).eps)
     assert np.array_equal(result.values["accuracy"], expected[1])
+
+
+def test_live_masks_are_numbered_over_the_whole_grid(network):
+    """Each point of a section is what the evaluator gives at its coordinates under its own number, in C order."""
+    with pytest.warns(UserWarning, match="noise of dropout"):
+        result = section(*network, ["-1:1:20", "-1:1:15"])  # 100 chunks of 3 points
+    evaluator = Evaluator(network[0], network[1].vectors)
+    for i, j in [(0, 0), (0, 1), (0, 4), (7, 11), (19, 14)]:
+        evaluator.move([result.x[i], result.y[j]])
+        assert evaluator.measure(15 * i + j) == result.grid[:, i, j].tolist()
 
 
 def test_a_pool_of_processes_gives_the_same_bits(network, serial):
