@@ -112,7 +112,7 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
         axes[0].errorbar(published["lrs"].ravel(), mean, np.abs(bounds.T - mean), color=PUBLISHED, marker="s", ms=3, ls="",
                          label="published file")
     if ceiling is not None:
-        axes[0].axhline(ceiling, color=CONTROL, ls="-.", lw=1, label=f"that estimator's ceiling, {ceiling:.2f}")
+        axes[0].axhline(ceiling, color=CONTROL, ls="-.", lw=1, label=f"ceiling of published estimator, {ceiling:.2f}")
     axes[1].plot(rates, exact.share_positive, color=OURS, label="exact")
     for each in axes:
         each.axhline(0, color=THEORY, lw=0.6)
@@ -122,7 +122,8 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
         each.legend(loc="upper left")
     walks, steps = exact.exponents.shape[1], f"steps {exact.burn_in} to {exact.n_steps}"
     axes[0].set(ylabel="Lyapunov exponent (per step)", title=f"{walks} walks a rate, {steps}")
-    axes[1].set(ylabel="share of walks", title="Share with a positive largest exponent", ylim=(-0.05, 1.3), yticks=np.linspace(0, 1, 6))
+    axes[1].set(ylabel="share of walks", title="Share with a positive largest exponent", ylim=(-0.05, 1.3),
+                yticks=np.linspace(0, 1, 6))
     return axes
 
 
