@@ -8,6 +8,8 @@ from .brownian import fbm_surface as fbm_surface
 from .brownian import surface_noise as surface_noise
 from .clustering import ClusteringCurve as ClusteringCurve
 from .clustering import clustering_curve as clustering_curve
+from .curvature import CurvatureRoughness as CurvatureRoughness
+from .curvature import curvature_roughness as curvature_roughness
 from .descent import Ensemble as Ensemble
 from .descent import Walk as Walk
 from .descent import descend as descend
@@ -21,11 +23,9 @@ from .fields import FractalField as FractalField
 from .drift import Drift as Drift
 from .drift import drift_to_flat as drift_to_flat
 from .geometry import Basins as Basins
-from .geometry import CurvatureRoughness as CurvatureRoughness
 from .geometry import LossHistogram as LossHistogram
 from .geometry import Minima as Minima
 from .geometry import basins as basins
-from .geometry import curvature_roughness as curvature_roughness
 from .geometry import flatness as flatness
 from .geometry import local_minima as local_minima
 from .geometry import loss_histogram as loss_histogram

@@ -16,7 +16,7 @@ from multifractal._checks import float_dtype, one_of, positive_number, require, 
 from multifractal.run_folder import RunFolder, read_record, require_space
 
 CURVES = "learning_curves.npz"
-OUTPUTS = (CURVES, "analysis.npz", "embedding.npz")
+OUTPUTS = (CURVES, "displacement.npz", "embedding.npz")
 _STATE_BYTES = 1 << 20  # room for the checkpoint and the record
 
 

@@ -41,7 +41,8 @@ def test_outputs_are_as_published(small_run):
     assert run.positions.shape == (61, 193)
     assert run.positions.dtype == np.float32
     assert isinstance(run.positions, np.memmap)
-    descent = FullBatchDescent(*load_table("diabetes").standardised(400), n_train=400, learning_rate=0.1, dropout=0.5, seed=0)
+    data = load_table("diabetes").standardised(400)
+    descent = FullBatchDescent(*data, n_train=400, learning_rate=0.1, dropout=0.5, seed=0)
     assert np.array_equal(run.positions[0], descent.start())
     with np.load(small_run / "learning_curves.npz") as curves:
         assert curves["train_losses"].shape == curves["test_losses"].shape == (60,)

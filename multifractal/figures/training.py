@@ -1,0 +1,149 @@
+"""Figures of full-batch training: displacement by waiting time, pictures of the path, learning curves and sharpness."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, styled
+
+_OFFSET = 2.2  # fitted lines stand above their curves (late ones below) by this factor, so that both are seen
+_PALEST = 0.88  # share of the colour map in use: its end is too pale on white
+_DOTS = 20_000  # most points of a path that are drawn
+_CURVE_POINTS = 2000  # of a learning curve, at epochs evenly spaced in the logarithm
+
+
+@styled
+def training_tamsd(panels, exponents=None, *, n_columns=2, ax=None):
+    """Draw displacement curves of training runs by waiting time, one panel a run, with the exponents of its regimes.
+
+    Where a run oscillates with period two (one epoch moves further than two), even lags are a line and odd lags dots.
+
+    Parameters
+    ----------
+    panels : dict of str to Displacement
+        A title and the curves; filled in row by row.
+    exponents : dict of str to list of RegimeExponent, optional
+        By the same titles.
+    n_columns : int
+    ax : array of Axes, optional
+        At least as many as panels.
+
+    Returns
+    -------
+    array of Axes, shape (panels,)
+    """
+    ax = _grid(ax, len(panels), n_columns, sharex=True, sharey="row")
+    longest = max(found.waiting_times.max() for found in panels.values())
+    colours = ScalarMappable(LogNorm(1, longest ** (1 / _PALEST)), plt.rcParams["image.cmap"])
+    for panel, (title, found) in zip(ax, panels.items(), strict=True):
+        for waiting, curve in zip(found.waiting_times, found.values, strict=True):
+            _draw_curve(panel, found.lag_times, curve, colours.to_rgba(waiting))
+        for regime in (exponents or {}).get(title, ()):
+            _draw_exponent(panel, regime)
+        panel.set(xscale="log", yscale="log", title=title)
+        _label_outside(panel, "lag (epochs)", "TAMSD (squared parameter units)")
+    bar = ax[0].figure.colorbar(colours, ax=list(ax), label="waiting time (epochs)", shrink=0.8, pad=0.02)
+    bar.ax.set_ylim(1, longest)
+    bar.outline.set_edgecolor(CONTROL)
+    return ax
+
+
+@styled
+def training_paths(embeddings, *, every=1, ax=None):
+    """Draw each run's path in its first two principal components (left) and by t-SNE (right), coloured by the epoch.
+
+    Parameters
+    ----------
+    embeddings : dict of str to PathEmbedding
+        A title and the embedding, one row each.
+    every : int
+        Epochs between stored positions.
+    ax : array of Axes, optional
+        Two for each run.
+
+    Returns
+    -------
+    array of Axes, shape (2 x runs,)
+    """
+    ax = _grid(ax, 2 * len(embeddings), 2)
+    for (left, right), (title, found) in zip(ax.reshape(-1, 2), embeddings.items(), strict=True):
+        dots = np.unique(np.linspace(0, len(found.points) - 1, min(_DOTS, len(found.points))).astype(int))
+        epochs = (found.first + dots) * every
+        for panel, coordinates in ((left, found.components), (right, found.points)):
+            drawn = panel.scatter(*coordinates[dots].T, c=epochs, s=1.5, linewidths=0, cmap="cividis", rasterized=True)
+        left.set(title=f"{title}: principal components", xlabel=f"first ({found.explained[0]:.0%} of the variance)",
+                 ylabel=f"second ({found.explained[1]:.0%})")
+        right.set(title=f"t-SNE of {len(found.sample)} positions", xlabel="t-SNE 1 (arbitrary units)", ylabel="t-SNE 2")
+        bar = right.figure.colorbar(drawn, ax=[left, right], label="epoch", shrink=0.8, pad=0.02)
+        bar.outline.set_edgecolor(CONTROL)
+    return ax
+
+
+@styled
+def learning_and_sharpness(runs, ax=None):
+    """Draw each run's learning curve (left) and its largest Hessian eigenvalue against 2/learning rate (right).
+
+    Parameters
+    ----------
+    runs : dict of str to TrainingRun
+        A title and the run; at most three.
+    ax : pair of Axes, optional
+
+    Returns
+    -------
+    array of 2 Axes
+    """
+    ax = _grid(ax, 2, 2)
+    for (title, run), colour in zip(runs.items(), (OURS, PUBLISHED, "#009E73"), strict=False):
+        at = np.unique(np.logspace(0, np.log10(run.epochs), _CURVE_POINTS).astype(int)) - 1
+        for losses, style, kind in zip(run.losses.T, ("-", "--"), ("training", "test"), strict=False):
+            ax[0].plot(at + 1, losses[at], style, color=colour, lw=0.9, label=f"{title}, {kind}")
+        ax[1].plot(run.sharpness_epochs, run.sharpness, "-", color=colour, lw=1.1, label=title)
+    edges = {2 / run.parameters["learning_rate"] for run in runs.values()}
+    for edge in edges:
+        ax[1].axhline(edge, color=THEORY, ls="--", lw=1)
+        ax[1].annotate(f"2/rate = {edge:g}", (0, edge), (4, 3), xycoords=("axes fraction", "data"),
+                       textcoords="offset points", fontsize=8.5)
+    ax[0].set(xscale="log", yscale="log", xlabel="epoch + 1", ylabel="mean squared error (target variances)")
+    ax[1].set(xlabel="epoch", ylabel="largest Hessian eigenvalue", ylim=(0, None))
+    for panel in ax:
+        panel.legend()
+    return ax
+
+
+def _draw_curve(panel, lags, curve, colour):
+    odd = (lags % 2 == 1) & (curve[lags == 1] > curve[lags == 2])
+    panel.plot(lags[~odd], curve[~odd], color=colour, lw=1.1)
+    panel.plot(lags[odd], curve[odd], ".", color=colour, ms=1.8)
+
+
+def _draw_exponent(panel, regime):
+    lags = np.asarray(regime.fit.lag_range)
+    late = regime.regime.startswith("late")
+    heights = regime.fit.prefactor * lags**regime.fit.exponent * (1 / _OFFSET if late else _OFFSET)
+    panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
+    panel.annotate(f"{regime.fit.exponent:.2f}", (np.sqrt(lags.prod()), np.sqrt(heights.prod())), xytext=(3, -3) if late
+                   else (-2, 3), textcoords="offset points", ha="left" if late else "right", va="top" if late else "bottom",
+                   fontsize=8.5)
+
+
+def _grid(ax, n_panels, n_columns, **subplots):
+    if ax is not None:
+        return np.ravel(np.asarray(ax, dtype=object))[:n_panels]
+    n_columns = min(n_columns, n_panels)
+    n_rows = -(-n_panels // n_columns)
+    width, height = plt.rcParams["figure.figsize"]
+    figure, ax = plt.subplots(n_rows, n_columns, squeeze=False, figsize=(0.95 * width * n_columns, 0.85 * height * n_rows),
+                              **subplots)
+    for unused in ax.ravel()[n_panels:]:
+        unused.remove()
+    return ax.ravel()[:n_panels]
+
+
+def _label_outside(panel, x_label, y_label):
+    place = panel.get_subplotspec()
+    if place is None or place.is_last_row():
+        panel.set_xlabel(x_label)
+    if place is None or place.is_first_col():
+        panel.set_ylabel(y_label)
