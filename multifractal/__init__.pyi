@@ -69,3 +69,11 @@ from .stability import edge_of_stability as edge_of_stability
 from .stability import lyapunov_exponents as lyapunov_exponents
 from .stability import sharpness_at as sharpness_at
 from .stability import two_trajectories_ceiling as two_trajectories_ceiling
+from .roughness import LocalHoelder as LocalHoelder
+from .roughness import PowerSpectrum as PowerSpectrum
+from .roughness import Variogram as Variogram
+from .roughness import local_hoelder as local_hoelder
+from .roughness import power_spectrum as power_spectrum
+from .roughness import variogram as variogram
+from .diagnostics import Diagnostics as Diagnostics
+from .verdict import Verdict as Verdict

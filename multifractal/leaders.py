@@ -5,8 +5,9 @@ Process. 64 (2016). No border is ever extended: coefficients that would need dat
 the leaders that need such a coefficient.
 
 Symbols of the kernels: h low-pass filter of L = 2 N taps, g_m = (-1)^m h_m; with x the approximation at the level before,
-a_k = sum_m h_m x[2k + m] and d_k = sum_m g_m x[2k + 1 - m]. Valid details of a level start at k = N - 1 in both directions,
-at every level, so arrays begin there: entry r of a level is k = r + N - 1, and its children are 2r + N - 1 and 2r + N.
+a_k = sum_m h_m x[2k + m] and d_k = sum_m g_m x[2k + 1 - m]; rows first, then columns. At every level valid a_k start at
+k = 0 and valid d_k at k = N - 1. Each orientation is kept on its own valid region; leaders need the common one, from N - 1 on
+in both directions, where entry r is k = r + N - 1 and its children are entries 2r + N - 1 and 2r + N of the level before.
 """
 
 import dataclasses
@@ -95,15 +96,16 @@ def wavelet_coefficients(values, wavelet="db2", integration=0.0):
 
     Returns
     -------
-    list of ndarrays, each of shape (3, rows_j, cols_j)
-        |d_j| 2^(-j) 2^(integration j): three orientations on their common valid region, empty where a level has none.
+    list of tuples of three two-dimensional ndarrays
+        |d_j| 2^(-j) 2^(integration j) of each level: details along the columns, along the rows, and along both, each on its
+        own valid region.
     """
     low_pass = _taps(wavelet)
     good = isinstance(integration, numbers.Real) and 0 <= integration <= 20
     require(good, "integration", integration, "lie in [0, 20]", "pass the order of fractional integration, 0 for none")
     values = finite_array("values", values, ndim=2)
     smallest = 2 * (len(low_pass) + 3)
-    require(min(values.shape) >= smallest, "values", values.shape, f"be at least {smallest} pixels on each side for {wavelet}",
+    require(min(values.shape) >= smallest, "values", values.shape, f"be at least {smallest} pixels a side for {wavelet}",
             "pass a larger image or a shorter wavelet")
     require(values.min() < values.max(), "values", values[0, 0], "vary", "a constant image has no leaders")
     low_pass = low_pass.astype(values.dtype)
@@ -124,9 +126,9 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
     good = isinstance(p, numbers.Real) and not isinstance(p, bool) and p > 0
     require(good, "p", p, "be a positive number or infinity", "pass p=inf for leaders, p=1 or 2 for p-leaders")
     whole_number("first_scale", first_scale)
-    leaders, gathered = [], None
+    leaders, gathered, skipped = [], None, len(_taps(wavelet)) // 2 - 1
     for level in range(first_scale, len(coefficients) + 1):
-        gathered = _gathered(coefficients[level - 1], gathered, len(_taps(wavelet)) // 2 - 1, p, level)
+        gathered = _gathered(_common(coefficients[level - 1], skipped), gathered, skipped, p, level)
         if min(gathered.shape[1:]) < 3:
             break
         leaders.append(_neighbourhoods(gathered, p, level))
@@ -146,15 +148,24 @@ def _taps(wavelet):
 
 
 def _one_level(values, low_pass, scale):
-    """Return the next approximation and the scaled |details| (3, rows, cols), all valid ones."""
+    """Return the next approximation and the scaled |details| of the three orientations, all valid ones."""
     n_taps = len(low_pass)
-    rows, cols = (max((size - n_taps) // 2 + 1, 0) for size in values.shape)
-    skipped = n_taps // 2 - 1
-    approximation = np.empty((rows, cols), values.dtype)
-    details = np.empty((3, max(rows - skipped, 0), max(cols - skipped, 0)), values.dtype)
-    map_chunks(_filter_rows, [(values, low_pass, values.dtype.type(scale), approximation, details, first,
-                               min(first + _ROWS_PER_CHUNK, rows)) for first in range(0, rows, _ROWS_PER_CHUNK)])
-    return approximation, details
+    low = [max((size - n_taps) // 2 + 1, 0) for size in values.shape]
+    high = [max(size // 2 - n_taps // 2 + 1, 0) for size in values.shape]
+    approximation, along_y, along_x, along_both = (
+        np.empty(shape, values.dtype) for shape in (low, (high[0], low[1]), (low[0], high[1]), high))
+    shared = (values, low_pass, values.dtype.type(scale), approximation, along_y, along_x, along_both)
+    places = values.shape[0] // 2
+    map_chunks(_filter_rows, [(*shared, first, min(first + _ROWS_PER_CHUNK, places))
+                              for first in range(0, places, _ROWS_PER_CHUNK)])
+    return approximation, (along_y, along_x, along_both)
+
+
+def _common(details, skipped):
+    """Return the three orientations on their common valid region, shape (3, rows, cols)."""
+    along_y, along_x, along_both = details
+    rows, cols = max(along_x.shape[0] - skipped, 0), max(along_y.shape[1] - skipped, 0)
+    return np.stack([along_y[:rows, skipped:], along_x[skipped:, :cols], along_both[:rows, :cols]])
 
 
 def _gathered(coefficients, finer, skipped, p, level):
@@ -179,27 +190,27 @@ def _neighbourhoods(gathered, p, level):
 
 
 @njit(nogil=True, cache=True)
-def _filter_rows(values, h, scale, approximation, details, first, stop):
-    """Write the rows first..stop of the approximation, and the rows of the details that belong to them."""
-    n_taps, n_cols = len(h), approximation.shape[1]
+def _filter_rows(values, h, scale, approximation, along_y, along_x, along_both, first, stop):
+    """Write what belongs to the places first <= k < stop along the columns: approximation and scaled |details|."""
+    n_taps = len(h)
     skipped = n_taps // 2 - 1
     g = h.copy()
     g[1::2] *= -1
-    top, bottom = max(2 * first + 2 - n_taps, 0), 2 * stop + n_taps - 2
-    low = np.empty((bottom - top, n_cols), values.dtype)
-    high = np.empty((bottom - top, max(n_cols - skipped, 0)), values.dtype)
+    top, bottom = max(2 * first + 2 - n_taps, 0), min(2 * stop + n_taps - 2, len(values))
+    low = np.empty((bottom - top, approximation.shape[1]), values.dtype)
+    high = np.empty((bottom - top, along_both.shape[1]), values.dtype)
     for i in range(top, bottom):
         _filter_one_row(values[i], h, g, low[i - top], high[i - top])
     for k in range(first, stop):
-        _combine(low, 2 * k - top, 1, h, 0, approximation[k])
+        if k < len(approximation):
+            _combine(low, 2 * k - top, 1, h, approximation[k])
+            _combine(high, 2 * k - top, 1, h, along_x[k])
+            _scale_absolute(along_x[k], scale)
         if k >= skipped:
-            r = k - skipped
-            _combine(low, 2 * k + 1 - top, -1, g, skipped, details[0, r])
-            _combine(high, 2 * k - top, 1, h, 0, details[1, r])
-            _combine(high, 2 * k + 1 - top, -1, g, 0, details[2, r])
-            for b in range(3):
-                for c in range(details.shape[2]):
-                    details[b, r, c] = abs(details[b, r, c]) * scale
+            _combine(low, 2 * k + 1 - top, -1, g, along_y[k - skipped])
+            _scale_absolute(along_y[k - skipped], scale)
+            _combine(high, 2 * k + 1 - top, -1, g, along_both[k - skipped])
+            _scale_absolute(along_both[k - skipped], scale)
 
 
 @njit(nogil=True, cache=True)
@@ -218,10 +229,16 @@ def _filter_one_row(x, h, g, low, high):
 
 
 @njit(nogil=True, cache=True)
-def _combine(rows, start, step, weights, skipped, out):
-    """Write sum_m weights_m rows[start + step m], columns from `skipped` on."""
+def _combine(rows, start, step, weights, out):
+    """Write sum_m weights_m rows[start + step m]."""
     out[:] = 0
     for m in range(0, len(weights), 2):
         one, two = rows[start + step * m], rows[start + step * (m + 1)]
         for c in range(len(out)):
-            out[c] += weights[m] * one[c + skipped] + weights[m + 1] * two[c + skipped]
+            out[c] += weights[m] * one[c] + weights[m + 1] * two[c]
+
+
+@njit(nogil=True, cache=True)
+def _scale_absolute(x, scale):
+    for c in range(len(x)):
+        x[c] = abs(x[c]) * scale

@@ -26,13 +26,14 @@ class ScaleMoments:
 
 
 def log2_leaders(leaders, floor):
-    """Return log2 of the leaders of one scale, flat, without those below machine epsilon.
+    """Return log2 of the leaders of one scale, with NaN in place of those below machine epsilon.
 
     `floor` is "relative" (epsilon times the scale's largest leader) or "absolute" (the paper's toolbox: epsilon itself).
     """
-    leaders = leaders.ravel().astype(np.float64)
+    leaders = leaders.astype(np.float64)
     lowest = _EPSILON * (leaders.max() if floor == "relative" else 1.0)
-    return np.log2(leaders[(leaders >= lowest) & (leaders > 0)])
+    with np.errstate(divide="ignore"):
+        return np.where((leaders >= lowest) & (leaders > 0), np.log2(leaders), np.nan)
 
 
 def scale_moments(y, q):

@@ -1,4 +1,4 @@
-"""The multifractal spectrum of an image from its wavelet leaders, with intervals and a judgement of its validity."""
+"""The multifractal spectrum of an image from its wavelet leaders, with intervals, diagnostics and warnings."""
 
 import math
 import numbers
@@ -8,32 +8,44 @@ import numpy as np
 
 from multifractal._checks import finite_array, one_of, refuse, require, whole_number
 from multifractal._result import Provenance, Result
+from multifractal.bootstrap import bootstrap
+from multifractal.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
+from multifractal.intervals import around, systematic_of
 from multifractal.leaders import leaders_of, wavelet_coefficients
 from multifractal.scaling import log2_leaders, regression_weights, scale_moments, slope
 
 MIN_LEADERS = 64  # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
+_CALIBRATED = {"wavelet": "db2", "p": math.inf, "integration": 0.0, "first_scale": 2, "scales": (3, None)}
+_CALIBRATED_SIDE = 512  # pixels; what the intervals were calibrated for, see intervals.py
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Spectrum(Result):
-    """The multifractal spectrum of an image. Arrays over q have shape (n_q,), intervals (2, n_q): lower and upper end.
+    """The multifractal spectrum of an image. Arrays over q have shape (n_q,); intervals (2, ...), lower and upper end.
 
     Attributes
     ----------
     q : ndarray
         Orders of the moments, ascending.
     h, D : ndarray
-        Hoelder exponent (fractional integration taken off) and dimension, a point of the spectrum for each q.
+        Hoelder exponent (integration taken off) and dimension: for each q a point of the spectrum D(h).
     zeta : ndarray
         Scaling exponents of the structure functions (integration taken off).
     log_cumulants : ndarray, shape (4,)
-        c1 to c4; c1 is the most frequent exponent, c2 = 0 for a monofractal.
+        c1 to c4: c1 is the most frequent exponent (integration taken off), c2 = c3 = c4 = 0 for a monofractal.
+    h_interval, D_interval, zeta_interval, log_cumulants_interval : ndarray or None
+        95 % intervals, None without bootstrap; how they are calibrated is told in `multifractal.intervals`.
     scales, n_leaders : ndarray of int, shape (n_scales,)
         The levels j of the fit and how many leaders each has.
+    n_blocks : ndarray of int, shape (n_scales,), or None
+        How many blocks of 4x4 leaders a resample draws at each scale.
     structure_functions : ndarray, shape (n_scales, n_q)
         log2 of the mean of leader^q (integration not taken off).
     cumulants : ndarray, shape (n_scales, 4)
-        Cumulants of ln(leader).
+        Cumulants of ln(leader) (integration not taken off).
+    diagnostics : Diagnostics
+    warnings : tuple of str
+        What to know before the numbers are used.
     settings : dict
         The keywords of the call.
     """
@@ -43,10 +55,16 @@ class Spectrum(Result):
     D: np.ndarray
     zeta: np.ndarray
     log_cumulants: np.ndarray
+    h_interval: np.ndarray | None
+    D_interval: np.ndarray | None
+    zeta_interval: np.ndarray | None
+    log_cumulants_interval: np.ndarray | None
     scales: np.ndarray
     n_leaders: np.ndarray
+    n_blocks: np.ndarray | None
     structure_functions: np.ndarray
     cumulants: np.ndarray
+    diagnostics: Diagnostics
     warnings: tuple
     settings: dict
     provenance: Provenance
@@ -58,9 +76,9 @@ def q_grid(smallest=0.01, largest=5.0, n=10):
     Parameters
     ----------
     smallest, largest : float
-        Ends of the log-spaced values; defaults the paper's for model surfaces (its real sections: 0.1 and 1).
+        Ends of the log-spaced values. Defaults 0.01 and 5 (paper, model surfaces; its real sections: 0.1 and 1).
     n : int
-        How many on each side; default 10 (paper).
+        How many on each side. Default 10 (paper).
 
     Returns
     -------
@@ -73,6 +91,8 @@ def q_grid(smallest=0.01, largest=5.0, n=10):
     return np.unique(np.concatenate([-positive, positive, [-2, -1, 0, 1, 2]]))
 
 
+# The paper's two settings. For its sections all is on record. For its surfaces wavelet and scales are not: db2 on scales 1
+# to 7 is our choice, after the published spectra, and needs 896 pixels a side.
 PAPER_SECTION_SETTINGS = {
     "wavelet": "db3", "p": 1.0, "integration": 0.0, "correction": False, "first_scale": 1, "scales": (1, None),
     "weights": "count", "q": tuple(q_grid(0.1, 1, 10).tolist()), "floor": "absolute"}
@@ -83,39 +103,122 @@ PAPER_SURFACE_SETTINGS = {
 
 def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0, correction=True, first_scale=2,
                           scales=(3, None), weights="count", q=None, floor="relative", n_bootstrap=0, rng=None):
-    """Return the multifractal spectrum of an image by wavelet leaders.
+    """Return the multifractal spectrum of an image by wavelet leaders, with diagnostics and, if asked, intervals.
+
+    The defaults are our choice: on exact fractional Brownian surfaces of 1024 x 1024 they give c1 within 0.01 of H for
+    H = 0.3 to 0.9, and |c2| below 0.007 (`validate_estimator` measures any other setting). The paper's settings are
+    `PAPER_SECTION_SETTINGS` and `PAPER_SURFACE_SETTINGS`, to be passed as keywords.
+
+    Parameters
+    ----------
+    values : array_like or Landscape, shape (rows, cols)
+    wavelet : str
+        An orthogonal wavelet of PyWavelets. Default "db2".
+    p : float
+        infinity (default) for leaders, a positive number for p-leaders.
+    integration : float
+        Order of fractional integration of the coefficients, 0 to 20; h, zeta and c1 are reported with it taken off.
+    correction : bool
+        Whether p-leaders get their finite-size correction (nothing to do for p = inf). Default True.
+    first_scale : int
+        The finest level of the leaders. Default 2.
+    scales : (int, int or None)
+        First and last level of the fit; None stands for the coarsest with 8 x 8 leaders. Default (3, None).
+    weights : {"count", "uniform"}
+        Weights of the scales in the fit: their numbers of leaders (default), or equal.
+    q : array_like, optional
+        Orders of the moments, distinct. Default `q_grid()`, 25 values.
+    floor : {"relative", "absolute"}
+        Leaders below machine epsilon are left out: epsilon times the largest of their scale (default), or epsilon itself (as
+        the paper's toolbox does; it loses the leaders of an image in small units).
+    n_bootstrap : int
+        Resamples for the 95 % intervals, 0 (default) for none; 199 is enough.
+    rng : int, SeedSequence or Generator
+        Needed for the bootstrap.
 
     Returns
     -------
     Spectrum
+        When the conditions of the method fail, `diagnostics.valid` is False and `warnings` says so; the numbers stay.
+
+    Raises
+    ------
+    ValueError
+        When the image holds NaN or inf, is constant or too small for the scales; when a setting is out of its range; when a
+        bootstrap is asked with uniform weights, for which no interval is known to hold (they covered 0.11 to 0.42).
     """
     one_of("weights", weights, ("count", "uniform"))
     one_of("floor", floor, ("relative", "absolute"))
+    whole_number("n_bootstrap", n_bootstrap, minimum=0)
+    require(n_bootstrap != 1, "n_bootstrap", n_bootstrap, "be 0 or at least 2", "pass 199")
+    require(n_bootstrap == 0 or weights == "count", "weights", weights, "be 'count' for a bootstrap",
+            "pass n_bootstrap=0: no interval is known to hold with uniform weights")
     q = _checked_q(q)
-    settings = {"wavelet": wavelet, "p": p, "integration": integration, "correction": correction, "first_scale": first_scale,
-                "scales": tuple(scales), "weights": weights, "floor": floor, "n_bootstrap": n_bootstrap}
+    values = finite_array("values", values, ndim=2)
     coefficients = wavelet_coefficients(values, wavelet, integration)
     leaders = leaders_of(coefficients, wavelet, p, first_scale)
     used = _scales_to_fit(scales, first_scale, [level.size for level in leaders])
+    coefficients = [coefficients[j - 1] for j in used]
+
     logs = [log2_leaders(leaders[j - first_scale], floor) for j in used]
-    counts = np.array([len(y) for y in logs])
-    b = counts if weights == "count" else np.ones(len(used))
+    present = [y[np.isfinite(y)] for y in logs]
+    counts = np.array([len(y) for y in present])
+    _require_leaders(used, counts)
+    b = counts.astype(float) if weights == "count" else np.ones(len(used))
     w = regression_weights(used, b)
     if correction and p != math.inf:
-        eta = slope(w, [np.log2((coefficients[j - 1] ** p).mean()) for j in used])
-        if eta > 0:
-            logs = [y + _finite_size_shift(j - first_scale + 1, eta, p) for j, y in zip(used, logs, strict=True)]
-    moments = [scale_moments(y, q) for y in logs]
+        shifts = _finite_size_shifts(coefficients, used - first_scale + 1, w, p)
+        logs, present = ([y + shift for y, shift in zip(ys, shifts, strict=True)] for ys in (logs, present))
+
+    moments = [scale_moments(y, q) for y in present]
     S, cumulants = np.array([m.S for m in moments]), np.array([m.cumulants for m in moments])
-    log_cumulants = slope(w, cumulants) / np.log(2) - np.array([integration, 0, 0, 0])
-    provenance = Provenance.of("multifractal_spectrum", rng=rng, values=np.asarray(values), **settings)
-    return Spectrum(q, slope(w, [m.V for m in moments]) - integration, 2 + slope(w, [m.U for m in moments]),
-                    slope(w, S) - integration * q, log_cumulants, used, counts, S, cumulants, (), settings, provenance)
+    off = (integration, 0.0, integration * q, np.array([integration, 0, 0, 0]))
+    estimates = (slope(w, [m.V for m in moments]), 2 + slope(w, [m.U for m in moments]), slope(w, S),
+                 slope(w, cumulants) / np.log(2))
+    estimates = [estimate - shift for estimate, shift in zip(estimates, off, strict=True)]
+    diagnostics = diagnostics_of(values, coefficients, scales=used, b=b, w=w, p=float(p), integration=integration, S=S,
+                                 cumulants=cumulants)
+    warnings = warnings_of(diagnostics, p=float(p), c1=estimates[3][0], q=q, scales=used, moments=moments,
+                           n_dropped=sum(y.size for y in logs) - counts.sum(), coefficients=coefficients,
+                           largest_value=float(np.abs(values).max()), epsilon=np.finfo(values.dtype).eps)
+    settings = {"wavelet": wavelet, "p": float(p), "integration": float(integration), "correction": bool(correction),
+                "first_scale": int(first_scale), "scales": tuple(scales), "weights": weights, "floor": floor,
+                "n_bootstrap": int(n_bootstrap)}
+    intervals, n_blocks = [None] * 4, None
+    if n_bootstrap:
+        draws = bootstrap(logs, q, w, n_bootstrap, rng)
+        replicates = (draws.h, draws.D, draws.zeta, draws.log_cumulants)
+        intervals = [around(*parts) for parts in zip(estimates, replicates, systematic_of(q), strict=True)]
+        n_blocks = draws.n_blocks
+        warnings += _interval_warnings(settings, values.shape)
+    provenance = Provenance.of("multifractal_spectrum", rng=rng, values=values, q=q, **settings)
+    return Spectrum(q, *estimates, *intervals, used, counts, n_blocks, S, cumulants, diagnostics, warnings, settings,
+                    provenance)
 
 
-def _finite_size_shift(n_levels, eta, p):
-    """Return log2 of the p-leader correction for a scale that sums over so many levels (Leonarduzzi et al. 2016)."""
+def _finite_size_shifts(coefficients, n_levels, w, p):
+    """Return log2 of the p-leader correction of each scale that sums over so many levels (Leonarduzzi et al. 2016)."""
+    eta = coefficient_exponent(coefficients, w, p)
+    if not eta > 0:  # no correction is defined; the result is marked invalid
+        return np.zeros(len(n_levels))
     return -np.log2((1 - 2 ** (-n_levels * eta)) / (1 - 2**-eta)) / p
+
+
+def _interval_warnings(settings, shape):
+    other = {name: settings[name] for name, value in _CALIBRATED.items() if settings[name] != value}
+    if other:
+        return (f"intervals are calibrated for the default settings, not for {other}; validate_estimator tells their "
+                "coverage",)
+    if min(shape) < _CALIBRATED_SIDE:
+        return (f"intervals are calibrated for images of {_CALIBRATED_SIDE} pixels a side and more, not for {shape}",)
+    return ()
+
+
+def _require_leaders(scales, counts):
+    poor = scales[counts < 2]
+    require(len(poor) == 0, "values", f"fewer than two leaders at scale(s) {poor.tolist()}",
+            "have leaders above machine epsilon at every scale of the fit",
+            "drop the constant or linear part of the image, or pass floor='relative'")
 
 
 def _checked_q(q):
@@ -128,16 +231,16 @@ def _checked_q(q):
 
 def _scales_to_fit(scales, first_scale, sizes):
     """Return the levels to fit as an array, refusing what the image does not have."""
-    good = isinstance(scales, tuple | list) and len(scales) == 2 and all(
-        j is None or (isinstance(j, numbers.Integral) and j >= first_scale) for j in scales) and scales[0] is not None
-    require(good, "scales", scales, f"be (first, last) with {first_scale} = first_scale <= first, last may be None",
+    good = isinstance(scales, tuple | list) and len(scales) == 2 and scales[0] is not None and all(
+        j is None or (isinstance(j, numbers.Integral) and j >= first_scale) for j in scales)
+    require(good, "scales", scales, f"be (first, last), both at least first_scale = {first_scale}, last may be None",
             "pass for instance (3, None)")
     first, last = scales
     available = first_scale + len(sizes) - 1
     if last is None:
         last = max([j for j in range(first, available + 1) if sizes[j - first_scale] >= MIN_LEADERS], default=0)
     if not first < last <= available:
-        told = ", ".join(f"{j}: {size}" for j, size in enumerate(sizes, first_scale))
-        raise refuse("scales", tuple(scales), f"give at least two scales of this image (scale: leaders are {told}; None "
-                     f"stands for the last with {MIN_LEADERS} leaders)", "pass a larger image, a shorter wavelet or finer scales")
+        told = ", ".join(f"{size} at scale {j}" for j, size in enumerate(sizes, first_scale))
+        raise refuse("scales", tuple(scales), f"give at least two scales of this image, which has leaders: {told} (None "
+                     f"stands for the last with {MIN_LEADERS} leaders)", "pass a larger image or finer scales")
     return np.arange(first, last + 1)

@@ -1,0 +1,118 @@
+"""What a spectrum is worth: conditions of the method, quality of its fits, the verdict on the image, and warnings."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from multifractal.scaling import fit_residuals, slope
+from multifractal.verdict import verdict_of
+
+LOWEST_C1 = 0.26  # exact surfaces of H = 0.1 and 0.2 give c1 = 0.20 and 0.23 at the default settings
+_ONE_LEADER = 0.5  # a moment of which one leader makes up more than this is the moment of that leader
+_ROUNDING = 32  # coefficients below so many epsilon of the largest value are rounding
+
+NOISE_WARNING = ("the image is dominated by pixel noise: the spectrum measures that noise as much as the landscape; a "
+                 "section of a network with live dropout draws a new mask at every point, so map it in eval mode or with a "
+                 "fixed mask")
+SMOOTH_WARNING = "the image is smooth at pixel scale: exponents near or above 1 tell smoothness, not roughness"
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """What a spectrum is worth.
+
+    Attributes
+    ----------
+    valid : bool
+        Whether the method's condition holds: hmin > 0 for p = inf, eta(p) > 0 for p-leaders, integration counted in.
+    hmin : float
+        Exponent of the largest wavelet coefficient (integration taken off): the lowest Hoelder exponent.
+    eta_orders, eta : ndarray
+        Orders p (1, 2 and the one asked for) and eta(p), the exponents of the mean |coefficient|^p (integration taken off).
+    verdict, kind, rough_range, rough_exponent, pixel_noise_ratio, lags, exponents
+        The judgement of the image at pixel scale; see `multifractal.verdict.Verdict`, of which `verdict` is the words.
+    fit_residuals, r_squared : ndarray, shape (n_q,)
+        Root mean square residual (log2 units) and explained share of each log-log fit behind zeta(q), weighted as the fit;
+        at q = 0, where there is nothing to fit, 0 and 1.
+    exponents_by_scale : ndarray, shape (n_scales - 1,)
+        c1 from each pair of neighbouring scales alone (integration taken off): constant if the law is a power.
+    """
+
+    valid: bool
+    hmin: float
+    eta_orders: np.ndarray
+    eta: np.ndarray
+    verdict: str
+    kind: str
+    rough_range: tuple
+    rough_exponent: float
+    pixel_noise_ratio: float
+    lags: np.ndarray
+    exponents: np.ndarray
+    fit_residuals: np.ndarray
+    r_squared: np.ndarray
+    exponents_by_scale: np.ndarray
+
+
+def diagnostics_of(values, coefficients, *, scales, b, w, p, integration, S, cumulants):
+    """Return the Diagnostics of a fit: the coefficients of its scales, weights b and w, S and cumulants by scale."""
+    orders = np.array(sorted({1.0, 2.0} | ({p} if p != math.inf else set())))
+    eta = np.array([coefficient_exponent(coefficients, w, order) for order in orders]) - integration * orders
+    hmin = float(slope(w, np.log2([largest(level) for level in coefficients]))) - integration
+    valid = (hmin if p == math.inf else eta[orders == p][0] / p) + integration > 0
+    residuals, mean = fit_residuals(scales, b, S), (b[:, None] * S).sum(axis=0) / b.sum()
+    spread = np.sqrt((b[:, None] * (S - mean) ** 2).sum(axis=0) / b.sum())
+    r_squared = 1 - np.divide(residuals, spread, out=np.zeros_like(spread), where=spread > 1e-12) ** 2
+    image = verdict_of(values)
+    by_scale = np.diff(cumulants[:, 0]) / np.log(2) - integration
+    return Diagnostics(bool(valid), hmin, orders, eta, image.words, image.kind, image.rough_range, image.rough_exponent,
+                       image.pixel_noise_ratio, image.lags, image.exponents, residuals, r_squared, by_scale)
+
+
+def coefficient_exponent(coefficients, w, p):
+    """Return eta(p), the slope of log2 of the mean |coefficient|^p over all valid coefficients of a scale."""
+    means = []
+    for level in coefficients:
+        total = sum((band.astype(np.float64) ** p).sum() for band in level)
+        means.append(total / sum(band.size for band in level))
+    return float(slope(w, np.log2(means)))
+
+
+def largest(level):
+    """Return the largest of the coefficients of one scale."""
+    return max(float(band.max()) for band in level)
+
+
+def warnings_of(diagnostics, *, p, c1, q, scales, moments, n_dropped, coefficients, largest_value, epsilon):
+    """Return the warnings that a spectrum carries, as a tuple of sentences."""
+    said = []
+    if not diagnostics.valid:
+        name, value = ("hmin", diagnostics.hmin) if p == math.inf else (f"eta({p:g})", _eta(diagnostics, p))
+        said.append(f"invalid: {name} = {value:.2f} is not positive, so leaders of p = {p:g} are not defined for this "
+                    "image; use a smaller p, or integrate (and read the exponents with care)")
+    if diagnostics.kind != "rough":
+        said.append(NOISE_WARNING if diagnostics.kind == "noise" else SMOOTH_WARNING)
+    if c1 < LOWEST_C1 and diagnostics.kind == "rough":
+        said.append(f"c1 = {c1:.2f} is not reliable: leaders of surfaces rougher than H = 0.25 are biased upwards "
+                    "(H = 0.1 reads 0.20, H = 0.2 reads 0.23), so the exponent may be anything below 0.25")
+    alone = np.array([m.largest_share for m in moments]) > _ONE_LEADER
+    for j, row in zip(scales, alone, strict=True):
+        if row.any():
+            said.append(f"at scale {j} a single leader makes up most of the moments of q = {_listed(q[row])}; use a smaller "
+                        "|q|")
+    if n_dropped:
+        said.append(f"{n_dropped} leaders below machine epsilon were left out: part of the image is constant or linear")
+    if max(largest(level) for level in coefficients) < _ROUNDING * epsilon * largest_value:
+        said.append("the wavelet coefficients are rounding: the image is a polynomial to machine precision")
+    if len(scales) == 2:
+        said.append("only two scales: the line through them has no residual, so linearity is not tested")
+    return tuple(said)
+
+
+def _eta(diagnostics, p):
+    return float(diagnostics.eta[diagnostics.eta_orders == p][0])
+
+
+def _listed(q):
+    return ", ".join(f"{value:.3g}" for value in q)

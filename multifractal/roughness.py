@@ -1,0 +1,307 @@
+"""How rough an image is, without wavelets: variogram, isotropic power spectrum, and a map of local Hoelder exponents."""
+
+import numbers
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy import fft
+from scipy.ndimage import gaussian_filter
+
+from multifractal._checks import finite_array, one_of, require, whole_number
+from multifractal._parallel import thread_count
+from multifractal._result import Provenance, Result
+
+_H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
+_SECOND_DIFFERENCE = {-1: 1.0, 0: -2.0, 1: 1.0}
+_REACH = 24  # pixels up to which correlations of second differences are added; they fall as r^(2H - 4)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Variogram(Result):
+    """Mean squared increments of an image.
+
+    Attributes
+    ----------
+    lags : ndarray of int, shape (n,)
+        In pixels.
+    along_x, along_y, values : ndarray, shape (n,)
+        Mean of |v(u + lag) - v(u)|^2 along the rows, along the columns, and the mean of both; in squared units of the image.
+    hurst : float
+        Half the slope of log values on log lags, unweighted, all lags; NaN with a single lag.
+    """
+
+    lags: np.ndarray
+    along_x: np.ndarray
+    along_y: np.ndarray
+    values: np.ndarray
+    hurst: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PowerSpectrum(Result):
+    """Isotropic power spectrum of an image: means over rings of wave numbers.
+
+    Attributes
+    ----------
+    frequencies : ndarray, shape (n,)
+        Mean wave number of each ring, in cycles per pixel.
+    power : ndarray, shape (n,)
+        Mean power of each ring, in squared units of the image times pixels^2 (its mean over all wave numbers of the plane
+        is the variance of the image).
+    n_modes : ndarray of int, shape (n,)
+        Wave numbers in each ring.
+    exponent, exponent_error : float
+        beta in power ~ frequency^(-beta) over `fit_range`, and its standard error from the scatter of the rings.
+    hurst : float
+        (beta - 2) / 2, the exponent of a surface with that spectrum.
+    fit_range : tuple
+        Lowest and highest frequency of the fit.
+    """
+
+    frequencies: np.ndarray
+    power: np.ndarray
+    n_modes: np.ndarray
+    exponent: float
+    exponent_error: float
+    hurst: float
+    fit_range: tuple
+    provenance: Provenance
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LocalHoelder(Result):
+    """A map of local Hoelder exponents.
+
+    Attributes
+    ----------
+    hoelder, standard_error : ndarray, shape (rows, cols)
+        The exponent in a Gaussian window about each pixel, and the standard error it would have on an exact fractional
+        Brownian surface of that exponent (a variation of the exponent within the window comes on top).
+    window : float
+        Standard deviation of the window in pixels.
+    method : str
+    """
+
+    hoelder: np.ndarray
+    standard_error: np.ndarray
+    window: float
+    method: str
+    provenance: Provenance
+
+
+def variogram(values, lags=None):
+    """Return the variogram of an image along both axes.
+
+    Parameters
+    ----------
+    values : array_like or Landscape, shape (rows, cols)
+    lags : array_like of int, optional
+        In pixels, at least 1 and below both sides. Default: about four an octave from 1 to a quarter of the shorter side
+        (our choice).
+
+    Returns
+    -------
+    Variogram
+
+    Raises
+    ------
+    ValueError
+        When the image holds NaN or inf, or a lag does not fit into it.
+    """
+    values = finite_array("values", values, ndim=2)
+    shortest = min(values.shape)
+    require(shortest >= 4, "values", values.shape, "be at least 4x4", "pass a larger image")
+    if lags is None:
+        lags = np.unique(np.round(2 ** np.arange(0, np.log2(shortest / 4) + 1e-9, 0.25)).astype(int))
+    lags = np.array([whole_number("lags", lag) for lag in lags])
+    require(len(lags) > 0 and lags.max() < shortest, "lags", lags, f"hold lags below {shortest}, the shorter side",
+            "pass shorter lags")
+    along_x = np.array([_mean_square(values[:, lag:], values[:, :-lag]) for lag in lags])
+    along_y = np.array([_mean_square(values[lag:], values[:-lag]) for lag in lags])
+    mean = (along_x + along_y) / 2
+    fits = len(lags) > 1 and mean.min() > 0
+    hurst = float(np.polyfit(np.log(lags), np.log(mean), 1)[0] / 2) if fits else float("nan")
+    return Variogram(lags, along_x, along_y, mean, hurst, Provenance.of("variogram", values=values, lags=lags))
+
+
+def power_spectrum(values, fit_range=None):
+    """Return the isotropic power spectrum of an image, with its exponent.
+
+    The mean is taken off and a Hann window applied, since the jump between opposite borders would otherwise leak a spectrum
+    of its own into that of a rough surface.
+
+    Parameters
+    ----------
+    values : array_like or Landscape, shape (rows, cols), at least 16x16
+    fit_range : (float, float), optional
+        Frequencies of the fit, in cycles per pixel. Default (our choice): from 4 cycles in the shorter side to 1/16, above
+        which sampling folds back what lies beyond 1/2 (or to 12 cycles in the shorter side, if that is more).
+
+    Returns
+    -------
+    PowerSpectrum
+
+    Raises
+    ------
+    ValueError
+        When the image is too small, constant, or holds NaN or inf, or fewer than three rings lie in `fit_range`.
+    """
+    values = finite_array("values", values, ndim=2)
+    shortest = min(values.shape)
+    require(shortest >= 16, "values", values.shape, "be at least 16x16", "pass a larger image")
+    require(values.min() < values.max(), "values", values[0, 0], "vary", "a constant image has no spectrum")
+    low, high = (4 / shortest, max(1 / 16, 12 / shortest)) if fit_range is None else fit_range
+    window = np.multiply.outer(*(_hann(size) for size in values.shape))
+    transform = fft.rfft2((values - values.mean()) * window, workers=thread_count())
+    power = np.abs(transform) ** 2 / (window**2).sum()
+    frequencies, power, n_modes = _ring_means(power, values.shape)
+    fitted = (frequencies >= low) & (frequencies <= high) & (power > 0)
+    require(fitted.sum() >= 3, "fit_range", (low, high), "hold at least 3 rings of wave numbers", "widen it")
+    exponent, error = _weighted_slope(np.log(frequencies[fitted]), np.log(power[fitted]), n_modes[fitted])
+    provenance = Provenance.of("power_spectrum", values=values, fit_range=fit_range)
+    return PowerSpectrum(frequencies, power, n_modes, -exponent, error, (-exponent - 2) / 2, (float(low), float(high)),
+                         provenance)
+
+
+def local_hoelder(landscape, window=16.0, *, method="ratio"):
+    """Return a map of local Hoelder exponents from second differences, in a Gaussian window about each pixel.
+
+    With e_k the local mean square of v(u + k) - 2 v(u) + v(u - k), both axes:
+
+    - "ratio" (default, our choice): H = log2(e_2 / e_1) / 2, for any image.
+    - "amplitude": the H with e_1 = (4 - 2^(2H)) N^(-2H), N the longer side; far sharper, but only for surfaces normalised as
+      this package's are, E|B(u) - B(v)|^2 = (|u - v| / N)^(2H). It is held within [0.002, 0.998].
+
+    Parameters
+    ----------
+    landscape : Landscape or array_like, shape (rows, cols)
+    window : float
+        Standard deviation of the window in pixels, at least 2; default 16 (our choice).
+    method : {"ratio", "amplitude"}
+
+    Returns
+    -------
+    LocalHoelder
+
+    Raises
+    ------
+    ValueError
+        When the image is smaller than 4 windows, holds NaN or inf, or is constant in some window.
+    """
+    one_of("method", method, ("ratio", "amplitude"))
+    good = isinstance(window, numbers.Real) and not isinstance(window, bool) and 2 <= window < np.inf
+    require(good, "window", window, "be a number of at least 2 pixels", "pass for instance 16")
+    values = finite_array("landscape", landscape, ndim=2, dtype=np.float64)
+    require(min(values.shape) >= 4 * window, "landscape", values.shape, f"be at least {4 * window:g} pixels a side for this "
+            "window", "pass a larger image or a smaller window")
+    energy = [_local_energy(values, step, window) for step in ((1, 2) if method == "ratio" else (1,))]
+    require(min(e.min() for e in energy) > 0, "landscape", "a constant or linear patch", "vary within every window",
+            "widen the window")
+    hoelder = np.log2(energy[1] / energy[0]) / 2 if method == "ratio" else _from_amplitude(energy[0], max(values.shape))
+    nodes, unit_error = _unit_errors(method, max(values.shape))
+    error = np.interp(hoelder, nodes, unit_error) * np.sqrt(_sum_of_squared_weights(values.shape, window))
+    provenance = Provenance.of("local_hoelder", landscape=values, window=window, method=method)
+    return LocalHoelder(hoelder, error, float(window), method, provenance)
+
+
+def _mean_square(a, b):
+    difference = np.subtract(a, b, dtype=np.float64)
+    return np.square(difference, out=difference).mean()
+
+
+def _hann(n):
+    return np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2
+
+
+def _ring_means(power, shape):
+    """Return (frequency, power, modes) of rings as wide as one cycle in the shorter side, up to 1/2 cycle per pixel."""
+    ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
+    radius = np.hypot(ky, kx)
+    # The half plane stands for both halves, except its first column and, for an even side, its last.
+    modes = np.where((kx == 0) | (kx == 0.5), 1.0, 2.0) * np.ones_like(ky)
+    ring = np.round(radius * min(shape)).astype(np.int64).ravel()
+    n_rings = min(shape) // 2 + 1
+    n_modes, frequency, total = (np.bincount(ring, (modes * x).ravel(), n_rings)[1:n_rings] for x in (1, radius, power))
+    return frequency / n_modes, total / n_modes, np.round(n_modes).astype(int)
+
+
+def _weighted_slope(x, y, weights):
+    weights = weights / weights.sum()
+    x, y = x - (weights * x).sum(), y - (weights * y).sum()
+    spread = (weights * x**2).sum()
+    slope = (weights * x * y).sum() / spread
+    error = np.sqrt((weights**2 * x**2 * (y - slope * x) ** 2).sum()) / spread
+    return float(slope), float(error)
+
+
+def _local_energy(values, step, window):
+    """Return the Gaussian mean of the squared second differences along both axes, from those inside the image."""
+    squared = np.zeros(values.shape)
+    for axis in (0, 1):
+        v, s = np.moveaxis(values, axis, 0), np.moveaxis(squared, axis, 0)
+        s[step:-step] += (v[2 * step:] - 2 * v[step:-step] + v[:-2 * step]) ** 2
+    everywhere, inside = [], []
+    for size in values.shape:
+        ones = np.ones(size)
+        everywhere.append(gaussian_filter(ones, window, mode="constant"))
+        ones[:step] = ones[-step:] = 0
+        inside.append(gaussian_filter(ones, window, mode="constant"))
+    weight = np.multiply.outer(inside[0], everywhere[1]) + np.multiply.outer(everywhere[0], inside[1])
+    return gaussian_filter(squared, window, mode="constant") / weight
+
+
+def _from_amplitude(energy, n):
+    law = np.log(4 - 4**_H_TABLE) - 2 * _H_TABLE * np.log(n)
+    return np.interp(np.log(energy), law[::-1], _H_TABLE[::-1])
+
+
+def _sum_of_squared_weights(shape, window):
+    """Return, at each pixel, the sum of the squared weights of the normalised window."""
+    along = []
+    for size in shape:
+        ones = np.ones(size)
+        sums = gaussian_filter(ones, window, mode="constant")
+        squares = gaussian_filter(ones, window / np.sqrt(2), mode="constant") / (2 * np.sqrt(np.pi) * window)
+        along.append(squares / sums**2)
+    return np.multiply.outer(*along)
+
+
+@cache
+def _unit_errors(method, n):
+    """Return (exponents, standard error of the local exponent for a sum of squared weights of 1).
+
+    For a Gaussian field the covariance of two windowed mean squares is 2 sum_d rho(d)^2 per unit of squared weights, rho the
+    covariance of the second differences at distance d; the error of H follows by linearisation.
+    """
+    nodes = np.linspace(0.02, 0.98, 25)
+    errors = []
+    for hurst in nodes:
+        steps = (1, 2) if method == "ratio" else (1,)
+        covariance = np.array([[_relative_covariance(hurst, a, b) for b in steps] for a in steps])
+        if method == "ratio":
+            slope = np.array([-1, 1]) / (2 * np.log(2))
+        else:
+            slope = np.array([1 / (2 * np.log(n) + 2 * np.log(2) * 4**hurst / (4 - 4**hurst))])
+        errors.append(np.sqrt(slope @ covariance @ slope))
+    return nodes, np.array(errors)
+
+
+def _relative_covariance(hurst, step_a, step_b):
+    """Return the covariance of the two relative mean squares (mean over both axes) per unit of squared weights."""
+    scale = (4 - 4**hurst) * (step_a * step_b) ** (hurst)
+    total = sum((_second_difference_covariance(hurst, step_a, step_b, crossed) ** 2).sum() for crossed in (False, True))
+    return total / scale**2  # 2 per pair of axes, 4 pairs of which 2 alike and 2 crossed, over 2^2 for the mean of the axes
+
+
+def _second_difference_covariance(hurst, step_a, step_b, crossed):
+    """Return the covariance of a second difference along x and another along x (or y, if crossed) at each distance."""
+    y, x = np.mgrid[-_REACH:_REACH + 1, -_REACH:_REACH + 1].astype(float)
+    total = np.zeros_like(x)
+    for i, a in _SECOND_DIFFERENCE.items():
+        for k, b in _SECOND_DIFFERENCE.items():
+            dx = x + (0 if crossed else k * step_b) - i * step_a
+            dy = y + (k * step_b if crossed else 0)
+            total -= 0.5 * a * b * (dx**2 + dy**2) ** hurst
+    return total
