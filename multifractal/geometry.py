@@ -1,4 +1,4 @@
-"""Geometry of a landscape: its minima, their flatness, the basins they form, and the curvature-roughness law.
+"""Geometry of a landscape: its minima, their flatness, the basins they form, and the losses in a basin.
 
 A minimum is strictly below its 4 neighbours, at interior points only. Flatness is F = (l1^2 + l2^2)^(-1/4) with the
 eigenvalues l1, l2 of the grid Hessian (`numpy.gradient` applied twice), so 1/F^4 is its squared Frobenius norm.
@@ -17,7 +17,6 @@ from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 
 _ROWS_PER_CHUNK = 256
-_EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -109,40 +108,6 @@ class LossHistogram(Result):
     edges: np.ndarray
     counts: np.ndarray
     box: np.ndarray
-    provenance: Provenance
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class CurvatureRoughness(Result):
-    """Squared Frobenius norm of the Hessian against the Hoelder exponent, in bins.
-
-    Attributes
-    ----------
-    hoelder : ndarray, shape (bins,), float64
-        Mean exponent of the grid points in each bin.
-    curvature, lower, upper : ndarray, shape (bins,), float64
-        Mean of ||Hess||_F^2 in each bin, and its quartiles, in loss^2 / pixel^4.
-    counts : ndarray, shape (bins,), int64
-        Grid points in each bin.
-    exact : ndarray, shape (bins,), float64
-        The exact law of the stencil in use, averaged over each bin: what `curvature` should be.
-    published_x : ndarray, shape (bins,), float64
-        The paper's abscissa r(H) chi^(2H-2), averaged over each bin.
-    prefactor, prefactor_error : float
-        The fitted m of y = m x with x the paper's abscissa: mean of curvature / published_x over bins, and its standard
-        error over bins, in loss^2 / pixel^4. The exact law is not proportional to x, so m depends on the range of H.
-    provenance : Provenance
-    """
-
-    hoelder: np.ndarray
-    curvature: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    counts: np.ndarray
-    exact: np.ndarray
-    published_x: np.ndarray
-    prefactor: float
-    prefactor_error: float
     provenance: Provenance
 
 
@@ -252,58 +217,6 @@ def loss_histogram(landscape, box, *, bins=50):
                          Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins))
 
 
-def curvature_roughness(landscape, *, bins=20):
-    """Average the squared Frobenius norm of the Hessian in bins of the Hoelder exponent, against two laws.
-
-    The exact law of `numpy.gradient` applied twice is in `exact_curvature`, the paper's abscissa in `published_curvature`:
-    the latter's constant belongs to another stencil, hence the fitted prefactor. Points within 2 pixels of a wall, where the
-    stencil is one-sided, are left out.
-
-    Parameters
-    ----------
-    landscape : Landscape
-        With a Hoelder map, normalised as the surfaces of this package: E|B(u)-B(v)|^2 = (|u-v|/N)^(2H), N the longer side.
-    bins : int
-        Bins of equal width in log x, x the paper's abscissa; empty ones are left out. Default: our choice.
-
-    Returns
-    -------
-    CurvatureRoughness
-
-    Raises
-    ------
-    ValueError
-        When the landscape has no Hoelder map or no interior.
-    """
-    require(landscape.hoelder is not None, "landscape.hoelder", None, "be known", "pass Landscape(values, hoelder=...)")
-    require(min(landscape.shape) > 2 * _EDGE, "landscape", landscape.shape, "be at least 5x5", "pass a larger one")
-    inner, size = (slice(_EDGE, -_EDGE),) * 2, max(landscape.shape)
-    hoelder = landscape.hoelder[inner].ravel()
-    curvature = sum(np.square(e[inner], dtype=np.float64) for e in landscape.hessian_eigenvalues).ravel()
-    x = published_curvature(hoelder, size)
-    index = _log_bins(x, whole_number("bins", bins))
-    counts = np.bincount(index)
-    mean_of = [np.bincount(index, field) / counts for field in (hoelder, curvature, exact_curvature(hoelder, size), x)]
-    quartiles = np.stack([np.quantile(part, (0.25, 0.75)) for part in _split(curvature, index, counts)], axis=1)
-    ratios = mean_of[1] / mean_of[3]
-    error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
-    return CurvatureRoughness(mean_of[0], mean_of[1], *quartiles, counts, mean_of[2], mean_of[3], float(ratios.mean()),
-                              float(error), Provenance.of("curvature_roughness", landscape=landscape, bins=bins))
-
-
-def exact_curvature(hoelder, size):
-    """Return E||Hess||_F^2 = 2^(2H) (16 - 2 2^(2H) - 4 2^H)/16 N^(-2H) of a surface with N = `size`, loss^2 / pixel^4."""
-    hoelder = np.asarray(hoelder, dtype=np.float64)
-    return 4**hoelder * (16 - 2 * 4**hoelder - 4 * 2**hoelder) / 16 * float(size) ** (-2 * hoelder)
-
-
-def published_curvature(hoelder, size):
-    """Return the paper's abscissa r(H) chi^(2H-2), r = 16 - 2^(2H+2) + 2^(2H) - 2^(3H-1), chi = 1/`size`."""
-    hoelder = np.asarray(hoelder, dtype=np.float64)
-    constant = 16 - 2 ** (2 * hoelder + 2) + 2 ** (2 * hoelder) - 2 ** (3 * hoelder - 1)
-    return constant * float(size) ** (2 - 2 * hoelder)
-
-
 def _minima_between(values, low, high, first, stop):
     index = _minima_in_rows(values, first, stop)
     return index, values.ravel()[index].astype(np.float64), _flatness_at(low, high, index)
@@ -329,16 +242,6 @@ def _bounding_boxes(positions, labels):
     x, y = positions[order].T
     ends = [extreme.reduceat(axis, starts) for axis in (x, y) for extreme in (np.minimum, np.maximum)]
     return np.column_stack(ends).astype(np.int64)
-
-
-def _log_bins(x, bins):
-    """Return the bin of each x among `bins` of equal width in log x, empty bins closed up."""
-    edges = np.geomspace(x.min(), x.max(), bins + 1)[1:-1]
-    return np.unique(np.searchsorted(edges, x), return_inverse=True)[1]
-
-
-def _split(values, index, counts):
-    return np.split(values[np.argsort(index, kind="stable")], np.cumsum(counts)[:-1])
 
 
 @njit(nogil=True, cache=True)

@@ -17,6 +17,7 @@ import pooch
 from multifractal import _io
 from multifractal.source_data import _archives, _reading
 from multifractal.source_data._catalogue import is_source_data, shapes_of
+from multifractal.source_data._content import checked
 
 RECORD = "14997499"
 DOI = f"10.5281/zenodo.{RECORD}"
@@ -167,7 +168,7 @@ def _parsed(path, place):
     """Return the arrays of a file of the tree, or None for other files; raises when it is not what it should be."""
     if not is_source_data(place):
         return None
-    return _reading.checked(_reading.parse(path, shapes_of(place), trusted=False), shapes_of(place), path)
+    return checked(_reading.parse(path, shapes_of(place), trusted=False), shapes_of(place), path)
 
 
 def _is_present(file, folder):

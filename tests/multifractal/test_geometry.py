@@ -19,7 +19,7 @@ from multifractal import (
     paper_hoelder_map,
 )
 from multifractal.clustering import PAPER_RADII, _two_segments
-from multifractal.geometry import exact_curvature, published_curvature
+from multifractal.curvature import exact_curvature, published_curvature
 from tests import naive
 
 
