@@ -48,7 +48,7 @@ class Evaluator:
         require("accuracy" not in self.metrics or classes, "metrics", self.metrics,
                 "be ('loss',) where targets are not class indices", "leave 'accuracy' out")
         self._loss = loss_function(problem)
-        self._origin = self._in_memory_order(problem.weights())
+        self._origin = self._in_memory_order(problem.flatten(dict(self._model.named_parameters())))
         self._vectors = [self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype) for v in vectors]
         self._partial = [torch.empty_like(self._origin) for _ in self._vectors[1:]]
         self._weights = self._origin.clone()
@@ -77,16 +77,30 @@ class Evaluator:
             with dropout_masks(self.problem, index, self.device):
                 return self._measured()
 
+    def run(self, positions, first=0):
+        """Return the metrics at `positions`, numbered from `first` on, as an array of shape (n_metrics, n_positions)."""
+        values = np.empty((len(self.metrics), len(positions)))
+        for k, position in enumerate(positions):
+            self.move(position)
+            values[:, k] = self.measure(first + k)
+        return values
+
     def _measured(self):
-        sums = dict.fromkeys(METRICS, 0.0)
-        for inputs, targets in _batches(self.problem, self._inputs, self._targets):
-            outputs = self._model(inputs)
-            if "loss" in self.metrics:
-                sums["loss"] += float(self._loss(outputs, targets)) * len(inputs)
-            if "accuracy" in self.metrics:
-                right = (outputs.argmax(1) == targets) & ~outputs.isnan().any(1)
-                sums["accuracy"] += int(right.sum())
-        return [sums[metric] / len(self._inputs) for metric in self.metrics]
+        sums = torch.zeros(len(self.metrics), dtype=torch.float64, device=self.device)
+        for inputs, targets in batches(self.problem, self._inputs, self._targets):
+            sums += self._sums(self._model(inputs), targets)
+        return (sums / len(self._inputs)).tolist()
+
+    def _sums(self, outputs, targets):
+        """Return each metric summed over a batch, shape (n_metrics,), float64; outputs that are NaN predict nothing."""
+        values = {}
+        if "loss" in self.metrics:
+            loss = torch.as_tensor(self._loss(outputs, targets), dtype=torch.float64, device=self.device)
+            require(loss.numel() == 1, "loss", tuple(loss.shape), "be one number a batch", "average over the batch")
+            values["loss"] = loss.reshape(()) * len(outputs)
+        if "accuracy" in self.metrics:
+            values["accuracy"] = ((outputs.argmax(1) == targets) & ~outputs.isnan().any(1)).sum().double()
+        return torch.stack([values[metric] for metric in self.metrics])
 
     def _recalibrate(self):
         layers = [m for m in self._model.modules() if isinstance(m, _NormBase) and m.track_running_stats]
@@ -94,7 +108,7 @@ class Evaluator:
             layer.reset_running_stats()
             layer.momentum = None  # a plain average over the batches
             layer.train()
-        for inputs, _ in _batches(self.problem, self._inputs, self._targets):
+        for inputs, _ in batches(self.problem, self._inputs, self._targets):
             self._model(inputs)
         for layer in layers:
             layer.eval()
@@ -154,7 +168,8 @@ def quiet_numerics(device):
         yield
 
 
-def _batches(problem, inputs, targets):
+def batches(problem, inputs, targets):
+    """Return (inputs, targets) in batches of the problem's size, in order."""
     size = problem.batch_size or len(inputs)
     return zip(inputs.split(size), targets.split(size), strict=True)
 

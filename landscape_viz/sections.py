@@ -43,7 +43,7 @@ class Section(Result):
     problem : dict
         `Problem.record()`: factory, weights, loss, data, the modes of BatchNorm and dropout, seed.
     settings : dict
-        Threads of torch and device.
+        Threads of torch, device, points a launch as asked for.
     provenance : Provenance
     """
 
@@ -97,8 +97,8 @@ class Section(Result):
         return Landscape(np.ascontiguousarray(values.T), provenance=self.provenance)
 
 
-def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", executor=None, store=None, resume=False,
-            overwrite=False, progress=None):
+def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", at_once=None, executor=None, store=None,
+            resume=False, overwrite=False, progress=None):
     """Return the metrics of a network on a grid of positions along one, two or three directions.
 
     Every point depends on its coordinates and (with live dropout) its index only, so the values are equal bit for bit
@@ -119,6 +119,9 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
         among worker processes.
     device : str
         Where the network runs, for example "cuda".
+    at_once : int, optional
+        Points a launch (`stacked.StackedEvaluator`). None (our choice) is 1 on the CPU, and elsewhere what memory allows
+        where the problem's modes permit it. Above 1 the last bits depend on it.
     executor : concurrent.futures.Executor, optional
         Process pool (spawned), `dask.distributed.Client(...).get_executor()`, mpi4py, submitit. Only this process writes.
     store : path-like, optional
@@ -148,8 +151,9 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
     if problem.dropout == "live":
         warnings.warn("dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
                       "its spectrum", stacklevel=2)
-    task = workers.Task(problem, directions.vectors, tuple(axes), tuple(metrics), whole_number("threads", threads), device)
-    settings = {"threads": threads, "device": str(device)}
+    task = workers.Task(problem, directions.vectors, tuple(axes), tuple(metrics), whole_number("threads", threads),
+                        str(device), None if at_once is None else whole_number("at_once", at_once))
+    settings = {"threads": threads, "device": str(device), "at_once": at_once}
     provenance = Provenance.of("section", rng=problem.seed, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes])
     identity = {"problem": problem.record(), "directions": directions.hash, "axes": [axis.tolist() for axis in axes],
                 "metrics": list(metrics), "chunk": task.chunk_size, **settings, "torch": provenance.versions["torch"]}
@@ -161,19 +165,20 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
                    problem=problem.record(), settings=settings, provenance=provenance)
 
 
-def estimate_seconds(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", n_workers=1, n_points=3):
-    """Return about how many seconds the section of the same arguments will take: the median of `n_points` points, times all.
+def estimate_seconds(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", at_once=None, n_workers=1):
+    """Return about how many seconds the section of the same arguments will take: the median of 3 launches, times all.
 
     Building the network is not counted. Workers that share a machine with others take longer.
     """
     axes = tuple(parse_axis(axis) for axis in axes)
-    task = workers.Task(problem, directions.vectors, axes, tuple(metrics), threads, device)
+    task = workers.Task(problem, directions.vectors, axes, tuple(metrics), threads, str(device), at_once)
+    size = min(task.chunk_size, at_once or (1 if str(device) == "cpu" else task.chunk_size))
     seconds = []
-    for index in range(n_points + 1):  # the first one warms up
+    for _ in range(4):  # the first one warms up
         start = time.perf_counter()
-        task.run(index, index + 1)
+        task.run(0, size)
         seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds[1:])) * np.prod([len(axis) for axis in axes]) / n_workers
+    return float(np.median(seconds[1:])) * task.n_points / size / n_workers
 
 
 def parse_axis(axis):

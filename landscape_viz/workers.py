@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from landscape_viz.evaluate import METRICS, Evaluator, pinned_threads
+from landscape_viz.stacked import StackedEvaluator, can_stack
 
 _held = threading.local()  # one task a thread: the latest
 
@@ -22,6 +23,7 @@ class Task:
     metrics: tuple = METRICS
     threads: int = 1
     device: str = "cpu"
+    at_once: int | None = None
     _evaluator: Evaluator | None = field(default=None, repr=False)
 
     @property
@@ -41,16 +43,18 @@ class Task:
 
     def run(self, first, stop):
         """Return the metrics of the points `first` to `stop` - 1, shape (n_metrics, stop - first), float64."""
-        shape = [len(axis) for axis in self.axes]
+        where = np.unravel_index(np.arange(first, stop), [len(axis) for axis in self.axes])
+        positions = np.column_stack([axis[i] for axis, i in zip(self.axes, where, strict=True)]).tolist()
         with pinned_threads(self.threads):
             if self._evaluator is None:
-                self._evaluator = Evaluator(self.problem, self.vectors, self.metrics, device=self.device)
-            values = np.empty((len(self.metrics), stop - first))
-            for column, index in enumerate(range(first, stop)):
-                where = np.unravel_index(index, shape)
-                self._evaluator.move([float(axis[i]) for axis, i in zip(self.axes, where, strict=True)])
-                values[:, column] = self._evaluator.measure(index)
-        return values
+                self._evaluator = self._made()
+            return self._evaluator.run(positions, first)
+
+    def _made(self):
+        arguments = (self.problem, self.vectors, self.metrics)
+        if self.at_once == 1 or (self.at_once is None and (self.device == "cpu" or not can_stack(self.problem))):
+            return Evaluator(*arguments, device=self.device)
+        return StackedEvaluator(*arguments, at_once=self.at_once, device=self.device)
 
 
 class Parcel:

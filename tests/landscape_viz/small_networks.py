@@ -65,6 +65,11 @@ def holed(outputs, targets):
     return torch.where(x > 0.5, torch.nan, torch.where(x < -0.5, torch.inf, x + outputs[0, 1]))
 
 
+def each_sample(outputs, targets):
+    """A loss a sample, which is no loss."""
+    return functional.cross_entropy(outputs, targets, reduction="none")
+
+
 def process_id(outputs, targets):
     """The process that computed it, as the loss."""
     return outputs[0, 0] * 0 + os.getpid()

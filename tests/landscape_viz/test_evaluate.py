@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from landscape_viz import Problem, directions
+from landscape_viz import Problem, directions, section
 from landscape_viz.evaluate import Evaluator, pinned_threads
+from landscape_viz.stacked import StackedEvaluator
 from tests import naive_networks
+from tests.landscape_viz import small_networks
 from tests.landscape_viz.small_networks import SmallConv, images
 
 POSITIONS = [(0.0, 0.0), (0.5, -0.25), (0.5, 1.5), (-1.0, 1.5), (0.5, -0.25)]
@@ -118,6 +120,40 @@ def test_nan_outputs_are_wrong_predictions(problem):
     loss, accuracy = measured(problem, [(1.0,)], vectors)[0]
     assert np.isnan(loss)
     assert accuracy == 0
+
+
+@pytest.mark.parametrize("at_once", [2, 5, 8])
+@pytest.mark.parametrize(("batch_norm", "dropout"), [("eval", "off"), ("batch", "fixed")])
+def test_several_positions_a_launch_give_the_same_values(problem, at_once, batch_norm, dropout):
+    """Stacked or one by one, in whole groups or not, loss and accuracy agree to 200 roundings of float64."""
+    problem = Problem(double_network, None, "cross_entropy", problem.data, batch_norm=batch_norm, dropout=dropout)
+    vectors = directions.random(problem, 2, rng=0).vectors
+    stacked = StackedEvaluator(problem, vectors, at_once=at_once).run(POSITIONS)
+    np.testing.assert_allclose(stacked, measured(problem).T, rtol=200 * np.finfo(float).eps)
+
+
+@pytest.mark.parametrize("changes", [{"batch_norm": "recalibrate"}, {"dropout": "live"}])
+def test_modes_of_each_position_cannot_share_a_launch(problem, changes):
+    """Recalibration and live dropout belong to one position and are refused in a stack."""
+    with pytest.raises(ValueError, match="pass at_once=1"):
+        StackedEvaluator(Problem(double_network, None, "cross_entropy", problem.data, **changes), [], at_once=2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("at_once", [1, None])
+def test_a_cuda_device_gives_the_same_values(problem, at_once):
+    """On a CUDA device, one by one or as many as fit, the section agrees with the CPU's to 1000 roundings of float64."""
+    plane = directions.random(problem, 2, rng=0)
+    there, here = (section(problem, plane, ["-1:1:5", "-1:1:4"], **place).grid
+                   for place in ({"device": "cuda", "at_once": at_once}, {}))
+    np.testing.assert_allclose(there, here, rtol=1000 * np.finfo(float).eps)
+
+
+def test_losses_of_each_sample_are_refused(problem):
+    """A loss that is not one number a batch is refused with the remedy."""
+    unreduced = Problem(double_network, None, small_networks.each_sample, problem.data)
+    with pytest.raises(ValueError, match="loss must be one number a batch, got .24.*average over the batch"):
+        Evaluator(unreduced, []).measure()
 
 
 def test_accuracy_of_a_regression_is_refused(problem):

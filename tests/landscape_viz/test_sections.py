@@ -281,7 +281,7 @@ def test_save_and_load_give_the_same_section(serial, tmp_path):
         assert np.array_equal(getattr(again, field.name), getattr(serial, field.name)), field.name
     assert again.live_dropout
     assert again.values.keys() == {"loss", "accuracy"}
-    assert again.settings == {"threads": 1, "device": "cpu"}
+    assert again.settings == {"threads": 1, "device": "cpu", "at_once": None}
     content = (tmp_path / "section.npz").read_bytes()
     (tmp_path / "section.npz").write_bytes(content[:700] + b"?" + content[701:])
     with pytest.raises(DamagedFileError):
@@ -304,6 +304,14 @@ def test_estimate_is_the_time_of_a_point_times_their_number(monkeypatch, network
     assert estimate_seconds(problem, vectors, AXES, metrics=("loss",), n_workers=2) == 54 / 2
 
 
+def test_points_a_launch_are_recorded_and_agree(network):
+    """A section of stacked points is that of single ones to float32 rounding, and says so in its settings."""
+    problem = Problem(SmallConv, None, "cross_entropy", images())
+    one, stacked = (section(problem, network[1], AXES, at_once=at_once) for at_once in (None, 4))
+    np.testing.assert_allclose(stacked.values["loss"], one.values["loss"], atol=100 * 10 * np.finfo(np.float32).eps)
+    assert stacked.settings["at_once"] == 4
+
+
 def test_axes_are_parsed():
     """min:max:num includes both ends; arrays stay."""
     assert np.array_equal(parse_axis("-2.4:2.4:51"), np.linspace(-2.4, 2.4, 51))
@@ -323,6 +331,7 @@ def test_axes_that_do_not_parse_are_refused(text):
     ({"axes": ["-1:1:3", [0, np.nan]]}, "axes must be finite everywhere"),
     ({"metrics": ()}, "metrics must name at least one"),
     ({"metrics": ("error",)}, "metrics must be one of 'loss', 'accuracy'"),
+    ({"at_once": 0}, "at_once must be a whole number"),
     ({"threads": 0}, "threads must be a whole number"),
 ])
 def test_bad_input_is_refused_with_its_rule(changes, words):
