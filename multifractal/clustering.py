@@ -107,7 +107,8 @@ def _as_points(argument, points):
 
 
 def _mean_counts(points, centres, radii):
-    chunks = [(points, centres[first:first + _CENTRES_PER_CHUNK], radii, *_table(radii))
+    columns = np.ascontiguousarray(points.T)
+    chunks = [(columns, centres[first:first + _CENTRES_PER_CHUNK], np.append(radii, np.inf), *_table(radii))
               for first in range(0, len(centres), _CENTRES_PER_CHUNK)]
     return np.cumsum(sum(map_chunks(_counts_by_ring, chunks)))[:-1] / len(centres)
 
@@ -140,16 +141,17 @@ def _hinge(x, y, x0):
 
 @njit(nogil=True, cache=True)
 def _counts_by_ring(points, centres, radii, cells_per_pixel, first_radius):
-    """Count, for each pair, the first radius that exceeds its distance; the last place holds pairs beyond all radii."""
-    counts = np.zeros(len(radii) + 1, np.int64)
+    """Count, for each pair, the first radius that exceeds its distance; the last radius is infinite."""
+    counts = np.zeros(len(radii), np.int64)
+    distance, cell = np.empty(points.shape[1]), np.empty(points.shape[1], np.int32)
     for m in range(len(centres)):
-        x, y = centres[m]
-        for n in range(len(points)):
-            dx, dy = points[n, 0] - x, points[n, 1] - y
-            distance = np.sqrt(dx * dx + dy * dy)
-            cell = min(distance * cells_per_pixel, len(first_radius) - 1.0)
-            k = first_radius[int(cell)]
-            while k < len(radii) and radii[k] <= distance:
+        for n in range(points.shape[1]):  # a loop of its own, for vector registers
+            dx, dy = points[0, n] - centres[m, 0], points[1, n] - centres[m, 1]
+            distance[n] = np.sqrt(dx * dx + dy * dy)
+            cell[n] = np.int32(min(distance[n] * cells_per_pixel, len(first_radius) - 1.0))
+        for n in range(points.shape[1]):
+            k = first_radius[cell[n]]
+            while radii[k] <= distance[n]:
                 k += 1
             counts[k] += 1
     return counts
