@@ -1,4 +1,4 @@
-"""A training run seen in a plane: its coordinates, how far it really lies from the plane, and its true losses."""
+"""A training run seen in two dimensions: projected, with its distance from the plane and its true losses, or embedded."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from landscape_viz.directions import displacements, gram
 from landscape_viz.evaluate import Evaluator, pinned_threads
 from multifractal._checks import require
 from multifractal._result import Provenance, Result
+from multifractal.embedding import embed_path
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -77,6 +78,34 @@ def project(problem, states, directions, *, threads=1):
                       plane_loss=plane_loss, labels=list(directions.labels), directions_hash=directions.hash,
                       provenance=Provenance.of("trajectory.project", packages=("numpy", "torch"), problem=problem,
                                                n_states=len(states), directions=directions.provenance.call))
+
+
+def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
+    """Return the run's states embedded in two dimensions by t-SNE, with their principal components.
+
+    The parameters are first rotated into the space that the states span, which leaves all distances alone; then
+    `multifractal.embed_path` places them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The network the states belong to.
+    states : sequence of state dicts
+        At least 7.
+    perplexity : float, optional
+        At most a third of the states after the first; None (our choice) takes that, or 30 if it is more.
+    rng, progress
+        As for `multifractal.embed_path`.
+
+    Returns
+    -------
+    multifractal.PathEmbedding
+        A picture of neighbourhoods: neither its distances nor its axes have a meaning.
+    """
+    require(len(states) >= 7, "states", len(states), "be at least 7", "save more states")
+    sizes, axes = np.linalg.eigh(gram(displacements(problem, states)))
+    rotated = (axes * np.sqrt(np.maximum(sizes, 0)))[:, ::-1]
+    return embed_path(rotated, perplexity=perplexity or min(30, (len(states) - 1) / 3), rng=rng, progress=progress)
 
 
 def losses_at(problem, directions, coordinates):

@@ -83,6 +83,19 @@ def test_save_and_load_give_the_same_trajectory(problem, states, tmp_path):
     assert again.directions_hash == path.directions_hash
 
 
+def test_the_embedding_keeps_the_principal_components_and_is_repeatable(problem):
+    """Rotating the states into their span leaves their principal components, and one seed gives one picture."""
+    states = run_of(problem, 12)
+    first, again = (trajectory.embedding(problem, states, rng=1, progress=False) for _ in range(2))
+    assert np.array_equal(first.points, again.points)
+    moves = directions.displacements(problem, states).astype(float)
+    twin = (moves - moves.mean(0)) @ naive_networks.principal_directions(moves - moves.mean(0), 2).T
+    np.testing.assert_allclose(np.abs(first.components), np.abs(twin), rtol=1e-5)
+    assert first.perplexity == 11 / 3
+    with pytest.raises(ValueError, match="states must be at least 7"):
+        trajectory.embedding(problem, states[:6])
+
+
 def test_live_dropout_has_no_true_loss(problem, states):
     """A run cannot be measured under live dropout."""
     live = Problem(SmallConv, None, "cross_entropy", images(), dropout="live")
