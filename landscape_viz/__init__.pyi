@@ -27,3 +27,5 @@ from .matching import Matching as Matching
 from .matching import match as match
 from .matching import permuted as permuted
 from .matching import sequential_groups as sequential_groups
+from .analyzer import Analysis as Analysis
+from .analyzer import LossLandscapeAnalyzer as LossLandscapeAnalyzer

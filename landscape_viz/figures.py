@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, save_figure, styled
 
-__all__ = ["contour", "line", "save_figure", "surface", "trajectory"]
+__all__ = ["contour", "line", "overview", "save_figure", "surface", "trajectory"]
 
 _N_LEVELS = 24
 _QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy"}
@@ -57,6 +57,14 @@ def surface(section, metric="loss", *, clip=None, ax=None):
     ax.set_zlabel(_quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""), labelpad=8)
     ax.set_title(_title(section), loc="left")
     return ax
+
+
+@styled
+def overview(section, metric="loss", *, clip=None):
+    """Draw a two-dimensional section as a surface and as contours side by side; returns both axes, shape (2,)."""
+    figure = plt.figure(figsize=(10.5, 4.4))
+    left, right = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
+    return np.array([surface(section, metric, clip=clip, ax=left), contour(section, metric, clip=clip, ax=right)])
 
 
 @styled
