@@ -3,14 +3,16 @@
 The network of Ly & Gong 2025 (Supplementary): y = relu(x W1 + b1) W2 + b2, 16 hidden units, mean squared error, inverted
 dropout on the hidden layer. Its parameters are one flat vector, W1 (features x hidden, row by row), b1, W2, b2.
 
-How the loop gets its speed (`benchmarks/bench_training.py` measures each step against the obvious `lax.scan`):
+What makes it fast, in processor time an epoch on one core with dropout .75, against 146 µs of a plain jitted `lax.scan` of the
+obvious step (`benchmarks/bench_training.py`; in one run):
 
-- Samples run along the last axis, so that every elementwise operation is over long contiguous rows.
-- One pass back: with g = mask * (pre > 0) / keep and S = [x, 1]^T (g * residual), the gradient of (W1, b1) is S * W2 and
-  that of W2 is the column sum of (W1, b1) * S, because relu(pre) * mask / keep = g * pre. No activation is read again.
-- Dropout masks come from a hash of (cell, epoch's key), two multiplications each, not from a random generator's stream; the
-  comparison is signed, which vector units have.
-- Positions and losses are written into buffers that the loop carries; epochs' keys are made once a chunk.
+- 38 µs: dropout masks come from a hash of (cell, epoch's key), two multiplications each, not from a generator's stream.
+- 37 µs: samples run along the last axis, so that elementwise operations are over long contiguous rows.
+- 34 µs: one pass back. With g = mask * (pre > 0) / keep and S = [x, 1]^T (g * residual), the gradient of (W1, b1) is S * W2
+  and that of W2 is the column sum of (W1, b1) * S, because relu(pre) * mask / keep = g * pre. Nothing is kept for the way back.
+
+Without dropout: 25 µs against 48. Measured and left out, because they gave nothing: unrolling by 2 and 4, donated buffers, a
+signed comparison in the masks, a dot in place of the sum; two 16-bit masks out of one hash were three times slower.
 """
 
 from contextlib import nullcontext
@@ -139,8 +141,8 @@ class FullBatchDescent:
 
     @property
     def _threshold(self):
-        """A cell is kept where its hash, read as a signed number, is below this."""
-        return np.int32(min(round((1 - self.dropout) * 2**32), 2**32 - 1) - 2**31)
+        """A cell is kept where its hash is below this."""
+        return np.uint32(min(round((1 - self.dropout) * 2**32), 2**32 - 1))
 
     @cached_property
     def _hessian(self):
@@ -164,8 +166,7 @@ class FullBatchDescent:
             gate = jnp.where((before > 0) & kept(key), scale, self.dtype.type(0))
             residual = jnp.dot(second, gate * before, precision=_EXACT) + theta[-1] - target
             back = jnp.einsum("in,jn->ij", with_ones, gate * (rate * residual), precision=_EXACT)
-            total = jnp.dot(residual, with_ones[-1], precision=_EXACT)  # a dot is vectorised, a sum is not
-            gradient = [(back * second).ravel(), (first * back).sum(0), rate * total[None]]
+            gradient = [(back * second).ravel(), (first * back).sum(0), rate * residual.sum()[None]]
             losses = [jnp.dot(residual, residual, precision=_EXACT) / len(target)]
             losses += [loss(theta, *self._test)] if self.has_test else []
             return jnp.stack(losses), jnp.concatenate(gradient)
@@ -194,8 +195,8 @@ def _epoch_keys(seed, epoch, n):
 
 
 def _kept(cells, key, threshold):
-    """Return where the hash of (cell, key), as a signed number, lies below `threshold`."""
+    """Return where the hash of (cell, key) lies below `threshold`."""
     z = cells ^ key[0]
     z = (z ^ (z >> 16)) * jnp.uint32(_MULTIPLY_1) ^ key[1]
     z = (z ^ (z >> 15)) * jnp.uint32(_MULTIPLY_2)
-    return jax.lax.bitcast_convert_type(z ^ (z >> 15), jnp.int32) < threshold
+    return (z ^ (z >> 15)) < threshold

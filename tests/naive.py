@@ -222,6 +222,97 @@ def local_walk(gradient, start, learning_rate, directions):
 
 # --- leaders, spectrum, roughness ------------------------------------------------------------------------------------
 
+
+def _filtered(x, h, detail):
+    """One filter along the last axis on the grid ceil(n/2), NaN where it would need data beyond the ends."""
+    g, out = (-1.0) ** np.arange(len(h)) * h, np.full((x.shape[0], (x.shape[1] + 1) // 2), np.nan)
+    for k in range(out.shape[1]):
+        places = 2 * k + 1 - np.arange(len(h)) if detail else 2 * k + np.arange(len(h))
+        if places.min() >= 0 and places.max() < x.shape[1]:
+            out[:, k] = x[:, places] @ (g if detail else h)
+    return out
+
+
+def wavelet_coefficients(x, h, integration=0.0):
+    """Per level the three |details| 2^(-j) 2^(integration j) on the whole grid, NaN where not valid."""
+    levels = []
+    for j in range(1, int(np.floor(np.log2(min(x.shape) / (len(h) + 3)))) + 1):
+        low, high = _filtered(x, h, False), _filtered(x, h, True)
+        bands = [_filtered(low.T, h, True).T, _filtered(high.T, h, False).T, _filtered(high.T, h, True).T]
+        levels.append(np.abs(bands) * 2.0 ** ((integration - 1) * j))
+        x = _filtered(low.T, h, False).T
+    return levels
+
+
+def leaders(x, h, p=np.inf, integration=0.0, first_scale=2):
+    """Leaders by scale: suprema or sums over children with invalid = inf, 3x3 with 0 outside, cropped to the finite box."""
+    found, gathered = {}, None
+    for j, c in enumerate(wavelet_coefficients(x, h, integration), 1):
+        c = np.where(np.isnan(c), np.inf, c) if p == np.inf else 4.0**j * np.where(np.isnan(c), np.inf, c) ** p
+        if j < first_scale:
+            continue
+        if gathered is not None:
+            rows, cols = gathered.shape[1] // 2, gathered.shape[2] // 2
+            children = gathered[:, :2 * rows, :2 * cols].reshape(3, rows, 2, cols, 2)
+            c = c[:, :rows, :cols]
+            c = np.maximum(c, children.max((2, 4))) if p == np.inf else c + children.sum((2, 4))
+        gathered = c
+        padded = np.pad(c, ((0, 0), (1, 1), (1, 1)))
+        around = [padded[:, a:a + c.shape[1], b:b + c.shape[2]] for a in range(3) for b in range(3)]
+        joined = np.max(around, axis=0) if p == np.inf else (4.0**-j * np.sum(around, axis=0)) ** (1 / p)
+        joined = joined.max(axis=0)
+        rows, cols = np.isfinite(joined).any(axis=1), np.isfinite(joined).any(axis=0)
+        found[j] = joined[np.ix_(rows, cols)]
+    return found
+
+
+def spectrum(leaders_by_scale, q, weights="count"):
+    """(h, D, zeta, log-cumulants) of {scale: leaders}, sums as written in the formulae."""
+    scales, n, S, U, V, kappa = np.array(sorted(leaders_by_scale), float), [], [], [], [], []
+    for j in sorted(leaders_by_scale):
+        values = leaders_by_scale[j].ravel()
+        powers = values ** q[:, None]
+        R = powers / powers.sum(axis=1, keepdims=True)
+        n.append(len(values))
+        S.append(np.log2(powers.mean(axis=1)))
+        U.append((R * np.log2(R)).sum(axis=1) + np.log2(len(values)))
+        V.append((R * np.log2(values)).sum(axis=1))
+        about = np.log(values) - np.log(values).mean()
+        kappa.append([np.log(values).mean(), (about**2).mean(), (about**3).mean(),
+                      (about**4).mean() - 3 * (about**2).mean() ** 2])
+    b = np.array(n, float) if weights == "count" else np.ones(len(n))
+    fit = [np.polyfit(scales, np.array(y), 1, w=np.sqrt(b))[0] for y in (V, U, S, kappa)]
+    return fit[0], 2 + fit[1], fit[2], fit[3] / np.log(2)
+
+
+def resampled_sums(sums, picks):
+    """Sums of the picked rows, one resample after the other."""
+    return np.array([sums[row].sum(axis=0) for row in picks])
+
+
+def mean_squares(values, lag):
+    """Mean squared first and second differences at a lag, each the mean over both axes."""
+    first = [np.mean((v[lag:] - v[:-lag]) ** 2) for v in (values, values.T)]
+    second = [np.mean((v[2 * lag:] - 2 * v[lag:-lag] + v[:-2 * lag]) ** 2) for v in (values, values.T)]
+    return np.mean(first), np.mean(second)
+
+
+def local_second_differences(values, step, window, row, col):
+    """Gaussian mean about one pixel of the squared second differences along both axes, from those inside the image."""
+    total = weight = 0.0
+    for i in range(values.shape[0]):
+        for k in range(values.shape[1]):
+            near = np.exp(-((i - row) ** 2 + (k - col) ** 2) / (2 * window**2))
+            if max(abs(i - row), abs(k - col)) > int(4 * window + 0.5):
+                continue
+            if step <= k < values.shape[1] - step:
+                total += near * (values[i, k + step] - 2 * values[i, k] + values[i, k - step]) ** 2
+                weight += near
+            if step <= i < values.shape[0] - step:
+                total += near * (values[i + step, k] - 2 * values[i, k] + values[i - step, k]) ** 2
+                weight += near
+    return total / weight
+
 # --- train_supplementary ---------------------------------------------------------------------------------------------
 
 
@@ -255,8 +346,7 @@ def dropout_mask(cells, key, dropout):
     z = z ^ int(key[0])
     z = ((z ^ (z >> 16)) * 0x21F0AAAD % 2**32) ^ int(key[1])
     z = (z ^ (z >> 15)) * 0xD35A2D97 % 2**32
-    z = z ^ (z >> 15)
-    return ((z + 2**31) % 2**32 < (1 - dropout) * 2**32).astype(bool)
+    return ((z ^ (z >> 15)) < (1 - dropout) * 2**32).astype(bool)
 
 
 def nearest(points, sample):
