@@ -248,7 +248,7 @@ def _centred(gram):
 
 
 def _dtype(problem):
-    return np.float64 if problem.weights().dtype == torch.float64 else np.float32
+    return np.float64 if problem.dtype == torch.float64 else np.float32
 
 
 def _of(function, **arguments):

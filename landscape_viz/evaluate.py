@@ -48,7 +48,7 @@ class Evaluator:
         require("accuracy" not in self.metrics or classes, "metrics", self.metrics,
                 "be ('loss',) where targets are not class indices", "leave 'accuracy' out")
         self._loss = loss_function(problem)
-        self._origin = self._in_memory_order(problem.flatten(dict(self._model.named_parameters())))
+        self._origin = self._in_memory_order(problem.weights())
         self._vectors = [self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype) for v in vectors]
         self._partial = [torch.empty_like(self._origin) for _ in self._vectors[1:]]
         self._weights = self._origin.clone()
@@ -160,8 +160,10 @@ def pinned_threads(count):
 
 @contextmanager
 def quiet_numerics(device):
-    """Switch off what makes a section rough or wrong: autocast, which keeps stale copies of weights, and TF32."""
+    """Switch off what makes a section rough or wrong: autocast, which keeps stale copies of weights, TF32 and bfloat16."""
     with ExitStack() as stack:
+        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        torch.set_float32_matmul_precision("highest")
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))

@@ -32,7 +32,7 @@ class Problem:
     factory : callable, functools.partial or "module:function"
         Makes the network (a `torch.nn.Module`) without arguments. It must be importable, since a worker calls it again.
     state : dict of str to Tensor, or None
-        The network's `state_dict()`, copied here, so that further training does not change the problem. None keeps what the
+        The network's `state_dict()`, copied here, so that further training does not change the problem. None takes what the
         factory makes when torch's seed is `seed`.
     loss : "cross_entropy", "mse", or an importable callable
         A callable is given (outputs, targets) of one batch and returns the mean over that batch. The two named losses are
@@ -51,6 +51,13 @@ class Problem:
         batch statistics or dropout draws masks.
     seed : int
         For dropout masks and, without `state`, the initial weights; 0 is the paper's.
+
+    Attributes
+    ----------
+    shapes : dict of str to tuple
+        Of the parameters, by name, in the order that vectors hold them.
+    dtype : torch.dtype
+        Of all parameters: float32 or float64.
 
     Raises
     ------
@@ -78,18 +85,20 @@ class Problem:
         if self.loss not in LOSSES:
             self._set("loss", importable("loss", self.loss))
         self._set("data", _checked_data(self.data))
+        model = self._made()
+        self._set("shapes", {name: tuple(parameter.shape) for name, parameter in model.named_parameters()})
+        self._set("dtype", _dtype(model))
         if self.state is not None:
-            self._set("state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in self.state.items()})
-        self._set("shapes", _shapes(self.build()))
+            _fit(model, self.state)
+        state = model.state_dict() if self.state is None else self.state
+        self._set("state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()})
 
     def build(self):
         """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout."""
-        with seeded(self.seed):
-            model = self.factory()
-        require(isinstance(model, nn.Module), "factory", self.factory, "make a torch.nn.Module", "return the network")
-        if self.state is not None:
-            _fit(model, self.state)
-            model.load_state_dict(self.state)
+        model = self._made()
+        require(_dtype(model) == self.dtype, "factory", _dtype(model), f"make a network of {self.dtype} in every process",
+                "set the dtype in the factory, not torch's default")
+        model.load_state_dict(self.state)
         return set_modes(model, self.batch_norm, self.dropout)
 
     def load(self):
@@ -102,12 +111,12 @@ class Problem:
 
     def weights(self):
         """Return the parameters as one contiguous vector, in the order of `shapes`, float32 or the network's own dtype."""
-        return self.flatten(dict(self.build().named_parameters()))
+        return self.flatten(self.state)
 
     def flatten(self, state):
         """Return the parameters in `state` (a dict by name; buffers are left out) as one vector on the CPU."""
         _fit_parameters(self.shapes, state)
-        return torch.cat([state[name].detach().to("cpu").reshape(-1) for name in self.shapes])
+        return torch.cat([state[name].detach().to("cpu", self.dtype).reshape(-1) for name in self.shapes])
 
     def unflatten(self, vector):
         """Return a vector of all parameters as a dict of tensors by name, which are views of it."""
@@ -120,8 +129,7 @@ class Problem:
 
     def record(self):
         """Return what identifies this problem, as a dict of words and digests; equal records mean equal losses."""
-        state = f"as made from seed {self.seed}" if self.state is None else digest(sorted(self.state.items()))
-        return {"factory": in_words(self.factory), "state": state, "loss": in_words(self.loss),
+        return {"factory": in_words(self.factory), "state": digest(sorted(self.state.items())), "loss": in_words(self.loss),
                 "data": in_words(self.data), "batch_norm": self.batch_norm, "dropout": self.dropout,
                 "batch_size": self.batch_size, "seed": self.seed}
 
@@ -130,6 +138,12 @@ class Problem:
         count = sum(torch.Size(shape).numel() for shape in self.shapes.values())
         return (f"Problem({in_words(self.factory)}, {count} parameters, {in_words(self.loss)}, "
                 f"batch_norm={self.batch_norm!r}, dropout={self.dropout!r}, batch_size={self.batch_size})")
+
+    def _made(self):
+        with seeded(self.seed):
+            model = self.factory()
+        require(isinstance(model, nn.Module), "factory", self.factory, "make a torch.nn.Module", "return the network")
+        return model
 
     def _set(self, name, value):
         object.__setattr__(self, name, value)
@@ -158,12 +172,11 @@ def set_modes(model, batch_norm, dropout):
     return model
 
 
-def _shapes(model):
-    parameters = dict(model.named_parameters())
-    kinds = {parameter.dtype for parameter in parameters.values()}
+def _dtype(model):
+    kinds = {parameter.dtype for parameter in model.parameters()}
     require(kinds in ({torch.float32}, {torch.float64}), "factory", sorted(map(str, kinds)),
             "make a network whose parameters are all float32 or all float64", "convert it in the factory")
-    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    return kinds.pop()
 
 
 def _checked_data(data):

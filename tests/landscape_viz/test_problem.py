@@ -81,6 +81,17 @@ def test_with_a_loader_only_its_name_travels():
     assert torch.equal(pickle.loads(content).load()[0], mine.load()[0])  # noqa: S301
 
 
+def test_another_default_dtype_elsewhere_is_refused():
+    """Where torch's default dtype would make another network than in the parent, building it is refused."""
+    mine = Problem(partial(nn.Linear, 2, 2), None, "mse", (torch.zeros(1, 2), torch.zeros(1, 2)))
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match=r"make a network of torch.float32 in every process, got torch.float64"):
+            mine.build()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_names_and_data_sets_are_found():
     """'module:function' is the function, and a data set's training part is the data."""
     mine = problem(factory="tests.landscape_viz.small_networks:SmallConv", data=as_data_set)
