@@ -174,7 +174,8 @@ def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exac
             for array, piece in zip(whole, part, strict=True):
                 array[slice(*chunk)] = piece
     positions, unfolded, losses, taken = (array.reshape(len(rates), len(starts), *array.shape[1:]) for array in whole)
-    made_by = Provenance.of("descend_ensemble", rng=rng, landscape=landscape, starts=starts, learning_rates=rates,
+    drawn_from = seed if isinstance(rng, np.random.Generator) else rng  # a Generator goes on: record the child that was used
+    made_by = Provenance.of("descend_ensemble", rng=drawn_from, landscape=landscape, starts=starts, learning_rates=rates,
                             n_steps=n_steps, unfold=unfold, keep_last=keep_last, keep_every=keep_every, method=method,
                             **parameters)
     return Ensemble(positions, unfolded, losses, plan.steps, taken, rates, n_steps, method, plan.rule.parameters, unfold,

@@ -71,6 +71,18 @@ def test_a_walker_out_of_reach_is_stopped_and_reported_while_others_go_on():
     assert same(many.positions[0, 1], descend(landscape, [20.25, 8], learning_rate=1.0, n_steps=50).positions)
 
 
+def test_a_walk_into_an_abyss_stops_there():
+    """Half a pixel a step down a plane, then a pit of depth 1e9: the steps before are the naive ones, and counted."""
+    values = np.add.outer(np.zeros(12), 0.5 * np.arange(20.0))
+    values[5, 3] = -1e9
+    walk = descend(Landscape(values), (15.25, 5.0), learning_rate=1.0, n_steps=60)
+    positions, unfolded = naive.descend(values, (15.25, 5.0), 1.0, 60)
+    assert same(walk.positions, positions)
+    assert same(walk.unfolded, unfolded)
+    assert walk.steps_taken == 21  # 15.25, 14.75, ..., 4.75, where the pit is felt
+    assert not walk.completed
+
+
 @pytest.mark.parametrize("method", ["gd", "momentum", "nesterov", "adam"])
 def test_the_exact_track_folds_back_onto_the_position(method):
     """Folding the unfolded track gives the position, up to rounding of the track's own size."""
@@ -147,6 +159,18 @@ def test_curvature_noise_is_the_gradient_of_a_shifted_bowl():
     for xi, expected in zip(np.random.default_rng(5).standard_normal((200, 2)), walk.positions[1:], strict=True):
         position = position - 0.5 * hessian @ (position + 0.7 * xi)
         np.testing.assert_allclose(position + 30, expected, atol=1e-11)
+
+
+def test_curvature_noise_on_a_rough_landscape_is_the_naive_jacobian_times_normal_numbers():
+    """Each step is -lr (g + scale J xi), g and J interpolated at the position before it."""
+    landscape = rough()
+    walk = descend(landscape, (20, 10), learning_rate=0.2, n_steps=50, method="sgd", noise="curvature", noise_scale=0.3,
+                   rng=5)
+    steps = np.diff(walk.unfolded, axis=0)
+    assert np.array_equal(walk.unfolded, walk.positions), "a reflection would turn the step"
+    for (x, y), xi, step in zip(walk.positions, np.random.default_rng(5).standard_normal((50, 2)), steps, strict=False):
+        jacobian = naive.jacobian(landscape.gradient, x, y)
+        np.testing.assert_allclose(step, -0.2 * (landscape.gradient_at([x, y]) + 0.3 * jacobian @ xi), atol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["gd", "momentum", "adam", "sgd"])
