@@ -7,7 +7,6 @@ whose name holds one of the words, prints the table, and without words writes `r
 import importlib.metadata
 import json
 import multiprocessing
-import os
 import platform
 import resource
 import statistics
@@ -15,6 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from multifractal._parallel import processor_count
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -75,7 +76,7 @@ def table(timings):
 def machine():
     """Return the machine and the versions in words."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "numba")]
-    cores = len(os.sched_getaffinity(0))
+    cores = processor_count()
     return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, {', '.join(versions)}"
 
 

@@ -7,7 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 def thread_count():
     """Return how many threads compiled kernels may use: $NUMBA_NUM_THREADS if set, else the processors we may run on."""
     asked = os.environ.get("NUMBA_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))
+    return int(asked) if asked.isdigit() and int(asked) > 0 else processor_count()
+
+
+def processor_count():
+    """Return how many processors this process may run on (all of them where the system does not say)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_chunks(function, chunks, executor=None):
