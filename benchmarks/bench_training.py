@@ -1,7 +1,7 @@
 """Full-batch training: epochs of the compiled loop against a plain jitted `lax.scan` of the obvious step, idea by idea.
 
-For the figures on one core, pin the process: ``taskset -c 0 python -m benchmarks training``. The table has made-up numbers of
-the airfoil table's size, since time does not depend on the values.
+For the figures on one core, pin the process: ``taskset -c 0 python -m benchmarks training``. The table has made-up numbers
+of the airfoil table's size, since time does not depend on the values.
 """
 
 import jax

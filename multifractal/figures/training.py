@@ -96,7 +96,7 @@ def learning_and_sharpness(runs, ax=None):
     """
     ax = _grid(ax, 2, 2)
     for (title, run), colour in zip(runs.items(), (OURS, PUBLISHED, "#009E73"), strict=False):
-        at = np.unique(np.logspace(0, np.log10(run.epochs), _CURVE_POINTS).astype(int)) - 1
+        at = np.unique(np.logspace(0, np.log10(run.epochs), _CURVE_POINTS).round().astype(int)) - 1
         for losses, style, kind in zip(run.losses.T, ("-", "--"), ("training", "test"), strict=False):
             ax[0].plot(at + 1, losses[at], style, color=colour, lw=0.9, label=f"{title}, {kind}")
         ax[1].plot(run.sharpness_epochs, run.sharpness, "-", color=colour, lw=1.1, label=title)
