@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +79,12 @@ class Section(Result):
         """Whether each point drew its own dropout mask, so that the values hold the noise of dropout."""
         return self.problem["dropout"] == "live"
 
+    def __repr__(self):
+        """Say what was measured where, and in which modes."""
+        points = " x ".join(str(len(axis)) for axis in self.axes)
+        return (f"Section({', '.join(self.metrics)} at {points} points, batch_norm={self.problem['batch_norm']!r}, "
+                f"dropout={self.problem['dropout']!r}, {self.n_not_finite} not finite)")
+
     def to_landscape(self, metric="loss"):
         """Return a two-dimensional section as a `multifractal.Landscape`, transposed to [y, x], with unit spacing.
 
@@ -142,6 +147,17 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
         When axes and directions do not fit each other or the problem, or the store is of another section.
     FileExistsError
         When the store exists and neither `resume` nor `overwrite` is set.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from landscape_viz import Problem, directions, section
+    >>> data = torch.randn(64, 4), torch.arange(64) % 3
+    >>> problem = Problem(partial(torch.nn.Linear, 4, 3), None, "cross_entropy", data)
+    >>> result = section(problem, directions.random(problem, 2), ["-1:1:6", "-1:1:4"])
+    >>> result.values["loss"].shape, result.to_landscape().shape
+    ((6, 4), (4, 6))
     """
     axes = [parse_axis(axis) for axis in axes]
     directions.check(problem)
@@ -240,7 +256,7 @@ def _from_workers(parcel, queue, executor):
                 chunk = queue.popleft()
                 under_way[parcel.submit(executor, chunk, whole=unsent > 0)] = chunk
                 unsent -= 1
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            for future in workers.finished(under_way):
                 chunk, values = under_way.pop(future), future.result()
                 if values is None:
                     under_way[parcel.submit(executor, chunk, whole=True)] = chunk

@@ -3,6 +3,8 @@
 import hashlib
 import pickle
 import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from landscape_viz.evaluate import METRICS, Evaluator, pinned_threads
 from landscape_viz.stacked import StackedEvaluator, can_stack
 
+_SECONDS_BETWEEN_LOOKS = 0.1
 _held = threading.local()  # one task a thread: the latest
 
 
@@ -80,6 +83,15 @@ def run_chunk(key, content, first, stop):
             return None
         _held.task, _held.key = pickle.loads(content), key  # noqa: S301  our own parent's bytes
     return _held.task.run(first, stop)
+
+
+def finished(futures):
+    """Return those of `futures` that are done, waiting for at least one; submitit's jobs can only be asked again."""
+    if all(isinstance(future, Future) for future in futures):
+        return wait(futures, return_when=FIRST_COMPLETED).done
+    while not (done := [future for future in futures if future.done()]):
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return done
 
 
 def count(executor):

@@ -76,10 +76,10 @@ def process_id(outputs, targets):
 
 
 def counted(outputs, targets):
-    """`crooked`, writing one byte to $COUNT_FILE a call and killing this process at call number $KILL_AT."""
+    """`crooked`, writing one byte to $COUNT_FILE a call and killing this process from call number $KILL_AT on."""
     with open(os.environ["COUNT_FILE"], "ab") as file:
         file.write(b".")
-        if file.tell() == int(os.environ.get("KILL_AT", -1)):
+        if file.tell() >= float(os.environ.get("KILL_AT", "inf")):
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
     return crooked(outputs, targets)

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,32 @@ def test_a_worker_that_holds_nothing_is_sent_the_task_again(network, serial):
     assert np.isfinite(section(problem, vectors, AXES, metrics=("loss",), executor=unknown).grid).all()
 
 
+class Job:
+    """What submitit returns: like a future, but none."""
+
+    def __init__(self, future):
+        self.result, self.cancel, self._looks, self._done = future.result, future.cancel, 0, future.done
+
+    def done(self):
+        """Say no the first time."""
+        self._looks += 1
+        return self._looks > 1 and self._done()
+
+
+class Queue(ThreadPoolExecutor):
+    """An executor whose futures are jobs."""
+
+    def submit(self, function, /, *args, **kwargs):
+        """Return a job."""
+        return Job(super().submit(function, *args, **kwargs))
+
+
+def test_jobs_that_are_no_futures_are_asked_until_they_are_done(network, serial):
+    """An executor whose futures can only be polled, as submitit's, gives the serial bits."""
+    with Queue(2) as queue, pytest.warns(UserWarning, match="noise of dropout"):
+        assert np.array_equal(section(*network, ["-1:1:6", "-2:2:9"], executor=queue).grid, serial.grid)
+
+
 @given(shape=st.lists(st.integers(1, 60), min_size=1, max_size=3))
 def test_chunks_cover_the_grid_once_in_steps_of_two_percent_at_most(shape):
     """Chunks tile the points in order, each at most 2 % of the grid or a single point."""
@@ -179,6 +206,20 @@ def test_killed_at_30_60_and_90_percent_and_resumed(tmp_path):
     assert np.array_equal(killed.grid, whole.grid)
     evaluations, chunk = (tmp_path / "count").stat().st_size, max(1, int(0.02 * 300))
     assert 300 + 3 <= evaluations <= 300 + 3 * chunk
+
+
+def test_a_worker_that_dies_costs_only_what_was_under_way(tmp_path, monkeypatch):
+    """When a worker is killed the pool's error comes through, and resuming computes at most the chunks under way again."""
+    monkeypatch.setenv("COUNT_FILE", str(tmp_path / "count"))
+    monkeypatch.setenv("KILL_AT", "150")
+    problem, vectors = of_function(small_networks.counted)
+    with (ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool, pytest.raises(BrokenProcessPool)):
+        section(problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", executor=pool)
+    monkeypatch.delenv("KILL_AT")
+    again = section(problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", resume=True)
+    whole = section(*of_function(small_networks.crooked), KILLED_AXES, metrics=("loss",))
+    assert np.array_equal(again.grid, whole.grid)
+    assert 300 < (tmp_path / "count").stat().st_size <= 300 + 2 * 3
 
 
 def test_a_store_is_continued_without_computing_again(tmp_path, monkeypatch):
