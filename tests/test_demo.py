@@ -23,7 +23,8 @@ def figure_names():
 
 def run_demo(folder, **environment):
     """Execute the committed notebook in `folder` and return what the command printed."""
-    shutil.copy(NOTEBOOK, folder)
+    for file in (NOTEBOOK, ROOT / "train_supplementary.py"):
+        shutil.copy(file, folder)
     command = [sys.executable, ROOT / "tools" / "execute_notebook.py", "demo.ipynb", "--html", "results/demo.html"]
     clean = {name: value for name, value in os.environ.items() if name not in ("MULTIFRACTAL_DATA", "PROFILE")}
     done = subprocess.run(command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True)
