@@ -109,6 +109,17 @@ def descend(landscape, start, *, learning_rate, n_steps, unfold="exact", method=
     ValueError
         When the start lies outside the grid, the learning rate or the number of steps is not positive, or a parameter does
         not belong to the method.
+
+    Examples
+    --------
+    In a bowl of curvature 0.2 each step shrinks the distance to the minimum by 1 - 0.2 learning_rate:
+
+    >>> import numpy as np
+    >>> from multifractal import Landscape, descend
+    >>> y, x = np.mgrid[:21, :21] - 10
+    >>> walk = descend(Landscape(0.1 * (x**2 + y**2)), (18, 6), learning_rate=2.5, n_steps=3)
+    >>> walk.positions.round(6).tolist()
+    [[18.0, 6.0], [14.0, 8.0], [12.0, 9.0], [11.0, 9.5]]
     """
     start = np.asarray(start, dtype=np.float64)
     require(start.ndim == 1, "start", start.shape, "have one dimension", "pass one position, or use descend_ensemble")

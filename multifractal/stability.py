@@ -190,6 +190,24 @@ def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, m
     ------
     ValueError
         When a start lies outside the grid, a rate or a count is not positive, or nothing is left after the burn-in.
+
+    Notes
+    -----
+    The mean mixes trapped walks with chaotic ones and depends on when it is taken: report `median`, `share_positive`,
+    `n_steps` and `burn_in` with it. `logspace(0, 4, 40)` differs in its last bits between numpy versions, and then chaotic
+    walks differ altogether: compare in law, or store the rates.
+
+    Examples
+    --------
+    In a bowl of curvatures 0.2 and 0.1 the exponents are ln|1 - 0.2 learning_rate| and ln|1 - 0.1 learning_rate|:
+
+    >>> import numpy as np
+    >>> from multifractal import Landscape, lyapunov_exponents
+    >>> y, x = np.mgrid[:21, :21] - 10
+    >>> bowl = Landscape(0.1 * x**2 + 0.05 * y**2)
+    >>> found = lyapunov_exponents(bowl, learning_rates=[2.5], starts=[[18, 6]], n_steps=200, burn_in=100)
+    >>> np.exp(found.mean).round(6).tolist()
+    [[0.75, 0.5]]
     """
     starts, rates = checked_starts(landscape, starts), checked_rates(learning_rates)
     n_steps, burn_in = whole_number("n_steps", n_steps), whole_number("burn_in", burn_in, minimum=0)

@@ -146,8 +146,10 @@ def _advance(gradient, state, rates, rule, p, noise_kind, noise, begin, end, n_s
     position, track, sign, velocity, square, decay = state
     for t in range(begin, end):
         if t >= first and (t - first) % every == 0:
-            positions[:, (t - first) // every] = position
-            unfolded[:, (t - first) // every] = track
+            for w in range(len(position)):
+                for k in range(2):
+                    positions[w, (t - first) // every, k] = position[w, k]
+                    unfolded[w, (t - first) // every, k] = track[w, k]
         if t == n_steps:
             break
         decay[0] *= p[0]
