@@ -78,7 +78,7 @@ class FractalField:
         lowest, highest = self._hurst_range = _checked_range(self.hurst, hurst_range)
         shortest, longest = _checked_scales(scales)
         tol = positive_number("tol", tol)
-        self.wavenumbers = _wavenumbers(self.dimension, np.linspace(lowest, highest, 33), shortest, longest, tol)
+        self.wavenumbers = wavenumbers_for(self.dimension, np.linspace(lowest, highest, 33), shortest, longest, tol)
         self.provenance = Provenance.of("FractalField", rng=rng, dimension=dimension, hurst=hurst, n_modes=n_modes,
                                         scales=(shortest, longest), tol=tol)
         self._seeds = as_seed_sequence(rng)
@@ -199,7 +199,7 @@ def log_variogram_constant(dimension, hurst):
             - gammaln(dimension / 2 + hurst))
 
 
-def _wavenumbers(dimension, hursts, shortest, longest, tol):
+def wavenumbers_for(dimension, hursts, shortest, longest, tol):
     """Return kmin and kmax that leave out at most tol/2 of the variogram each, at the longest and the shortest distance."""
     share = np.log(tol / 2) + log_variogram_constant(dimension, hursts)
     low = (share + np.log(2 * dimension * (2 - 2 * hursts))) / (2 - 2 * hursts)

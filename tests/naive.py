@@ -81,6 +81,36 @@ def fractal_field(x, wave_vectors, phases, wavenumbers, hurst, hurst_gradient):
     return value, slope
 
 
+
+def wavelet_cascade(n, law, seed, low):
+    """Sum of all periodic wavelets, each a spike taken through the filters and put in its place, times its coefficient."""
+    rng, sizes, image = np.random.default_rng(seed), np.ones((1, 1)), np.zeros((n, n))
+    high = low * -((-1.0) ** np.arange(len(low)))
+    for scale in range(int(np.log2(n)), 0, -1):
+        signs = 2.0 * rng.integers(0, 2, (3, *sizes.shape), dtype=np.int8) - 1
+        father = np.eye(n >> scale)[0]  # one coefficient of the scale; then x[2k + m] += h_m a_k, x[2k + 1 - m] += g_m d_k
+        mother = sum(np.roll(np.eye(n >> scale - 1)[0], 1 - m) * g for m, g in enumerate(high))
+        for level in range(scale, 0, -1):
+            spread = [np.kron(f, [1, 0]) for f in (father, mother)]
+            father = sum(np.roll(spread[0], m) * h for m, h in enumerate(low))
+            mother = sum(np.roll(spread[1], m) * h for m, h in enumerate(low)) if level < scale else mother
+        father = np.roll(father, -(len(low) // 2 - 1) << scale)  # over its mother, which the filters put further left
+        for down, right in np.ndindex(sizes.shape):
+            for band, (rows, cols) in enumerate([(mother, father), (father, mother), (mother, mother)]):
+                wave = np.outer(np.roll(rows, down << scale), np.roll(cols, right << scale))
+                image += signs[band, down, right] * sizes[down, right] * 2.0**scale * wave
+        sizes = np.kron(sizes, np.ones((2, 2)))
+        sizes *= law.multipliers(rng, sizes.shape) if scale > 1 else 1
+    return image
+
+
+def weierstrass_mandelbrot(shape, k, angles, phases, amplitude, hurst):
+    """Sum over waves of a k^-H [cos phi - cos(k.x + phi)], x in units of the longer side."""
+    y, x = np.mgrid[:shape[0], :shape[1]] / max(shape)
+    return sum(amplitude * one**-hurst * (np.cos(phi) - np.cos(one * (x * np.cos(angle) + y * np.sin(angle)) + phi))
+               for one, angle, phi in zip(k, angles, phases, strict=True))
+
+
 # --- descent, stability ----------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,162 @@
+"""Analytic scaling laws of the landscapes: exponents zeta(q), log-cumulants and the spectrum D(h), to measure against.
+
+For a field, mean |increment or wavelet coefficient|^q at scale s grows as s^zeta(q), and zeta(q) = c1 q + c2 q^2/2 + ... in
+the log-cumulants; D(h) = min over q of 2 + q h - zeta(q), reached at h = zeta'(q) (Legendre transform).
+"""
+
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+
+from multifractal._checks import finite_array, positive_number, require
+
+_LN2 = np.log(2)
+
+
+@dataclass(frozen=True)
+class ScalingLaw:
+    """Base of the laws: `zeta(q)` and its derivative `exponent(q)`; here what follows from them."""
+
+    def spectrum(self, q):
+        """Return h(q) and D(q), each of the shape of `q`; D is NaN where it would be negative (no such point is seen)."""
+        q = np.asarray(q, dtype=np.float64)
+        h = self.exponent(q)
+        dimension = 2 + q * h - self.zeta(q)
+        return h, np.where(dimension >= 0, dimension, np.nan)
+
+
+@dataclass(frozen=True)
+class LogNormal(ScalingLaw):
+    """zeta(q) = c1 q + c2 q^2/2: log-normal cascades and random walks; with c2 = 0 a monofractal of exponent c1.
+
+    Parameters
+    ----------
+    c1 : float
+        The most frequent Hoelder exponent, positive.
+    c2 : float
+        Minus the variance of the exponents per octave, at most 0: the intermittency.
+
+    Raises
+    ------
+    ValueError
+        When c1 is not positive or c2 is positive (the multipliers' variance -c2 ln 2 would be negative).
+    """
+
+    c1: float
+    c2: float = 0.0
+
+    def __post_init__(self):
+        positive_number("c1", self.c1)
+        require(-np.inf < self.c2 <= 0, "c2", self.c2, "be at most 0: the variance of the multipliers is -c2 ln 2",
+                "pass a negative c2, such as -0.05")
+
+    @property
+    def log_cumulants(self):
+        """c1 to c4."""
+        return np.array([self.c1, self.c2, 0.0, 0.0])
+
+    def zeta(self, q):
+        """Return the scaling exponents at orders `q`."""
+        return self.c1 * np.asarray(q) + self.c2 * np.asarray(q) ** 2 / 2
+
+    def exponent(self, q):
+        """Return zeta'(q)."""
+        return self.c1 + self.c2 * np.asarray(q)
+
+    def multipliers(self, generator, shape):
+        """Draw independent multipliers W, ln W normal of mean -c1 ln 2 and variance -c2 ln 2."""
+        return np.exp(generator.normal(-self.c1 * _LN2, np.sqrt(abs(self.c2) * _LN2), shape))  # abs: -0.0 is no scale
+
+
+@dataclass(frozen=True)
+class LogPoisson(ScalingLaw):
+    """zeta(q) = gamma q + rate (1 - beta^q)/ln 2, of multipliers W = 2^(-gamma) beta^P with P Poisson of mean `rate`.
+
+    Parameters
+    ----------
+    gamma : float
+        Exponent without events: the largest Hoelder exponent for beta > 1, the smallest for beta < 1.
+    beta : float
+        Factor of one event, positive and not 1.
+    rate : float
+        Mean number of events an octave, positive.
+
+    Raises
+    ------
+    ValueError
+        When beta or rate is not positive, beta is 1, or the most frequent exponent c1 is not positive.
+    """
+
+    gamma: float
+    beta: float
+    rate: float
+
+    def __post_init__(self):
+        positive_number("beta", self.beta)
+        positive_number("rate", self.rate)
+        require(self.beta != 1, "beta", self.beta, "differ from 1", "pass a factor below 1 for a few strong smooth places")
+        require(self.log_cumulants[0] > 0, "gamma", self.gamma, "make c1 = gamma - rate ln(beta)/ln 2 positive",
+                "pass a larger gamma")
+
+    @property
+    def log_cumulants(self):
+        """c1 to c4: c_n = -rate ln(beta)^n / ln 2, plus gamma in c1."""
+        return np.array([self.gamma, 0, 0, 0]) - self.rate * np.log(self.beta) ** np.arange(1, 5) / _LN2
+
+    def zeta(self, q):
+        """Return the scaling exponents at orders `q`."""
+        return self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** np.asarray(q, dtype=float)) / _LN2
+
+    def exponent(self, q):
+        """Return zeta'(q)."""
+        return self.gamma - self.rate * np.log(self.beta) * self.beta ** np.asarray(q, dtype=float) / _LN2
+
+    def multipliers(self, generator, shape):
+        """Draw independent multipliers W = 2^(-gamma) beta^P."""
+        return 2.0**-self.gamma * self.beta ** generator.poisson(self.rate, shape)
+
+
+@dataclass(frozen=True)
+class Multinomial(ScalingLaw):
+    """The measure that splits each square in four with given shares: zeta(q) = 2 + tau(q), tau(q) = -log2 sum m_i^q.
+
+    Here mean mu(box)^q over boxes of side s grows as s^zeta(q), and h is the local dimension of the measure.
+
+    Parameters
+    ----------
+    weights : four floats
+        Shares m_i of the mass, positive, of sum 1.
+
+    Raises
+    ------
+    ValueError
+        When there are not four, one is not positive, or their sum is not 1.
+    """
+
+    weights: tuple
+
+    def __post_init__(self):
+        weights = finite_array("weights", self.weights, ndim=1)
+        good = len(weights) == 4 and (weights > 0).all() and abs(weights.sum() - 1) < 1e-9
+        require(good, "weights", weights, "be four positive shares of sum 1", "divide them by their sum")
+        object.__setattr__(self, "weights", tuple(map(float, weights / weights.sum())))
+
+    @property
+    def log_cumulants(self):
+        """c1 to c4 of zeta around q = 0."""
+        cumulants, moments = np.zeros(4), [np.mean(np.log(self.weights) ** n) for n in range(5)]
+        for n in range(1, 5):
+            cumulants[n - 1] = moments[n] - sum(
+                factorial(n - 1) / factorial(k - 1) / factorial(n - k) * cumulants[k - 1] * moments[n - k]
+                for k in range(1, n))
+        return -cumulants / _LN2
+
+    def zeta(self, q):
+        """Return 2 + tau(q) at orders `q`."""
+        return 2 - np.log2(np.sum(np.power.outer(self.weights, np.asarray(q, dtype=float)), axis=0))
+
+    def exponent(self, q):
+        """Return tau'(q)."""
+        powers = np.power.outer(self.weights, np.asarray(q, dtype=float))
+        return -np.tensordot(np.log2(self.weights), powers, 1) / powers.sum(axis=0)
