@@ -37,11 +37,12 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
     last : int, default 500 000 (paper)
         How many of the last positions are embedded; all if there are fewer.
     sample : int, default 10 000 (paper)
-        How many of them, evenly spaced (our choice), t-SNE places; all if there are fewer.
+        How many of them t-SNE places; all if there are fewer. One is drawn from each of as many equal stretches (our choice:
+        equal spacing would see one side only of a path that swings between two, as it does at the edge of stability).
     perplexity : float, default 500 (paper)
         At most (sample - 1) / 3.
     rng : int, SeedSequence or Generator
-        Seed of t-SNE; it starts from the principal components.
+        Seed of the sample and of t-SNE, which starts from the principal components.
     progress : bool
         Whether progress bars are shown when the output is a terminal or a notebook.
 
@@ -60,18 +61,25 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
     window = positions[-whole_number("last", last):]
     first = len(positions) - len(window)
     n_sampled = min(whole_number("sample", sample), len(window))
-    sample = np.unique(np.linspace(0, len(window) - 1, n_sampled).round().astype(int))
     perplexity = positive_number("perplexity", perplexity)
-    most = (len(sample) - 1) / 3
+    most = (n_sampled - 1) / 3
     require(perplexity <= most, "perplexity", perplexity, f"be at most {most:g}, a third of the sampled positions",
             "pass a smaller perplexity or a longer path")
+    generator = _rng.as_generator(rng)
+    sample = _one_of_each_stretch(len(window), n_sampled, generator)
     mean, axes, explained = _principal_axes(window, first)
     rotated = (window[sample] - mean) @ axes
-    placed = _tsne(rotated, perplexity, rng, progress)
+    placed = _tsne(rotated, perplexity, int(generator.integers(2**31)), progress)
     points, components = _place_all(window, mean, axes, rotated, placed, progress)
     provenance = Provenance.of("embed_path", rng=rng, packages=("numpy", "scipy", "openTSNE"), positions=positions,
-                               last=last, sample=len(sample), perplexity=perplexity)
+                               last=last, sample=n_sampled, perplexity=perplexity)
     return PathEmbedding(points, components, explained, sample, first, perplexity, provenance)
+
+
+def _one_of_each_stretch(n, n_sampled, generator):
+    """Return one random index of each of `n_sampled` stretches of 0 ... n - 1 whose lengths differ by at most one."""
+    first = np.arange(n_sampled + 1) * n // n_sampled
+    return generator.integers(first[:-1], first[1:])
 
 
 def _blocks(window):
@@ -95,10 +103,9 @@ def _principal_axes(window, first):
     return mean, axes, np.maximum(variances[::-1], 0) / variances.sum()
 
 
-def _tsne(rotated, perplexity, rng, progress):
+def _tsne(rotated, perplexity, seed, progress):
     import openTSNE
 
-    seed = int(_rng.as_generator(rng).integers(2**31))
     with tqdm(desc="t-SNE", total=750, disable=None if progress else True) as bar:
         def report(iteration, error, embedding):
             bar.update(50)

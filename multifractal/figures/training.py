@@ -9,7 +9,7 @@ from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, styled
 
 _OFFSET = 2.2  # fitted lines stand above their curves (late ones below) by this factor, so that both are seen
 _PALEST = 0.88  # share of the colour map in use: its end is too pale on white
-_DOTS = 20_000  # most points of a path that are drawn
+_DOTS = 8000  # most points of a path that are drawn
 _CURVE_POINTS = 2000  # of a learning curve, at epochs evenly spaced in the logarithm
 
 
@@ -72,9 +72,10 @@ def training_paths(embeddings, *, every=1, ax=None):
         epochs = (found.first + dots) * every
         for panel, coordinates in ((left, found.components), (right, found.points)):
             drawn = panel.scatter(*coordinates[dots].T, c=epochs, s=1.5, linewidths=0, cmap="cividis", rasterized=True)
-        left.set(title=f"{title}: principal components", xlabel=f"first ({found.explained[0]:.0%} of the variance)",
+        left.set(title=f"{title}\nprincipal components", xlabel=f"first ({found.explained[0]:.0%} of the variance)",
                  ylabel=f"second ({found.explained[1]:.0%})")
-        right.set(title=f"t-SNE of {len(found.sample)} positions", xlabel="t-SNE 1 (arbitrary units)", ylabel="t-SNE 2")
+        right.set(title=f"t-SNE of {len(found.sample)} of {len(found.points)} positions", ylabel="t-SNE 2",
+                  xlabel="t-SNE 1 (arbitrary units)")
         bar = right.figure.colorbar(drawn, ax=[left, right], label="epoch", shrink=0.8, pad=0.02)
         bar.outline.set_edgecolor(CONTROL)
     return ax
@@ -105,7 +106,7 @@ def learning_and_sharpness(runs, ax=None):
         ax[1].axhline(edge, color=THEORY, ls="--", lw=1)
         ax[1].annotate(f"2/rate = {edge:g}", (0, edge), (4, 3), xycoords=("axes fraction", "data"),
                        textcoords="offset points", fontsize=8.5)
-    ax[0].set(xscale="log", yscale="log", xlabel="epoch + 1", ylabel="mean squared error (target variances)")
+    ax[0].set(xscale="log", yscale="log", xlabel="epoch + 1", ylabel="loss (target variances)")
     ax[1].set(xlabel="epoch", ylabel="largest Hessian eigenvalue", ylim=(0, None))
     for panel in ax:
         panel.legend()

@@ -37,6 +37,7 @@ def test_each_position_stands_at_its_nearest_sampled_one(path, embedding):
     """Sampled positions keep their own points; every other has the point of the naive twin's nearest sampled position."""
     window = path[100:].astype(np.float64)
     nearest = naive.nearest(window, window[embedding.sample])
+    assert np.array_equal(embedding.sample // 3, np.arange(200))  # one of each stretch of three
     assert embedding.first == 100
     assert len(embedding.sample) == len({tuple(point) for point in embedding.points}) == 200
     assert np.array_equal(nearest[embedding.sample], np.arange(200))
