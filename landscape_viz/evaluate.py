@@ -38,15 +38,11 @@ class Evaluator:
 
     def __init__(self, problem, vectors, metrics=METRICS, *, device="cpu"):
         self.problem, self.metrics, self.device = problem, tuple(metrics), torch.device(device)
-        for metric in metrics:
-            one_of("metrics", metric, METRICS)
         self._model = problem.build().to(self.device)
         self._inputs, self._targets = (part.to(self.device) for part in problem.load())
         if self._inputs.ndim == 4 and any(parameter.ndim == 4 for parameter in self._model.parameters()):
             self._inputs = self._inputs.contiguous(memory_format=torch.channels_last)
-        classes = not self._targets.is_floating_point() and self._targets.ndim == 1
-        require("accuracy" not in self.metrics or classes, "metrics", self.metrics,
-                "be ('loss',) where targets are not class indices", "leave 'accuracy' out")
+        check_metrics(self.metrics, self._targets)
         self._loss = loss_function(problem)
         self._origin = self._in_memory_order(problem.weights())
         self._vectors = [self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype) for v in vectors]
@@ -127,6 +123,16 @@ class Evaluator:
             else:
                 parameter.data = part.view(shape)
             first += parameter.numel()
+
+
+def check_metrics(metrics, targets):
+    """Refuse unknown metrics, and accuracy where targets are not class indices."""
+    require(len(metrics) > 0, "metrics", metrics, "name at least one", "pass ('loss',)")
+    for metric in metrics:
+        one_of("metrics", metric, METRICS)
+    classes = not targets.is_floating_point() and targets.ndim == 1
+    require("accuracy" not in metrics or classes, "metrics", metrics, "be ('loss',) where targets are not class indices",
+            "leave 'accuracy' out")
 
 
 def loss_function(problem):

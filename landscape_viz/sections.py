@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from landscape_viz import workers
-from landscape_viz.evaluate import METRICS
+from landscape_viz.evaluate import METRICS, check_metrics
 from landscape_viz.section_store import SectionStore
 from multifractal._checks import finite_array, refuse, require, whole_number
 from multifractal._result import Provenance, Result
@@ -163,7 +163,7 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
     directions.check(problem)
     require(1 <= len(axes) == len(directions) <= 3, "axes", len(axes), f"be as many as directions ({len(directions)}), "
             "one to three", "pass one axis a direction")
-    require(len(metrics) > 0, "metrics", metrics, "name at least one", "pass ('loss',)")
+    check_metrics(metrics, problem.load()[1])
     if problem.dropout == "live":
         warnings.warn("dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
                       "its spectrum", stacklevel=2)
@@ -171,14 +171,15 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
                         str(device), None if at_once is None else whole_number("at_once", at_once))
     settings = {"threads": threads, "device": str(device), "at_once": at_once}
     provenance = Provenance.of("section", rng=problem.seed, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes])
-    identity = {"problem": problem.record(), "directions": directions.hash, "axes": [axis.tolist() for axis in axes],
+    record = problem.record()
+    identity = {"problem": record, "directions": directions.hash, "axes": [axis.tolist() for axis in axes],
                 "metrics": list(metrics), "chunk": task.chunk_size, **settings, "torch": provenance.versions["torch"]}
     grid = _computed(task, identity, executor, store, resume, overwrite, progress)
     x, y, z = axes + [None] * (3 - len(axes))
     return Section(metrics=list(metrics), grid=grid, x=x, y=y, z=z,
                    status=np.where(np.isfinite(grid[0]), FINITE, NOT_FINITE).astype(np.int8),
                    labels=list(directions.labels), angles=directions.angles, directions_hash=directions.hash,
-                   problem=problem.record(), settings=settings, provenance=provenance)
+                   problem=record, settings=settings, provenance=provenance)
 
 
 def estimate_seconds(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", at_once=None, n_workers=1):

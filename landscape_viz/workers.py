@@ -50,7 +50,7 @@ class Task:
         positions = np.column_stack([axis[i] for axis, i in zip(self.axes, where, strict=True)]).tolist()
         with pinned_threads(self.threads):
             if self._evaluator is None:
-                self._evaluator = self._made()
+                self._evaluator, self.vectors = self._made(), None  # it holds them in its own order
             return self._evaluator.run(positions, first)
 
     def _made(self):
@@ -65,7 +65,7 @@ class Parcel:
 
     def __init__(self, task):
         try:
-            self._content = pickle.dumps(task)
+            self._content = pickle.dumps(task, protocol=5)
         except Exception as error:
             raise ValueError(f"problem must be picklable to be sent to a worker, got {task.problem!r} ({error}); define the "
                              "factory, loss and loader at the top level of a module") from error

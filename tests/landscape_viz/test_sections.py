@@ -383,6 +383,14 @@ def test_bad_input_is_refused_with_its_rule(changes, words):
         section(problem, vectors, **arguments)
 
 
+def test_nothing_is_written_before_the_input_is_checked(tmp_path):
+    """A refused section leaves no store behind."""
+    problem, vectors = of_function(small_networks.crooked)
+    with pytest.raises(ValueError, match="leave 'accuracy' out"):
+        section(problem, vectors, AXES, store=tmp_path / "store")
+    assert not list(tmp_path.iterdir())
+
+
 def test_directions_of_another_network_are_refused(network):
     """Directions must have as many entries as the network has parameters."""
     with pytest.raises(ValueError, match="directions must have the network's 2 parameters"):
