@@ -216,7 +216,7 @@ class _Run:
         differing = [f"{name} {before.get(name)!r}, now {value!r}" for name, value in self.settings.items()
                      if before.get(name) != value]
         if differing:
-            raise ValueError(f"resume must keep the settings of {str(path)!r}, which has {'; '.join(differing)}; use the same "
+            raise ValueError(f"resume must keep the settings of {str(path)!r}, which has {'; '.join(differing)}; use those "
                              "settings, or another folder")
         if threads != torch.get_num_threads() and not any_threads:
             raise refuse("threads", torch.get_num_threads(), f"be {threads} as recorded in {str(path)!r}, for the same bits",
