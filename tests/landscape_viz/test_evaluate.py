@@ -106,7 +106,7 @@ def test_nothing_of_the_callers_is_changed(problem):
     state = double_network().state_dict()
     copies = {name: tensor.clone() for name, tensor in state.items()}
     random_state, threads = torch.get_rng_state(), torch.get_num_threads()
-    with pinned_threads(1):
+    with pinned_threads(2):
         measured(Problem(double_network, state, "cross_entropy", problem.data, dropout="live", batch_norm="batch"))
     assert torch.equal(torch.get_rng_state(), random_state)
     assert torch.get_num_threads() == threads
