@@ -3,7 +3,17 @@
 import numpy as np
 
 from benchmarks.harness import Case
-from multifractal import FractalField, fbm_path, fbm_surface, mbm_surface, paper_hoelder_map
+from multifractal import (
+    FractalField,
+    LogNormal,
+    fbm_path,
+    fbm_surface,
+    mbm_surface,
+    multifractal_random_walk_2d,
+    paper_hoelder_map,
+    wavelet_cascade,
+    weierstrass_mandelbrot,
+)
 from multifractal.brownian import torus_side
 from tests import naive
 
@@ -22,6 +32,9 @@ def cases():
              against="8 levels, full torus", aim="3.5 s"),
         Case("mBm surface, 4096², float32", large_surface, aim="60 s, 4 GB", fresh_process=True, repeats=1),
         Case("fBm path, 10⁶ points", lambda: fbm_path(10**6, 0.3, rng=0)),
+        Case("wavelet cascade, 1024²", lambda: wavelet_cascade(1024, LogNormal(0.5, -0.05), rng=0)),
+        Case("multifractal random walk, 1024²", lambda: multifractal_random_walk_2d(1024, 0.5, 0.05, rng=0)),
+        Case("Weierstrass-Mandelbrot, 128²", lambda: weierstrass_mandelbrot(128, 0.5, rng=0), _naive_weierstrass),
         *_field_cases(),
     ]
 
@@ -35,6 +48,11 @@ def _naive_surface():
     side = torus_side((1024, 1024), 1.0)
     white = np.random.default_rng(0).normal(size=(side, side))
     naive.stein_surface((1024, 1024), 0.5, 1.0, white, (0.3, -0.2))
+
+
+def _naive_weierstrass():
+    k, angles, phases = np.ones((3, 261))  # as many waves as 128 pixels need at H = 0.5
+    naive.weierstrass_mandelbrot((128, 128), k, angles, phases, 1.0, 0.5)
 
 
 def _field_cases():

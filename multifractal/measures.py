@@ -94,14 +94,18 @@ def measure_spectrum(masses, q):
     sums, boxes = [], masses / masses.sum()
     for _ in range(n_scales):
         logs = np.log2(boxes).ravel()
-        exponents = np.multiply.outer(q, logs)
-        top = exponents.max(axis=1, keepdims=True)
-        weights = np.exp2(exponents - top)
-        total = weights.sum(axis=1, keepdims=True)
-        weights /= total
-        partition = (np.log2(total) + top)[:, 0]
-        local = weights @ logs
-        sums.append((partition, local, q * local - partition))
+        sums.append([_box_sums(logs, order) for order in q])
         boxes = boxes.reshape(len(boxes) // 2, 2, -1, 2).sum(axis=(1, 3))
-    tau, h, dimension = np.polyfit(np.arange(n_scales), np.reshape(sums, (n_scales, -1)), 1)[0].reshape(3, -1)
+    slopes = np.polyfit(np.arange(n_scales), np.reshape(sums, (n_scales, -1)), 1)[0]
+    tau, h, dimension = slopes.reshape(-1, 3).T
     return MeasureSpectrum(q, tau, h, dimension, provenance)
+
+
+def _box_sums(logs, q):
+    """Return log2 sum mu^q, and the means of log2 mu and of log2 (mu^q / sum) under the shares mu^q / sum."""
+    exponents = q * logs
+    top = exponents.max()  # taken out, so that no power overflows
+    weights = np.exp2(exponents - top)
+    total = weights.sum()
+    partition, local = np.log2(total) + top, weights @ logs / total
+    return partition, local, q * local - partition

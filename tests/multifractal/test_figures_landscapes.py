@@ -1,0 +1,30 @@
+"""The gallery of landscapes: it draws what it is given, and touches nothing else."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from multifractal import LogNormal, Multinomial, fbm_surface, figures, multiplicative_measure
+
+
+def test_gallery_draws_every_landscape_and_both_spectra():
+    """One map and one spectrum a landscape; a line a realisation, then the law; a monofractal's law is one marker."""
+    plt.switch_backend("agg")
+    before = dict(plt.rcParams)
+    q, weights = np.linspace(-3, 3, 7), (0.4, 0.3, 0.2, 0.1)
+    landscapes = {"surface": fbm_surface((40, 600), 0.5, rng=0), "measure": multiplicative_measure(64, weights, rng=0)}
+    measured = {"surface": (np.full((3, 7), 0.5), np.full((3, 7), 1.99)),
+                "measure": tuple(np.tile(part, (3, 1)) for part in Multinomial(weights).spectrum(q))}
+    analytic = {"surface": LogNormal(0.5).spectrum(q), "measure": Multinomial(weights).spectrum(q)}
+    axes = figures.landscape_gallery(landscapes, measured, analytic, logarithmic=["measure"])
+    assert axes.shape == (2, 2)
+    assert [ax.get_title() for ax in axes[0]] == ["surface", "measure"]
+    assert axes[0, 0].get_xlabel() == "600 × 40 pixels"
+    assert "log" in axes[0, 1].get_xlabel()
+    assert [ax.get_xlabel() for ax in axes[1]] == ["h", "h"]
+    monofractal, multifractal = axes[1, 0].lines, axes[1, 1].lines
+    assert len(monofractal[3].get_xdata()) == 1
+    np.testing.assert_array_equal(multifractal[3].get_ydata(), analytic["measure"][1])
+    np.testing.assert_array_equal(multifractal[0].get_xdata(), measured["measure"][0][0])
+    assert "3 realisations" in axes[1, 0].get_legend().get_texts()[0].get_text()
+    plt.close("all")
+    assert dict(plt.rcParams) == before
