@@ -101,8 +101,9 @@ def test_principal_directions_are_those_of_svd(problem, about):
 
 def test_a_random_walk_explains_what_the_design_states():
     """The first shares are 81 and 9 % about the end, 8/pi^2 (1, 1/9), and 61 and 15 % about the mean, 6/pi^2 (1, 1/4)."""
-    np.testing.assert_allclose(directions.random_walk_shares(1000)[:2], 8 / np.pi ** 2 / np.array([1, 9]), atol=2e-3)
-    np.testing.assert_allclose(directions.random_walk_shares(1000, "mean")[:2], 6 / np.pi ** 2 / np.array([1, 4]), atol=2e-3)
+    end, mean, steps = 8 / np.pi ** 2 / np.array([1, 9]), 6 / np.pi ** 2 / np.array([1, 4]), 200
+    np.testing.assert_allclose(directions.random_walk_shares(steps)[:2], end, atol=2 / steps ** 2)
+    np.testing.assert_allclose(directions.random_walk_shares(steps, "mean")[:2], mean, atol=2 / steps ** 2)
 
 
 def test_labels_give_the_shares_beside_a_random_walks(problem):
