@@ -17,8 +17,8 @@ from multifractal.landscape import Landscape
 from multifractal.optimizers import checked_rule, require_rng
 from multifractal.walking import Plan, reflect, walk_together
 
-_WALKERS_IN_LOCKSTEP = 64  # enough to hide the latency of memory, few enough that their state stays in cache
-_TASKS_FOR_AN_EXECUTOR = 16  # each carries the landscape with it, so a few large ones
+_TASKS = 16  # an ensemble is cut into so many; an executor gets the landscape with each
+_WALKERS_PER_CALL = 1024  # at most, so that what is held besides the results stays small
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -171,7 +171,7 @@ def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exac
     starts, rates, plan = _checked(landscape, starts, learning_rates, n_steps, unfold, method, parameters, rng, keep_last,
                                    keep_every)
     n_walkers = len(rates) * len(starts)
-    size = _WALKERS_IN_LOCKSTEP if executor is None else -(-n_walkers // _TASKS_FOR_AN_EXECUTOR)
+    size = -(-n_walkers // _TASKS) if executor is not None else min(max(-(-n_walkers // _TASKS), 64), _WALKERS_PER_CALL)
     whole = plan.room(n_walkers, starts.shape[1])
     seed = None if rng is None else as_seed_sequence(rng)
     chunks = [(begin, min(begin + size, n_walkers)) for begin in range(0, n_walkers, size)]
@@ -244,10 +244,10 @@ def checked_rates(learning_rates):
 
 
 def _walk_slice(landscape, plan, starts, rates, seed, begin, end, out=None):
-    """Walk walkers begin..end, some in lockstep at a time; walker k runs at rate k // n_starts from start k % n_starts."""
+    """Walk walkers begin..end, some at a time; walker k runs at rate k // n_starts from start k % n_starts."""
     out = plan.room(end - begin, starts.shape[1]) if out is None else out
-    for first in range(begin, end, _WALKERS_IN_LOCKSTEP):
-        last = min(first + _WALKERS_IN_LOCKSTEP, end)
+    for first in range(begin, end, _WALKERS_PER_CALL):
+        last = min(first + _WALKERS_PER_CALL, end)
         i, j = np.divmod(np.arange(first, last), len(starts))
         streams = [] if seed is None else [_stream(seed, *pair) for pair in zip(i.tolist(), j.tolist(), strict=True)]
         walk_together(landscape, plan, starts[j], rates[i], streams, [array[first - begin:last - begin] for array in out])

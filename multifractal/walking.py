@@ -16,6 +16,7 @@ from multifractal.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
 REACH = 1e6  # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
 REACH_IN_TURNS = 2.0**40  # so many of a field's shortest waves away, phases have lost 40 of their 52 bits: stop there
 _SHIFT_IN_RADIANS = 1e-4  # of the shortest wave, for a directional derivative with a relative error of some 1e-8
+_WALKERS_IN_LOCKSTEP = 64  # enough to hide the latency of memory, few enough that their state stays in cache
 _STEPS_PER_BLOCK = 1000  # noise is drawn for so many steps at a time
 
 _State = namedtuple("_State", "position track sign velocity square decay")
@@ -141,48 +142,53 @@ def interpolate_jacobian(gradient, x, y):
 @njit(nogil=True, cache=True)
 def _advance(gradient, state, rates, rule, p, noise_kind, noise, begin, end, n_steps, first, every, exact, positions,
              unfolded, taken):
-    """Take steps begin..end of all walkers in lockstep: they do not wait for each other, so memory latencies overlap."""
+    """Take steps begin..end, some walkers in lockstep: they do not wait for each other, so memory latencies overlap."""
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
     position, track, sign, velocity, square, decay = state
-    for t in range(begin, end):
-        if t >= first and (t - first) % every == 0:
-            for w in range(len(position)):
-                for k in range(2):
-                    positions[w, (t - first) // every, k] = position[w, k]
-                    unfolded[w, (t - first) // every, k] = track[w, k]
-        if t == n_steps:
-            break
-        decay[0] *= p[0]
-        decay[1] *= p[1]
-        for w in range(len(position)):
-            x, y = position[w, 0], position[w, 1]
-            if x != x:  # stopped before
-                continue
-            gx, gy = interpolate_gradient(gradient, x, y)
-            if noise_kind != NO_NOISE:
-                nx, ny = noise[w, t - begin, 0], noise[w, t - begin, 1]
-                if noise_kind == CURVATURE:
-                    xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
-                    nx, ny = xx * nx + xy * ny, yx * nx + yy * ny
-                gx += nx
-                gy += ny
-            if rule != GD:  # which has no memory to load and store
-                gx, velocity[w, 0], square[w, 0] = direction(rule, p, gx, velocity[w, 0], square[w, 0], decay)
-                gy, velocity[w, 1], square[w, 1] = direction(rule, p, gy, velocity[w, 1], square[w, 1], decay)
-            dx, dy = gx * rates[w], gy * rates[w]
-            track[w, 0] -= sign[w, 0] * dx
-            track[w, 1] -= sign[w, 1] * dy
-            x -= dx
-            y -= dy
-            if not (0 <= x <= wall_x and 0 <= y <= wall_y):
-                x, sign_x = reflect(x, wall_x)
-                y, sign_y = reflect(y, wall_y)
-                velocity[w, 0] *= sign_x
-                velocity[w, 1] *= sign_y
-                if exact:
-                    sign[w, 0] *= sign_x
-                    sign[w, 1] *= sign_y
-                if x != x or y != y:
-                    x = y = track[w, 0] = track[w, 1] = np.nan
-                    taken[w] = t
-            position[w, 0], position[w, 1] = x, y
+    powers = decay.copy()
+    for low in range(0, len(position), _WALKERS_IN_LOCKSTEP):
+        group = range(low, min(low + _WALKERS_IN_LOCKSTEP, len(position)))
+        powers[:] = decay
+        for t in range(begin, end):
+            if t >= first and (t - first) % every == 0:
+                for w in group:
+                    for k in range(2):
+                        positions[w, (t - first) // every, k] = position[w, k]
+                        unfolded[w, (t - first) // every, k] = track[w, k]
+            if t == n_steps:
+                break
+            powers[0] *= p[0]
+            powers[1] *= p[1]
+            for w in group:
+                x, y = position[w, 0], position[w, 1]
+                if x != x:  # stopped before
+                    continue
+                gx, gy = interpolate_gradient(gradient, x, y)
+                if noise_kind != NO_NOISE:
+                    nx, ny = noise[w, t - begin, 0], noise[w, t - begin, 1]
+                    if noise_kind == CURVATURE:
+                        xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
+                        nx, ny = xx * nx + xy * ny, yx * nx + yy * ny
+                    gx += nx
+                    gy += ny
+                if rule != GD:  # which has no memory to load and store
+                    gx, velocity[w, 0], square[w, 0] = direction(rule, p, gx, velocity[w, 0], square[w, 0], powers)
+                    gy, velocity[w, 1], square[w, 1] = direction(rule, p, gy, velocity[w, 1], square[w, 1], powers)
+                dx, dy = gx * rates[w], gy * rates[w]
+                track[w, 0] -= sign[w, 0] * dx
+                track[w, 1] -= sign[w, 1] * dy
+                x -= dx
+                y -= dy
+                if not (0 <= x <= wall_x and 0 <= y <= wall_y):
+                    x, sign_x = reflect(x, wall_x)
+                    y, sign_y = reflect(y, wall_y)
+                    velocity[w, 0] *= sign_x
+                    velocity[w, 1] *= sign_y
+                    if exact:
+                        sign[w, 0] *= sign_x
+                        sign[w, 1] *= sign_y
+                    if x != x or y != y:
+                        x = y = track[w, 0] = track[w, 1] = np.nan
+                        taken[w] = t
+                position[w, 0], position[w, 1] = x, y
+    decay[:] = powers
