@@ -175,7 +175,7 @@ def test_curvature_noise_on_a_rough_landscape_is_the_naive_jacobian_times_normal
 
 @pytest.mark.parametrize("method", ["gd", "momentum", "adam", "sgd"])
 def test_an_ensemble_is_its_walks_to_the_bit(method):
-    """Every walker of an ensemble, over several calls, groups and blocks of steps, is the walk that `descend` gives alone."""
+    """Every walker, over several calls, groups and blocks of steps, is the walk that `descend` gives alone."""
     landscape = rough()
     starts = np.random.default_rng(2).uniform(0, [56, 30], size=(400, 2))
     seed = {"rng": 9} if method == "sgd" else {}
