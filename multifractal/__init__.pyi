@@ -88,3 +88,7 @@ from .verdict import Verdict as Verdict
 from .weierstrass import weierstrass_mandelbrot as weierstrass_mandelbrot
 from .well_passage import WellPassage as WellPassage
 from .well_passage import well_passage as well_passage
+from .diffusion_diagram import DiffusionDiagram as DiffusionDiagram
+from .diffusion_diagram import diffusion_diagram as diffusion_diagram
+from .diffusion_diagram import gradient_correlation as gradient_correlation
+from .surrogates import shuffle_within_blocks as shuffle_within_blocks

@@ -15,3 +15,7 @@ from .dynamics import lyapunov_by_rate as lyapunov_by_rate
 from .dynamics import lyapunov_by_trial as lyapunov_by_trial
 from .dynamics import sharpness_by_rate as sharpness_by_rate
 from .landscapes import landscape_gallery as landscape_gallery
+from .theory import alpha_diagram as alpha_diagram
+from .theory import alpha_slice as alpha_slice
+from .theory import langevin_path as langevin_path
+from .theory import tamsd_fits as tamsd_fits

@@ -64,7 +64,7 @@ def _draw_fit(panel, fit):
     panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
     spread = "" if fit.interval_of.startswith("one curve") else f" ± {(fit.high - fit.low) / 2:.2f}"
     panel.annotate(f"{fit.exponent:.2f}{spread}", (lags[1], heights[1]), xytext=(0, 4), textcoords="offset points",
-                   ha="right", va="bottom", fontsize=8.5)
+                   ha="right", va="bottom", fontsize=8.5, bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8})
 
 
 def _draw_scale(ax, colours, longest):
