@@ -9,7 +9,7 @@ from multifractal.scaling import fit_residuals, slope
 from multifractal.verdict import verdict_of
 
 LOWEST_C1 = 0.26  # exact surfaces of H = 0.1 and 0.2 give c1 = 0.20 and 0.23 at the default settings
-_ONE_LEADER = 0.5  # a moment of which one leader makes up more than this is the moment of that leader
+_ONE_LEADER = 9  # one coefficient gives 3x3 leaders: a moment that rests on fewer is the moment of that coefficient
 _ROUNDING = 32  # coefficients below so many epsilon of the largest value are rounding
 
 NOISE_WARNING = ("the image is dominated by pixel noise: the spectrum measures that noise as much as the landscape; a "
@@ -27,7 +27,9 @@ class Diagnostics:
     valid : bool
         Whether the method's condition holds: hmin > 0 for p = inf, eta(p) > 0 for p-leaders, integration counted in.
     hmin : float
-        Exponent of the largest wavelet coefficient (integration taken off): the lowest Hoelder exponent.
+        Exponent of the largest wavelet coefficient (integration taken off): the lowest Hoelder exponent. It rests on one
+        coefficient a scale and reads about 0.1 low on Gaussian surfaces (finer scales have more coefficients to pick the
+        largest from), so that some exact surfaces of H = 0.3 fall below zero.
     eta_orders, eta : ndarray
         Orders p (1, 2 and the one asked for) and eta(p), the exponents of the mean |coefficient|^p (integration taken off).
     verdict, kind, rough_range, rough_exponent, pixel_noise_ratio, lags, exponents
@@ -96,11 +98,11 @@ def warnings_of(diagnostics, *, p, c1, q, scales, moments, n_dropped, coefficien
     if c1 < LOWEST_C1 and diagnostics.kind == "rough":
         said.append(f"c1 = {c1:.2f} is not reliable: leaders of surfaces rougher than H = 0.25 are biased upwards "
                     "(H = 0.1 reads 0.20, H = 0.2 reads 0.23), so the exponent may be anything below 0.25")
-    alone = np.array([m.largest_share for m in moments]) > _ONE_LEADER
+    alone = np.array([m.n_effective for m in moments]) < _ONE_LEADER
     for j, row in zip(scales, alone, strict=True):
         if row.any():
-            said.append(f"at scale {j} a single leader makes up most of the moments of q = {_listed(q[row])}; use a smaller "
-                        "|q|")
+            said.append(f"at scale {j} the moments of q = {_listed(q[row])} rest on one neighbourhood of leaders; use a "
+                        "smaller |q|")
     if n_dropped:
         said.append(f"{n_dropped} leaders below machine epsilon were left out: part of the image is constant or linear")
     if max(largest(level) for level in coefficients) < _ROUNDING * epsilon * largest_value:

@@ -6,8 +6,8 @@ the leaders that need such a coefficient.
 
 Symbols of the kernels: h low-pass filter of L = 2 N taps, g_m = (-1)^m h_m; with x the approximation at the level before,
 a_k = sum_m h_m x[2k + m] and d_k = sum_m g_m x[2k + 1 - m]; rows first, then columns. At every level valid a_k start at
-k = 0 and valid d_k at k = N - 1. Each orientation is kept on its own valid region; leaders need the common one, from N - 1 on
-in both directions, where entry r is k = r + N - 1 and its children are entries 2r + N - 1 and 2r + N of the level before.
+k = 0 and valid d_k at k = N - 1. Each orientation is kept on its own valid region; leaders need the common one, from N - 1
+on in both directions, where entry r is k = r + N - 1 and its children are entries 2r + N - 1 and 2r + N of the level before.
 """
 
 import dataclasses
@@ -103,7 +103,7 @@ def wavelet_coefficients(values, wavelet="db2", integration=0.0):
     low_pass = _taps(wavelet)
     good = isinstance(integration, numbers.Real) and 0 <= integration <= 20
     require(good, "integration", integration, "lie in [0, 20]", "pass the order of fractional integration, 0 for none")
-    values = finite_array("values", values, ndim=2)
+    values = writeable(finite_array("values", values, ndim=2))
     smallest = 2 * (len(low_pass) + 3)
     require(min(values.shape) >= smallest, "values", values.shape, f"be at least {smallest} pixels a side for {wavelet}",
             "pass a larger image or a shorter wavelet")
@@ -114,6 +114,11 @@ def wavelet_coefficients(values, wavelet="db2", integration=0.0):
         values, details = _one_level(values, low_pass, 2.0 ** ((integration - 1) * level))
         coefficients.append(details)
     return coefficients
+
+
+def writeable(values):
+    """Return `values` in C order and writeable, copied only if needed: kernels are compiled for one kind of array only."""
+    return np.require(values, requirements=["C", "W"])
 
 
 def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
@@ -173,7 +178,8 @@ def _gathered(coefficients, finer, skipped, p, level):
     if p == math.inf:
         own, join = coefficients.max(axis=0, keepdims=True), np.maximum
     else:
-        own, join = coefficients.astype(np.float64) ** p * 4.0**level, np.add
+        with np.errstate(over="ignore"):  # refused later
+            own, join = coefficients.astype(np.float64) ** p * 4.0**level, np.add
     if finer is not None:
         rows, cols = own.shape[1:]
         for i, k in ((0, 0), (0, 1), (1, 0), (1, 1)):

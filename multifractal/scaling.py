@@ -15,14 +15,14 @@ _EPSILON = np.finfo(np.float64).eps
 
 @dataclass(frozen=True, eq=False)
 class ScaleMoments:
-    """Moments of the leaders of one scale, in arrays over q (S, V, U, largest share) and over the order (cumulants)."""
+    """Moments of the leaders of one scale, in arrays over q (S, V, U, n_effective) and over the order (cumulants)."""
 
     n: int
     S: np.ndarray
     V: np.ndarray
     U: np.ndarray
     cumulants: np.ndarray
-    largest_share: np.ndarray  # of a single leader in sum l^q
+    n_effective: np.ndarray  # 1 / sum R^2, how many leaders the moment rests on
 
 
 def log2_leaders(leaders, floor):
@@ -38,7 +38,7 @@ def log2_leaders(leaders, floor):
 
 def scale_moments(y, q):
     """Return the ScaleMoments of the leaders 2^y for every q; y is flat."""
-    S, V, U, share = np.empty((4, len(q)))
+    S, V, U, n_effective = np.empty((4, len(q)))
     for i, exponent in enumerate(q):
         reference = y.max() if exponent > 0 else y.min()
         weight = np.exp2(exponent * (y - reference))
@@ -46,11 +46,11 @@ def scale_moments(y, q):
         relative_V = (weight * (y - reference)).sum() / total
         log_mean = np.log2(total / len(y))
         S[i], V[i], U[i] = log_mean + exponent * reference, relative_V + reference, exponent * relative_V - log_mean
-        share[i] = weight.max() / total
+        n_effective[i] = total**2 / (weight**2).sum()
     mean = y.mean()
     about_mean = (y - mean) * np.log(2)
     central = np.array([(about_mean**k).mean() for k in range(1, N_CUMULANTS + 1)])
-    return ScaleMoments(len(y), S, V, U, cumulants_of(mean * np.log(2), central), share)
+    return ScaleMoments(len(y), S, V, U, cumulants_of(mean * np.log(2), central), n_effective)
 
 
 def cumulants_of(origin, powers):

@@ -10,8 +10,8 @@ from multifractal._checks import finite_array, one_of, refuse, require, whole_nu
 from multifractal._result import Provenance, Result
 from multifractal.bootstrap import bootstrap
 from multifractal.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
-from multifractal.intervals import around, systematic_of
-from multifractal.leaders import leaders_of, wavelet_coefficients
+from multifractal.intervals import intervals_around
+from multifractal.leaders import leaders_of, wavelet_coefficients, writeable
 from multifractal.scaling import log2_leaders, regression_weights, scale_moments, slope
 
 MIN_LEADERS = 64  # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
@@ -154,7 +154,7 @@ def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0,
     require(n_bootstrap == 0 or weights == "count", "weights", weights, "be 'count' for a bootstrap",
             "pass n_bootstrap=0: no interval is known to hold with uniform weights")
     q = _checked_q(q)
-    values = finite_array("values", values, ndim=2)
+    values = writeable(finite_array("values", values, ndim=2))
     coefficients = wavelet_coefficients(values, wavelet, integration)
     leaders = leaders_of(coefficients, wavelet, p, first_scale)
     used = _scales_to_fit(scales, first_scale, [level.size for level in leaders])
@@ -188,7 +188,7 @@ def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0,
     if n_bootstrap:
         draws = bootstrap(logs, q, w, n_bootstrap, rng)
         replicates = (draws.h, draws.D, draws.zeta, draws.log_cumulants)
-        intervals = [around(*parts) for parts in zip(estimates, replicates, systematic_of(q), strict=True)]
+        intervals = intervals_around(estimates, replicates, q)
         n_blocks = draws.n_blocks
         warnings += _interval_warnings(settings, values.shape)
     provenance = Provenance.of("multifractal_spectrum", rng=rng, values=values, q=q, **settings)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-# Noise: second_fine and first at most these two, unless the exponents are steady as those of a rough surface of low exponent:
+# Noise: second_fine and first at most these two, unless they are as steady as those of a rough surface of low exponent:
 NOISE_SECOND_FINE = 0.175
 SMOOTH_FIRST = 0.85
 STEADY_RISE = 0.04  # first is less than this above second_fine ...
