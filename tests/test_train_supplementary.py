@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import train_supplementary
-from multifractal import Training, TrainingRun, load_table, train_full_batch
+from multifractal import Displacement, PathEmbedding, Training, TrainingRun, load_table, regime_exponents, train_full_batch
 from multifractal.full_batch import FullBatchDescent
 from tests import naive
 from tests.conftest import ROOT
@@ -199,3 +199,20 @@ def test_the_command_line_reports_errors_without_a_traceback(small_run):
     assert done.returncode == 1
     assert done.stderr.startswith("error: the folder must be new or empty")
     assert "Traceback" not in done.stderr
+
+
+def test_analyse_prints_exponents_and_saves_results_and_figures(tmp_path, capsys):
+    """--analyse leaves displacement, embedding and figures in the folder and ends with its path; --every N is refused."""
+    flags = ["--dataset", "diabetes", "--lr", "0.1", "--epochs", "2200", "--hess_every", "100", "--out", str(tmp_path / "a")]
+    with pytest.raises(ValueError, match="--every must be 1 with --analyse"):
+        train_supplementary.main([*flags, "--analyse", "--every", "2"])
+    assert not (tmp_path / "a").exists()
+    run = train_supplementary.main([*flags, "--analyse"])
+    out = capsys.readouterr().out
+    displacement = Displacement.load(run.path / "displacement.npz")
+    embedding = PathEmbedding.load(run.path / "embedding.npz")
+    assert f"diffusion exponent {regime_exponents(displacement)[0].fit.exponent:.3f}" in out
+    assert f"{run.sharpness[0] * 0.05:.3f} at the start" in out
+    assert embedding.points.shape == (2201, 2)
+    assert {p.name for p in (run.path / "figures").glob("*.png")} == {"displacement.png", "learning.png", "path.png"}
+    assert out.splitlines()[-1] == f"output: {tmp_path / 'a'}"
