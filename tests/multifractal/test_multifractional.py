@@ -108,11 +108,12 @@ def test_bad_maps_are_refused_with_the_rule(hoelder, words):
         mbm_surface(hoelder, rng=0)
 
 
-def test_other_bad_input_is_refused():
-    """A tolerance that is not positive, or below what rounding allows, and noise of another size are refused."""
+def test_other_bad_input_is_refused(monkeypatch):
+    """A tolerance that is not positive, or needs too many levels, and noise of another size are refused."""
+    monkeypatch.setattr(multifractional, "_MOST_LEVELS", 6)
     with pytest.raises(ValueError, match="tol must be a positive finite number, got 0"):
         mbm_surface(np.full((8, 8), 0.5), rng=0, tol=0)
-    with pytest.raises(ValueError, match="tol must be reachable with fewer than"):
-        mbm_surface(paper_hoelder_map(16), rng=0, tol=1e-30)
+    with pytest.raises(ValueError, match="tol must be reachable with fewer than 6 levels, got 1e-05"):
+        mbm_surface(paper_hoelder_map(16), rng=0, tol=1e-5)
     with pytest.raises(ValueError, match=re.escape("noise must be drawn for the size (8, 8)")):
         mbm_surface(np.full((8, 8), 0.5), noise=surface_noise(9, max_hurst=0.5, rng=0))
