@@ -8,7 +8,17 @@ far to either side of the estimate as a normal error of that bias b and standard
 the root of the 0.95 quantile of the non-central chi-square law with one degree of freedom and non-centrality (b/s)^2. The
 biases of h, D and zeta follow from zeta(q) = sum_p c_p q^p / p!, h = dzeta/dq, D = 2 + q h - zeta.
 
-Measured on fresh surfaces (100 and 60 for each of H = 0.3 to 0.9, seed 2), means over H:
+Coverage measured on fresh surfaces, means over H = 0.3 to 0.9 (100 and 60 for each, seed 2) and, for h, D, zeta, over q:
+
+====== ===== ===== ===== ===== =====
+pixels c1    c2    h     D     zeta
+====== ===== ===== ===== ===== =====
+512    0.954 0.934 0.946 0.925 0.949
+1024   0.938 0.952 0.937 0.951 0.937
+====== ===== ===== ===== ===== =====
+
+By exponent it ranges from 0.88 to 1.00 for c1 and from 0.86 to 0.98 for c2. Nothing is known of other settings, smaller
+images and surfaces that are not fractional Brownian: `validate_estimator` measures settings and sizes.
 """
 
 from math import factorial

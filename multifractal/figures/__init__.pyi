@@ -19,3 +19,9 @@ from .theory import alpha_diagram as alpha_diagram
 from .theory import alpha_slice as alpha_slice
 from .theory import langevin_path as langevin_path
 from .theory import tamsd_fits as tamsd_fits
+from .spectra import hoelder_maps as hoelder_maps
+from .spectra import model_spectra as model_spectra
+from .spectra import published_epochs as published_epochs
+from .spectra import section_relief as section_relief
+from .spectra import section_spectra as section_spectra
+from .spectra import write_section_page as write_section_page

@@ -1,0 +1,38 @@
+"""Analysis: leaders, spectrum, bootstrap, verdict, local Hoelder map."""
+
+import numpy as np
+import pywt
+
+from benchmarks.harness import Case
+from multifractal import fbm_surface, local_hoelder, multifractal_spectrum, variogram
+from multifractal.bootstrap import bootstrap
+from multifractal.leaders import leaders_of, wavelet_coefficients
+from multifractal.scaling import log2_leaders, regression_weights
+from multifractal.spectrum import q_grid
+from multifractal.verdict import verdict_of
+from tests import naive
+
+TAPS = np.array(pywt.Wavelet("db2").rec_lo)
+
+
+def cases():
+    """Return this chapter's cases."""
+    surface = fbm_surface(1024, 0.5, rng=0)
+    values = np.array(surface.values)
+    logs = [log2_leaders(level, "relative") for level in leaders_of(wavelet_coefficients(values))[1:5]]
+    w = regression_weights(np.arange(3, 7), [y.size for y in logs])
+    return [
+        Case("wavelet leaders, 1024²", lambda: leaders_of(wavelet_coefficients(values)),
+             lambda: naive.leaders(values, TAPS)),
+        Case("spectrum with 25 moments, 1024²", lambda: multifractal_spectrum(surface), aim="150 ms on one core"),
+        Case("199 bootstrap resamples, 1024²", lambda: bootstrap(logs, q_grid(), w, 199, 0), aim="50 ms"),
+        Case("spectrum with 25 moments, 4096², float32", _large_spectrum(), aim="4 s", repeats=3),
+        Case("verdict, 1024²", lambda: verdict_of(values), lambda: [naive.mean_squares(values, 2**k) for k in range(8)]),
+        Case("variogram, 1024²", lambda: variogram(values)),
+        Case("local Hölder map (ratio), 1024²", lambda: local_hoelder(values, 16)),
+    ]
+
+
+def _large_spectrum():
+    values = np.random.default_rng(0).normal(size=(4096, 4096)).astype(np.float32).cumsum(axis=0).cumsum(axis=1)
+    return lambda: multifractal_spectrum(values)

@@ -1,0 +1,214 @@
+"""Figures of the analysis: multifractal spectra of model surfaces and real sections, sections in relief, Hoelder maps."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from multifractal import _io
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
+
+CLIP = 10.0  # loss above the minimum at which a section is cut for display (paper)
+_MARKERS = "osD^v<>"
+
+
+@styled
+def model_spectra(spectra, published=None, ax=None):
+    """Draw the spectra of model surfaces, from scratch and as published, in one panel.
+
+    Parameters
+    ----------
+    spectra : dict of str to Spectrum or sequence of Spectrum
+        From scratch, by label; of several realisations the mean is drawn, and the standard deviation of h as a bar.
+    published : dict of str to dict, optional
+        By the same labels: what `source_data.read` gives for a published spectrum ("hq" and "Dq").
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    for (label, found), marker in zip(spectra.items(), _MARKERS, strict=False):
+        found = [found] if hasattr(found, "h") else list(found)
+        h, D = (np.array([getattr(spectrum, name) for spectrum in found]) for name in ("h", "D"))
+        spread = h.std(axis=0, ddof=1) if len(found) > 1 else None
+        told = f"{label}, from scratch" + (f"\n(mean of {len(found)}, bars: sd)" if len(found) > 1 else "")
+        ax.errorbar(h.mean(axis=0), D.mean(axis=0), xerr=spread, fmt=f"{marker}-", color=OURS, elinewidth=0.8, label=told)
+    for (label, arrays), marker in zip((published or {}).items(), _MARKERS, strict=False):
+        ax.plot(np.ravel(arrays["hq"]), np.ravel(arrays["Dq"]), f"{marker}--", color=PUBLISHED, mfc="none",
+                label=f"{label}, published")
+    ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)")
+    ax.legend(loc="lower center", fontsize=7)
+    return ax
+
+
+@styled
+def published_epochs(published, axes=None):
+    """Draw the published spectra of a network's section after some epochs, a panel each; missing ones are named as such.
+
+    Parameters
+    ----------
+    published : dict of int to (dict or None)
+        By epoch: what `source_data.read` gives ("hq" and "Dq"), or None where the file is not available.
+    axes : sequence of Axes, optional
+        One for each epoch that is available.
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    present = {epoch: arrays for epoch, arrays in published.items() if arrays is not None}
+    axes = np.atleast_1d(axes_or_new(axes, 1, max(len(present), 1), sharey=True, sharex=True,
+                                     figsize=(3.2 * max(len(present), 1), 3.0)))
+    for ax, (epoch, arrays) in zip(axes, present.items(), strict=False):
+        h, D = np.ravel(arrays["hq"]), np.ravel(arrays["Dq"])
+        ax.plot(h, D, "o-", color=PUBLISHED)
+        ax.set(title=f"epoch {epoch}: h from {h.min():.2f} to {h.max():.2f}", xlabel="Hölder exponent h")
+    axes[0].set_ylabel("dimension D(h)")
+    missing = [str(epoch) for epoch in published if epoch not in present]
+    if missing:
+        axes[0].figure.suptitle(f"published (epoch {', '.join(missing)} not available here)", fontsize=9)
+    return axes
+
+
+@styled
+def section_spectra(spectra, shuffled=None, axes=None):
+    """Draw the spectra of sections with 95 % intervals, a panel each, under the verdict on each.
+
+    Parameters
+    ----------
+    spectra : dict of str to Spectrum
+        By the name of the section; with intervals if they were asked for.
+    shuffled : dict of str to Spectrum, optional
+        Spectra of the same sections after `shuffle_within_blocks`, drawn in grey.
+    axes : sequence of Axes, optional
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    n_rows = (len(spectra) + 1) // 2
+    drawn = np.concatenate([spectrum.h for spectrum in (*spectra.values(), *(shuffled or {}).values())])
+    low, high = drawn.min(), drawn.max()
+    axes = np.ravel(axes_or_new(axes, n_rows, min(len(spectra), 2), figsize=(8.4, 3.3 * n_rows), squeeze=False))
+    for ax, (name, spectrum) in zip(axes, spectra.items(), strict=False):
+        bars = {} if spectrum.h_interval is None else {
+            "xerr": np.abs(spectrum.h_interval - spectrum.h), "yerr": np.abs(spectrum.D_interval - spectrum.D)}
+        ax.errorbar(spectrum.h, spectrum.D, fmt="o-", color=OURS, elinewidth=0.6, label="section", zorder=2, **bars)
+        if shuffled and name in shuffled:
+            ax.plot(shuffled[name].h, shuffled[name].D, "s-", color=CONTROL, ms=3, label="pixels shuffled in 4x4 blocks",
+                    zorder=3)
+        found = spectrum.diagnostics
+        ax.set_title(f"{name}\n{found.verdict}\nvariogram ratio {found.pixel_noise_ratio:.2f}, "
+                     rf"$c_1$ = {spectrum.log_cumulants[0]:.2f}" + ("" if found.valid else ", method not valid"), fontsize=9)
+        ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)", xlim=(low - 0.1, high + 0.1), ylim=(0, 2.15))
+    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    for ax in axes[len(spectra):]:
+        ax.set_visible(False)
+    return axes
+
+
+@styled
+def section_relief(loss, coordinates=None, *, clip=CLIP, ax=None):
+    """Draw a section of a loss in relief, cut at `clip` above its minimum.
+
+    Parameters
+    ----------
+    loss : array_like, shape (rows, cols)
+    coordinates : (array_like, array_like), optional
+        Along the columns and along the rows; default grid points.
+    clip : float
+        Default 10 (paper).
+    ax : Axes, optional
+        With a 3-D projection.
+
+    Returns
+    -------
+    Axes
+    """
+    if ax is None:
+        ax = plt.figure(figsize=(5.6, 4.2)).add_subplot(projection="3d")
+    x, y, clipped = _clipped(loss, coordinates, clip)
+    step = max(max(clipped.shape) // 128, 1)
+    ax.plot_surface(*np.meshgrid(x[::step], y[::step]), clipped[::step, ::step], cmap="cividis", rstride=1, cstride=1,
+                    linewidth=0, antialiased=False, rasterized=True)
+    unit = "grid points" if coordinates is None else "units of the directions"
+    ax.set_xlabel(f"x ({unit})", labelpad=8)
+    ax.set_ylabel(f"y ({unit})", labelpad=8)
+    ax.set_zlabel("loss", labelpad=2)
+    ax.set_title(f"{_share_clipped(loss, clip):.0%} of the section lies above the cut at minimum + {clip:g}", y=0.95)
+    ax.set_box_aspect((1, 1, 0.55), zoom=0.9)
+    return ax
+
+
+def write_section_page(path, loss, coordinates=None, *, clip=CLIP, title="", overwrite=False):
+    """Write a section in relief, cut at `clip` above its minimum, as one HTML file that needs no network.
+
+    Parameters
+    ----------
+    path : path-like
+    loss, coordinates, clip
+        As for `section_relief`.
+    title : str
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    from plotly import graph_objects  # slow to import, and not needed for the figures
+
+    _io.refuse_existing(path, overwrite)
+    x, y, clipped = _clipped(loss, coordinates, clip)
+    unit = "grid points" if coordinates is None else "units of the directions"
+    figure = graph_objects.Figure(graph_objects.Surface(x=x, y=y, z=clipped, colorscale="Cividis",
+                                                        colorbar={"title": {"text": "loss"}}))
+    scene = {"xaxis_title": f"x ({unit})", "yaxis_title": f"y ({unit})", "zaxis_title": "loss"}
+    figure.update_layout(title=title, scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}})
+    with _io.atomic_write(path, overwrite=overwrite) as file:
+        file.write(figure.to_html(include_plotlyjs=True, full_html=True).encode())
+    return Path(path)
+
+
+@styled
+def hoelder_maps(prescribed, found, axes=None):
+    """Draw a prescribed Hoelder map, the one recovered from a surface, and one against the other.
+
+    Parameters
+    ----------
+    prescribed : array_like, shape (rows, cols)
+    found : LocalHoelder
+        Of a surface of that map.
+    axes : three Axes, optional
+
+    Returns
+    -------
+    ndarray of 3 Axes
+    """
+    prescribed = np.asarray(prescribed)
+    axes = axes_or_new(axes, 1, 3, figsize=(10.2, 3.1))
+    low, high = prescribed.min(), prescribed.max()
+    for ax, values, title in ((axes[0], prescribed, "prescribed"), (axes[1], found.hoelder, "recovered from the surface")):
+        image = ax.imshow(values, vmin=low, vmax=high, rasterized=True)
+        ax.set(title=title, xlabel="x (pixels)", ylabel="y (pixels)")
+    axes[1].figure.colorbar(image, ax=axes[1], label="Hölder exponent", shrink=0.85)
+    axes[2].hexbin(prescribed.ravel(), found.hoelder.ravel(), gridsize=60, bins="log", mincnt=1, rasterized=True)
+    axes[2].plot([low, high], [low, high], color=PUBLISHED, lw=1, label="equal")
+    error = found.hoelder - prescribed
+    axes[2].set(xlabel="prescribed exponent", ylabel="recovered exponent",
+                title=f"r = {np.corrcoef(prescribed.ravel(), found.hoelder.ravel())[0, 1]:.4f}, "
+                      f"rms error {np.sqrt((error**2).mean()):.4f}")
+    axes[2].legend(loc="upper left")
+    return axes
+
+
+def _clipped(loss, coordinates, clip):
+    loss = np.asarray(loss, dtype=float)
+    x, y = (np.arange(loss.shape[1]), np.arange(loss.shape[0])) if coordinates is None else map(np.asarray, coordinates)
+    return x, y, np.minimum(loss, np.nanmin(loss) + clip)
+
+
+def _share_clipped(loss, clip):
+    return float((np.asarray(loss) > np.nanmin(loss) + clip).mean())
