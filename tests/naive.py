@@ -211,6 +211,22 @@ def tamsd(walk, waiting_times, lag_times, window):
                           for t in range(start, start + window)) / window for lag in lag_times] for start in waiting_times])
 
 
+def fractional_langevin(gradient, x0, noise, hurst, eta, beta):
+    """The path by the quadratic sum over the whole past."""
+    n = np.arange(1.0, len(noise))
+    w, scale = n ** (2 - 2 * hurst) - (n - 1) ** (2 - 2 * hurst), gamma(2 * hurst - 1) * gamma(3 - 2 * hurst)
+    x, g = [x0], []
+    for j in range(1, len(noise)):
+        g.append(gradient(x[-1]))
+        x.append(x0 - eta / scale * np.dot(w[:j], g[::-1]) - eta * np.sqrt(2 / (beta * scale)) * noise[j])
+    return np.array(x)
+
+
+def mittag_leffler(z, order):
+    """E_order(z) by its power series, for small |z|."""
+    return sum(z**k / gamma(order * k + 1) for k in range(60))
+
+
 # --- geometry --------------------------------------------------------------------------------------------------------
 
 

@@ -11,32 +11,32 @@ _COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")  # of Okabe & Ito's pale
 
 
 @styled
-def tamsd_fits(curves, *, title="", ax=None):
-    """Draw displacement curves with the theory's fits.
+def tamsd_fits(panels, *, ax=None):
+    """Draw displacement curves with the theory's fits, one panel a set of curves.
 
     Parameters
     ----------
-    curves : dict of str to (lag_times, tamsd, TamsdFit, scale)
-        By label; curve and fit are both multiplied by `scale`, which the label says where it is not 1.
-    title : str
-    ax : Axes, optional
+    panels : dict of str to dict of str to (lag_times, tamsd, TamsdFit, scale)
+        By title and label; curve and fit are both multiplied by `scale`, which the label says where it is not 1.
+    ax : array of Axes, optional
 
     Returns
     -------
-    Axes
+    array of Axes, one a panel
     """
-    ax = axes_or_new(ax)
-    for k, (label, (lags, values, fit, scale)) in enumerate(curves.items()):
-        lags = np.asarray(lags)
-        shown = np.unique(np.searchsorted(lags, np.geomspace(lags[lags > 0][0], lags[-1], 40)))
-        factor = "" if scale == 1 else f" (×{scale:g})"
-        ax.plot(lags[shown], scale * np.asarray(values)[shown], _MARKS[k % 4], color=_COLOURS[k % 4], ms=3.5,
-                label=f"{label}{factor}: fitted H {fit.hurst:.2f}")
-        ax.plot(lags[shown], scale * fit.curve(lags[shown]), color=THEORY, lw=1)
-    ax.plot([], [], color=THEORY, lw=1, label="fit of the theory")
-    ax.set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (grid units²)", title=title)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=8,
-              title="the fitted H is the memory's, not the surface's", title_fontsize=8)
+    ax = np.atleast_1d(axes_or_new(ax, 1, len(panels)))
+    for panel, (title, curves) in zip(ax, panels.items(), strict=True):
+        for k, (label, (lags, values, fit, scale)) in enumerate(curves.items()):
+            lags = np.asarray(lags)
+            shown = np.unique(np.searchsorted(lags, np.geomspace(lags[lags > 0][0], lags[-1], 40)))
+            factor = "" if scale == 1 else f" (×{scale:g})"
+            panel.plot(lags[shown], scale * np.asarray(values)[shown], _MARKS[k % 4], color=_COLOURS[k % 4], ms=3.5,
+                       label=f"{label}{factor}: fitted H {fit.hurst:.2f}")
+            panel.plot(lags[shown], scale * fit.curve(lags[shown]), color=THEORY, lw=1)
+        panel.plot([], [], color=THEORY, lw=1, label="fit of the theory")
+        panel.set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (grid units²)", title=title)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=8,
+                     title="the fitted H is the memory's, not the surface's", title_fontsize=8)
     return ax
 
 
@@ -164,9 +164,11 @@ def langevin_path(path, potential, displacement, *, exponents=(), ax=None):
         ends = fit.lag_range
         heights = factor * fit.prefactor * ends**fit.exponent
         ax[2].plot(ends, heights, "--", color=THEORY, lw=1.2)
-        ax[2].annotate(f"{fit.exponent:.2f}", (ends[1], heights[1]), xytext=(0, 4 if factor > 1 else -4),
-                       textcoords="offset points", ha="right", va="bottom" if factor > 1 else "top", fontsize=8)
-    ax[2].set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (x²)", title="one path")
+        above = {"xytext": (0, 4), "ha": "right", "va": "bottom"}
+        beside = {"xytext": (4, 0), "ha": "left", "va": "center"}
+        ax[2].annotate(f"{fit.exponent:.2f}", (ends[1], heights[1]), textcoords="offset points", fontsize=8,
+                       **(above if factor > 1 else beside))
+    ax[2].set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (units of x²)", title="one path")
     ax[2].legend(title="waiting time\n(steps)", fontsize=7, title_fontsize=7.5, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
 
