@@ -100,10 +100,10 @@ def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learn
     one_of("kind", kind, ("bezier", "polychain"))
     n_bends, n_steps = whole_number("n_bends", n_bends), whole_number("n_steps", n_steps)
     rate = positive_number("learning_rate", learning_rate)
-    end = directions.toward(problem, other).vectors[0]
+    end = torch.tensor(directions.toward(problem, other).vectors[0])
     objective = Objective(_differentiable(problem), device=device)
     origin = torch.as_tensor(objective.origin)
-    points = torch.stack([torch.as_tensor(end) * (k + 1) / (n_bends + 1) for k in range(n_bends)])
+    points = torch.stack([end * (k + 1) / (n_bends + 1) for k in range(n_bends)])
     optimizer = torch.optim.Adam([points.requires_grad_()], lr=rate)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 1e-3, n_steps)
     generator = as_generator(rng)
@@ -111,12 +111,12 @@ def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learn
         t, batch = generator.random(), int(generator.integers(len(objective.batches)))
         weights = torch.as_tensor(_coordinates(kind, t, n_bends)).to(points.dtype)
         with torch.no_grad():
-            at = origin + weights[:-1] @ points + weights[-1] * torch.as_tensor(end)
+            at = origin + weights[:-1] @ points + weights[-1] * end
         gradient = torch.as_tensor(objective.batch_gradient(batch, at.numpy()))
         points.grad = weights[:-1, None] * gradient
         optimizer.step()
         decay.step()
-    vectors = np.concatenate([points.detach().numpy(), end[None]])
+    vectors = torch.cat([points.detach(), end[None]]).numpy()
     return _measured(problem, vectors, kind, n_points, rng=rng, n_steps=n_steps, learning_rate=rate)
 
 

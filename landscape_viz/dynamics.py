@@ -81,7 +81,7 @@ def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None,
     every = [None if k is None else whole_number(name, k)
              for name, k in (("sharpness_every", sharpness_every), ("keep_every", keep_every))]
     objective = Objective(problem, device=device)
-    state, names = problem.build().state_dict(), list(objective.parameters)
+    operator = HessianOperator(problem, device=device) if every[0] else None
     losses, norms, tops, kept, start, products = [], [], [], [], None, 0
     w = objective.origin.copy()
     for step in range(n_steps + 1):
@@ -91,8 +91,8 @@ def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None,
             raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; lower the learning rate (now {rate:g})")
         norms.append(np.linalg.norm(gradient.astype(np.float64)))
         if every[0] and step % every[0] == 0:
-            here = problem.with_state(state | _tensors(objective, names))
-            pair = top_eigenpairs(HessianOperator(here, device=device), 1, tol=tol, start=start)
+            operator.move(w)
+            pair = top_eigenpairs(operator, 1, tol=tol, start=start)
             start, products = pair.vectors, products + pair.products
             tops.append((step, pair.values[0] if pair.converged else np.nan, pair.residuals[0]))
         if every[1] and step % every[1] == 0:
@@ -138,14 +138,13 @@ def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, rng=0, devi
     """
     rate = positive_number("learning_rate", learning_rate)
     n_steps, burn_in = whole_number("n_steps", n_steps, 20), whole_number("burn_in", burn_in, 0)
-    objective = Objective(problem, device=device)
-    state, names = problem.build().state_dict(), list(objective.parameters)
+    operator = HessianOperator(problem, device=device)
+    objective = operator.objective
     v = as_generator(rng).standard_normal(objective.size)
     v /= np.linalg.norm(v)
     growth, w = np.empty(burn_in + n_steps), objective.origin.copy()
     for step in range(burn_in + n_steps):
-        objective.set(w)
-        operator = HessianOperator(problem.with_state(state | _tensors(objective, names)), device=device)
+        operator.move(w)
         v = v - rate * operator.matvec(v.astype(objective.dtype)).astype(np.float64)
         size = np.linalg.norm(v)
         if not np.isfinite(size):
@@ -227,7 +226,3 @@ def _ratio_interval(parts):
     n = len(logs) - 1
     half = 1.96 * np.sqrt((n - 1) / n * np.sum((logs[1:] - logs[1:].mean()) ** 2))
     return float(np.exp(logs[0])), float(np.exp(logs[0] - half)), float(np.exp(logs[0] + half))
-
-
-def _tensors(objective, names):
-    return {name: objective.parameters[name].detach() for name in names}

@@ -2,13 +2,9 @@
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from landscape_viz.evaluate import quiet_numerics
-from landscape_viz.problem import seeded
+from landscape_viz.evaluate import batches, dropout_masks, loss_function, quiet_numerics
 from multifractal._checks import refuse, require
-
-_LOSSES = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}
 
 
 class Objective:
@@ -18,7 +14,7 @@ class Objective:
     ----------
     problem : Problem
         Its modes of BatchNorm and dropout are kept; dropout "live" and BatchNorm "recalibrate" are refused, because a
-        derivative needs the same function twice.
+        derivative needs the same function twice. The loss is that of a section's origin, to rounding, dropout included.
     params : None, str, or callable
         Which parameters the vector holds: all, those whose name starts with the string (a layer), or those for which
         `params(name, parameter)` is true.
@@ -39,12 +35,12 @@ class Objective:
         self.model = problem.build().to(self.device)
         self.parameters = _chosen(self.model, params)
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
-        self.dtype = np.dtype(str(next(iter(self.parameters.values())).dtype).removeprefix("torch."))
-        self.loss_of = problem.loss if callable(problem.loss) else _LOSSES[problem.loss]
+        self.dtype = np.dtype(str(problem.dtype).removeprefix("torch."))
+        self.loss_of = loss_function(problem)
         inputs, targets = problem.load()
-        size = problem.batch_size or len(inputs)
-        self.batches = list(zip(inputs.split(size), targets.split(size), strict=True))
-        self.n_samples = len(inputs)
+        if problem.dropout == "fixed" and inputs.ndim == 4:  # masks are drawn in memory order, which is that of sections
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        self.batches, self.n_samples = list(batches(problem, inputs, targets)), len(inputs)
         self.origin = self.get()
 
     def get(self):
@@ -69,14 +65,14 @@ class Objective:
         """Return the gradient of the mean loss at `vector` (without it, where the network is), shape (size,)."""
         if vector is not None:
             self.set(vector)
-        total = torch.zeros(self.size, dtype=torch.get_default_dtype(), device=self.device).to(self._torch_dtype())
+        total = torch.zeros(self.size, dtype=self.problem.dtype, device=self.device)
         with quiet_numerics(self.device), self.masks():
             for k in range(len(self.batches)):
                 total += self.flat_gradient(self.batch_loss(k))
         return total.cpu().numpy()
 
     def batch_gradient(self, k, vector):
-        """Return the gradient of the mean loss over batch k alone at `vector`, shape (size,)."""
+        """Return the gradient of the mean loss over batch k alone at `vector`, shape (size,); masks as in a first batch."""
         self.set(vector)
         with quiet_numerics(self.device), self.masks():
             share = self.n_samples / len(self.batches[k][0])
@@ -101,13 +97,10 @@ class Objective:
 
     def masks(self):
         """Return the context in which dropout draws the same masks at each pass."""
-        return seeded(self.problem.seed, [self.device] if self.device.type == "cuda" else [])
+        return dropout_masks(self.problem, 0, self.device)
 
     def _split(self, vector):
         return torch.split(vector, [parameter.numel() for parameter in self.parameters.values()])
-
-    def _torch_dtype(self):
-        return next(iter(self.parameters.values())).dtype
 
 
 def _chosen(model, params):
@@ -118,4 +111,6 @@ def _chosen(model, params):
         (lambda name, p: name.startswith(params)) if isinstance(params, str) else params)
     chosen = {name: p for name, p in everything.items() if keep(name, p)}
     require(len(chosen) > 0, "params", params, "choose at least one parameter", f"the names are {', '.join(everything)}")
+    for name, parameter in everything.items():
+        parameter.requires_grad_(name in chosen)  # no graph for the others
     return chosen

@@ -84,7 +84,8 @@ def test_trained_paths_go_round_the_ring(kind):
 
 def test_more_bends_follow_the_ring_more_closely():
     """Three bends leave a lower barrier than one."""
-    barriers = [trained_path(RING, ACROSS, kind="polychain", n_bends=n, n_steps=300, learning_rate=0.03).barrier_height for n in (1, 3)]
+    barriers = [trained_path(RING, ACROSS, kind="polychain", n_bends=n, n_steps=300, learning_rate=0.03).barrier_height
+                for n in (1, 3)]
     assert barriers[1] < 0.5 * barriers[0]
 
 

@@ -1,7 +1,9 @@
 """The Hessian as an operator: against the dense matrix, curvlinops, a known quadratic, and its own promises."""
 
+import contextlib
 import copy
 import functools
+from dataclasses import replace
 
 import curvlinops
 import numpy as np
@@ -9,9 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from landscape_viz._twice import CheapSecondDerivatives
+from landscape_viz.evaluate import Evaluator
 from landscape_viz.hessian import HessianOperator
 from landscape_viz.objective import Objective
 from landscape_viz.problem import Problem
+
+from . import small_networks
 
 HALF = torch.arange(1.0, 7.0, dtype=torch.float64)
 
@@ -92,6 +98,15 @@ def test_products_under_batch_statistics(batch_size):
     for i, e in enumerate(step * np.eye(len(origin))):
         column = (objective.gradient(origin + e) - objective.gradient(origin - e)) / (2 * step)
         np.testing.assert_allclose(matrix[:, i], column, atol=1e-7)
+
+
+def test_products_of_attention():
+    """Fused attention has no second derivative in torch; ours is that of central differences, to their own error."""
+    operator = HessianOperator(Problem(Attention, None, "cross_entropy", classification().data))
+    v, objective = np.random.default_rng(0).normal(size=operator.shape[0]), operator.objective
+    origin, product = objective.origin.copy(), operator.matvec(v)
+    change = objective.gradient(origin + 1e-5 * v) - objective.gradient(origin - 1e-5 * v)
+    np.testing.assert_allclose(product, change / 2e-5, atol=1e-7)
 
 
 def test_products_agree_with_curvlinops():
@@ -181,6 +196,34 @@ def with_once():
     return nn.Sequential(nn.Linear(3, 4), OnceModule(), nn.Linear(4, 3)).double()
 
 
+class Words(nn.Module):
+    """A bag of embeddings, for which torch lacks the second derivative, inside another module."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.EmbeddingBag(5, 4), nn.Tanh())
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x):
+        """Return logits."""
+        return self.last(self.body(x.abs().long().clamp(max=4)))
+
+
+class Attention(nn.Module):
+    """One layer of self-attention over three tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.first, self.last = nn.Linear(1, 4), nn.Linear(4, 3)
+        self.double()
+
+    def forward(self, x):
+        """Return logits."""
+        tokens = self.first(x[:, :, None])
+        return self.last(self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+
+
 def frozen():
     """Return a network with nothing to train."""
     return small_network().requires_grad_(False)
@@ -198,6 +241,7 @@ def rounded_loss(outputs, targets):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"factory": with_once}, r"model must be differentiable twice in every module, got '1 \(OnceModule\)'"),
+    ({"factory": Words}, r"model must be differentiable twice in every module, got 'body.0 \(EmbeddingBag\)'"),
     ({"factory": frozen}, "model must have parameters that require a gradient"),
     ({"loss": vector_loss}, "loss must give one number a batch"),
     ({"loss": rounded_loss}, "loss must be differentiable in the parameters"),
@@ -220,6 +264,69 @@ def test_a_budget_below_one_batch_is_refused_with_what_would_fit():
         HessianOperator(classification(batch_size=10), memory_budget=10)
     needed = float(str(refusal.value).split("pass memory_budget=")[1].split(",")[0])
     assert not HessianOperator(classification(batch_size=10), memory_budget=needed * 1.01).retained
+
+
+def test_running_out_of_memory_names_the_budget_that_fits(monkeypatch):
+    """When the second batch's graph does not fit the device the error says which budget does, and it does."""
+    made = HessianOperator._gradient_graph
+
+    def full(self, k):
+        if k == 1 and self.retained:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return made(self, k)
+
+    monkeypatch.setattr(HessianOperator, "_gradient_graph", full)
+    with pytest.raises(MemoryError, match="4 batches, .* must fit the device, and 1 did; pass memory_budget=") as told:
+        HessianOperator(classification(batch_size=10))
+    needed = float(str(told.value).split("memory_budget=")[1].split(",")[0])
+    assert np.isfinite(HessianOperator(classification(batch_size=10), memory_budget=needed).matvec(np.ones(75))).all()
+    monkeypatch.setattr(HessianOperator, "_gradient_graph", lambda self, k: torch.empty(2**50))
+    with pytest.raises(MemoryError, match="of 40 samples must fit the device, and does not; pass a smaller batch_size"):
+        HessianOperator(classification())
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_cheap_layers_are_torchs_own(affine):
+    """ReLU and evaluation-mode BatchNorm give torch's values, gradients and Hessian products to 1e-12, also in parts."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, affine=affine), nn.ReLU(), nn.Flatten(),
+                            nn.Linear(48, 4), nn.BatchNorm1d(4, affine=affine), nn.ReLU()).double()
+    x = torch.randn(5, 2, 6, 6, dtype=torch.float64)
+    network(x)
+    network.eval()
+    parameters, found = list(network.parameters()), []
+    for context in (CheapSecondDerivatives(), contextlib.nullcontext()):
+        with context:
+            out = network(x)
+        first = torch.autograd.grad(out.pow(3).sum(), parameters, create_graph=True)
+        torch.manual_seed(1)
+        product = torch.autograd.grad(first, parameters, [torch.randn_like(part) for part in first])
+        found.append([out, *first, *product])
+    for ours, torchs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-12 * float(torchs.detach().abs().max()))
+
+
+def test_fixed_masks_and_loss_are_those_of_sections():
+    """With fixed dropout on images the objective's loss is the section's at its origin, in several batches too, to 1e-6."""
+    for batch_size in (None, 10):
+        problem = Problem(small_networks.SmallConv, None, "cross_entropy", small_networks.images, dropout="fixed",
+                          batch_size=batch_size)
+        objective = Objective(problem)
+        assert objective.loss() == pytest.approx(Evaluator(problem, [], ("loss",)).measure()[0], rel=1e-6)
+        assert objective.loss() != pytest.approx(Objective(replace(problem, dropout="off")).loss(), rel=1e-3)
+
+
+def test_moving_gives_the_hessian_there():
+    """After `move` products and gradient are those of a problem at the new weights, to the bit."""
+    problem = classification(batch_size=13)
+    there = problem.weights().numpy() + 0.1
+    moved = HessianOperator(problem)
+    moved.move(there)
+    state = problem.build().state_dict() | problem.unflatten(torch.tensor(there))
+    fresh = HessianOperator(problem.with_state(state))
+    v = np.linspace(-1, 1, len(there))
+    assert np.array_equal(moved.matvec(v), fresh.matvec(v))
+    assert np.array_equal(moved.gradient, fresh.gradient)
 
 
 def test_an_unknown_layer_is_refused():
