@@ -263,7 +263,8 @@ def _apply(criterion, outputs, targets):
 
 def _read(name, loader):
     """Return ((inputs, targets), batch size) of one pass, after a second pass has shown the same samples in some order."""
-    passes = [[tuple(part.detach().cpu() for part in batch[:2]) for batch in loader] for _ in range(2)]
+    with seeded(_SEED):
+        passes = [[_pair(name, batch) for batch in loader] for _ in range(2)]
     require(len(passes[0]) > 0, name, loader, "give at least one batch", "check its data set")
     samples = [sorted(digest([("", x), ("", y)]) for batch in batches for x, y in zip(*batch, strict=True))
                for batches in passes]
@@ -271,6 +272,12 @@ def _read(name, loader):
         raise refuse(name, loader, "give the same samples at each pass", "leave random augmentation and drop_last out")
     inputs, targets = (torch.cat(parts) for parts in zip(*passes[0], strict=True))
     return (inputs, targets), len(passes[0][0][0])
+
+
+def _pair(name, batch):
+    pair = isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(part, torch.Tensor) for part in batch)
+    require(pair, name, type(batch).__name__, "give batches (inputs, targets) of two tensors", "wrap the loader")
+    return tuple(part.detach().cpu() for part in batch)
 
 
 def _exact(operator, count):

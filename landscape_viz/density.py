@@ -33,7 +33,11 @@ class SpectralDensity(Result):
     def moment(self, order):
         """Return (mean, standard error over probes) of the mean of eigenvalue**order; exact a probe up to 2 n_steps - 1."""
         values = np.sum(self.weights * self.nodes**order, axis=1)
-        return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), self.error_of_mean(values)
+
+    def error_of_mean(self, values):
+        """Return the standard error of the mean of one value a probe; 0 where the probes are all n unit vectors."""
+        return 0.0 if len(values) == self.n else float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
@@ -43,7 +47,8 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
     ----------
     operator : scipy LinearOperator or ndarray, shape (n, n)
     n_probes : int
-        Rademacher vectors, at least 2 (our choice 10); probe i draws from realisation i of `rng`.
+        Rademacher vectors, at least 2 (our choice 10); probe i draws from realisation i of `rng`. From n on the n unit
+        vectors serve instead: moments up to 2 n_steps - 1 are then exact and the standard errors 0.
     n_steps : int
         Lanczos steps a probe, one product each, at most n (our choice 60); fully reorthogonalised, so no ghosts appear.
     width : float, optional
@@ -57,13 +62,15 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
     n = operator.shape[0]
     n_probes, n_steps = whole_number("n_probes", n_probes, 2), min(whole_number("n_steps", n_steps), n)
     made_by = Provenance.of("spectral_density", rng=rng, operator=operator, n_probes=n_probes, n_steps=n_steps, width=width)
-    quadratures = [_quadrature(operator, n_steps, realisation(rng, i)) for i in range(n_probes)]
+    exact = n_probes >= n
+    n_probes = min(n_probes, n)
+    quadratures = [_quadrature(operator, n_steps, realisation(rng, i), i if exact else None) for i in range(n_probes)]
     nodes, weights = (np.stack(parts) for parts in zip(*quadratures, strict=True))
     span = float(nodes.max() - nodes.min())
     width = positive_number("width", width) if width is not None else (0.01 * span or 0.01 * abs(nodes.max()) or 0.01)
     grid = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, 1000)
     curves = np.stack([_smoothed(grid, *pair, width) for pair in quadratures])
-    error = curves.std(axis=0, ddof=1) / np.sqrt(n_probes)
+    error = np.zeros(len(grid)) if exact else curves.std(axis=0, ddof=1) / np.sqrt(n_probes)
     return SpectralDensity(nodes, weights, grid, curves.mean(axis=0), error, width, n, n_probes * n_steps, made_by)
 
 
@@ -98,7 +105,7 @@ def negative_eigenvalues(density, threshold):
     threshold = positive_number("threshold", threshold)
     shares = np.sum(np.where(density.nodes < -threshold, density.weights, 0.0), axis=1)
     made_by = Provenance.of("negative_eigenvalues", density=density, threshold=threshold)
-    share, error = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
+    share, error = float(shares.mean()), density.error_of_mean(shares)
     return NegativeEigenvalues(density.n * share, density.n * error, share, threshold, made_by)
 
 
@@ -138,9 +145,10 @@ def condition_number(eigenvalues, threshold):
     return ConditionNumber(float(kept.max() / kept.min()), float(kept.max()), float(kept.min()), threshold, made_by)
 
 
-def _quadrature(operator, n_steps, generator):
+def _quadrature(operator, n_steps, generator, unit=None):
     """Return n_steps Ritz values and the squared FIRST components of their vectors, which are the weights."""
-    probe = generator.choice([-1.0, 1.0], operator.shape[0])
+    n = operator.shape[0]
+    probe = generator.choice([-1.0, 1.0], n) if unit is None else np.eye(1, n, unit)[0]
     lanczos = Lanczos(operator, probe, n_steps, generator)
     lanczos.advance(n_steps)
     theta, s, _ = lanczos.ritz()

@@ -35,7 +35,9 @@ def trace(operator, *, n_products=32, rng=0):
     Returns
     -------
     Trace
-        The standard error is that of the mean of the leave-one-out estimates, 0 where the trace is exact.
+        The standard error is that of the mean of the leave-one-out estimates, 0 where the trace is exact. These share test
+        vectors, so that it is low on steep spectra: true over stated error 1.0 on flat ones, up to 1.3 measured where a few
+        eigenvalues hold the trace (60 seeds, 32 products).
 
     References
     ----------
