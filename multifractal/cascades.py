@@ -48,8 +48,8 @@ def wavelet_cascade(n, law, *, rng, wavelet="db3", dtype=np.float64):
     Notes
     -----
     Off that grid, or with another wavelet, coefficients mix their neighbours: at 1024 pixels p-leaders (p = 2) still agree
-    with the law, leaders overestimate c1 by up to 0.06. A shift by a few pixels takes the fine scales off the grid and
-    leaves the coarse ones on it, which bends the fit; shift by a third of the side to compare.
+    with the law, leaders give c1 off by up to 0.07 either way. A shift by a few pixels takes the fine scales off the grid
+    and leaves the coarse ones on it, which bends the fit; shift by a third of the side to compare.
 
     References
     ----------
