@@ -5,6 +5,7 @@ state has to be kept. Sums in torch depend on its number of threads: bits are pr
 with the same version of torch on the same kind of machine.
 """
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from multifractal._rng import realisation
 
 # Default learning rates: SGD and Adam the paper's (Methods), momentum our choice.
 LEARNING_RATES = {"sgd": 1e-3, "momentum": 1e-2, "adam": 1e-3}
+SCHEDULES = ("constant", "cosine")
 _MOMENTUM = 0.9
 _EVALUATION_BATCH = 500
 _COLUMNS = ("train_loss", "test_loss", "test_accuracy")
@@ -57,8 +59,8 @@ class TrainingRun(Result):
     provenance: Provenance
 
 
-def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam", learning_rate=None, save_every=1, seed=0,
-          device="cpu", resume=False, any_threads=False, overwrite=False):
+def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam", learning_rate=None, weight_decay=0.0,
+          schedule="constant", save_every=1, seed=0, device="cpu", resume=False, any_threads=False, overwrite=False):
     """Train a classifier in place.
 
     Parameters
@@ -77,6 +79,10 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
         Adam with torch's defaults, plain SGD, or SGD with momentum 0.9.
     learning_rate : float, optional
         None takes .001 for Adam and SGD (paper), .01 with momentum (our choice).
+    weight_decay : float
+        Of torch's optimizer (paper: 0).
+    schedule : {"constant", "cosine"}
+        The rate of epoch k = 0, 1, ... is the learning rate (paper), or that times (1 + cos(pi k / epochs)) / 2.
     save_every : int
         A checkpoint every so many epochs, and after the last.
     seed : int
@@ -107,12 +113,16 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
     """
     one_of("optimizer", optimizer, LEARNING_RATES)
     rate = positive_number("learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate)
+    one_of("schedule", schedule, SCHEDULES)
+    decay = float(weight_decay)
+    require(0 <= decay < np.inf, "weight_decay", weight_decay, "be a finite number, at least 0", "pass 0 for none")
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("save_every", save_every)):
         whole_number(name, value)
     whole_number("seed", seed, minimum=0)
     require(folder is not None or not resume, "resume", resume, "be False without a folder", "say which folder to resume in")
     saved = [epoch for epoch in _kept(folder, resume, overwrite) if epoch <= epochs]
-    run = _Run(model.to(device), data, optimizer, rate, batch_size, seed, device)
+    run = _Run(model.to(device), data, optimizer, rate, batch_size, seed, device, weight_decay=decay,
+               cosine_epochs=epochs if schedule == "cosine" else None)
     if saved:
         run.restore(_path(folder, max(saved)), any_threads)
     elif folder is not None:
@@ -127,7 +137,8 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
         optimizer=optimizer, learning_rate=rate, batch_size=batch_size, seed=seed, threads=torch.get_num_threads(),
         device=str(device), provenance=Provenance.of(
             "landscape_viz.training.train", rng=seed, packages=("numpy", "torch"), model=type(model).__name__,
-            data=data.name, epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=rate))
+            data=data.name, epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=rate,
+            weight_decay=decay, schedule=schedule))
 
 
 def evaluate(model, inputs, targets, *, device="cpu"):
@@ -164,20 +175,26 @@ def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="
 class _Run:
     """A run between two epochs: the network, its optimizer, the history, and the number of epochs done."""
 
-    def __init__(self, model, data, optimizer, rate, batch_size, seed, device):
+    def __init__(self, model, data, optimizer, rate, batch_size, seed, device, weight_decay=0.0, cosine_epochs=None):
         self.model, self.data, self.device = model, data, device
         self.batch_size, self.seed, self.rate = batch_size, seed, rate
-        self.stepper = _optimizer(optimizer, model, rate)
+        self.stepper, self.cosine_epochs = _optimizer(optimizer, model, rate, weight_decay), cosine_epochs
         self.history = {name: [] for name in _COLUMNS}
         self.done = 0
         self.settings = {
             "model": f"{type(model).__name__} {checkpoint.content_sha256(repr(model))[:16]}",
             "data": f"{data.name} {digest([('x', data.train_inputs), ('y', data.train_targets)])}",
             "optimizer": optimizer, "learning_rate": rate, "batch_size": batch_size, "seed": seed}
+        # Only where they are asked for, so that checkpoints from before they existed can still be resumed.
+        self.settings |= {"weight_decay": weight_decay} if weight_decay else {}
+        self.settings |= {"cosine_epochs": cosine_epochs} if cosine_epochs else {}
 
     def epoch(self):
         """Run one epoch and put the mean training loss, and the loss and accuracy on the test images, in the history."""
         draws = realisation(self.seed, self.done + 1)
+        if self.cosine_epochs:
+            for group in self.stepper.param_groups:
+                group["lr"] = self.rate * (1 + math.cos(math.pi * self.done / self.cosine_epochs)) / 2
         order = torch.from_numpy(draws.permutation(len(self.data.train_targets)))
         torch.manual_seed(int(draws.integers(2**63)))  # dropout masks
         was_training = self.model.training
@@ -213,8 +230,8 @@ class _Run:
         """Put everything in the state of a checkpoint, if its settings are ours."""
         stored = checkpoint.load(path)
         before, threads = stored.training.get("settings", {}), stored.training.get("threads")
-        differing = [f"{name} {before.get(name)!r}, now {value!r}" for name, value in self.settings.items()
-                     if before.get(name) != value]
+        differing = [f"{name} {before.get(name)!r}, now {self.settings.get(name)!r}"
+                     for name in {**self.settings, **before} if before.get(name) != self.settings.get(name)]
         if differing:
             raise ValueError(f"resume must keep the settings of {str(path)!r}, which has {'; '.join(differing)}; use those "
                              "settings, or another folder")
@@ -235,11 +252,12 @@ def _batches(order, size):
     return batches
 
 
-def _optimizer(name, model, rate):
+def _optimizer(name, model, rate, weight_decay):
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if name == "adam":
-        return torch.optim.Adam(parameters, lr=rate)
-    return torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM if name == "momentum" else 0.0)
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=weight_decay)
+    return torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM if name == "momentum" else 0.0,
+                           weight_decay=weight_decay)
 
 
 def _kept(folder, resume, overwrite):

@@ -216,3 +216,30 @@ def test_bad_input_is_refused_with_its_rule(options, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
         training.train(_model(), _data(), **options)
+
+
+def test_weight_decay_and_the_cosine_schedule_are_the_plain_loop_by_hand():
+    """Three epochs of SGD with both equal w <- w - rate_k (g + decay w), rate_k = rate (1 + cos(pi k / 3)) / 2."""
+    data, model, twin = _data(), _model(dropout=0.0), _model(dropout=0.0)
+    training.train(model, data, epochs=3, batch_size=203, optimizer="sgd", learning_rate=0.1, weight_decay=0.05,
+                   schedule="cosine", seed=4)
+    for rate in (0.1, 0.075, 0.025):
+        loss = cross_entropy(twin(data.train_inputs), data.train_targets)
+        for p, g in zip(twin.parameters(), torch.autograd.grad(loss, list(twin.parameters())), strict=True):
+            p.data -= rate * (g + 0.05 * p.data)
+    for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+
+
+def test_a_cosine_run_resumes_to_the_same_weights_and_refuses_another_end(tmp_path):
+    """Stopped after two of three epochs, a run goes on to the same bits; with another number of epochs it is refused."""
+    options = {"optimizer": "momentum", "weight_decay": 5e-4, "schedule": "cosine"}
+    whole, parts = _model(), _model()
+    training.train(whole, _data(), tmp_path, epochs=3, **options)
+    (tmp_path / "epoch_0003.pt").unlink()
+    training.train(parts, _data(), tmp_path, epochs=3, resume=True, **options)
+    assert _digest(parts) == _digest(whole)
+    with pytest.raises(ValueError, match="cosine_epochs 3, now 4"):
+        training.train(_model(), _data(), tmp_path, epochs=4, resume=True, **options)
+    with pytest.raises(ValueError, match="schedule must be one of 'constant', 'cosine'"):
+        training.train(_model(), _data(), schedule="step")
