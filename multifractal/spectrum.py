@@ -147,53 +147,60 @@ def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0,
         When the image holds NaN or inf, is constant or too small for the scales; when a setting is out of its range; when a
         bootstrap is asked with uniform weights, for which no interval is known to hold (they covered 0.11 to 0.42).
     """
-    one_of("weights", weights, ("count", "uniform"))
-    one_of("floor", floor, ("relative", "absolute"))
-    whole_number("n_bootstrap", n_bootstrap, minimum=0)
-    require(n_bootstrap != 1, "n_bootstrap", n_bootstrap, "be 0 or at least 2", "pass 199")
-    require(n_bootstrap == 0 or weights == "count", "weights", weights, "be 'count' for a bootstrap",
-            "pass n_bootstrap=0: no interval is known to hold with uniform weights")
     q = _checked_q(q)
+    settings = _checked_settings(wavelet=wavelet, p=p, integration=integration, correction=correction,
+                                 first_scale=first_scale, scales=scales, weights=weights, floor=floor,
+                                 n_bootstrap=n_bootstrap)
     values = writeable(finite_array("values", values, ndim=2))
-    coefficients = wavelet_coefficients(values, wavelet, integration)
-    leaders = leaders_of(coefficients, wavelet, p, first_scale)
-    used = _scales_to_fit(scales, first_scale, [level.size for level in leaders])
-    coefficients = [coefficients[j - 1] for j in used]
-
-    logs = [log2_leaders(leaders[j - first_scale], floor) for j in used]
-    present = [y[np.isfinite(y)] for y in logs]
-    counts = np.array([len(y) for y in present])
-    _require_leaders(used, counts)
-    b = counts.astype(float) if weights == "count" else np.ones(len(used))
-    w = regression_weights(used, b)
-    if correction and p != math.inf:
-        shifts = _finite_size_shifts(coefficients, used - first_scale + 1, w, p)
-        logs, present = ([y + shift for y, shift in zip(ys, shifts, strict=True)] for ys in (logs, present))
-
-    moments = [scale_moments(y, q) for y in present]
+    fit = _leaders_to_fit(values, settings)
+    moments = [scale_moments(y[np.isfinite(y)], q) for y in fit.logs]
     S, cumulants = np.array([m.S for m in moments]), np.array([m.cumulants for m in moments])
-    off = (integration, 0.0, integration * q, np.array([integration, 0, 0, 0]))
-    estimates = (slope(w, [m.V for m in moments]), 2 + slope(w, [m.U for m in moments]), slope(w, S),
-                 slope(w, cumulants) / np.log(2))
-    estimates = [estimate - shift for estimate, shift in zip(estimates, off, strict=True)]
-    diagnostics = diagnostics_of(values, coefficients, scales=used, b=b, w=w, p=float(p), integration=integration, S=S,
-                                 cumulants=cumulants)
-    warnings = warnings_of(diagnostics, p=float(p), c1=estimates[3][0], q=q, scales=used, moments=moments,
-                           n_dropped=sum(y.size for y in logs) - counts.sum(), coefficients=coefficients,
+    estimates = _without_integration((slope(fit.w, [m.V for m in moments]), 2 + slope(fit.w, [m.U for m in moments]),
+                                      slope(fit.w, S), slope(fit.w, cumulants) / np.log(2)), integration, q)
+    diagnostics = diagnostics_of(values, fit.coefficients, scales=fit.scales, b=fit.b, w=fit.w, p=settings["p"],
+                                 integration=integration, S=S, cumulants=cumulants)
+    warnings = warnings_of(diagnostics, p=settings["p"], c1=estimates[3][0], q=q, scales=fit.scales, moments=moments,
+                           n_dropped=sum(y.size for y in fit.logs) - fit.counts.sum(), coefficients=fit.coefficients,
                            largest_value=float(np.abs(values).max()), epsilon=np.finfo(values.dtype).eps)
-    settings = {"wavelet": wavelet, "p": float(p), "integration": float(integration), "correction": bool(correction),
-                "first_scale": int(first_scale), "scales": tuple(scales), "weights": weights, "floor": floor,
-                "n_bootstrap": int(n_bootstrap)}
     intervals, n_blocks = [None] * 4, None
     if n_bootstrap:
-        draws = bootstrap(logs, q, w, n_bootstrap, rng)
-        replicates = (draws.h, draws.D, draws.zeta, draws.log_cumulants)
+        draws = bootstrap(fit.logs, q, fit.w, n_bootstrap, rng)
+        replicates, n_blocks = (draws.h, draws.D, draws.zeta, draws.log_cumulants), draws.n_blocks
         intervals = intervals_around(estimates, replicates, q)
-        n_blocks = draws.n_blocks
         warnings += _interval_warnings(settings, values.shape)
     provenance = Provenance.of("multifractal_spectrum", rng=rng, values=values, q=q, **settings)
-    return Spectrum(q, *estimates, *intervals, used, counts, n_blocks, S, cumulants, diagnostics, warnings, settings,
-                    provenance)
+    return Spectrum(q, *estimates, *intervals, fit.scales, fit.counts, n_blocks, S, cumulants, diagnostics, warnings,
+                    settings, provenance)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What is fitted: log2 leaders (NaN where left out) and coefficients of each scale, and the weights of the scales."""
+
+    scales: np.ndarray
+    logs: list
+    coefficients: list
+    counts: np.ndarray
+    b: np.ndarray
+    w: np.ndarray
+
+
+def _leaders_to_fit(values, settings):
+    """Return the _Fit of an image, p-leaders corrected if the settings say so."""
+    p, first_scale = settings["p"], settings["first_scale"]
+    coefficients = wavelet_coefficients(values, settings["wavelet"], settings["integration"])
+    leaders = leaders_of(coefficients, settings["wavelet"], p, first_scale)
+    scales = _scales_to_fit(settings["scales"], first_scale, [level.size for level in leaders])
+    coefficients = [coefficients[j - 1] for j in scales]
+    logs = [log2_leaders(leaders[j - first_scale], settings["floor"]) for j in scales]
+    counts = np.array([np.isfinite(y).sum() for y in logs])
+    _require_leaders(scales, counts)
+    b = counts.astype(float) if settings["weights"] == "count" else np.ones(len(scales))
+    w = regression_weights(scales, b)
+    if settings["correction"] and p != math.inf:
+        shifts = _finite_size_shifts(coefficients, scales - first_scale + 1, w, p)
+        logs = [y + shift for y, shift in zip(logs, shifts, strict=True)]
+    return _Fit(scales, logs, coefficients, counts, b, w)
 
 
 def _finite_size_shifts(coefficients, n_levels, w, p):
@@ -202,6 +209,26 @@ def _finite_size_shifts(coefficients, n_levels, w, p):
     if not eta > 0:  # no correction is defined; the result is marked invalid
         return np.zeros(len(n_levels))
     return -np.log2((1 - 2 ** (-n_levels * eta)) / (1 - 2**-eta)) / p
+
+
+def _without_integration(estimates, integration, q):
+    """Return (h, D, zeta, log-cumulants) of the image from those of its fractional integral."""
+    off = (integration, 0.0, integration * q, np.array([integration, 0, 0, 0]))
+    return [estimate - shift for estimate, shift in zip(estimates, off, strict=True)]
+
+
+def _checked_settings(**settings):
+    """Return the keywords of a call as they are recorded, refusing what is checked nowhere else."""
+    one_of("weights", settings["weights"], ("count", "uniform"))
+    one_of("floor", settings["floor"], ("relative", "absolute"))
+    n_bootstrap = whole_number("n_bootstrap", settings["n_bootstrap"], minimum=0)
+    require(n_bootstrap != 1, "n_bootstrap", n_bootstrap, "be 0 or at least 2", "pass 199")
+    require(n_bootstrap == 0 or settings["weights"] == "count", "weights", settings["weights"], "be 'count' for a bootstrap",
+            "pass n_bootstrap=0: no interval is known to hold with uniform weights")
+    _require_pair(settings["scales"], whole_number("first_scale", settings["first_scale"]))
+    p = settings["p"]
+    p = float(p) if isinstance(p, numbers.Real) and not isinstance(p, bool) else p
+    return settings | {"p": p, "scales": tuple(settings["scales"])}
 
 
 def _interval_warnings(settings, shape):
@@ -229,18 +256,21 @@ def _checked_q(q):
     return np.sort(q)
 
 
-def _scales_to_fit(scales, first_scale, sizes):
-    """Return the levels to fit as an array, refusing what the image does not have."""
+def _require_pair(scales, first_scale):
     good = isinstance(scales, tuple | list) and len(scales) == 2 and scales[0] is not None and all(
         j is None or (isinstance(j, numbers.Integral) and j >= first_scale) for j in scales)
     require(good, "scales", scales, f"be (first, last), both at least first_scale = {first_scale}, last may be None",
             "pass for instance (3, None)")
+
+
+def _scales_to_fit(scales, first_scale, sizes):
+    """Return the levels to fit as an array, refusing what the image does not have."""
     first, last = scales
     available = first_scale + len(sizes) - 1
     if last is None:
         last = max([j for j in range(first, available + 1) if sizes[j - first_scale] >= MIN_LEADERS], default=0)
     if not first < last <= available:
         told = ", ".join(f"{size} at scale {j}" for j, size in enumerate(sizes, first_scale))
-        raise refuse("scales", tuple(scales), f"give at least two scales of this image, which has leaders: {told} (None "
+        raise refuse("scales", scales, f"give at least two scales of this image, which has leaders: {told} (None "
                      f"stands for the last with {MIN_LEADERS} leaders)", "pass a larger image or finer scales")
     return np.arange(first, last + 1)

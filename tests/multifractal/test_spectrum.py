@@ -149,6 +149,14 @@ def test_eta_is_the_exponent_of_the_coefficients():
     assert abs(np.polyfit(spectrum.scales, [np.log2(c.max()) for c in levels], 1)[0] - spectrum.diagnostics.hmin) < 1e-10
 
 
+def test_integration_makes_the_condition_hold():
+    """White noise, on which leaders are not defined, is valid after integration of order 2; its own hmin stays negative."""
+    noise = np.random.default_rng(6).normal(size=(257, 257))
+    plain, integrated = multifractal_spectrum(noise), multifractal_spectrum(noise, integration=2)
+    assert plain.diagnostics.hmin == pytest.approx(integrated.diagnostics.hmin, abs=1e-9) < 0
+    assert (plain.diagnostics.valid, integrated.diagnostics.valid) == (False, True)
+
+
 def test_a_field_in_small_units_keeps_its_leaders():
     """Scaling an image by 2^-56 (1e-17) changes no exponent; the absolute floor of the paper's toolbox loses all leaders."""
     spectrum, small = multifractal_spectrum(ROUGH), multifractal_spectrum(ROUGH * 2.0**-60)
