@@ -71,13 +71,14 @@ def main(argv=None):
     """Train and map as the flags say; return the `Section`, or without --visualize the trained network."""
     flags = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     from landscape_viz import datasets
+    from multifractal._checks import whole_number
 
     device, axes, out = _device(flags.device), [_axis("--x", flags.x), _axis("--y", flags.y)], _folder(flags)
-    if flags.workers is not None and flags.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {flags.workers}; leave it out for one a processor")
+    for name, least in (("workers", 1), ("seed", 0), ("epochs", 1), ("batch_size", 1), ("save_every", 1)):
+        if getattr(flags, name) is not None:
+            whole_number(f"--{name}", getattr(flags, name), least)
     data = datasets.load(flags.dataset, data_root=flags.data_root, download=flags.download_data)
-    factory = _factory(flags, data)
-    work = _Work(flags, device, axes, out, data, factory)
+    work = _Work(flags, device, axes, out, data, _factory(flags, data))
     print(f"{data}\noutput: {out}")
     print(f"estimate: about {_duration(work.estimate())} in all", flush=True)
     start = time.perf_counter()
@@ -93,10 +94,13 @@ class _Work:
     """One run of the script: what was asked for, and what has been written."""
 
     def __init__(self, flags, device, axes, out, data, factory):
+        from torch.nn import Dropout
+
         self.flags, self.device, self.axes, self.out, self.data, self.factory = flags, device, axes, out, data, factory
         self.written = {}
         self.replace = flags.overwrite or flags.resume
         self.batch = data.batch(flags.batch_size, rng=flags.seed, random_labels=flags.shuffle == "y")
+        self.drops = any(isinstance(module, Dropout) for module in factory().modules())
         self.workers = 1 if device != "cpu" else flags.workers or _default_workers()
 
     def trained(self):
@@ -163,15 +167,10 @@ class _Work:
     def _problem(self, state):
         from landscape_viz import Problem
 
-        flags = self.flags
-        return Problem(self.factory, state, "cross_entropy", self.batch, seed=flags.seed,
-                       batch_norm="batch" if flags.train_mode == "y" else "eval", dropout=self._dropout())
-
-    def _dropout(self):
-        from torch.nn import Dropout
-
-        live = self.flags.train_mode == "y" and any(isinstance(m, Dropout) for m in self.factory().modules())
-        return self.flags.map_dropout or ("live" if live else "off")
+        published = self.flags.train_mode == "y"
+        return Problem(self.factory, state, "cross_entropy", self.batch, seed=self.flags.seed,
+                       batch_norm="batch" if published else "eval",
+                       dropout=self.flags.map_dropout or ("live" if published and self.drops else "off"))
 
     def _executor(self):
         if self.workers == 1:
@@ -232,10 +231,8 @@ def _factory(flags, data):
     from landscape_viz import models
 
     options = {"dropout": 0.0} if flags.no_drop == "y" and flags.model in ("vgg", "mlp") else {}
-    factory = partial(models.build, flags.model, seed=flags.seed, input_shape=data.input_shape, n_classes=data.n_classes,
-                      **options)
-    factory()  # a network that does not go with the images is refused here
-    return factory
+    return partial(models.build, flags.model, seed=flags.seed, input_shape=data.input_shape, n_classes=data.n_classes,
+                   **options)
 
 
 def _folder(flags):
@@ -251,7 +248,6 @@ def _folder(flags):
     if there and not (flags.resume or flags.overwrite):
         raise FileExistsError(f"--out must hold no results yet, got {out} with {', '.join(sorted(there)[:6])}; pass "
                               "--resume to go on, --overwrite to replace them, or another folder")
-    out.mkdir(parents=True, exist_ok=True)
     return out
 
 
