@@ -54,6 +54,7 @@ def surface(section, metric="loss", *, clip=None, ax=None):
     _label_plane(ax, section)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.labelpad = ax.yaxis.labelpad = 8
     ax.set_zlabel(_quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""), labelpad=8)
     ax.set_title(_title(section), loc="left")
     return ax
@@ -62,7 +63,8 @@ def surface(section, metric="loss", *, clip=None, ax=None):
 @styled
 def overview(section, metric="loss", *, clip=None):
     """Draw a two-dimensional section as a surface and as contours side by side; returns both axes, shape (2,)."""
-    figure = plt.figure(figsize=(10.5, 4.4))
+    figure = plt.figure(figsize=(11, 4.4))
+    figure.get_layout_engine().set(wspace=0.12)  # the surface's labels reach out of its box
     left, right = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
     return np.array([surface(section, metric, clip=clip, ax=left), contour(section, metric, clip=clip, ax=right)])
 
