@@ -1,6 +1,11 @@
+from . import checkpoint as checkpoint
+from . import datasets as datasets
 from . import directions as directions
 from . import dynamics as dynamics
 from . import figures as figures
+from . import probe_figures as probe_figures
+from . import models as models
+from . import training as training
 from . import trajectory as trajectory
 from .directions import Directions as Directions
 from .problem import Problem as Problem
@@ -29,3 +34,5 @@ from .matching import permuted as permuted
 from .matching import sequential_groups as sequential_groups
 from .analyzer import Analysis as Analysis
 from .analyzer import LossLandscapeAnalyzer as LossLandscapeAnalyzer
+from .datasets import Dataset as Dataset
+from .training import TrainingRun as TrainingRun

@@ -70,7 +70,8 @@ def snapshot(model):
     """Return all that a probe must not change."""
     tensors = [*model.state_dict().values(), *(p.grad for p in model.parameters()), torch.get_rng_state()]
     flags = (torch.get_float32_matmul_precision(), torch.get_num_threads(), torch.is_grad_enabled(),
-             torch.get_default_dtype(), torch.backends.cuda.flash_sdp_enabled(), random.getstate(), np.random.get_state()[1].tobytes())  # noqa: NPY002
+             torch.get_default_dtype(), torch.backends.cuda.flash_sdp_enabled(), random.getstate(),
+             np.random.get_state()[1].tobytes())  # noqa: NPY002
     modes = [module.training for module in model.modules()] + [p.requires_grad for p in model.parameters()]
     return [tensor.numpy().tobytes() for tensor in tensors], flags, modes
 
