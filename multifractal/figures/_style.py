@@ -19,6 +19,7 @@ def styled(figure_function):
 
     @functools.wraps(figure_function)
     def draw(*args, **kwargs):
+        plt.draw_if_interactive()  # loads the backend; inside the context a notebook's interactive mode would not outlive it
         with plt.style.context(HOUSE_STYLE):
             return figure_function(*args, **kwargs)
 
