@@ -1,4 +1,4 @@
-"""Probes of a real network, ResNet-20 at 32 x 32 x 3, one thread. The yardstick is one gradient: .0125 means 80 gradients."""
+"""Probes of a real network, ResNet-20 at 32 x 32 x 3, one thread. Yardstick: one gradient, so .0125 means 80 gradients."""
 
 import functools
 
@@ -51,7 +51,8 @@ def cases():
     return [
         Case(f"{name}, graph kept ({kept.memory / 1e6:.0f} MB)", lambda: kept.matvec(vector), aim="1/2.2", **gradient),
         Case(f"{name}, computed anew", lambda: anew.matvec(vector), aim="1/4", **gradient),
-        Case("top 10 eigenpairs to 1e-3, ResNet-20, batch 16", lambda: top_eigenpairs(small, 10), aim="80 products", **smaller),
+        Case("top 10 eigenpairs to 1e-3, ResNet-20, batch 16", lambda: top_eigenpairs(small, 10), aim="80 products",
+             **smaller),
         Case("trace, 32 products, ResNet-20, batch 16", lambda: trace(small), aim="33 products", **smaller),
         Case("spectral density, 2 probes x 40 steps, ResNet-20, batch 16",
              lambda: spectral_density(small, n_probes=2, n_steps=40), aim="80 products", **smaller),
