@@ -13,12 +13,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "curvature.md"
 
 @pytest.fixture(scope="module")
 def names():
-    """Return what the page's blocks, run one after the other, define."""
+    """Yield what the page's blocks, run one after the other, define."""
     found = {}
     with pinned_threads(1):  # small operations: threads would only wait for each other
         for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
             exec(compile(block, str(PAGE), "exec"), found)  # noqa: S102
-    return found
+        yield found
 
 
 def test_the_page_agrees_with_the_oracle(names):
