@@ -19,8 +19,13 @@ def main(argv=None):
     notebook = nbformat.read(options.notebook, as_version=4)
     print(f"Executing {options.notebook.resolve()}", flush=True)
     start = time.perf_counter()
+
+    def show_heading(cell, cell_index):
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            print(f"{time.perf_counter() - start:5.0f} s  {cell.source.splitlines()[0].lstrip('# ')}", flush=True)
+
     nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": options.notebook.resolve().parent}},
-                            on_cell_start=_show_heading).execute()
+                            on_cell_start=show_heading).execute()
     seconds = time.perf_counter() - start
     if options.in_place:
         nbformat.write(_without_timings(notebook), options.notebook)
@@ -28,11 +33,6 @@ def main(argv=None):
         _write_html(notebook, options.html)
     _show_where(options, seconds)
     return seconds
-
-
-def _show_heading(cell, cell_index):
-    if cell.cell_type == "markdown" and cell.source.startswith("#"):
-        print(cell.source.splitlines()[0].lstrip("# "), flush=True)
 
 
 def _without_timings(notebook):
