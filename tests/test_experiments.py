@@ -1,0 +1,204 @@
+"""The scripts in experiments/: outputs, reports that need nothing else, going on after a stop, refusals."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import compare_architectures, run_full_analysis, train_and_analyze
+from landscape_viz import Eigenpairs, Section, checkpoint, comparison, datasets, experiment, small_models, training
+from landscape_viz.evaluate import pinned_threads
+from multifractal._io import DamagedFileError
+from tests.landscape_viz.small_data import write_cifar10
+
+QUICK = "--dataset digits --epochs 3 --analysis_samples 64 --hessian_iters 6".split()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Pin torch to one thread: the machine is shared."""
+    with pinned_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of a short run of train_and_analyze."""
+    folder = tmp_path_factory.mktemp("run") / "outputs"
+    with pinned_threads(1):
+        train_and_analyze.main([*QUICK, "--save_dir", str(folder)])
+    return folder
+
+
+def test_defaults_are_those_of_the_issue():
+    """Flags and defaults of train_and_analyze, as users of the script that it replaces know them."""
+    known = {"model": "mlp", "dataset": "synthetic", "epochs": 10, "batch_size": 128, "lr": 0.1, "analysis_samples": 512,
+             "hessian_iters": 20, "download_data": False, "save_dir": "experiments/outputs"}
+    flags = vars(train_and_analyze.parser().parse_args([]))
+    assert {name: flags[name] for name in known} == known
+    assert {"num_workers", "data_root"} <= flags.keys()
+
+
+def test_the_perceptron_is_3072_512_256_10_and_the_synthetic_set_is_neither_trivial_nor_random():
+    """Layer sizes on the default set; a short training beats chance (10 %) by far and is not perfect."""
+    chosen = experiment.subject("synthetic", "mlp")
+    model = chosen.factory()
+    sizes = [layer.weight.shape for layer in model.layers if hasattr(layer, "weight")]
+    assert sizes == [(512, 3072), (256, 512), (10, 256)]
+    run = training.train(model, chosen.data, epochs=2, batch_size=128, optimizer="momentum", learning_rate=0.1)
+    assert 0.6 < run.test_accuracy[-1] < 0.95
+
+
+def test_outputs_of_train_and_analyze(trained):
+    """Pictures, the numbers behind them and the best epoch's weights, which give the accuracy of that epoch."""
+    for name in ("hessian.png", "interp_1d.png", "contour_2d.png"):
+        assert (trained / name).stat().st_size > 10_000
+    run = training.TrainingRun.load(trained / "training.npz")
+    stored = checkpoint.load(trained / "model.pth")
+    best = int(np.argmax(run.test_accuracy))
+    chosen = experiment.subject("digits", "mlp")
+    model = chosen.factory()
+    model.load_state_dict(stored.state_dict)
+    measured = training.evaluate(model, chosen.data.test_inputs, chosen.data.test_targets)["accuracy"]
+    assert stored.training["epoch"] == best + 1
+    assert measured == run.test_accuracy[best] > 0.8
+    assert (run.optimizer, run.learning_rate, run.batch_size) == ("momentum", 0.1, 128)
+    line = Section.load(trained / "interp_1d.npz")
+    middle = chosen.problem(stored.state_dict, 64)
+    model.load_state_dict(checkpoint.load(trained / "checkpoints" / "epoch_0000.pt").state_dict)
+    with torch.no_grad():
+        start = torch.nn.functional.cross_entropy(model(middle.data[0]).double(), middle.data[1]).item()
+    at_start = line.values["loss"][np.argmin(np.abs(line.x - 1))]
+    np.testing.assert_allclose(at_start, start, rtol=1e-4)  # float32 weights, rounded once along the line
+    assert Section.load(trained / "contour_2d.npz").grid.shape == (2, 25, 25)
+    pairs = Eigenpairs.load(trained / "hessian.npz")
+    assert pairs.products == 6
+    assert pairs.values[0] > 0
+
+
+def test_a_stopped_run_goes_on_to_the_same_files(trained, tmp_path):
+    """Without its last checkpoint, plane and weights, a copy of the folder gets the same ones again."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    for name in ("checkpoints/epoch_0003.pt", "contour_2d.npz", "model.pth", "training.npz"):
+        (copy / name).unlink()
+    kept = (copy / "hessian.npz").stat().st_mtime_ns
+    train_and_analyze.main([*QUICK, "--save_dir", str(copy)])
+    one, other = (Section.load(folder / "contour_2d.npz") for folder in (trained, copy))
+    assert np.array_equal(one.grid, other.grid)
+    assert (copy / "hessian.npz").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (["--epochs", "4"], "epochs 3, now 4"),
+    (["--lr", "0.05"], "lr 0.1, now 0.05"),
+])
+def test_a_folder_of_other_settings_is_refused(trained, change, words):
+    """The difference is named and nothing is touched."""
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    with pytest.raises(FileExistsError, match=words):
+        train_and_analyze.main([*QUICK, *change, "--save_dir", str(trained)])
+    assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+
+
+def test_a_folder_of_unknown_results_is_refused(tmp_path):
+    """Results without our record are not mixed with ours; other files do not matter; a damaged result is not used."""
+    (tmp_path / "notes.txt").write_text("mine")
+    experiment.Experiment(tmp_path / "sub", {"a": 1})
+    (tmp_path / "old.npz").write_bytes(b"")
+    with pytest.raises(FileExistsError, match=r"hold no other results, got .*old\.npz"):
+        experiment.Experiment(tmp_path, {"a": 1})
+    made = experiment.Experiment(tmp_path / "sub", {"a": 1})
+    (tmp_path / "sub" / "hessian.npz").write_bytes(b"PK damaged")
+    with pytest.raises(DamagedFileError, match="hessian"):
+        made.result("hessian", Eigenpairs, None)
+
+
+def test_unknown_names_list_the_known_ones(capsys):
+    """A mistyped model or data set is answered with the list."""
+    for script, flags, listed in ((train_and_analyze, ["--model", "vit"], ("mlp", "resnet20")),
+                                  (run_full_analysis, ["--dataset", "svhn"], ("digits", "fashionmnist", "cifar10")),
+                                  (run_full_analysis, ["--model", "vit"], ("mlp", "resnet18", "resnet20", "vgg"))):
+        with pytest.raises(SystemExit):
+            script.main(flags)
+        message = capsys.readouterr().err
+        assert all(name in message for name in listed)
+
+
+def test_cifar10_is_read_from_a_cache_and_a_hole_in_it_is_named(tmp_path, monkeypatch):
+    """A complete cache is used without a download; without one, or with a file missing, the error names the file."""
+    with pytest.raises(datasets.MissingDataError, match=r"(?s)data_batch_1.*--download_data"):
+        train_and_analyze.main(["--dataset", "cifar10", "--data_root", str(tmp_path), "--save_dir", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+    rows, _ = write_cifar10(tmp_path, monkeypatch)
+    chosen = experiment.subject("cifar10", "mlp", data_root=tmp_path)
+    assert len(chosen.data.train_targets) == 5 * rows.shape[1]
+    next(tmp_path.rglob("data_batch_3")).unlink()
+    with pytest.raises(datasets.MissingDataError, match="missing: .*data_batch_3;|missing: .*data_batch_3"):
+        train_and_analyze.main(["--dataset", "cifar10", "--data_root", str(tmp_path), "--save_dir", str(tmp_path / "out")])
+
+
+def test_the_report_holds_everything_and_fetches_nothing(tmp_path, capsys):
+    """All chapters: figures inside the page, the numbers of the results in it, no address to fetch, no script."""
+    flags = "--epochs 3 --samples 64 --points 7 --visualize --compute-hessian --track-trajectory".split()
+    report = run_full_analysis.main([*flags, "--save-dir", str(tmp_path)])
+    page = report.read_text()
+    assert len(re.findall(r'<img alt="[^"]+" src="data:image/png;base64,', page)) == 6
+    assert not re.search(r"https?:|<script|<link|src=\"(?!data:)", page)
+    for title in ("Training", "The loss around the trained weights", "The Hessian", "Sharpness", "The training run"):
+        assert f"<h2>{title}</h2>" in page
+    pairs = Eigenpairs.load(tmp_path / "hessian.npz")
+    run = training.TrainingRun.load(tmp_path / "training.npz")
+    assert f"{pairs.values[0]:.4g}" in page
+    assert f"{run.test_accuracy.max():.1%}" in page
+    assert json.loads((tmp_path / "experiment.json").read_text())["samples"] == 64
+    assert str(report) in capsys.readouterr().out
+    changed = report.stat().st_mtime_ns
+    run_full_analysis.main([*flags, "--save-dir", str(tmp_path)])  # everything is there: only drawn and written again
+    assert report.stat().st_mtime_ns > changed
+
+
+@pytest.mark.parametrize("kind", small_models.DEPTHS)
+def test_small_networks_are_what_their_names_say(kind):
+    """Outputs equal the networks written out as sums and concatenations of layers; sizes agree within 15 %."""
+    model = small_models.build(kind)
+    images = torch.randn(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    pixels = images.reshape(5, 7, 4, 7, 4).mean((2, 4)).reshape(5, 49)
+    layers = [lambda x, layer=layer: torch.clamp(x @ layer.weight.T + layer.bias, min=0) for layer in model.hidden]
+    hidden = layers[0](pixels)
+    seen = [pixels, hidden]
+    for layer in layers[1:]:
+        if kind == "dense":
+            seen.append(layer(torch.cat(seen, 1)))
+        else:
+            hidden = layer(hidden) + (hidden if kind == "residual" else 0)
+    expected = (torch.cat(seen, 1) if kind == "dense" else hidden) @ model.last.weight.T + model.last.bias
+    torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
+    assert len(model.hidden) == (1 if kind == "shallow" else 12)
+    assert 0.85 * 16_000 < sum(p.numel() for p in model.parameters()) < 1.02 * 16_000
+
+
+def test_comparing_architectures(tmp_path):
+    """A table with a row a network, its figure, and that the plain deep network trains worst, as its table says."""
+    table = compare_architectures.main(["--seeds", "1", "--epochs", "8", "--samples", "100", "--points", "7", "--save-dir",
+                                        str(tmp_path)])
+    assert list(table.index) == list(small_models.DEPTHS)
+    losses = table["loss_train"]["mean"]
+    assert losses["deep"] > 3 * losses.drop("deep").max()
+    assert (tmp_path / "architectures.png").stat().st_size > 10_000
+    kept = comparison.Compared.load(tmp_path / "residual_0.npz")
+    assert dict(zip(kept.names, kept.values, strict=True))["loss_train"] == losses["residual"]
+    assert kept.plane[3, 3] == pytest.approx(losses["residual"], rel=1e-6)
+    assert "residual" in comparison.as_text(table)
+
+
+def test_cuda_is_refused_where_there_is_none():
+    """The message says what to take instead."""
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match="take 'cpu' or 'auto'"):
+        experiment.device_named("cuda")
