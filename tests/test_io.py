@@ -1,5 +1,8 @@
 """Files we write: atomic, checked, never overwritten unasked; and the helpers below everything else."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -70,3 +73,12 @@ def test_positive_number_refuses(value):
     """What is not a positive finite number is refused by name."""
     with pytest.raises(ValueError, match="rate must be a positive finite number, got"):
         _checks.positive_number("rate", value)
+
+
+def test_no_test_reaches_the_network():
+    """A connection that would leave this machine is refused here and in a Python that a test starts."""
+    attempt = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    with pytest.raises(OSError, match="must not open a connection"):
+        exec(attempt)
+    done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True)
+    assert "must not open a connection to 192.0.2.1" in done.stderr
