@@ -1,0 +1,48 @@
+"""What the three scripts share: their flags, and the folder that they write to."""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from multifractal import _io, figures
+
+
+def parser(doc, name):
+    """Return the parser with --seed, --out and --overwrite; results go to results/spurious_valleys/NAME by default."""
+    flags = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--seed", type=int, default=0, help="of everything drawn (default: %(default)s)")
+    flags.add_argument("--out", default=f"results/spurious_valleys/{name}", help="folder (default: %(default)s)")
+    flags.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run")
+    return flags
+
+
+class Folder:
+    """Where one run writes: refused from the start when an earlier run is there and may not be replaced."""
+
+    def __init__(self, path, overwrite):
+        self.path = Path(path).resolve()
+        self._numbers = self.path / "numbers.json"
+        _io.refuse_existing(self._numbers, overwrite)
+        print(f"writes to {self.path}")
+
+    def figure(self, axes, name, **arrays):
+        """Write a figure as PNG and PDF, and the arrays behind it as .npz."""
+        figures.save_figure(axes, self.path, name, **arrays)
+
+    def finish(self, **numbers):
+        """Write the numbers, last of all, as numbers.json."""
+        numbers = {**numbers, "versions": {"python": platform.python_version(), "numpy": np.__version__}}
+        with _io.atomic_write(self._numbers, overwrite=True) as file:
+            file.write((json.dumps(numbers, indent=1, default=_plain) + "\n").encode())
+        print(f"wrote {self._numbers}")
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON; convert it first")

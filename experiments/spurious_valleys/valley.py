@@ -1,0 +1,89 @@
+"""The valley around the bad point of theorem 13: its rim, paths out of it, and gradient descent inside it.
+
+At the bad point all output weights are positive, and while they stay non-negative the network is non-negative on the last
+coordinate, where the risk is then at least beta^2 / 4. To fit -beta relu(x_n) some output weight must become negative, and
+at the first moment one is zero the rest, p - 1 units with non-negative weights, must do the first subspace alone. So any
+way out passes beta^2 / 4 + rim, where rim is the least risk on the first subspace of p - 1 such units.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from multifractal._rng import as_generator
+
+
+def rim(mixture, width, *, restarts, rng, start_noise=0.1):
+    """Return the risks on the first subspace that descents of `width` units with non-negative weights end at, ascending.
+
+    Half of the starts are e_1 to e_width with noise, half are random; the smallest bounds the true minimum from above, and
+    equal numbers from many starts make it likely, but do not prove, that it is the minimum.
+    """
+    generator = as_generator(rng)
+    found = []
+    for k in range(restarts):
+        hidden, output = mixture.bad_point(width)
+        noise = generator.standard_normal(hidden.shape)
+        hidden = hidden + start_noise * noise if k % 2 == 0 else noise
+        found.append(mixture.risk(*_lowest(mixture, hidden, output, np.ones(width, bool))) - mixture.beta**2 / 4)
+    return np.sort(found)
+
+
+def dragged_path(mixture, hidden, output, unit, *, noise=0.0, rng=0, n_steps=40):
+    """Return the corners (hidden (s, p, n), output (s, p)) of a path that drags one unit's output weight out of the valley.
+
+    The weight goes to zero in equal steps, the others each time down to where the risk is least; then the unit, which no
+    longer counts, turns to e_n, and its weight goes to -beta. Straight lines join the corners. Each descent starts at the
+    corner before it with normal noise of standard deviation `noise` on the hidden weights.
+    """
+    generator = as_generator(rng)
+    free = np.arange(len(output)) != unit
+    corners = [(hidden, output)]
+    for share in np.linspace(1, 0, n_steps + 1)[1:]:
+        hidden, moved = corners[-1][0] + noise * generator.standard_normal(hidden.shape), corners[-1][1].copy()
+        moved[unit] = share * output[unit]
+        corners.append(_lowest(mixture, hidden, moved, free))
+    turned, last = corners[-1][0].copy(), corners[-1][1].copy()
+    turned[unit] = np.eye(mixture.n_inputs)[-1]
+    corners.append((turned, last))
+    crossed = last.copy()
+    crossed[unit] = -mixture.beta
+    corners.append((turned, crossed))
+    return np.array([h for h, _ in corners]), np.array([u for _, u in corners])
+
+
+def straight(start, end, n_points):
+    """Return (hidden, output) at `n_points` along the straight line between two networks."""
+    t = np.linspace(0, 1, n_points)
+    return tuple(a + t.reshape(-1, *[1] * a.ndim) * (b - a) for a, b in zip(start, end, strict=True))
+
+
+def risk_along(mixture, hidden, output, n_between=20):
+    """Return the exact risk along the straight lines that join networks hidden (s, p, n), output (s, p), shape (t,)."""
+    parts = [mixture.risk(*straight((hidden[k], output[k]), (hidden[k + 1], output[k + 1]), n_between + 1))
+             for k in range(len(hidden) - 1)]
+    return np.concatenate([part[(k > 0):] for k, part in enumerate(parts)])
+
+
+def descend(mixture, hidden, output, learning_rate, n_steps):
+    """Return (hidden, output) after gradient descent on the exact risk; leading axes are networks."""
+    for _ in range(n_steps):
+        _, by_hidden, by_output = mixture.risk_and_gradient(hidden, output)
+        hidden, output = hidden - learning_rate * by_hidden, output - learning_rate * by_output
+    return hidden, output
+
+
+def _lowest(mixture, hidden, output, free):
+    """Return the network descended to from here with non-negative output weights, fixed where not `free`, and v = 0."""
+    p, n = hidden.shape
+    last_column = np.arange(p * n) % n == n - 1
+    bounds = [(0, 0) if last else (None, None) for last in last_column]
+    bounds += [(0, None) if moves else (weight, weight) for moves, weight in zip(free, output, strict=True)]
+
+    def objective(vector):
+        risk, by_hidden, by_output = mixture.risk_and_gradient(vector[:p * n].reshape(p, n), vector[p * n:])
+        return risk, np.concatenate([by_hidden.ravel(), by_output])
+
+    start = np.concatenate([np.where(last_column, 0, hidden.ravel()), output])
+    found = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B",
+                     options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-8})
+    return found.x[:p * n].reshape(p, n), found.x[p * n:]
