@@ -27,7 +27,7 @@ class Joined(nn.Module):
     def __init__(self, kind, width, depth, input_shape, n_classes):
         super().__init__()
         self.kind, self.pool = kind, nn.AvgPool2d(_POOLING)
-        n = input_shape[0] * (input_shape[1] // _POOLING) * (input_shape[2] // _POOLING)
+        n = _pixels(input_shape)
         sizes = [n + k * width for k in range(depth)] if kind == "dense" else [n, *[width] * (depth - 1)]
         self.hidden = nn.ModuleList(nn.Linear(size, width) for size in sizes)
         self.last = nn.Linear(n + depth * width if kind == "dense" else width, n_classes)
@@ -68,14 +68,20 @@ def build(kind, *, seed=0, input_shape=(1, 28, 28), n_classes=10, parameters=_PA
     """
     depth = DEPTHS[one_of("kind", kind, DEPTHS)]
     whole_number("parameters", parameters)
-    width = 1
-    with torch.device("meta"):
-        while _count(Joined(kind, width + 1, depth, input_shape, n_classes)) <= parameters * 1.01:
-            width += 1
+    pixels, width = _pixels(input_shape), 1
+    while _count(kind, width + 1, depth, pixels, n_classes) <= parameters * 1.01:
+        width += 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(whole_number("seed", seed, minimum=0))
         return Joined(kind, width, depth, input_shape, n_classes)
 
 
-def _count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
+def _pixels(input_shape):
+    return input_shape[0] * (input_shape[1] // _POOLING) * (input_shape[2] // _POOLING)
+
+
+def _count(kind, width, depth, pixels, n_classes):
+    """Return the number of parameters of `Joined`."""
+    if kind == "dense":
+        return sum((pixels + k * width + 1) * width for k in range(depth)) + (pixels + depth * width + 1) * n_classes
+    return (pixels + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * n_classes

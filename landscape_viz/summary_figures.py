@@ -79,7 +79,7 @@ def architectures(networks, *, rise=5.0, ax=None):
         panel.contour(found.axis, found.axis, higher, [0.1, 1], colors="white", linewidths=[1.6, 0.7])
         panel.plot(0, 0, "+", color=PUBLISHED, markersize=9, markeredgewidth=1.8)
         right, loss = (found.values[found.names.index(column)] for column in ("accuracy", "loss_train"))
-        panel.set_title(f"{name}: {right:.0%} right on test images\ntraining loss {loss:.3f} nats at the cross", fontsize=9)
+        panel.set_title(f"{name}: {right:.0%} of test right\nloss at the cross {loss:.3f} nats", fontsize=9)
         panel.set(xlabel="along random direction 1", aspect="equal")
     first = np.ravel(axes)[0]
     first.set_ylabel("along random direction 2")

@@ -1,0 +1,109 @@
+"""The tutorials and the walk-through run, and the numbers that they state are the numbers that come out."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from tests.conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NAMES = ("1_introduction_to_loss_landscapes", "2_hessian_computation_tutorial", "3_sharpness_and_generalization",
+         "4_architecture_comparison", "5_advanced_visualizations")
+
+
+def stated(notebook):
+    """Return (name, value, tolerance) of the number that the text states."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    name, value, tolerance = re.search(r"\*\*Number to see: (\w+) = ([\d.]+) ± ([\d.]+)\*\*", text).groups()
+    return name, float(value), float(tolerance)
+
+
+def printed(notebook):
+    """Return (name, value) of the number in the outputs."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = "\n".join(output.get("text", "") for cell in code for output in cell.outputs)
+    name, value = re.search(r"^Number to see: (\w+) = ([\d.]+)", text, flags=re.MULTILINE).groups()
+    return name, float(value)
+
+
+def check_number(notebook):
+    """The printed number has the stated name and lies within its stated tolerance."""
+    (name, value, tolerance), (name_out, value_out) = stated(notebook), printed(notebook)
+    assert name == name_out
+    assert abs(value_out - value) <= tolerance
+    assert tolerance < value  # else it would state nothing
+
+
+def executed(path, folder, **environment):
+    """Return the notebook after executing a copy of it in `folder`."""
+    shutil.copy(path, folder)
+    clean = {name: value for name, value in os.environ.items() if name != "PROFILE"}
+    done = subprocess.run([sys.executable, ROOT / "tools" / "execute_notebook.py", path.name, "--in-place"], cwd=folder,
+                          env={**clean, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return nbformat.read(folder / path.name, 4)
+
+
+def test_all_tutorials_are_there():
+    """The five of the issue, under their names."""
+    assert tuple(path.stem for path in NOTEBOOKS) == NAMES
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_executed_and_small(path):
+    """Outputs are in the file, without an error, with a picture, the number, an exercise; at most 1 MB."""
+    notebook = nbformat.read(path, 4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    outputs = [output for cell in code for output in cell.outputs]
+    assert all(cell.execution_count for cell in code)
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    assert [output for output in outputs if "image/png" in output.get("data", {})]
+    assert any("**Exercise.**" in cell.source for cell in notebook.cells)
+    check_number(notebook)
+    assert path.stat().st_size < 1e6
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_and_gives_the_number_it_states(path, tmp_path):
+    """Executed anew in an empty folder."""
+    check_number(executed(path, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_full_size_runs(path, tmp_path):
+    """With PROFILE=full."""
+    assert printed(executed(path, tmp_path, PROFILE="full"))
+
+
+def test_the_walkthrough_gives_the_numbers_it_states(tmp_path):
+    """Its blocks, run as one script, print each number that the text expects, within the stated tolerance."""
+    text = (ROOT / "docs" / "walkthrough.md").read_text()
+    (tmp_path / "walk.py").write_text("\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)))
+    done = subprocess.run([sys.executable, "walk.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = re.findall(r"^expect (\w+) = ([\d.]+)", done.stdout, re.MULTILINE)
+    printed_numbers = {name: float(value) for name, value in found}
+    expected = {name: (float(value), float(tolerance)) for name, value, tolerance in
+                re.findall(r"expect (\w+) = ([\d.]*\d) ± ([\d.]*\d)", text)}
+    assert expected.keys() == printed_numbers.keys()
+    assert len(expected) == 7
+    for name, (value, tolerance) in expected.items():
+        assert abs(printed_numbers[name] - value) <= tolerance, name
+
+
+@pytest.mark.parametrize("page", ["theory.md", "walkthrough.md"])
+def test_links_and_sources_of_the_pages_lead_somewhere(page):
+    """Local links are files, and each source cited is listed and each listed one is cited."""
+    text = (ROOT / "docs" / page).read_text()
+    for link in re.findall(r"\]\((?!http|#)([^)#]+)", text):
+        assert (ROOT / "docs" / link).exists(), link
+    body, _, sources = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).partition("## Sources")
+    listed = re.findall(r"^(\d+)\. ", sources, flags=re.MULTILINE)
+    cited = {number for group in re.findall(r"\[(\d+(?:, \d+)*)\](?!\()", body) for number in group.split(", ")}
+    assert cited == set(listed)
