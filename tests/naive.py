@@ -398,3 +398,35 @@ def dropout_mask(cells, key, dropout):
 def nearest(points, sample):
     """Index of the sample point nearest to each point."""
     return np.array([np.argmin(((sample - point) ** 2).sum(axis=1)) for point in points])
+
+
+# --- spurious valleys ------------------------------------------------------------------------------------------------
+
+
+def monomial_tensors(rows, degree):
+    """Each row's tensor power, flattened: its span is that of the row's filter <w, x>^degree."""
+    tensors = np.ones((len(rows), 1))
+    for _ in range(degree):
+        tensors = np.einsum("ij,ik->ijk", tensors, rows).reshape(len(rows), -1)
+    return tensors
+
+
+def least_loss(inputs, targets, degree):
+    """Least squares on the tensor powers."""
+    features = monomial_tensors(inputs, degree)
+    return np.sum((features @ np.linalg.pinv(features) @ targets - targets) ** 2) / len(inputs)
+
+
+def relu_network_squares(hidden, output, inputs, targets):
+    """Squared errors of a ReLU network, one a sample."""
+    return (np.maximum(inputs @ hidden.T, 0) @ output - targets) ** 2
+
+
+def ridge_test_error(directions, train, test, ridge):
+    """Test errors of the ridge fit of ReLU features by least squares with extra rows (a singular value decomposition)."""
+    def features(inputs):
+        return np.maximum(np.column_stack([inputs, np.ones(len(inputs))]) @ directions.T, 0)
+    (inputs, targets), p = train, len(directions)
+    rows = np.vstack([features(inputs), np.sqrt(ridge * len(inputs)) * np.eye(p)])
+    weights = np.linalg.lstsq(rows, np.vstack([targets, np.zeros((p, targets.shape[1]))]), rcond=None)[0]
+    return np.mean((features(test[0]) @ weights - test[1]) ** 2, axis=0)

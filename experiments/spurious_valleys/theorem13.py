@@ -21,6 +21,7 @@ from experiments.spurious_valleys.mixture import Mixture
 from multifractal import _rng
 
 N_SAMPLES, NOISE, N_POINTS = 20_000, 0.05, 200
+TRAINING_STEPS = 300  # of Bézier curves and polygons
 RATE, N_STEPS = 0.1, 4000  # of gradient descent on the exact risk; at a rate of 0.5 it diverges
 GROWN = (3, 5, 9, 17, 33)  # numbers of inputs; the width is one less
 TRAINED = {"Bézier, 1 bend": ("bezier", 1), "polygon, 3 bends": ("polychain", 3)}
@@ -88,7 +89,7 @@ def trained(mixture, seed, restarts, kind, n_bends):
     at_start = problem(mixture, seed, start)
     risks = []
     for k in range(restarts):
-        path = trained_path(at_start, state_of(*end), kind=kind, n_bends=n_bends, n_steps=300, learning_rate=0.03,
+        path = trained_path(at_start, state_of(*end), kind=kind, n_bends=n_bends, n_steps=TRAINING_STEPS, learning_rate=0.03,
                             n_points=N_POINTS + 1, rng=_rng.realisation(seed, 200 + k))
         networks = at_start.weights().numpy() + path.coordinates @ path.vectors
         n_hidden = start[0].size

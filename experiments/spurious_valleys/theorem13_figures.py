@@ -41,6 +41,7 @@ def barriers(numbers, families):
     names = [name.replace(", ", "\n") for name in families]
     axes[1].set(yscale="log", ylabel="highest risk above 2.25", title=f"all {len(risks)} restarts of each family",
                 xlim=(-0.5, len(families) - 0.5), ylim=(rim / 1.6, None))
+    axes[1].yaxis.set_major_formatter("{x:.1f}")
     axes[1].yaxis.set_minor_formatter("{x:.1f}")
     axes[1].set_xticks(range(len(families)), names, fontsize=8)
     widths = np.array(list(numbers["grown"])) - 1

@@ -45,7 +45,8 @@ def causes(numbers):
     axes[0].loglog(widths, numbers["kernel_tail"], color=PUBLISHED, linestyle=":", linewidth=2,
                    label="floor: tail of the kernel's spectrum")
     axes[0].set_ylabel("test error / variance of the teacher")
-    axes[0].legend(loc="upper right", bbox_to_anchor=(1.0, 0.86))
+    axes[0].set_ylim(bottom=1e-6)
+    axes[0].legend(loc="lower left")
     for ax in axes:
         _octave_ticks(ax, widths)
     return axes
