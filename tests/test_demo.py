@@ -32,9 +32,15 @@ def run_demo(folder, **environment):
     return done.stdout
 
 
-def check_outputs(folder):
+# Figures of the paper's own sections and their spectra: left out, and said so, where these are not at hand.
+OF_SOURCE_DATA = {"published_epochs", "real_section", "section_spectra"}
+
+
+def check_outputs(folder, without=frozenset()):
     """Check that each figure is there as PNG and PDF, with finite numbers, and that the page fetches nothing."""
-    for name in figure_names():
+    drawn = {path.stem for path in (folder / "results" / "figures").glob("*.png")}
+    assert drawn == set(figure_names()) - without
+    for name in drawn:
         stem = folder / "results" / "figures" / name
         assert stem.with_suffix(".png").stat().st_size > 5000, name
         assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF"), name
@@ -55,9 +61,9 @@ def test_demo_runs_beside_the_source_data(tmp_path, zenodo):
 
 @pytest.mark.slow
 def test_demo_runs_without_source_data(tmp_path):
-    """Without any data at all, the quick profile leaves every figure."""
+    """Without any data at all, the quick profile leaves every figure that is computed from scratch."""
     run_demo(tmp_path, MULTIFRACTAL_DATA=str(tmp_path / "nothing"))
-    check_outputs(tmp_path)
+    check_outputs(tmp_path, OF_SOURCE_DATA)
 
 
 def test_committed_notebook_is_executed_and_small():
