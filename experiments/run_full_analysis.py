@@ -28,7 +28,7 @@ def parser():
     add("--save-dir", metavar="FOLDER", help="(results/full_analysis_MODEL_DATASET)")
     add("--epochs", default=10, type=int, metavar="N", help="(%(default)s)")
     add("--samples", default=256, type=int, metavar="N", help="training images that losses are taken on (%(default)s)")
-    add("--points", default=19, type=int, metavar="N", help="odd number of points along an axis of a plane (%(default)s)")
+    add("--points", default=15, type=int, metavar="N", help="odd number of points along an axis of a plane (%(default)s)")
     add("--data-root", default="data", metavar="FOLDER", help="where the data sets' files are (%(default)s)")
     add("--download-data", action="store_true", help="fetch a data set that is not there")
     add("--seed", default=0, type=int, help="of weights and order of images (%(default)s)")

@@ -17,7 +17,7 @@ from multifractal._result import Provenance, Result
 
 _N_EIGENVALUES = 5
 _MOST_STATES = 12  # of a training run that are projected
-_MOST_HESSIANS = 6  # along it
+_MOST_HESSIANS = 5  # along it
 _SMALL = 1e-3  # of the largest eigenvalue: what counts as negative is below minus that
 
 
@@ -112,8 +112,8 @@ class FullAnalysis:
         """Return the chapter on the Hessian: extreme eigenvalues, trace, density, negative curvature."""
         operator = HessianOperator(self._problem(), device=self.device)
         pairs = self._kept("hessian", Eigenpairs, lambda: top_eigenpairs(operator, _N_EIGENVALUES))
-        estimate = self._kept("trace", Trace, lambda: trace(operator, n_products=min(16, 2 * (operator.shape[0] // 2))))
-        density = self._kept("hessian_density", SpectralDensity, lambda: spectral_density(operator, n_probes=3, n_steps=20))
+        estimate = self._kept("trace", Trace, lambda: trace(operator, n_products=min(10, 2 * (operator.shape[0] // 2))))
+        density = self._kept("hessian_density", SpectralDensity, lambda: spectral_density(operator, n_probes=3, n_steps=15))
         top, threshold = float(pairs.values[0]), _SMALL * float(np.abs(pairs.values).max())
         negative = negative_eigenvalues(density, threshold)
         classes = self.subject.data.n_classes
