@@ -6,6 +6,7 @@ Symbols: H Hurst exponent, alpha = 2H, L diagonal of the grid in pixels, R reach
 the torus in pixels, lambda eigenvalues of the torus covariance, c0, c2, beta constants that join its pieces at r = L.
 """
 
+import functools
 import numbers
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ import numpy as np
 from scipy import fft
 
 from multifractal._checks import float_dtype, grid_shape, refuse, require, whole_number
-from multifractal._parallel import thread_count
+from multifractal._fourier import along
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator
 from multifractal.landscape import Landscape
@@ -179,8 +180,8 @@ def torus_side(shape, reach):
 def surface_eigenvalues(shape, hurst, reach, side):
     """Return the eigenvalues of the torus covariance in the quarter plane (side/2 + 1 squared), and c2."""
     c0, c2, beta = _constants(2 * hurst, reach)
-    along = (np.arange(side // 2 + 1) / _diagonal(shape)) ** 2
-    squared = along[:, None] + along
+    axis = (np.arange(side // 2 + 1) / _diagonal(shape)) ** 2
+    squared = axis[:, None] + axis
     covariance = squared ** hurst
     covariance *= -1.0
     covariance += c0
@@ -188,7 +189,9 @@ def surface_eigenvalues(shape, hurst, reach, side):
     beyond = np.flatnonzero(squared > 1.0)
     r = np.sqrt(squared.ravel()[beyond])
     covariance.ravel()[beyond] = beta * np.maximum(reach - r, 0.0) ** 3 / r
-    return _without_rounding(fft.dctn(covariance, type=1, overwrite_x=True, workers=thread_count())), c2
+    for axis in (0, 1):
+        along(functools.partial(fft.dct, type=1), covariance, axis)
+    return _without_rounding(covariance), c2
 
 
 def level(noise, hurst, work=None):
@@ -209,9 +212,10 @@ def level(noise, hurst, work=None):
     np.multiply(noise.spectrum[:half + 1], root, out=product[:half + 1])
     np.multiply(noise.spectrum[half + 1:], root[half - 1:0:-1], out=product[half + 1:])
     # Only the rows of the grid need the second transform.
-    columns = fft.ifft(product, axis=0, overwrite_x=True, workers=thread_count())[:rows]
-    values = fft.irfft(columns, side, axis=1, overwrite_x=True, workers=thread_count())[:, :cols]
-    values = values - values[0, 0]
+    columns = along(fft.ifft, product, 0)[:rows]
+    values = np.empty((rows, cols), root.dtype)
+    along(lambda block, axis: fft.irfft(block, side, axis=axis)[:, :cols], columns, 1, values)
+    values -= values[0, 0]
     slope = scale * np.sqrt(c2) / _diagonal(noise.shape) * noise.slopes
     values += (slope[0] * np.arange(cols) + slope[1] * np.arange(rows)[:, None]).astype(values.dtype, copy=False)
     return values

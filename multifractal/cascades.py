@@ -9,7 +9,7 @@ import pywt
 from scipy import fft
 
 from multifractal._checks import float_dtype, grid_shape, positive_number, refuse, require, whole_number
-from multifractal._parallel import thread_count
+from multifractal._fourier import irfft2, rfft2
 from multifractal._result import Provenance
 from multifractal._rng import as_generator
 from multifractal.fields import log_variogram_constant
@@ -139,21 +139,21 @@ def _log_volatility(shape, intermittency, scale, generator):
     r[0, 0] = 1.0
     covariance = np.maximum(np.log(scale / r), 0.0)
     covariance[0, 0] = np.log(scale) + 1
-    eigenvalues = fft.rfft2(covariance, workers=thread_count()).real
+    eigenvalues = rfft2(covariance).real
     if eigenvalues.min() < -1e-12 * eigenvalues.max():
         raise refuse("integral_scale", scale, "give a covariance on the torus, without negative eigenvalues",
                      "pass a smaller one")
     root = np.sqrt(intermittency * np.maximum(eigenvalues, 0.0))
-    white = fft.rfft2(generator.standard_normal(shape), workers=thread_count())
-    return fft.irfft2(root * white, s=shape, workers=thread_count())
+    white = rfft2(generator.standard_normal(shape))
+    return irfft2(root * white, shape[1])
 
 
 def _fractional_integral(noise, hurst):
     """Return the integral of order H + 1 of white noise, with the amplitude of a fractional Brownian surface."""
     frequency = 2 * np.pi * np.hypot(fft.fftfreq(noise.shape[0])[:, None], fft.rfftfreq(noise.shape[1]))
     frequency[0, 0] = 1.0
-    spectrum = fft.rfft2(noise, workers=thread_count()) * frequency ** (-hurst - 1)
+    spectrum = rfft2(noise) * frequency ** (-hurst - 1)
     spectrum[0, 0] = 0.0
     # Spectral density A k^(-2H-2) gives the variogram (A C / pi) r^(2H), r in pixels.
     amplitude = np.sqrt(np.pi / np.exp(log_variogram_constant(2, hurst))) * max(noise.shape) ** -float(hurst)
-    return amplitude * fft.irfft2(spectrum, s=noise.shape, workers=thread_count())
+    return amplitude * irfft2(spectrum, noise.shape[1])

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import fft
 from scipy.ndimage import gaussian_filter
 
 from multifractal._checks import finite_array, one_of, require, whole_number
-from multifractal._parallel import thread_count
+from multifractal._fourier import rfft2
 from multifractal._result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
@@ -154,7 +153,7 @@ def power_spectrum(values, fit_range=None):
     require(values.min() < values.max(), "values", values[0, 0], "vary", "a constant image has no spectrum")
     low, high = (4 / shortest, max(1 / 16, 12 / shortest)) if fit_range is None else fit_range
     window = np.multiply.outer(*(_hann(size) for size in values.shape))
-    transform = fft.rfft2((values - values.mean()) * window, workers=thread_count())
+    transform = rfft2((values - values.mean()) * window)
     power = np.abs(transform) ** 2 / (window**2).sum()
     frequencies, power, n_modes = _ring_means(power, values.shape)
     fitted = (frequencies >= low) & (frequencies <= high) & (power > 0)

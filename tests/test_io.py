@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import fft
 
-from multifractal import DamagedFileError, _checks, _io, _parallel, _rng
+from multifractal import DamagedFileError, _checks, _fourier, _io, _parallel, _rng
 
 
 def test_an_error_while_writing_keeps_the_old_file(tmp_path):
@@ -82,3 +83,18 @@ def test_no_test_reaches_the_network():
         exec(attempt)
     done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True)
     assert "must not open a connection to 192.0.2.1" in done.stderr
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_transforms_have_the_same_bits_on_any_threads(monkeypatch, dtype):
+    """Transforms agree with scipy's, return to where they came from, and have the same bits on 1, 2 and 5 threads."""
+    values = np.random.default_rng(0).normal(size=(150, 271)).astype(dtype)
+    spectra = []
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+        spectra.append(_fourier.rfft2(values))
+    assert np.array_equal(spectra[0], spectra[1])
+    assert np.array_equal(spectra[0], spectra[2])
+    tolerance = 1e3 * np.finfo(dtype).eps
+    np.testing.assert_allclose(spectra[0], fft.rfft2(values), atol=tolerance * np.sqrt(values.size))
+    np.testing.assert_allclose(_fourier.irfft2(spectra[0].copy(), 271), values, atol=tolerance)
