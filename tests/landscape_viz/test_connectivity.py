@@ -10,7 +10,7 @@ from torch import nn
 from landscape_viz import matching
 from landscape_viz.connectivity import linear_path, trained_path
 from landscape_viz.evaluate import Evaluator
-from landscape_viz.problem import Problem
+from landscape_viz.problem import Problem, seeded
 
 from .test_hessian import classification, mean_output, small_network
 
@@ -91,7 +91,8 @@ def test_more_bends_follow_the_ring_more_closely():
 
 def test_recalibrated_statistics_give_the_other_networks_own_loss():
     """With batch_norm='recalibrate' the last point is the other network's recalibrated loss; with 'eval' it is not."""
-    start, other = classification(), trained_statistics(small_network()).state_dict()
+    with seeded(1):
+        start, other = classification(), trained_statistics(small_network()).state_dict()
     ends = {}
     for mode in ("eval", "recalibrate"):
         problem = Problem(small_network, start.build().state_dict(), "cross_entropy", start.data, batch_norm=mode)
