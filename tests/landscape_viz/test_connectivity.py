@@ -39,7 +39,9 @@ def convolutional():
 
 def trained_statistics(network):
     """Return a network whose running statistics have seen data."""
-    network.train()(torch.randn(30, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 3 + 1)
+    inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 3 + 1
+    for _ in range(30):
+        network.train()(inputs)
     return network
 
 
