@@ -7,7 +7,8 @@ architectures.png, and what each network gave as .npz. Stopped at any moment, th
 """
 
 import argparse
-import sys
+
+from landscape_viz._command import run_as_command
 
 
 def parser():
@@ -55,17 +56,5 @@ def main(argv=None):
     return table
 
 
-def _command():
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it was", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"compare_architectures.py: error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(_command())
+    raise SystemExit(run_as_command(main, "compare_architectures.py"))

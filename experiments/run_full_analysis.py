@@ -12,8 +12,9 @@ Stopped at any moment, the same command goes on where it was; flags that add cha
 """
 
 import argparse
-import sys
 import time
+
+from landscape_viz._command import run_as_command
 
 
 def parser():
@@ -70,17 +71,5 @@ def _show(chapter):
         print(f"  {name}: {value}", flush=True)
 
 
-def _command():
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it was", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"run_full_analysis.py: error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(_command())
+    raise SystemExit(run_as_command(main, "run_full_analysis.py"))

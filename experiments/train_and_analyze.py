@@ -10,10 +10,11 @@ Stopped at any moment, the same command goes on where it was. On CIFAR-10:
 """
 
 import argparse
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from multiprocessing import get_context
+
+from landscape_viz._command import run_as_command
 
 _WEIGHT_DECAY = 5e-4
 _N_EIGENVALUES = 5
@@ -106,17 +107,5 @@ def _pool(count):
     return ProcessPoolExecutor(count, mp_context=get_context("spawn")) if count > 0 else nullcontext()
 
 
-def _command():
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it was", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"train_and_analyze.py: error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(_command())
+    raise SystemExit(run_as_command(main, "train_and_analyze.py"))

@@ -199,6 +199,6 @@ def test_comparing_architectures(tmp_path):
 def test_cuda_is_refused_where_there_is_none():
     """The message says what to take instead."""
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("a CUDA device is here, so its absence cannot be refused")
     with pytest.raises(ValueError, match="take 'cpu' or 'auto'"):
         experiment.device_named("cuda")
