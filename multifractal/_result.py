@@ -63,12 +63,14 @@ def _version_of(package):
 
 
 def _packed(value, name, arrays):
-    """Return `value` as JSON can hold it; arrays, also inside tuples and dataclasses, go to `arrays` by dotted name."""
+    """Return `value` as JSON can hold it; arrays, also in tuples, dicts and dataclasses, go to `arrays` by dotted name."""
     if isinstance(value, np.ndarray | np.generic):
         arrays[name] = value
         return {_ARRAY: name}
     if dataclasses.is_dataclass(value):
         return {f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _packed(item, f"{name}.{key}", arrays) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_packed(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
     return value
@@ -80,6 +82,8 @@ def _unpacked(value, kind, arrays):
         return _frozen(arrays[value[_ARRAY]])
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         return kind(**{f.name: _unpacked(value[f.name], f.type, arrays) for f in dataclasses.fields(kind)})
+    if isinstance(value, dict):
+        return {key: _unpacked(item, None, arrays) for key, item in value.items()}
     if isinstance(value, list):
         items = [_unpacked(item, None, arrays) for item in value]
         return tuple(items) if kind is tuple else items

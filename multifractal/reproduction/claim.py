@@ -1,0 +1,186 @@
+"""A claim of the paper: what it states, how it is measured, the rule that judges it, and the figure that shows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from multifractal._checks import one_of
+from multifractal._result import Provenance, Result
+
+REPRODUCED, CORRECTED = "reproduced", "reproduced with a correction"
+NOT_REPRODUCED, NOT_JUDGED = "not reproduced", "not judged"
+VERDICTS = (REPRODUCED, CORRECTED, NOT_REPRODUCED, NOT_JUDGED)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of the report.
+
+    Attributes
+    ----------
+    words : str
+        What it is.
+    value, low, high : float
+        The estimate and its 95 % interval; NaN ends where there are too few samples for one.
+    spread : float
+        Standard deviation of a single sample; NaN where there is one.
+    n : int
+        How many samples.
+    over : str
+        What the samples are: "surfaces", "walks", "paths", ...
+    unit : str
+        Empty for a pure number.
+    published : str
+        What the paper states for it, in words; empty where it states nothing.
+    provenance : Provenance
+        The call, the seed and the versions that made it.
+    """
+
+    words: str
+    value: float
+    low: float
+    high: float
+    spread: float
+    n: int
+    over: str
+    unit: str
+    published: str
+    provenance: Provenance
+
+    @classmethod
+    def mean(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
+        """Return the mean of `samples` (NaN left out) with its t-interval; one sample a surface."""
+        samples = _finite(samples)
+        n, spread = len(samples), float(samples.std(ddof=1)) if len(samples) > 1 else np.nan
+        value = float(samples.mean()) if n else np.nan
+        half = _t(n) * spread / float(np.sqrt(n)) if n > 1 else np.nan
+        return cls(words, value, value - half, value + half, spread, n, over, unit, published, provenance)
+
+    @classmethod
+    def median(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
+        """Return the median of `samples` (NaN left out) with its interval by order statistics, for skewed samples.
+
+        The ends are those samples between which the median lies with a probability of at least 95 %, whatever the
+        distribution; with fewer than 6 samples no such pair exists and the ends are NaN.
+        """
+        samples = np.sort(_finite(samples))
+        n, spread = len(samples), float(samples.std(ddof=1)) if len(samples) > 1 else np.nan
+        value = float(np.median(samples)) if n else np.nan
+        k = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0  # P(fewer than k of n below the median) <= 0.025
+        low, high = (float(samples[k - 1]), float(samples[n - k])) if k >= 1 else (np.nan, np.nan)
+        return cls(words, value, low, high, spread, n, over, unit, published, provenance)
+
+    @classmethod
+    def single(cls, words, value, provenance, *, interval=(np.nan, np.nan), over="", unit="", published="", n=1):
+        """Return one number, with the 95 % interval that came with it if there is one (of a fit, of a file)."""
+        low, high = map(float, interval)
+        return cls(words, float(value), low, high, np.nan, n, over, unit, published, provenance)
+
+    def one_more(self):
+        """Return the 95 % interval in which one further sample is expected (normal samples), as (low, high).
+
+        The paper shows one surface: its number is to be compared with this, not with the interval of our mean.
+        """
+        half = _t(self.n) * self.spread * (1 + 1 / self.n) ** 0.5 if self.n > 1 else np.nan
+        return self.value - half, self.value + half
+
+    def allows(self, published, rounding=0.0):
+        """Tell whether `published`, known to within `rounding`, lies where one further sample is expected."""
+        low, high = self.one_more()
+        return bool(low - rounding <= published <= high + rounding)
+
+    def above(self, threshold):
+        """Tell whether the whole interval lies above `threshold`."""
+        return bool(self.low > threshold)
+
+    def below(self, threshold):
+        """Tell whether the whole interval lies below `threshold`."""
+        return bool(self.high < threshold)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Measured(Result):
+    """What a claim's measurement gave.
+
+    Attributes
+    ----------
+    quantities : dict of str to Quantity
+        The numbers of the page, in its order; the rule sees these only.
+    arrays : dict of str to ndarray
+        What the figure shows besides, the published data among it.
+    provenance : Provenance
+        Of the whole measurement; `study.measure` fills it in.
+    """
+
+    quantities: dict
+    arrays: dict
+    provenance: Provenance = None
+
+    def __post_init__(self):
+        restored = {name: found if isinstance(found, Quantity) else Quantity(**found | {
+            "provenance": Provenance(**found["provenance"])}) for name, found in self.quantities.items()}
+        object.__setattr__(self, "quantities", restored)
+
+    def __getitem__(self, name):
+        """Return the Quantity of this name."""
+        return self.quantities[name]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and the reason for it, with the numbers that decided.
+
+    `verdict` is one of `VERDICTS`; `reason` says which correction or why not. `NOT_JUDGED` is for a claim about files
+    that are not here.
+    """
+
+    verdict: str
+    reason: str
+
+    def __post_init__(self):
+        one_of("verdict", self.verdict, VERDICTS)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper.
+
+    Attributes
+    ----------
+    name : str
+        Of its files.
+    title : str
+    statement : str
+        What the paper states, with its numbers.
+    rule : str
+        How the verdict follows from the numbers; printed on the page, fixed before the numbers were seen, with the reason
+        for each threshold.
+    measure : callable
+        measure(study) -> Measured. Draws surfaces from the study only, so that it runs on control landscapes too.
+    judge : callable
+        judge(quantities) -> Judgement, a pure function of the dict of Quantity: the rule.
+    draw : callable
+        draw(measured) -> Axes or array of Axes.
+    caption : str
+        What the figure shows; states n.
+    """
+
+    name: str
+    title: str
+    statement: str
+    rule: str
+    measure: Callable
+    judge: Callable
+    draw: Callable
+    caption: str
+
+
+def _finite(samples):
+    samples = np.asarray(samples, dtype=np.float64).ravel()
+    return samples[np.isfinite(samples)]
+
+
+def _t(n):
+    return float(stats.t.ppf(0.975, n - 1))

@@ -1,0 +1,159 @@
+"""What claims are measured on: ten surfaces of the paper's map, or a control landscape in their place."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from tqdm.auto import tqdm
+
+import multifractal
+from multifractal import _io, source_data
+from multifractal._checks import whole_number
+from multifractal._parallel import map_chunks
+from multifractal._result import Provenance
+from multifractal._rng import realisation
+from multifractal.brownian import fbm_surface
+from multifractal.multifractional import mbm_surface, paper_hoelder_map
+from multifractal.reproduction.claim import Measured
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A set of surfaces, and how much is measured on each.
+
+    Attributes
+    ----------
+    n_surfaces : int
+        At least 10 for a report (default); 3 is enough for a test.
+    size : int
+        Pixels a side. Default 1024 (paper).
+    seed : int
+        Of everything; surface i draws from `realisation(seed, i)`.
+    effort : float
+        1 (default) for a report; below it, `repeats` asks for fewer walkers, trials and rates.
+    words : str
+        What the surfaces are, for the page.
+    draw_surface : callable
+        draw_surface(i, study) -> Landscape: the multifractal surface. Default: the paper's Hoelder map.
+    draw_fractional : callable
+        draw_fractional(hurst, i, study) -> Landscape: the monofractal surface of an exponent. A control may ignore `hurst`.
+    """
+
+    n_surfaces: int = 10
+    size: int = 1024
+    seed: int = 0
+    effort: float = 1.0
+    words: str = "exact multifractional Brownian surfaces on the paper's Hölder map"
+    draw_surface: Callable = field(default=lambda i, study: study.multifractional(i))
+    draw_fractional: Callable = field(default=lambda hurst, i, study: study.fractional(hurst, i))
+    _kept: dict = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def __post_init__(self):
+        whole_number("n_surfaces", self.n_surfaces, minimum=2)
+        whole_number("size", self.size, minimum=32)
+
+    def surface(self, i):
+        """Return multifractal surface i, kept for the claims that follow (with its derivatives once they were asked for)."""
+        if i not in self._kept:
+            drawn = self.draw_surface(i, self)
+            with self._lock:
+                self._kept.setdefault(i, drawn)
+        return self._kept[i]
+
+    def monofractal(self, hurst, i):
+        """Return monofractal surface i of exponent `hurst`; not kept."""
+        return self.draw_fractional(hurst, i, self)
+
+    def multifractional(self, i):
+        """Draw an exact multifractional Brownian surface on the paper's map, float32."""
+        return mbm_surface(self.hoelder_map, rng=self.rng(i), dtype=np.float32)
+
+    def fractional(self, hurst, i):
+        """Draw an exact fractional Brownian surface, float32."""
+        return fbm_surface(self.size, hurst, rng=self.rng(i), dtype=np.float32)
+
+    @functools.cached_property
+    def hoelder_map(self):
+        """The paper's map at this size."""
+        return paper_hoelder_map(self.size)
+
+    def rng(self, *index):
+        """Return the Generator of realisation i, or (i, k, ...) of what a claim draws on surface i besides."""
+        return realisation(np.random.SeedSequence(self.seed, spawn_key=index[:-1]), index[-1])
+
+    def repeats(self, full, least=1):
+        """Return how often something is done: `full` times at effort 1, fewer below, at least `least` times."""
+        return max(least, round(full * min(self.effort, 1.0)))
+
+    def each(self, function, items=None, title=""):
+        """Return [function(item) for item in items] on all processors, in order, with progress; default: all surfaces."""
+        items = list(range(self.n_surfaces) if items is None else items)
+        with tqdm(total=len(items), desc=title, leave=False, disable=None) as bar:
+            def counted(item):
+                result = function(item)
+                bar.update()
+                return result
+
+            return map_chunks(counted, [(item,) for item in items])
+
+    def provenance(self, function, **arguments):
+        """Return the Provenance of `function` called on each surface of this study."""
+        return Provenance.of(function, rng=self.seed, surfaces=f"{self.n_surfaces} x {self.words}", size=self.size,
+                             **arguments)
+
+    def settings(self):
+        """Return what decides the numbers, JSON-able."""
+        return {"n_surfaces": self.n_surfaces, "size": self.size, "seed": self.seed, "effort": self.effort,
+                "words": self.words}
+
+
+def measure(claim, study, folder=None):
+    """Return the Measured of a claim on a study; kept in `folder` and read back if nothing that decides it has changed.
+
+    Parameters
+    ----------
+    claim : Claim
+    study : Study
+    folder : path-like, optional
+        Where `<claim>.npz` is kept; default: nowhere. A file of another study, other code, other versions of the libraries or
+        other source data is measured anew and replaced.
+    """
+    decided_by = _decided_by(claim, study)
+    path = None if folder is None else Path(folder) / f"{claim.name}.npz"
+    kept = None if path is None else _kept(path)
+    if kept is not None and kept.provenance == decided_by:
+        return kept
+    made = replace(claim.measure(study), provenance=decided_by)
+    if path is not None:
+        made.save(path, overwrite=True)
+    return made
+
+
+def _kept(path):
+    try:
+        return Measured.load(path)
+    except (FileNotFoundError, _io.DamagedFileError, TypeError, KeyError):
+        return None
+
+
+def _decided_by(claim, study):
+    """Return the Provenance that holds all that decides a measurement: settings, versions, our code, the paper's files."""
+    call = Provenance.of("reproduction.measure", rng=study.seed, claim=claim.name, **study.settings())
+    return Provenance(call.call, call.seed, call.versions | {"code": _code(), "source data": _data()})
+
+
+@functools.cache
+def _code():
+    files = sorted(Path(multifractal.__file__).parent.rglob("*.py"))
+    return hashlib.sha256("".join(map(_io.file_sha256, files)).encode()).hexdigest()
+
+
+def _data():
+    here = filter(source_data.available, source_data.NAMES)
+    found = [f"{name} {_io.file_sha256(source_data.find(name))}" for name in here]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
