@@ -79,6 +79,10 @@ def save(path, state_dict, training=None, *, overwrite=False):
 def load(path):
     """Read a checkpoint, ours or another's, executing nothing of what it holds.
 
+    Parameters
+    ----------
+    path : path-like
+
     Returns
     -------
     Checkpoint
@@ -114,7 +118,7 @@ def load(path):
 
 
 def content_sha256(value):
-    """Return the SHA-256, in hexadecimal, of nested dicts, lists, tensors, numbers, strings and None."""
+    """Return the SHA-256, in hexadecimal, of a `value` of nested dicts, lists, tensors, numbers, strings and None."""
     total = hashlib.sha256()
     _absorb(total, value)
     return total.hexdigest()

@@ -88,10 +88,16 @@ def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learn
     n_points : int
         At which the trained path is measured, at least 3 (our choice 51).
     rng : int, SeedSequence or Generator
+    device : str
 
     Returns
     -------
     Path
+
+    Raises
+    ------
+    ValueError
+        When the kind is unknown, or a count or the rate is not positive.
 
     References
     ----------

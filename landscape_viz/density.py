@@ -58,6 +58,11 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
     Returns
     -------
     SpectralDensity
+
+    Raises
+    ------
+    ValueError
+        When `n_probes` is below 2, or another count or the width is not positive.
     """
     n = operator.shape[0]
     n_probes, n_steps = whole_number("n_probes", n_probes, 2), min(whole_number("n_steps", n_steps), n)
@@ -101,6 +106,11 @@ def negative_eigenvalues(density, threshold):
     Returns
     -------
     NegativeEigenvalues
+
+    Raises
+    ------
+    ValueError
+        When the threshold is not positive.
     """
     threshold = positive_number("threshold", threshold)
     shares = np.sum(np.where(density.nodes < -threshold, density.weights, 0.0), axis=1)
@@ -136,6 +146,11 @@ def condition_number(eigenvalues, threshold):
     Returns
     -------
     ConditionNumber
+
+    Raises
+    ------
+    ValueError
+        When the threshold is not positive, or no eigenvalue is above it.
     """
     threshold = positive_number("threshold", threshold)
     sizes = np.abs(np.asarray(eigenvalues, dtype=np.float64))

@@ -112,7 +112,8 @@ def toward(problem, *states):
     """Return one direction for each state dict: coordinate 0 is the problem's network, 1 the network of that state.
 
     Running statistics of BatchNorm stay those of the problem, so that in eval mode the loss at coordinate 1 is not the other
-    network's own; `batch_norm="recalibrate"` removes the difference.
+    network's own; `batch_norm="recalibrate"` removes the difference. `states` are state dicts of the problem's architecture;
+    ValueError where one does not fit, or there is none.
     """
     require(len(states) > 0, "states", states, "hold at least one state dict", "pass the other network's state_dict()")
     origin = problem.weights().double()
@@ -121,7 +122,11 @@ def toward(problem, *states):
 
 
 def from_vectors(problem, vectors, labels=None):
-    """Return your own directions: arrays of shape (n_parameters,) in the order of `Problem.shapes`, or dicts by name."""
+    """Return your own `vectors` as directions of `problem`, with `labels` (default: numbered).
+
+    Each vector is an array of shape (n_parameters,) in the order of `problem.shapes`, or a dict of tensors by name. Raises
+    ValueError where one does not fit the problem.
+    """
     rows = [problem.flatten(v).numpy() if isinstance(v, dict) else np.asarray(v) for v in vectors]
     made = Directions(np.array(rows, _dtype(problem)), list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
                       _of("from_vectors", n=len(rows)))
@@ -130,7 +135,7 @@ def from_vectors(problem, vectors, labels=None):
 
 
 def combined(*directions):
-    """Return several Directions as one, in order."""
+    """Return several `directions` (each a `Directions` of the same problem) as one, in order."""
     return Directions(np.concatenate([d.vectors for d in directions]), [label for d in directions for label in d.labels],
                       _of("combined", calls=[d.provenance.call for d in directions]))
 
@@ -150,6 +155,11 @@ def pca(problem, states, n=2, *, about="end"):
     n : int
     about : {"end", "mean"}
         Where variance is taken about: the problem's weights (our choice), or the mean (Li et al. 2018, their code).
+
+    Raises
+    ------
+    ValueError
+        When the states span fewer than `n` directions.
     """
     one_of("about", about, ("end", "mean"))
     moves = displacements(problem, states)
@@ -171,7 +181,7 @@ def pca(problem, states, n=2, *, about="end"):
 def random_walk_shares(n_states, about="end"):
     """Return the shares of variance that the principal directions of an endless-dimensional random walk explain.
 
-    In infinitely many dimensions the Gram matrix of steps s and t about the end is exactly proportional to the steps that
+    Shape (n_states,), descending, for a walk of `n_states` states; `about` as for `pca`. In infinitely many dimensions the Gram matrix of steps s and t about the end is exactly proportional to the steps that
     both still have to go. For many states: 81 % and 9 % about the end, 61 % and 15 % about the mean.
     """
     left = np.arange(n_states)[::-1]

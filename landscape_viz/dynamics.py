@@ -67,6 +67,7 @@ def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None,
         Keep the weights every so many steps.
     tol : float
         Of the eigenvalues, as for `top_eigenpairs` (our choice 1e-3).
+    device : str
 
     Returns
     -------
@@ -135,6 +136,12 @@ def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, rng=0, devi
         Steps before them, in which the tangent vector turns to the most expanding direction.
     rng : int, SeedSequence or Generator
         For the first tangent vector.
+    device : str
+
+    Raises
+    ------
+    ValueError
+        When the rate is not positive, or `n_steps` is below 20.
     """
     rate = positive_number("learning_rate", learning_rate)
     n_steps, burn_in = whole_number("n_steps", n_steps, 20), whole_number("burn_in", burn_in, 0)
@@ -185,10 +192,16 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
         Batch sizes, small < big <= the number of samples; the small batch is the first part of the big one.
     n_draws : int
         At least 3 (our choice 20); draw i uses realisation i of `rng`.
+    device : str
 
     Returns
     -------
     NoiseScale
+
+    Raises
+    ------
+    ValueError
+        When the batch sizes do not ascend or exceed the data, or `n_draws` is below 3.
 
     References
     ----------

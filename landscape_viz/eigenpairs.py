@@ -58,6 +58,11 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
     Eigenpairs
         With `converged` False where `max_products` was reached first.
 
+    Raises
+    ------
+    ValueError
+        When the operator is not square, `k` exceeds its size, or a setting is out of its range.
+
     Notes
     -----
     An eigenvalue that is repeated exactly shows once for each time the iteration breaks down (as it does when few distinct

@@ -44,7 +44,7 @@ def contour(section, metric="loss", *, clip=None, ax=None):
 
 @styled
 def surface(section, metric="loss", *, clip=None, ax=None):
-    """Draw a two-dimensional section as a surface seen from the side (arguments as in `contour`)."""
+    """Draw a two-dimensional section as a surface seen from the side; arguments as for `contour`; returns the axes."""
     ax = axes_or_new(ax, subplot_kw={"projection": "3d"}, figsize=(5.6, 4.6))
     values = np.ma.masked_invalid(section.values[metric])
     top = _top(values, clip)
@@ -62,7 +62,10 @@ def surface(section, metric="loss", *, clip=None, ax=None):
 
 @styled
 def overview(section, metric="loss", *, clip=None):
-    """Draw a two-dimensional section as a surface and as contours side by side; returns both axes, shape (2,)."""
+    """Draw a two-dimensional section as a surface and as contours side by side.
+
+    Arguments as for `contour`; returns both axes, shape (2,).
+    """
     figure = plt.figure(figsize=(11, 4.4))
     figure.get_layout_engine().set(wspace=0.12)  # the surface's labels reach out of its box
     left, right = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
@@ -73,7 +76,7 @@ def overview(section, metric="loss", *, clip=None):
 def line(section, *, ax=None):
     """Draw a one-dimensional section: the loss on the left axis and, where measured, the accuracy on the right one.
 
-    Returns the axes of the loss, or an array of both axes.
+    Arguments as for `contour`. Returns the axes of the loss, or an array of both axes.
     """
     ax = axes_or_new(ax)
     ax.plot(section.x, section.values["loss"], color=OURS)

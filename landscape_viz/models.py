@@ -112,32 +112,38 @@ class MLP(nn.Module):
 
 
 def vgg13(*, input_shape=(1, 28, 28), n_classes=10, dropout=0.5):
-    """Return a VGG-13 (paper, Methods; 26 563 018 parameters for 1x28x28)."""
+    """Return a VGG-13 (paper, Methods; 26 563 018 parameters for 1x28x28); arguments as for `build`."""
     return VGG(_VGG13, input_shape, n_classes, dropout)
 
 
 def vgg16(*, input_shape=(3, 32, 32), n_classes=10, dropout=0.5):
-    """Return a VGG-16 (paper, Methods; 33 646 666 parameters for 3x32x32); needs sides of at least 32."""
+    """Return a VGG-16 (paper, Methods; 33 646 666 parameters for 3x32x32); needs sides of at least 32; arguments as for `build`."""
     return VGG(_VGG16, input_shape, n_classes, dropout)
 
 
 def resnet18(*, input_shape=(1, 28, 28), n_classes=10):
-    """Return a ResNet-18 for small images (paper, Methods; 11 172 810 parameters for 1 channel, 11 173 962 for 3)."""
+    """Return a ResNet-18 for small images (paper, Methods; 11 172 810 parameters for 1 channel, 11 173 962 for 3).
+
+    Arguments as for `build`.
+    """
     return ResNet((64, 128, 256, 512), 2, input_shape, n_classes)
 
 
 def resnet20(*, input_shape=(1, 28, 28), n_classes=10):
-    """Return a ResNet-20 with convolutional shortcuts (He et al. 2016, section 4.2; 272 474 parameters for 3 channels)."""
+    """Return a ResNet-20 with convolutional shortcuts (He et al. 2016, section 4.2; 272 474 parameters for 3 channels).
+
+    Arguments as for `build`.
+    """
     return ResNet((16, 32, 64), 3, input_shape, n_classes)
 
 
 def mlp(*, input_shape=(1, 28, 28), n_classes=10, hidden=(512, 256), dropout=0.0):
-    """Return a multilayer perceptron; widths `hidden` and no dropout are our choice."""
+    """Return a multilayer perceptron; widths `hidden` and no dropout are our choice; arguments and ValueError as for `build`."""
     return MLP(tuple(whole_number("hidden", width) for width in hidden), input_shape, n_classes, dropout)
 
 
 def vgg(*, input_shape=(1, 28, 28), **options):
-    """Return the published VGG for these images: VGG-13 where a side is below 32, else VGG-16."""
+    """Return the published VGG for these images: VGG-13 where a side is below 32, else VGG-16; arguments as for `build`."""
     return (vgg13 if min(input_shape[1:]) < 32 else vgg16)(input_shape=input_shape, **options)
 
 
@@ -163,6 +169,11 @@ def build(name, *, seed=0, **options):
     torch.nn.Module
         A new float32 network on the CPU, in training mode. torch's random state is as it was before.
 
+    Raises
+    ------
+    ValueError
+        When the name is unknown, or an option is out of its range.
+
     Examples
     --------
     >>> from landscape_viz import models
@@ -177,7 +188,7 @@ def build(name, *, seed=0, **options):
 
 
 def parameter_count(model):
-    """Return the number of trainable numbers of a network."""
+    """Return the number of trainable numbers of `model`, a torch module."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 

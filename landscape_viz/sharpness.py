@@ -59,10 +59,17 @@ def ball_sharpness(problem, radius, *, n_samples=50, n_ascent=20, rng=0, device=
     n_ascent : int
         Steps of projected gradient ascent (our choice 20), each of a fifth of the radius, from the gradient's direction.
     rng : int, SeedSequence or Generator
+    device : str
+        Where the network runs, for example "cuda"; so for the other measures.
 
     Returns
     -------
     BallSharpness
+
+    Raises
+    ------
+    ValueError
+        When the radius is not positive, or `n_samples` is below 2.
     """
     radius = positive_number("radius", radius)
     n_samples, n_ascent = whole_number("n_samples", n_samples, 2), whole_number("n_ascent", n_ascent)
@@ -84,6 +91,7 @@ def sam_sharpness(problem, rho=0.05, *, device="cpu"):
     problem : Problem
     rho : float
         Euclidean radius; 0.05 is the default of Foret et al. (2021), equation 2.
+    device : str
     """
     return _along_gradient("sam_sharpness", problem, rho, lambda w: np.ones_like(w), device)
 
@@ -96,6 +104,7 @@ def adaptive_sharpness(problem, rho=0.5, *, device="cpu"):
     problem : Problem
     rho : float
         Radius relative to the weights; 0.5 is the default of Kwon et al. (2021), equation 9.
+    device : str
     """
     return _along_gradient("adaptive_sharpness", problem, rho, np.abs, device)
 
@@ -110,6 +119,13 @@ def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
         Relative size of the noise (our choice 0.1).
     n_samples : int
         Draws, each with its mirror image, at least 2 (our choice 50).
+    rng : int, SeedSequence or Generator
+    device : str
+
+    Raises
+    ------
+    ValueError
+        When `rho` is not positive, or `n_samples` is below 2.
 
     References
     ----------
@@ -127,7 +143,8 @@ def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
 def fisher_rao_norm(problem, *, device="cpu"):
     """Return E[(w . grad l)^2] over the samples, l a sample's loss: the squared Fisher-Rao norm of Liang et al. (2019).
 
-    The standard error is that of the mean over the samples as draws from a population.
+    The standard error is that of the mean over the samples of `problem` as draws from a population. `device` is where the
+    network runs.
     """
     objective = Objective(problem, device=device)
     rates = np.concatenate([_radial_rates(objective, k) for k in range(len(objective.batches))])
@@ -145,6 +162,12 @@ def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
         1e-3 is the paper's default.
     n_iterations : int
         Of L-BFGS-B, which is inexact: the value is a lower bound (paper: 10).
+    device : str
+
+    Raises
+    ------
+    ValueError
+        When `epsilon` or `n_iterations` is not positive.
 
     References
     ----------
@@ -192,6 +215,12 @@ def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, devi
         Positive distances.
     n_directions : int
         At least 2 (our choice 10); direction i draws from realisation i of `rng`, the same at all distances.
+    device : str
+
+    Raises
+    ------
+    ValueError
+        When a distance is not positive, or `n_directions` is below 2.
     """
     epsilons = finite_array("epsilons", np.atleast_1d(epsilons), ndim=1, dtype=np.float64)
     require(len(epsilons) and (epsilons > 0).all(), "epsilons", epsilons, "be positive", "drop the others")

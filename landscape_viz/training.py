@@ -142,7 +142,16 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
 
 
 def evaluate(model, inputs, targets, *, device="cpu"):
-    """Return {"loss", "accuracy"} of a classifier in evaluation mode: mean cross-entropy and share of right answers."""
+    """Return {"loss", "accuracy"} of a classifier in evaluation mode: mean cross-entropy and share of right answers.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        On `device`; its mode is put back afterwards.
+    inputs : Tensor, shape (n, ...)
+    targets : Tensor, shape (n,), int64
+    device : str
+    """
     loss = right = 0.0
     training = model.training
     model.eval()
@@ -162,7 +171,10 @@ def saved_epochs(folder):
 
 
 def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="cpu"):
-    """Return the seconds of one training step of a network made by `factory`, the second of two; nothing is kept."""
+    """Return the seconds of one training step of a network made by `factory`, the second of two; nothing is kept.
+
+    `data`, `batch_size`, `optimizer` and `device` as for `train`.
+    """
     run = _Run(factory().to(device), data, optimizer, LEARNING_RATES[optimizer], batch_size, 0, device)
     chosen = torch.arange(min(batch_size, len(data.train_targets)))
     with torch.random.fork_rng(devices=_cuda(device)):

@@ -61,6 +61,11 @@ def project(problem, states, directions, *, threads=1):
     Returns
     -------
     Trajectory
+
+    Raises
+    ------
+    ValueError
+        When the problem's dropout is live.
     """
     require(problem.dropout != "live", "dropout", problem.dropout, "not be live", "use dropout='off' or 'fixed'")
     directions.check(problem)
@@ -101,6 +106,11 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
     -------
     multifractal.PathEmbedding
         A picture of neighbourhoods: neither its distances nor its axes have a meaning.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than 7 states.
     """
     require(len(states) >= 7, "states", len(states), "be at least 7", "save more states")
     sizes, axes = np.linalg.eigh(gram(displacements(problem, states)))
@@ -109,7 +119,7 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
 
 
 def losses_at(problem, directions, coordinates):
-    """Return the loss at each row of `coordinates`, shape (T, n), along `directions`."""
+    """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64."""
     evaluator = Evaluator(problem, directions.vectors, ("loss",))
     losses = []
     for row in coordinates:

@@ -39,6 +39,11 @@ def trace(operator, *, n_products=32, rng=0):
         vectors, so that it is low on steep spectra: true over stated error 1.0 on flat ones, up to 1.3 measured where a few
         eigenvalues hold the trace (60 seeds, 32 products).
 
+    Raises
+    ------
+    ValueError
+        When `n_products` is odd or below 4.
+
     References
     ----------
     E. N. Epperly, J. A. Tropp, R. J. Webber, "XTrace: making the most of every sample in stochastic trace estimation",

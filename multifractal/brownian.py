@@ -122,6 +122,11 @@ def fbm_path(n, hurst, *, rng):
     -------
     ndarray, shape (n,), float64
 
+    Raises
+    ------
+    ValueError
+        When `n` is below 2 or `hurst` outside (0, 1].
+
     References
     ----------
     R. B. Davies and D. S. Harte, "Tests for Hurst effect", Biometrika 74 (1987) 95.

@@ -166,6 +166,11 @@ def gradient_correlation(distance, hurst):
     -------
     ndarray, shape of `distance`, float64
 
+    Raises
+    ------
+    ValueError
+        When a distance is negative or `hurst` outside (0, 1).
+
     Examples
     --------
     >>> import multifractal as mf

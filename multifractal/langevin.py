@@ -160,6 +160,11 @@ def published_noise(n_steps, hurst, *, seed=0):
     -------
     ndarray, shape (n_steps + 1,), float64
         B_0 = 0 ... B_n, with unit steps.
+
+    Raises
+    ------
+    ValueError
+        When `n_steps` is not positive or `hurst` outside (1/2, 1).
     """
     from fbm import FBM
 

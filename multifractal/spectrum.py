@@ -84,6 +84,11 @@ def q_grid(smallest=0.01, largest=5.0, n=10):
     -------
     ndarray, float64
         25 values by default.
+
+    Raises
+    ------
+    ValueError
+        When the ends are not positive and ascending, or `n` is below 2.
     """
     require(0 < smallest < largest < np.inf, "smallest, largest", (smallest, largest), "be positive and ascending",
             "pass for instance 0.01 and 5")

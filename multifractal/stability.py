@@ -151,7 +151,10 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
 
 
 def sharpness_at(landscape, positions, kind="hessian"):
-    """Return the sharpness at positions (..., 2) inside the walls, (...) float64; kinds as for `edge_of_stability`."""
+    """Return the sharpness of a `landscape` at positions (..., 2) inside the walls, (...) float64.
+
+    `kind` is as `sharpness` of `edge_of_stability`.
+    """
     points = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 2)
     out = np.empty(len(points))
     if kind == "map":

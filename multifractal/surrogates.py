@@ -19,6 +19,11 @@ def shuffle_within_blocks(values, block=4, *, rng):
     Returns
     -------
     ndarray, shape (rows, cols)
+
+    Raises
+    ------
+    ValueError
+        When the values are no finite image, or `block` is below 2.
     """
     shuffled = finite_array("values", values, ndim=2).copy()
     whole_number("block", block, minimum=2)

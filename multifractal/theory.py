@@ -77,6 +77,11 @@ def diffusion_exponent_law(hurst):
     Returns
     -------
     ndarray of the shape of `hurst`, float64
+
+    Raises
+    ------
+    ValueError
+        When an exponent lies outside (0, 1).
     """
     hurst = finite_array("hurst", hurst, dtype=np.float64)
     require(((hurst > 0) & (hurst < 1)).all(), "hurst", hurst, "lie in (0, 1)", "pass the surface's exponent")

@@ -75,6 +75,11 @@ def validate_estimator(hurst=(0.3, 0.5, 0.7, 0.9), *, n=512, n_surfaces=8, rng, 
     Returns
     -------
     EstimatorValidation
+
+    Raises
+    ------
+    ValueError
+        When `n_surfaces` is below 2, or an exponent or a setting is out of its range.
     """
     hurst = finite_array("hurst", np.atleast_1d(hurst), ndim=1)
     whole_number("n_surfaces", n_surfaces, minimum=2)

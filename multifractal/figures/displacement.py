@@ -24,6 +24,7 @@ def tamsd_by_waiting_time(displacements, *, exponents=None, split=3800, y_label=
         walks (not shown for a single curve, whose interval is a lower bound only).
     split : int
         Waiting time in steps from which a curve goes to the right panel (3800 in the paper's figure).
+    y_label : str
     ax : array of Axes of shape (rows, 2), optional
 
     Returns

@@ -20,12 +20,12 @@ class Entry:
 
 
 def inventory(folder=None):
-    """Return one `Entry` for each of `NAMES`, without reading the files."""
+    """Return one `Entry` for each of `NAMES`, without reading the files; `folder` as for `find`."""
     return [_listed(name, folder) for name in NAMES]
 
 
 def verify(folder=None):
-    """Return one `Entry` for each of `NAMES` after reading every file that is there and checking it."""
+    """Return one `Entry` for each of `NAMES`, every file that is there read and checked; `folder` as for `find`."""
     return [_verified(entry, folder) if entry.path else entry for entry in inventory(folder)]
 
 

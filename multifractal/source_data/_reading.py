@@ -73,7 +73,7 @@ def find(name, folder=None):
 
 
 def available(name, folder=None):
-    """Tell whether `find` finds the file; arguments as there."""
+    """Return whether `find` finds the file; `name` and `folder` as there."""
     try:
         find(name, folder)
     except FileNotFoundError:
