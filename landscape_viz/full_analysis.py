@@ -9,11 +9,11 @@ from landscape_viz.density import SpectralDensity, negative_eigenvalues, spectra
 from landscape_viz.eigenpairs import Eigenpairs, top_eigenpairs
 from landscape_viz.experiment import Experiment, Subject, Trained
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.report import Chapter
 from landscape_viz.sections import Section, section
 from landscape_viz.trajectory import Trajectory
 from landscape_viz.xtrace import Trace, trace
 from multifractal._result import Provenance, Result
+from multifractal.html_report import Chapter
 
 _N_EIGENVALUES = 5
 _MOST_STATES = 12  # of a training run that are projected

@@ -21,6 +21,12 @@ from multifractal.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.reproduction.claim import Measured
 
 
+def published_sections():
+    """Return the published sections that are here, by the name of their file without ending."""
+    names = [name for name in source_data.NAMES if name.startswith("real_loss_landscape/") and name.endswith(".npy")]
+    return {Path(name).stem: source_data.read(name)["loss"] for name in names if source_data.available(name)}
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """A set of surfaces, and how much is measured on each.
@@ -41,6 +47,8 @@ class Study:
         draw_surface(i, study) -> Landscape: the multifractal surface. Default: the paper's Hoelder map.
     draw_fractional : callable
         draw_fractional(hurst, i, study) -> Landscape: the monofractal surface of an exponent. A control may ignore `hurst`.
+    sections : callable
+        sections() -> dict of str to ndarray: sections of real networks by name. Default: the published ones that are here.
     """
 
     n_surfaces: int = 10
@@ -50,6 +58,7 @@ class Study:
     words: str = "exact multifractional Brownian surfaces on the paper's Hölder map"
     draw_surface: Callable = field(default=lambda i, study: study.multifractional(i))
     draw_fractional: Callable = field(default=lambda hurst, i, study: study.fractional(hurst, i))
+    sections: Callable = field(default=published_sections)
     _kept: dict = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -120,7 +129,7 @@ def measure(claim, study, folder=None):
     claim : Claim
     study : Study
     folder : path-like, optional
-        Where `<claim>.npz` is kept; default: nowhere. A file of another study, other code, other versions of the libraries or
+        Where `<claim>.npz` is kept; default: nowhere. A file of another study, other code, other versions of libraries or
         other source data is measured anew and replaced.
     """
     decided_by = _decided_by(claim, study)

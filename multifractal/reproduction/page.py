@@ -1,0 +1,128 @@
+"""The page of a reproduction study: a table of all verdicts, then a chapter for each claim."""
+
+import importlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from multifractal import _io, source_data
+from multifractal.figures._style import HOUSE_STYLE
+from multifractal.html_report import Chapter, Mark, Table, write_report
+from multifractal.reproduction.claim import VERDICTS, Claim, Judgement, Measured
+from multifractal.reproduction.study import measure
+
+# In the order of the paper: the landscape, walks on it, the theory of the walks, training.
+_CHAPTERS = ("spectra_claims", "surface_claims", "walk_claims", "chaos_claims", "theory_claims", "training_claims")
+_TONES = dict(zip(VERDICTS, ("good", "changed", "bad", ""), strict=True))
+_TITLE = "What of the paper holds? A reproduction report"
+_PAPER = ("Ly & Gong, Optimization on multifractal loss landscapes explains a diverse range of geometrical and dynamical "
+          "properties of deep learning, Nature Communications 16, 2025, doi 10.1038/s41467-025-58532-9")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, what was measured for it, and the judgement."""
+
+    claim: Claim
+    measured: Measured
+    judgement: Judgement
+
+
+def claims():
+    """Return all claims, in the order of the page."""
+    modules = [importlib.import_module(f"multifractal.reproduction.{name}") for name in _CHAPTERS]
+    return [claim for module in modules for claim in module.CLAIMS]
+
+
+def report(study, path, *, only=None, folder=None):
+    """Measure and judge claims on a study, write the page, and return the findings.
+
+    Parameters
+    ----------
+    study : Study
+    path : path-like
+        The page; replaced if it exists, since it is always written anew from the results in `folder`.
+    only : sequence of Claim, optional
+        Default: `claims()`.
+    folder : path-like, optional
+        Where results and figures are kept, so that a stopped report goes on. Default: `path` without its ending.
+    """
+    started, path = time.perf_counter(), Path(path)
+    folder = path.with_suffix("") if folder is None else Path(folder)
+    findings = []
+    for claim in claims() if only is None else only:
+        begun = time.perf_counter()
+        measured = measure(claim, study, folder)
+        findings.append(Finding(claim, measured, claim.judge(measured.quantities)))
+        print(f"{time.perf_counter() - begun:6.1f} s  {claim.title}: {findings[-1].judgement.verdict}", flush=True)
+    chapters = [_chapter(finding, _picture(finding, folder)) for finding in findings]
+    write_report(path, _TITLE, [_summary(findings, study), *chapters], overwrite=True)
+    print(f"{time.perf_counter() - started:6.1f} s in all; {path.resolve()}")
+    return findings
+
+
+def _summary(findings, study):
+    counted = [sum(finding.judgement.verdict == verdict for finding in findings) for verdict in VERDICTS]
+    told = "; ".join(f"{verdict}: {n}" for verdict, n in zip(VERDICTS, counted, strict=True) if n)
+    here = [name for name in source_data.NAMES if source_data.available(name)]
+    rows = [((finding.claim.title, finding.claim.title), _mark(finding), finding.judgement.reason) for finding in findings]
+    return Chapter(f"{len(findings)} claims", lead=[
+        f"Each claim of {_PAPER}, computed from nothing and judged by a rule that is printed with it. {told}.",
+        f"Measured on {study.n_surfaces} surfaces of {study.size} x {study.size} pixels, seed {study.seed}: {study.words}. "
+        f"Where a claim is about paths or training runs it says so.",
+        "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
+        "number is held against the interval in which one more of our surfaces is expected, mean ± t(0.975) sd √(1 + 1/n).",
+        f"The paper's source data: {len(here)} of {len(source_data.NAMES)} files are here and drawn in the figures."
+        if here else "None of the paper's source data are here; `python -m multifractal.source_data fetch` brings them."],
+        table=Table(("claim", "verdict", "why"), rows))
+
+
+def _chapter(finding, picture):
+    claim, quantities = finding.claim, finding.measured.quantities.values()
+    return Chapter(claim.title, mark=_mark(finding), lead=[f"The paper:: {claim.statement}"],
+                   table=Table(("measured", "the paper", "ours, 95 % interval", "n"), [_row(found) for found in quantities]),
+                   pictures={picture: claim.caption},
+                   words=[f"Verdict:: {finding.judgement.reason}", f"The rule:: {claim.rule}"],
+                   details={"Calls, seeds and versions": _calls(finding)})
+
+
+def _row(found):
+    unit = f" {found.unit}" if found.unit else ""
+    value = f"{_number(found.value, found.high - found.low)}"
+    if np.isfinite(found.low) and np.isfinite(found.high):
+        width = found.high - found.low
+        value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
+    return found.words, found.published or "–", value + unit, f"{found.n} {found.over}".strip()
+
+
+def _number(value, width):
+    """Return a number with two digits of its interval's width, at most four significant ones without."""
+    if not np.isfinite(value):
+        return "none"
+    if not np.isfinite(width) or width <= 0 or value == 0 or not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return f"{value:.{int(np.clip(1 - np.floor(np.log10(width)), 0, 4))}f}"
+
+
+def _calls(finding):
+    lines = [f"{found.words}: {found.provenance.call}" + (f", seed {found.provenance.seed}" if found.provenance.seed else "")
+             for found in finding.measured.quantities.values()]
+    versions = {name: value for found in finding.measured.quantities.values()
+                for name, value in found.provenance.versions.items()} | finding.measured.provenance.versions
+    return [*dict.fromkeys(lines), finding.measured.provenance.call, ", ".join(f"{k} {v}" for k, v in versions.items())]
+
+
+def _mark(finding):
+    return Mark(finding.judgement.verdict, _TONES[finding.judgement.verdict])
+
+
+def _picture(finding, folder):
+    axes = finding.claim.draw(finding.measured)
+    figure, path = np.ravel(np.asarray(axes, dtype=object))[0].figure, folder / f"{finding.claim.name}.png"
+    with plt.style.context(HOUSE_STYLE), _io.atomic_write(path, overwrite=True) as file:
+        figure.savefig(file, format="png", dpi=150)
+    plt.close(figure)
+    return path
