@@ -1,0 +1,204 @@
+"""How an image grows with distance, lag by lag, with intervals; and how much of it is white noise.
+
+First differences grow as lag^(2H) in the mean square: H below 1 is rough, 1 is what any differentiable image gives, 0 is
+white noise. Second differences are blind to slopes and tell apart what first ones cannot: exponent 2 is a twice
+differentiable image, 1.5 one whose gradient jumps along curves, as a sum of ReLU units does (the share of pixels that a jump
+touches grows with the lag), below 1 again a rough one.
+
+White noise of variance s^2 adds 2 s^2 to the mean square of first differences at any lag (6 s^2 to that of second ones). Two
+images that share all but the noise (the same section under live dropout from two seeds) give it without a model: the mean
+product of their differences holds no noise. From a single image the noise can only be told by assuming how the rest grows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multifractal._checks import finite_array, require, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import as_generator
+
+_TILES = 8  # along each side: 64 are resampled
+_LAGS = 16  # the longest lag is this part of the shorter side, so that a tile holds it twice
+_STRETCH = 1.3  # true over resampled standard deviation of second exponents: at most this for H = 0.2 to 0.9, 129 pixels
+_NORMAL = 1.96
+_FIRST, _SECOND = (-1.0, 1.0), (1.0, -2.0, 1.0)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class IncrementLaw(Result):
+    """Mean squares of first and second differences by lag, and the local exponents between them.
+
+    Attributes
+    ----------
+    lags : ndarray of int, shape (n,)
+        1, 2, 4, ... pixels, up to a sixteenth of the shorter side.
+    first, second : ndarray, shape (n,)
+        Mean squares, both axes, in squared units of the image; of two images the mean products, which may be negative.
+    first_exponents, second_exponents : ndarray, shape (n - 1,)
+        Half the log2 of the ratio of neighbouring lags; NaN where a mean product is not positive.
+    second_interval : ndarray, shape (2, n - 1)
+        95 % interval of the second exponents. The first ones have none: first differences of rough surfaces with H above 1/2
+        are correlated over the whole image, and resampling its parts does not see that.
+    """
+
+    lags: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    first_exponents: np.ndarray
+    second_exponents: np.ndarray
+    second_interval: np.ndarray
+    provenance: Provenance
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class NoiseShare(Result):
+    """How much of the mean squared first differences of an image is white noise.
+
+    Attributes
+    ----------
+    lags : ndarray of int, shape (n,)
+    share, share_interval : ndarray, shape (n,) and (2, n)
+        Of the mean squared difference at each lag, and its 95 % interval; an estimate, so that it may leave [0, 1].
+    sd, sd_interval : float and ndarray, shape (2,)
+        Root mean square of the noise, in units of the image; 0 where the estimated variance is negative.
+    exponent : float
+        Assumed for what is not noise; NaN where two images made the assumption unnecessary.
+    """
+
+    lags: np.ndarray
+    share: np.ndarray
+    share_interval: np.ndarray
+    sd: float
+    sd_interval: np.ndarray
+    exponent: float
+    provenance: Provenance
+
+
+def increment_law(values, other=None, *, n_bootstrap=199, rng):
+    """Return the growth of an image with distance, lag by lag.
+
+    The intervals resample 8 x 8 tiles of the image and are stretched by 1.3, which was measured on exact fractional
+    Brownian surfaces of 129 pixels: they say what another stretch of a like image would give.
+
+    Parameters
+    ----------
+    values : array_like or Landscape, shape (rows, cols)
+        At least 32 pixels a side.
+    other : array_like or Landscape, optional
+        Another image that differs by independent noise only: mean products of the two take the place of mean squares, and
+        so leave the noise out.
+    n_bootstrap : int
+        Resamples; default 199 (our choice).
+    rng : int, SeedSequence or Generator
+
+    Returns
+    -------
+    IncrementLaw
+
+    Raises
+    ------
+    ValueError
+        When an image holds NaN or inf, is too small, or the two are not of one shape.
+    """
+    values, other = _checked(values, other)
+    lags = _lags(values.shape)
+    draws = _draws(n_bootstrap, rng)
+    (first, _), (second, resampled) = (_means(*_tile_sums(values, other, stencil, lags), draws)
+                                       for stencil in (_FIRST, _SECOND))
+    exponents, half = _exponents(second), _NORMAL * _STRETCH * _exponents(resampled).std(axis=0, ddof=1)
+    provenance = Provenance.of("increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap)
+    return IncrementLaw(lags, first, second, _exponents(first), exponents, np.stack([exponents - half, exponents + half]),
+                        provenance)
+
+
+def noise_share(values, other=None, *, exponent=1.0, n_bootstrap=199, rng):
+    """Return how much of the differences of an image is white noise.
+
+    Parameters
+    ----------
+    values, other, n_bootstrap, rng
+        As for `increment_law`. With `other` no assumption is made: noise is what the two do not share.
+    exponent : float
+        Of what is not noise, in (0, 1], where there is no `other`: the noise then follows from lags 1 and 2. 1 (our choice)
+        is a differentiable image; a lower one calls less of the same image noise.
+
+    Returns
+    -------
+    NoiseShare
+    """
+    require(0 < exponent <= 1, "exponent", exponent, "lie in (0, 1]", "pass 1 where what is not noise is smooth")
+    alone = other is None
+    values, other = _checked(values, other)
+    lags, draws = _lags(values.shape), _draws(n_bootstrap, rng)
+    total = (_mean_products(values, values, lags, draws) + _mean_products(other, other, lags, draws)) / 2
+    if alone:
+        growth = 4.0**exponent
+        noise = ((growth * total[:, 0] - total[:, 1]) / (growth - 1))[:, None]
+    else:
+        noise = total - _mean_products(values, other, lags, draws)
+    share, sd = noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2)
+    provenance = Provenance.of("noise_share", rng=rng, values=values, pair=not alone, exponent=exponent,
+                               n_bootstrap=n_bootstrap)
+    return NoiseShare(lags, share[0], _interval(share[1:]), float(sd[0]), _interval(sd[1:]),
+                      float(exponent) if alone else float("nan"), provenance)
+
+
+def _checked(values, other):
+    values = finite_array("values", values, ndim=2, dtype=np.float64)
+    require(min(values.shape) >= 4 * _TILES, "values", values.shape, f"be at least {4 * _TILES} pixels a side",
+            "pass a larger image")
+    if other is None:
+        return values, values
+    other = finite_array("other", other, ndim=2, dtype=np.float64)
+    require(other.shape == values.shape, "other", other.shape, f"have the shape of values, {values.shape}",
+            "pass two sections of one grid")
+    return values, other
+
+
+def _lags(shape):
+    return 2 ** np.arange(int(np.log2(min(shape) // _LAGS)) + 1)
+
+
+def _draws(n_bootstrap, rng):
+    """Return how often each tile is drawn in each resample, shape (n_bootstrap, n_tiles)."""
+    n = _TILES**2
+    return as_generator(rng).multinomial(n, np.full(n, 1 / n), size=whole_number("n_bootstrap", n_bootstrap, 2))
+
+
+def _mean_products(one, other, lags, draws):
+    """Return the mean products of first differences by lag: a row for the images as they are, then one a resample."""
+    mean, resampled = _means(*_tile_sums(one, other, _FIRST, lags), draws)
+    return np.vstack([mean, resampled])
+
+
+def _means(sums, counts, draws):
+    return sums.sum(axis=1) / counts.sum(axis=1), (draws @ sums.T) / (draws @ counts.T)
+
+
+def _tile_sums(one, other, stencil, lags):
+    """Return sums of products of differences and how many there are, shapes (n_lags, n_tiles), by tile of their middle."""
+    pairs = [[_along(a, b, stencil, lag, axis) for axis, (a, b) in enumerate(((one, other), (one.T, other.T)))]
+             for lag in lags]
+    return tuple(np.array([[part[k] for part in both] for both in pairs]).sum(axis=1) for k in (0, 1))
+
+
+def _along(one, other, stencil, lag, transposed):
+    """Return (sums, counts) by tile of the differences down the columns; of transposed images, tiles transposed back."""
+    reach = (len(stencil) - 1) * lag
+    n = len(one) - reach
+    a, b = (sum(c * image[k * lag:k * lag + n] for k, c in enumerate(stencil)) for image in (one, other))
+    placed = np.zeros((2, *one.shape))
+    placed[:, reach // 2:reach // 2 + n] = a * b, np.ones_like(a)
+    edges = [np.linspace(0, size, _TILES, endpoint=False).astype(int) for size in one.shape]
+    tiles = np.add.reduceat(np.add.reduceat(placed, edges[0], axis=1), edges[1], axis=2)
+    return (tiles.transpose(0, 2, 1) if transposed else tiles).reshape(2, -1)
+
+
+def _exponents(mean):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log2(mean[..., 1:] / mean[..., :-1]) / 2
+
+
+def _interval(resampled):
+    return np.percentile(resampled, [2.5, 97.5], axis=0)
