@@ -14,6 +14,7 @@ from .dynamics import loss_by_step as loss_by_step
 from .dynamics import lyapunov_by_rate as lyapunov_by_rate
 from .dynamics import lyapunov_by_trial as lyapunov_by_trial
 from .dynamics import sharpness_by_rate as sharpness_by_rate
+from . import reproduction as reproduction
 from .landscapes import landscape_gallery as landscape_gallery
 from .theory import alpha_diagram as alpha_diagram
 from .theory import alpha_slice as alpha_slice

@@ -1,0 +1,87 @@
+"""Figures of the reproduction report on the surface and its spectra: each takes a claim's `Measured`, computes nothing."""
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+
+_FLATTEST = 10  # enlarged (paper)
+
+
+@styled
+def curvature(measured, ax=None):
+    """Draw curvature against the paper's abscissa: ours, the exact law of the stencil, and the paper's law."""
+    ax, arrays = axes_or_new(ax), measured.arrays
+    x, y, m = arrays["x"], arrays["curvature"], measured["prefactor"].value * 1e-8
+    ax.errorbar(x, y.mean(axis=0), yerr=y.std(axis=0, ddof=1), fmt="o", color=OURS, label=f"ours, {len(y)} surfaces")
+    ax.plot(x, arrays["exact"], color=THEORY, label="exact law of this stencil")
+    ax.plot(x, m * x, "--", color=PUBLISHED, label="the paper's law, m x")
+    ax.set(xscale="log", yscale="log", xlabel=r"$x = r(H)\,\chi^{2H-2}$  (rough $\rightarrow$)",
+           ylabel=r"$\Vert\mathrm{Hess}\Vert_F^2$ (loss$^2$/pixel$^4$)",
+           title=f"H from {arrays['hoelder'].max():.2f} to {arrays['hoelder'].min():.2f}")
+    ax.legend(loc="upper left")
+    return ax
+
+
+@styled
+def minima(measured, ax=None):
+    """Draw the lowest minima of one surface, coloured by flatness; the ten flattest enlarged."""
+    ax = axes_or_new(ax, figsize=(5.2, 4.2))
+    positions, flat, (rows, cols) = (measured.arrays[name] for name in ("positions", "flatness", "size"))
+    style = {"cmap": "viridis", "vmin": 0, "vmax": 20}
+    points = ax.scatter(*positions.T, c=flat, s=4, linewidths=0, **style)
+    flattest = np.argsort(flat)[-_FLATTEST:]
+    ax.scatter(*positions[flattest].T, c=flat[flattest], s=60, edgecolors=THEORY, linewidths=0.8, **style)
+    if len(flat):
+        x, y = np.quantile(positions, [0.005, 0.995], axis=0).T + np.array([-20, 20])
+        ax.set(xlim=np.clip(x, 0, cols - 1), ylim=np.clip(y, 0, rows - 1))
+    ax.set(aspect="equal", xlabel="x (pixels)", ylabel="y (pixels)", title=f"surface 0, {len(flat)} lowest minima")
+    ax.figure.colorbar(points, ax=ax, extend="max", label=r"flatness (pixel loss$^{-1/2}$)")
+    return ax
+
+
+@styled
+def clustering(measured, ax=None):
+    """Draw N(R) of the smoother and the rougher basins of all surfaces, and the published power laws up to their R0."""
+    ax, arrays = axes_or_new(ax), measured.arrays
+    handles = []
+    for name, colour, power, radius in (("smoother", OURS, 1.72, 36.7), ("rougher", CONTROL, 1.60, 29.4)):
+        if f"{name}_counts" not in arrays:
+            continue
+        radii, counts = arrays[f"{name}_radii"], arrays[f"{name}_counts"]
+        ax.plot(radii, counts.T, color=colour, linewidth=0.7, alpha=0.7)
+        handles.append(Line2D([], [], color=colour, label=f"ours, {name} basin, {len(counts)} surfaces"))
+        drawn = np.geomspace(4, radius, 20)
+        anchor = np.interp(radius, radii, np.median(counts, axis=0))
+        ax.plot(drawn, anchor * (drawn / radius) ** power, color=PUBLISHED, linewidth=2.5,
+                linestyle="-" if name == "smoother" else "--")
+        ax.axvline(radius, color=PUBLISHED, linewidth=0.8, linestyle="-" if name == "smoother" else "--")
+        handles.append(Line2D([], [], color=PUBLISHED, linestyle="-" if name == "smoother" else "--", linewidth=2.5,
+                              label=f"published: $R^{{{power:.2f}}}$ to $R_0$ = {radius}"))
+    ax.set(xscale="log", yscale="log", xlabel="R (pixels)", ylabel="N(R), minima within R", ylim=(0.8, None))
+    if handles:
+        ax.legend(handles=handles, loc="lower right", fontsize=7.5)
+    else:
+        ax.text(0.5, 0.5, "no two basins of minima", transform=ax.transAxes, ha="center")
+    return ax
+
+
+@styled
+def losses(measured, ax=None):
+    """Draw the densities of the losses in the basin's box and on the whole surface; the paper's box where it is here."""
+    ax, arrays = axes_or_new(ax), measured.arrays
+    edges = arrays["edges"]
+    middle = (edges[1:] + edges[:-1]) / 2
+    for name, colour, words in (("whole", CONTROL, "whole surface"), ("box", OURS, "box of the smoother basin")):
+        density = arrays[name][np.isfinite(arrays[name]).all(axis=1)]
+        if not len(density):
+            continue
+        mean, spread = density.mean(axis=0), density.std(axis=0)
+        ax.stairs(mean, edges, color=colour, linewidth=1.5, label=f"{words}, {len(density)} surfaces")
+        ax.fill_between(middle, np.maximum(mean - spread, 0), mean + spread, step="mid", color=colour, alpha=0.2,
+                        linewidth=0)
+    if "published" in arrays:
+        ax.stairs(arrays["published"], edges, color=PUBLISHED, linestyle="--", label="published surface, the paper's box")
+    ax.set(xlabel="loss (0 to 1: central 98 % of the surface)", ylabel="density", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    ax.legend(loc="upper right")
+    return ax
