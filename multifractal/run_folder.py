@@ -41,24 +41,19 @@ class GrowingArray:
 
     def reopen(self, n_rows, sha256):
         """Continue a file after its first `n_rows` rows, cutting off the rest; refuse it if those were altered."""
-        try:
-            self._file = open(self.path, "r+b")
-        except FileNotFoundError as error:
-            raise DamagedFileError(f"{str(self.path)!r} is missing; {_OVERWRITE}") from error
-        header, length = self._header(0), n_rows * self._row_bytes()
-        size = os.path.getsize(self.path)
-        if size < len(header) + length:
-            raise DamagedFileError(f"{str(self.path)!r} has {size} bytes, fewer than the {len(header) + length} of its "
-                                   f"checkpoint; {_OVERWRITE}")
-        self._file.seek(len(header))
-        for first in range(0, length, _BLOCK):
-            self._digest.update(self._file.read(min(_BLOCK, length - first)))
-        if self._digest.hexdigest() != sha256:
-            raise DamagedFileError(f"the first {n_rows} rows of {str(self.path)!r} are not those of its checkpoint; "
-                                   f"{_OVERWRITE}")
+        self._digest = self._checked(n_rows, sha256)
+        self._file = open(self.path, "r+b")
         self._write_header(n_rows)
-        self._file.truncate(len(header) + length)
+        self._file.truncate(len(self._header(0)) + n_rows * self._row_bytes())
         return self
+
+    def mapped(self, n_rows, sha256):
+        """Return the first `n_rows` rows as a read-only memory map; refuse the file if those were altered."""
+        self._checked(n_rows, sha256)
+        shape = (n_rows, *self.row_shape)
+        if n_rows == 0:  # which cannot be mapped
+            return np.empty(shape, self.dtype)
+        return np.memmap(self.path, self.dtype, mode="r", offset=len(self._header(0)), shape=shape)
 
     def append(self, rows):
         """Write rows at the end; the header counts them only once they are written."""
@@ -83,6 +78,26 @@ class GrowingArray:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+    def _checked(self, n_rows, sha256):
+        """Return the running SHA-256 of the file's first `n_rows` rows, refusing a file in which it is not `sha256`."""
+        header, left, digest = len(self._header(0)), n_rows * self._row_bytes(), hashlib.sha256()
+        try:
+            size = os.path.getsize(self.path)
+        except FileNotFoundError as error:
+            raise DamagedFileError(f"{str(self.path)!r} is missing; {_OVERWRITE}") from error
+        if size < header + left:
+            raise DamagedFileError(f"{str(self.path)!r} has {size} bytes, fewer than the {header + left} of its "
+                                   f"checkpoint; {_OVERWRITE}")
+        with open(self.path, "rb") as file:
+            file.seek(header)
+            while block := file.read(min(_BLOCK, left)):
+                left -= len(block)
+                digest.update(block)
+        if digest.hexdigest() != sha256:
+            raise DamagedFileError(f"the first {n_rows} rows of {str(self.path)!r} are not those of its checkpoint; "
+                                   f"{_OVERWRITE}")
+        return digest
 
     def _row_bytes(self):
         return self.dtype.itemsize * int(np.prod(self.row_shape))
@@ -170,7 +185,8 @@ class RunFolder:
     def checkpoint(self, arrays, **metadata):
         """Make all that was appended part of the run, with the state (`arrays`, `metadata`) to continue from."""
         rows = {name: array.sync() for name, array in self.arrays.items()}
-        _io.save_arrays(self.path / CHECKPOINT, arrays, {**metadata, "rows": rows}, overwrite=True)
+        forms = {name: (array.dtype.str, array.row_shape) for name, array in self.arrays.items()}
+        _io.save_arrays(self.path / CHECKPOINT, arrays, {**metadata, "rows": rows, "forms": forms}, overwrite=True)
 
     def close(self):
         """Close the arrays and let other processes in."""
@@ -231,9 +247,10 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def _write_record(self, parameters):
-        record = json.dumps({"parameters": parameters, "versions": _versions()}, indent=1, sort_keys=True) + "\n"
+        record = {"parameters": parameters, "versions": _versions()}
+        text = json.dumps(record | {"sha256": _sha256_of(record)}, indent=1, sort_keys=True) + "\n"
         with _io.atomic_write(self.path / RECORD, overwrite=True) as file:
-            file.write(record.encode())
+            file.write(text.encode())
 
 
 def _is_leftover(name):
@@ -242,13 +259,36 @@ def _is_leftover(name):
 
 
 def read_record(path):
-    """Return the record of a run folder: a dict of "parameters" and "versions"."""
+    """Return the record of a run folder, a dict of "parameters" and "versions", after checking its SHA-256."""
     try:
         record = json.loads((Path(path) / RECORD).read_text())
+        given = record.pop("sha256")
         record["parameters"], record["versions"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{str(Path(path) / RECORD)!r} cannot be read ({error}); {_OVERWRITE}") from error
+    if given != _sha256_of(record):
+        raise DamagedFileError(f"{str(Path(path) / RECORD)!r} does not match the SHA-256 it carries; {_OVERWRITE}")
     return record
+
+
+def read_rows(path):
+    """Return the arrays of a run folder by name, each a read-only memory map of the rows that belong to its checkpoint.
+
+    Raises
+    ------
+    DamagedFileError
+        When a file is missing, cut short, or does not match the checkpoint's SHA-256.
+    """
+    _, metadata = _io.load_arrays(Path(path) / CHECKPOINT)
+    arrays = {}
+    for name, (dtype, row_shape) in metadata["forms"].items():
+        array = GrowingArray(Path(path) / f"{name}.npy", row_shape, dtype)
+        arrays[name] = array.mapped(*metadata["rows"][name])
+    return arrays
+
+
+def _sha256_of(record):
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def require_space(path, n_bytes):

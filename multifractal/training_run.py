@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from multifractal import _io
 from multifractal._checks import float_dtype, one_of, positive_number, require, whole_number
-from multifractal.run_folder import RunFolder, read_record, require_space
+from multifractal.run_folder import RunFolder, read_record, read_rows, require_space
 
 CURVES = "learning_curves.npz"
 OUTPUTS = (CURVES, "displacement.npz", "embedding.npz")
@@ -170,12 +170,17 @@ def _print_estimate(descent, training, theta, epoch, path):
 
 
 class TrainingRun:
-    """A run's folder, read back; the trajectory stays on disk.
+    """A run's folder, read back up to its last checkpoint, whose SHA-256 are checked; the trajectory stays on disk.
 
     Parameters
     ----------
     path : path-like
         What `train_full_batch` wrote to; a run still going, or killed, can be read too.
+
+    Raises
+    ------
+    DamagedFileError
+        Here, or when an array is first asked for: a file is missing, cut short or altered.
     """
 
     def __init__(self, path):
@@ -183,19 +188,23 @@ class TrainingRun:
         self.parameters = read_record(self.path)["parameters"]
 
     @cached_property
+    def _rows(self):
+        return read_rows(self.path)
+
+    @property
     def positions(self):
         """Parameters at epochs 0, every, 2 every, ..., shape (positions, parameters), a read-only memory map."""
-        return np.load(self.path / "trajectory.npy", mmap_mode="r", allow_pickle=False)
+        return self._rows["trajectory"]
 
-    @cached_property
+    @property
     def losses(self):
         """Training loss, and test loss if there are test rows, before each epoch's step; shape (epochs, 1 or 2)."""
-        return np.load(self.path / "losses.npy", allow_pickle=False)
+        return self._rows["losses"]
 
-    @cached_property
+    @property
     def sharpness(self):
         """Largest eigenvalue of the full Hessian at `sharpness_epochs`, shape (n,), float64."""
-        return np.load(self.path / "max_eigs.npy", allow_pickle=False)
+        return self._rows["max_eigs"]
 
     @property
     def sharpness_epochs(self):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from multifractal import DamagedFileError, run_folder
-from multifractal.run_folder import GrowingArray, RunFolder, read_record, require_space
+from multifractal.run_folder import GrowingArray, RunFolder, read_record, read_rows, require_space
 
 FORMS = {"track": ((3,), np.float32), "loss": ((), np.float64)}
 PARAMETERS = {"rate": 0.1, "epochs": 20}
@@ -127,6 +127,36 @@ def test_damage_is_refused_with_the_file_and_the_remedy(tmp_path, name, damage, 
     run(tmp_path / "a", overwrite=True)
     run(tmp_path / "whole")
     assert files(tmp_path / "a") == files(tmp_path / "whole")
+
+
+def test_what_is_read_back_is_what_was_checkpointed(tmp_path):
+    """Rows come back without those after the checkpoint, whatever the header says; one altered bit of them is refused."""
+    run(tmp_path / "a", stop=10)
+    path = tmp_path / "a" / "track.npy"
+    content = path.read_bytes()
+    start = content.index(b"\n") + 1
+    path.write_bytes(content.replace(b"<f4", b">i4") + rows(10, 15)["track"].tobytes())
+    found = read_rows(tmp_path / "a")
+    assert np.array_equal(found["track"], rows(0, 10)["track"])
+    assert np.array_equal(found["loss"], rows(0, 10)["loss"])
+    assert found["track"].dtype == np.float32
+    path.write_bytes(content[:start + 5] + bytes([content[start + 5] ^ 4]) + content[start + 6:])
+    with pytest.raises(DamagedFileError, match="are not those of its checkpoint"):
+        read_rows(tmp_path / "a")
+    path.write_bytes(content[:-1])
+    with pytest.raises(DamagedFileError, match="fewer than"):
+        read_rows(tmp_path / "a")
+
+
+def test_an_altered_record_is_refused(tmp_path):
+    """One digit of a parameter changed in run.json does not pass for the run's own, read or resumed."""
+    run(tmp_path / "a", stop=10)
+    record = tmp_path / "a" / "run.json"
+    record.write_text(record.read_text().replace('"rate": 0.1', '"rate": 0.2'))
+    with pytest.raises(DamagedFileError, match="does not match the SHA-256"):
+        read_record(tmp_path / "a")
+    with pytest.raises(DamagedFileError, match="does not match the SHA-256"):
+        run(tmp_path / "a", resume=True)
 
 
 def test_an_existing_folder_is_refused_and_foreign_files_are_kept(tmp_path):
