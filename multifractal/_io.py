@@ -1,14 +1,21 @@
 """Files we write: atomic, never pickled, carrying a SHA-256 of their content that is checked on load."""
 
+import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where what a killed process leaves stays
+    fcntl = None
 
 _META = "__metadata__"
 
@@ -26,7 +33,8 @@ def atomic_write(path, *, overwrite=False):
     path = Path(path)
     refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
+    handle, temporary, lock = _temporary_beside(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -37,6 +45,34 @@ def atomic_write(path, *, overwrite=False):
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    finally:
+        _unlock(lock)
+
+
+@contextmanager
+def locked(path):
+    """Hold the lock that tells `remove_leftovers` that `path`, a file or folder, is in use; needs no undoing if killed."""
+    lock = _lock(path)
+    try:
+        yield
+    finally:
+        _unlock(lock)
+
+
+def remove_leftovers(paths):
+    """Delete those temporary files and folders that no living process has locked: those of one that was killed."""
+    for path in paths if fcntl is not None else ():
+        try:
+            lock = os.open(path, os.O_RDONLY)
+        except OSError:  # its owner was quicker
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        except OSError:  # in use
+            continue
+        finally:
+            os.close(lock)
 
 
 def refuse_existing(path, overwrite):
@@ -91,6 +127,39 @@ def _digest(arrays, metadata):
         digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data if array.size else b"")
     return digest.hexdigest()
+
+
+def _temporary_beside(path):
+    """Return (handle, name, lock) of a new temporary file, another than one deleted as a leftover before it was locked."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            lock = _lock(name)
+        except FileNotFoundError:
+            os.close(handle)
+            continue
+        if os.fstat(handle).st_nlink:
+            return handle, name, lock
+        os.close(handle)
+        _unlock(lock)
+
+
+def _lock(path):
+    """Return a descriptor that holds the lock of `path`; None where there are no locks."""
+    if fcntl is None:
+        return None
+    lock = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        os.close(lock)
+        return None
+    return lock
+
+
+def _unlock(lock):
+    if lock is not None:
+        os.close(lock)
 
 
 def _umask():

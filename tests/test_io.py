@@ -26,6 +26,23 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_leftovers_of_a_killed_writer_go_and_those_of_a_living_one_stay(tmp_path):
+    """A write deletes the temporary file that a killed writer of the same path left, and no other file."""
+    path = tmp_path / "kept"
+    killed = ("import os, sys; from multifractal import _io\n"
+              "with _io.atomic_write(sys.argv[1]) as f: f.write(b'half'); f.flush(); os._exit(9)")
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    (tmp_path / ".kept2.abc.part").write_bytes(b"of another")
+    with _io.atomic_write(path, overwrite=True) as slow:
+        slow.write(b"slow")
+        with _io.atomic_write(path, overwrite=True) as quick:
+            quick.write(b"quick")
+        assert path.read_bytes() == b"quick"
+    assert path.read_bytes() == b"slow"
+    assert {found.name for found in tmp_path.iterdir()} == {"kept", ".kept2.abc.part"}
+
+
 def test_pickles_are_refused_and_not_executed(tmp_path):
     """An object array in a file is refused; nothing in it runs."""
 

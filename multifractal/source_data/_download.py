@@ -23,6 +23,7 @@ RECORD = "14997499"
 DOI = f"10.5281/zenodo.{RECORD}"
 SERVER = "https://zenodo.org"
 _TIMEOUT = 60  # seconds without an answer; our choice
+_STAGING = ".fetching-"
 _ENDINGS = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
 
 
@@ -74,7 +75,8 @@ def fetch(folder=None, *, server=SERVER, retries=3, progress=False):
     folder = Path(folder) if folder is not None else _reading.folders()[0]
     folder.mkdir(parents=True, exist_ok=True)
     done, problems = Fetched(folder.resolve()), []
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as staging:
+    _io.remove_leftovers(folder.glob(f"{_STAGING}*"))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_STAGING) as staging, _io.locked(staging):
         files = _record_files(server, Path(staging), retries)
         for number, file in enumerate(files):
             place = Path(staging) / str(number)
