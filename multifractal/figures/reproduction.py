@@ -85,3 +85,42 @@ def losses(measured, ax=None):
     ax.set(xlabel="loss (0 to 1: central 98 % of the surface)", ylabel="density", xlim=(edges[0], edges[-1]), ylim=(0, None))
     ax.legend(loc="upper right")
     return ax
+
+
+@styled
+def surface_spectrum(measured, ax=None):
+    """Draw the spectra of multifractal and monofractal surfaces, ours and published, over the prescribed exponents."""
+    ax, arrays = axes_or_new(ax), measured.arrays
+    ax.axvspan(0.3, 0.7, color=CONTROL, alpha=0.15, linewidth=0)
+    for name, prefix, marker, words in (("multi", "", "o", "multifractal"), ("mono", "mono_", "s", "monofractal")):
+        h, D = arrays[f"{prefix}h"], arrays[f"{prefix}D"]
+        ax.errorbar(h.mean(axis=0), D.mean(axis=0), xerr=h.std(axis=0, ddof=1), fmt=f"{marker}-", color=OURS, elinewidth=0.8,
+                    label=f"{words}, ours ({len(h)} surfaces)")
+        if f"published_{name}_h" in arrays:
+            ax.plot(arrays[f"published_{name}_h"], arrays[f"published_{name}_D"], f"{marker}--", color=PUBLISHED, mfc="none",
+                    label=f"{words}, published")
+    ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)", ylim=(1.2, 2.05))
+    ax.legend(loc="lower center", fontsize=7.5)
+    return ax
+
+
+@styled
+def section_spectra_by_rule(measured, axes=None):
+    """Draw the published spectra by epoch beside noise and a monofractal, and those of the published sections."""
+    axes, arrays = axes_or_new(axes, 1, 2, sharey=True, figsize=(8.6, 3.7)), measured.arrays
+    for name, colour, words in (("noise", CONTROL, "smooth bowl, pixel noise"), ("mono", OURS, "exact monofractal, H = .5")):
+        h, D = arrays[f"{name}_h"].mean(axis=0), arrays[f"{name}_D"].mean(axis=0)
+        axes[0].plot(h, D, "-", color=colour, label=f"{words} (mean of {len(arrays[f'{name}_h'])})")
+    epochs = [name[:-2] for name in arrays if name.startswith("epoch_") and name.endswith("_h")]
+    for name, marker in zip(epochs, "osD", strict=False):
+        axes[0].plot(arrays[f"{name}_h"], arrays[f"{name}_D"], f"{marker}--", color=PUBLISHED, mfc="none",
+                     label=f"published, {name.replace('_', ' ')}")
+    sections = [name[8:-2] for name in arrays if name.startswith("section_") and name.endswith("_h")]
+    for name, marker in zip(sections, "osD^v", strict=False):
+        axes[1].plot(arrays[f"section_{name}_h"], arrays[f"section_{name}_D"], f"{marker}-", color=PUBLISHED, mfc="none",
+                     linewidth=0.8, label=name.replace("_", " "))
+    axes[0].set(xlabel="Hölder exponent h", ylabel="dimension D(h)", title="by epoch, and from scratch", ylim=(0, 2.1))
+    axes[1].set(xlabel="Hölder exponent h", title="published sections" if sections else "no published section is here")
+    for ax in axes[:2 if sections else 1]:
+        ax.legend(loc="lower center", fontsize=7.5)
+    return axes

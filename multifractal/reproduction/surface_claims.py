@@ -50,8 +50,8 @@ def _judge_curvature(found):
         return Judgement(REPRODUCED, f"Curvature is proportional to x: the ratio at both ends agrees ({ends.value:.2f}).")
     if exact.above(0.95) and exact.below(1.05):
         return Judgement(CORRECTED, "Curvature follows roughness, but not as y = m x: that constant r(H) belongs to another "
-                         f"difference stencil, and y/x differs by a factor of {ends.value:.2f} between the smoothest and the "
-                         f"roughest ground. The exact law of the stencil in use holds to "
+                         f"difference stencil, and y/x differs by a factor of {ends.value:.2f} between the smoothest and "
+                         f"the roughest ground. The exact law of the stencil in use holds to "
                          f"{abs(found['worst'].value - 1):.1%} in every bin.")
     return Judgement(NOT_REPRODUCED, f"Neither y = m x nor the law of the stencil holds (mean ratio {exact.value:.2f}).")
 
@@ -125,13 +125,13 @@ def _judge_minima(found):
                          "points placed at random.")
     gather = f"The lowest minima gather ({gathered.value:.1f} times the neighbours of scattered points)"
     if not alike.above(0.1):
-        return Judgement(NOT_REPRODUCED, f"{gather}, but flat ones are not beside flat ones (correlation {alike.value:.2f}): "
-                         "they gather because low ground does, and there are no flat regions.")
+        return Judgement(NOT_REPRODUCED, f"{gather}, but flat ones are not beside flat ones (correlation "
+                         f"{alike.value:.2f}): they gather because low ground does, and there are no flat regions.")
     if not alike.above(0.3):
         low, high = alike.one_more()
-        return Judgement(CORRECTED, f"{gather}, and flat ones lie beside flat ones, but not on every surface: the correlation "
-                         f"is {alike.value:.2f} on average, and one more surface may show {low:.2f} to {high:.2f}. That they "
-                         "gather needs no flat regions: low ground does so on any rough surface.")
+        return Judgement(CORRECTED, f"{gather}, and flat ones lie beside flat ones, but not on every surface: the "
+                         f"correlation is {alike.value:.2f} on average, and one more surface may show {low:.2f} to "
+                         f"{high:.2f}. That they gather needs no flat regions: low ground does so on any rough surface.")
     return Judgement(REPRODUCED, f"{gather} and are as flat as those around them (correlation {alike.value:.2f}).")
 
 
