@@ -1,0 +1,58 @@
+"""docs/findings.md says what the command finds, and only what it shows."""
+
+import re
+
+import pytest
+
+from experiments.published_findings import finding, show, source_files
+
+PAGE = show.PAGE.read_text()
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Return all findings by title, with those about the paper's source data where these are kept beside the checkout."""
+    from tests.conftest import ROOT
+
+    folder = ROOT.parent / "shared" / "zenodo"
+    folder = folder if show.at_hand(folder) else tmp_path_factory.mktemp("no_data")
+    return [one for findings in show.main(["--data", str(folder)]).values() for one in findings]
+
+
+def test_the_page_says_what_the_command_finds(found):
+    """Texts word by word; numbers within rounding, or within five standard errors where they are drawn or chaotic."""
+    for one in found:
+        head, _, table = finding.markdown(one).partition("| | as published")
+        assert head.strip() in PAGE, one.title
+        for row in one.rows:
+            told = re.search(rf"^\| {re.escape(row.quantity)} \| (.*) \| (.*) \|$", PAGE.split(head)[1], re.MULTILINE)
+            for value, text in zip((row.published, row.correct), told.groups(), strict=True):
+                assert value == text if isinstance(value, str) else value == pytest.approx(
+                    float(text), rel=max(row.tolerance, 5e-3)), row.quantity
+
+
+def test_each_finding_is_one(found):
+    """Published and correct numbers differ by more than their tolerance: otherwise nothing was found."""
+    for one in found:
+        assert one.rows, one.title
+        for row in one.rows:
+            if not isinstance(row.published, str) and not isinstance(row.correct, str):
+                assert abs(row.published - row.correct) > min(row.tolerance, 1) * abs(row.correct), row.quantity
+
+
+def test_nothing_else_is_on_the_page(found):
+    """Each title of the page is one that the command prints; those on source data are known to it even without them."""
+    titles = re.findall(r"^### (.*)$", PAGE, re.MULTILINE)
+    of_files = {function.__doc__.split("\n")[0].rstrip(".") for function in source_files.FINDINGS}
+    assert set(titles) == {one.title for one in found} | of_files
+    assert len(titles) >= 20
+
+
+def test_the_page_is_written_by_the_command(found, tmp_path, monkeypatch, capsys):
+    """--write puts what is printed between the marks, and leaves the rest."""
+    page = tmp_path / "findings.md"
+    page.write_text(f"before\n{show.BEGIN}old\n{show.END}\nafter\n")
+    monkeypatch.setattr(show, "PAGE", page)
+    monkeypatch.setattr(show, "CHAPTERS", {"Files": ()})
+    show.main(["--write"])
+    assert page.read_text() == f"before\n{show.BEGIN}\n{capsys.readouterr().out}{show.END}\nafter\n"
