@@ -9,15 +9,16 @@ from pathlib import Path
 from multifractal import _io
 
 _STYLE = """*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;
-color:#222;overflow-wrap:anywhere}h1,h2{line-height:1.2;overflow-wrap:break-word}
+color:#222;overflow-wrap:break-word}h1,h2{line-height:1.2}
 h2{margin-top:3rem;border-top:1px solid #ccc;padding-top:1rem}a{color:#00518a}
 table{border-collapse:collapse;margin:1rem 0;max-width:100%}th{text-align:left;border-bottom:2px solid #999}
 th,td{padding:.3rem 1.2rem .3rem 0;vertical-align:top}td{border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
 figure{margin:1.2rem 0}.scroll{overflow-x:auto}img{display:block;height:auto}figcaption{color:#444;font-size:15px}
-summary{cursor:pointer}details{margin:1rem 0;font-size:15px}code{font:14px/1.45 ui-monospace,monospace}
+summary{cursor:pointer}details{margin:1rem 0;font-size:15px}code{font:14px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
 .mark{display:inline-block;padding:.05rem .5rem;border-radius:.3rem;border:1px solid;font-size:15px;font-weight:600;
 background:#eee;color:#333}h2 .mark{margin-left:.6rem;vertical-align:.15em}
 .good{background:#e3f1fb;color:#00436b}.changed{background:#fdf0d5;color:#6b4500}.bad{background:#fbe3d6;color:#8a2f00}
+@media(min-width:641px){td:first-child{min-width:14rem}.mark{white-space:nowrap}}
 @media(max-width:640px){body{margin:1rem auto}thead{display:none}table,tbody,tr,td{display:block}table{width:100%}
 tr{border-bottom:2px solid #bbb;padding:.4rem 0}td{border:0;padding:.1rem 0}
 td[data-of]:not([data-of=""])::before{content:attr(data-of) ": ";color:#555}h2 .mark{margin-left:0}}"""
@@ -118,8 +119,8 @@ def _table(table):
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     rows = ["".join(f'<td data-of="{html.escape(name) if k else ""}">{_cell(cell)}</td>'
                     for k, (name, cell) in enumerate(zip(names, row, strict=True))) for row in table.rows]
-    return (f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>"
-            + "".join(f"<tr>{row}</tr>" for row in rows) + "</tbody></table>")
+    return (f"<div class=\"scroll\"><table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>"
+            + "".join(f"<tr>{row}</tr>" for row in rows) + "</tbody></table></div>")
 
 
 def _cell(cell):

@@ -17,6 +17,7 @@ from multifractal.reproduction.study import measure
 # In the order of the paper: the landscape, walks on it, the theory of the walks, training.
 _CHAPTERS = ("spectra_claims", "surface_claims", "walk_claims", "chaos_claims", "theory_claims", "training_claims")
 _TONES = dict(zip(VERDICTS, ("good", "changed", "bad", ""), strict=True))
+_HARD = "\u00a0"  # a space at which no line breaks
 _TITLE = "What of the paper holds? A reproduction report"
 _PAPER = ("Ly & Gong, Optimization on multifractal loss landscapes explains a diverse range of geometrical and dynamical "
           "properties of deep learning, Nature Communications 16, 2025, doi 10.1038/s41467-025-58532-9")
@@ -66,11 +67,11 @@ def report(study, path, *, only=None, folder=None):
 
 def _summary(findings, study):
     counted = [sum(finding.judgement.verdict == verdict for finding in findings) for verdict in VERDICTS]
-    told = "; ".join(f"{verdict}: {n}" for verdict, n in zip(VERDICTS, counted, strict=True) if n)
+    told = "; ".join(f"{n} {verdict}" for verdict, n in zip(VERDICTS, counted, strict=True) if n)
     here = [name for name in source_data.NAMES if source_data.available(name)]
     rows = [((finding.claim.title, finding.claim.title), _mark(finding), finding.judgement.reason) for finding in findings]
     return Chapter(f"{len(findings)} claims", lead=[
-        f"Each claim of {_PAPER}, computed from nothing and judged by a rule that is printed with it. {told}.",
+        f"Each claim of {_PAPER}, computed from nothing and judged by a rule that is printed with it. In short: {told}.",
         f"Measured on {study.n_surfaces} surfaces of {study.size} x {study.size} pixels, seed {study.seed}: {study.words}. "
         f"Where a claim is about paths or training runs it says so.",
         "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
@@ -90,21 +91,21 @@ def _chapter(finding, picture):
 
 
 def _row(found):
-    unit = f" {found.unit}" if found.unit else ""
-    value = f"{_number(found.value, found.high - found.low)}"
-    if np.isfinite(found.low) and np.isfinite(found.high):
-        width = found.high - found.low
+    width = found.high - found.low
+    value = _number(found.value, width)
+    if np.isfinite(width):
         value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
-    return found.words, found.published or "–", value + unit, f"{found.n} {found.over}".strip()
+    words = f"{found.words} ({found.unit})" if found.unit else found.words
+    return words, found.published or "–", value.replace(" ", _HARD), f"{found.n} {found.over}".strip().replace(" ", _HARD)
 
 
 def _number(value, width):
-    """Return a number with two digits of its interval's width, at most four significant ones without."""
+    """Return a number with two digits of its interval's width, at most four decimals; three digits without an interval."""
     if not np.isfinite(value):
         return "none"
-    if not np.isfinite(width) or width <= 0 or value == 0 or not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.3g}"
-    return f"{value:.{int(np.clip(1 - np.floor(np.log10(width)), 0, 4))}f}"
+    digits = int(np.clip(1 - np.floor(np.log10(width)), 0, 4)) if np.isfinite(width) and width > 0 else None
+    told = f"{value:.3g}" if digits is None or not abs(value) < 1e5 else f"{value:.{digits}f}"
+    return told.replace("-", "−")
 
 
 def _calls(finding):

@@ -125,8 +125,9 @@ def _judge_minima(found):
                          "points placed at random.")
     gather = f"The lowest minima gather ({gathered.value:.1f} times the neighbours of scattered points)"
     if not alike.above(0.1):
-        return Judgement(NOT_REPRODUCED, f"{gather}, but flat ones are not beside flat ones (correlation "
-                         f"{alike.value:.2f}): they gather because low ground does, and there are no flat regions.")
+        shown = "there are none" if alike.below(0.1) else "these are not shown"
+        return Judgement(NOT_REPRODUCED, f"{gather}, but not in flat regions, {shown}: the log flatness of neighbours "
+                         f"correlates by {alike.value:.2f} [{alike.low:.2f}, {alike.high:.2f}]. Low ground gathers them.")
     if not alike.above(0.3):
         low, high = alike.one_more()
         return Judgement(CORRECTED, f"{gather}, and flat ones lie beside flat ones, but not on every surface: the "
