@@ -1,6 +1,8 @@
 """Checks at the public boundary: every refusal names the argument, its value, the rule and the remedy."""
 
 import numbers
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +31,12 @@ def whole_number(argument, value, minimum=1, remedy=None):
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_) and value >= minimum
     require(good, argument, value, f"be a whole number, at least {minimum}", remedy or f"pass an int >= {minimum}")
     return int(value)
+
+
+def path(argument, value):
+    """Return `value` as a Path, refusing what is not a path."""
+    require(isinstance(value, str | os.PathLike), argument, value, "be a path", "pass a str or a pathlib.Path")
+    return Path(value)
 
 
 def one_of(argument, value, choices):

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+from multifractal import _checks
 
 try:
     import fcntl
@@ -97,19 +98,19 @@ def load_arrays(path):
     DamagedFileError
         When the file is truncated, altered, or was not written by `save_arrays`.
     """
+    name = os.fspath(_checks.path("path", path))
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files if name != _META}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files if key != _META}
             record = json.loads(str(stored[_META]))
         good = record["sha256"] == _digest(arrays, record["metadata"])
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError,
-            RuntimeError, MemoryError, zipfile.zlib.error, IndexError, AttributeError, SyntaxError) as error:
-        raise DamagedFileError(f"{os.fspath(path)!r} cannot be read as a file of this package ({error}); "
+    except Exception as error:  # parsers raise errors of any kind on damaged bytes
+        raise DamagedFileError(f"{name!r} cannot be read as a file of this package ({error}); "
                                "restore it from a copy or compute it again") from error
     if not good:
-        raise DamagedFileError(f"{os.fspath(path)!r} does not match the SHA-256 it carries; restore it from a copy or "
+        raise DamagedFileError(f"{name!r} does not match the SHA-256 it carries; restore it from a copy or "
                                "compute it again")
     return arrays, record["metadata"]
 

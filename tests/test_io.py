@@ -57,6 +57,16 @@ def test_pickles_are_refused_and_not_executed(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+def test_a_parser_that_trips_over_damage_is_a_damaged_file(tmp_path):
+    """A header on which numpy raises tokenize.TokenError, an error of no usual kind, makes the file a damaged one."""
+    _io.save_arrays(tmp_path / "a.npz", {"values": np.zeros((3, 4))}, {})
+    content = (tmp_path / "a.npz").read_bytes()
+    assert b"(3, 4)" in content
+    (tmp_path / "a.npz").write_bytes(content.replace(b"(3, 4)", b"(3, 4("))
+    with pytest.raises(DamagedFileError, match="cannot be read as a file of this package"):
+        _io.load_arrays(tmp_path / "a.npz")
+
+
 def test_checksum_covers_names_shapes_and_metadata(tmp_path):
     """Renaming an array, reshaping it or altering the metadata is noticed."""
     array = np.arange(6.0)

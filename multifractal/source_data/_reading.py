@@ -7,8 +7,6 @@ import subprocess
 import sys
 import tempfile
 import warnings
-import zipfile
-import zlib
 from importlib import resources
 from pathlib import Path
 
@@ -23,9 +21,6 @@ from multifractal.source_data._content import checked
 VARIABLE = "MULTIFRACTAL_DATA"
 CHECKSUMS = "checksums.json"  # written by `fetch` into the folder it fills: SHA-256 by path within that folder
 CONVERTED = ".converted"  # folder of the `.npz` that `fetch` makes of each `.mat`
-
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError,
-               RuntimeError, TypeError, SyntaxError)
 
 
 class UnverifiedFileWarning(UserWarning):
@@ -157,7 +152,7 @@ def parse(path, shapes, *, trusted):
                 (key,) = shapes
                 return {key: np.asarray(stored)}
             return {key: stored[key] for key in shapes if key in stored.files}
-    except _UNREADABLE as error:
+    except Exception as error:  # parsers raise errors of any kind on damaged bytes
         raise DamagedFileError(f"{os.fspath(path)!r} cannot be read as a {path.suffix} file of numbers ({error}); restore "
                                "it from a copy or fetch it again") from error
 
