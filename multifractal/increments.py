@@ -19,10 +19,11 @@ from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator
 
 _TILES = 8  # along each side: 64 are resampled
-_LAGS = 16  # the longest lag is this part of the shorter side, so that a tile holds it twice
+_LAGS = 16  # the longest lag is this part of the shorter side, so that a tile is twice as long
 _STRETCH = 1.3  # true over resampled standard deviation of second exponents: at most this for H = 0.2 to 0.9, 129 pixels
 _NORMAL = 1.96
 _FIRST, _SECOND = (-1.0, 1.0), (1.0, -2.0, 1.0)
+_FIRST_PER_SECOND = 2 / 6  # mean squares of first and second differences of white noise
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -37,9 +38,9 @@ class IncrementLaw(Result):
         Mean squares, both axes, in squared units of the image; of two images the mean products, which may be negative.
     first_exponents, second_exponents : ndarray, shape (n - 1,)
         Half the log2 of the ratio of neighbouring lags; NaN where a mean product is not positive.
-    second_interval : ndarray, shape (2, n - 1)
-        95 % interval of the second exponents. The first ones have none: first differences of rough surfaces with H above 1/2
-        are correlated over the whole image, and resampling its parts does not see that.
+    first_interval, second_interval : ndarray, shape (2, n - 1)
+        95 % intervals. That of the first exponents is right for noise on a given landscape only: first differences of rough
+        surfaces with H above 1/2 are correlated over the whole image, which resampling its parts does not see.
     """
 
     lags: np.ndarray
@@ -47,6 +48,7 @@ class IncrementLaw(Result):
     second: np.ndarray
     first_exponents: np.ndarray
     second_exponents: np.ndarray
+    first_interval: np.ndarray
     second_interval: np.ndarray
     provenance: Provenance
 
@@ -63,7 +65,7 @@ class NoiseShare(Result):
     sd, sd_interval : float and ndarray, shape (2,)
         Root mean square of the noise, in units of the image; 0 where the estimated variance is negative.
     exponent : float
-        Assumed for what is not noise; NaN where two images made the assumption unnecessary.
+        Assumed for second differences of what is not noise; NaN where two images made the assumption unnecessary.
     """
 
     lags: np.ndarray
@@ -78,8 +80,9 @@ class NoiseShare(Result):
 def increment_law(values, other=None, *, n_bootstrap=199, rng):
     """Return the growth of an image with distance, lag by lag.
 
-    The intervals resample 8 x 8 tiles of the image and are stretched by 1.3, which was measured on exact fractional
-    Brownian surfaces of 129 pixels: they say what another stretch of a like image would give.
+    All differences are taken about the same pixels, those at least the longest lag from the border. The intervals resample
+    8 x 8 tiles of the image and are stretched by 1.3, which was measured on exact fractional Brownian surfaces of 129
+    pixels: they say what another stretch of a like image would give.
 
     Parameters
     ----------
@@ -104,15 +107,13 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     values, other = _checked(values, other)
     lags = _lags(values.shape)
     draws = _draws(n_bootstrap, rng)
-    (first, _), (second, resampled) = (_means(*_tile_sums(values, other, stencil, lags), draws)
-                                       for stencil in (_FIRST, _SECOND))
-    exponents, half = _exponents(second), _NORMAL * _STRETCH * _exponents(resampled).std(axis=0, ddof=1)
+    first, second = (_mean_products(values, other, stencil, lags, draws) for stencil in (_FIRST, _SECOND))
+    (h1, i1), (h2, i2) = map(_exponents_around, (first, second))
     provenance = Provenance.of("increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap)
-    return IncrementLaw(lags, first, second, _exponents(first), exponents, np.stack([exponents - half, exponents + half]),
-                        provenance)
+    return IncrementLaw(lags, first[0], second[0], h1, h2, i1, i2, provenance)
 
 
-def noise_share(values, other=None, *, exponent=1.0, n_bootstrap=199, rng):
+def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     """Return how much of the differences of an image is white noise.
 
     Parameters
@@ -120,23 +121,24 @@ def noise_share(values, other=None, *, exponent=1.0, n_bootstrap=199, rng):
     values, other, n_bootstrap, rng
         As for `increment_law`. With `other` no assumption is made: noise is what the two do not share.
     exponent : float
-        Of what is not noise, in (0, 1], where there is no `other`: the noise then follows from lags 1 and 2. 1 (our choice)
-        is a differentiable image; a lower one calls less of the same image noise.
+        By which second differences of what is not noise grow, in (0, 2]; used where there is no `other`: the noise then
+        follows from second differences at lags 1 and 2. 2 (our choice) is a twice differentiable image; a lower one, say the
+        H of a rough surface, calls less of the same image noise.
 
     Returns
     -------
     NoiseShare
     """
-    require(0 < exponent <= 1, "exponent", exponent, "lie in (0, 1]", "pass 1 where what is not noise is smooth")
+    require(0 < exponent <= 2, "exponent", exponent, "lie in (0, 2]", "pass 2 where what is not noise is smooth")
     alone = other is None
     values, other = _checked(values, other)
     lags, draws = _lags(values.shape), _draws(n_bootstrap, rng)
-    total = (_mean_products(values, values, lags, draws) + _mean_products(other, other, lags, draws)) / 2
+    total = (_mean_products(values, values, _FIRST, lags, draws) + _mean_products(other, other, _FIRST, lags, draws)) / 2
     if alone:
-        growth = 4.0**exponent
-        noise = ((growth * total[:, 0] - total[:, 1]) / (growth - 1))[:, None]
+        growth, bends = 4.0**exponent, _mean_products(values, values, _SECOND, lags[:2], draws)
+        noise = (_FIRST_PER_SECOND * (growth * bends[:, 0] - bends[:, 1]) / (growth - 1))[:, None]
     else:
-        noise = total - _mean_products(values, other, lags, draws)
+        noise = total - _mean_products(values, other, _FIRST, lags, draws)
     share, sd = noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2)
     provenance = Provenance.of("noise_share", rng=rng, values=values, pair=not alone, exponent=exponent,
                                n_bootstrap=n_bootstrap)
@@ -166,33 +168,36 @@ def _draws(n_bootstrap, rng):
     return as_generator(rng).multinomial(n, np.full(n, 1 / n), size=whole_number("n_bootstrap", n_bootstrap, 2))
 
 
-def _mean_products(one, other, lags, draws):
-    """Return the mean products of first differences by lag: a row for the images as they are, then one a resample."""
-    mean, resampled = _means(*_tile_sums(one, other, _FIRST, lags), draws)
-    return np.vstack([mean, resampled])
+def _mean_products(one, other, stencil, lags, draws):
+    """Return the mean products of differences by lag: a row for the images as they are, then one a resample."""
+    sums, counts = _tile_sums(one, other, stencil, lags, _lags(one.shape)[-1])
+    weights = np.vstack([np.ones(draws.shape[1]), draws])
+    return (weights @ sums.T) / (weights @ counts.T)
 
 
-def _means(sums, counts, draws):
-    return sums.sum(axis=1) / counts.sum(axis=1), (draws @ sums.T) / (draws @ counts.T)
-
-
-def _tile_sums(one, other, stencil, lags):
+def _tile_sums(one, other, stencil, lags, margin):
     """Return sums of products of differences and how many there are, shapes (n_lags, n_tiles), by tile of their middle."""
-    pairs = [[_along(a, b, stencil, lag, axis) for axis, (a, b) in enumerate(((one, other), (one.T, other.T)))]
+    pairs = [[_along(a, b, stencil, lag, margin, axis) for axis, (a, b) in enumerate(((one, other), (one.T, other.T)))]
              for lag in lags]
     return tuple(np.array([[part[k] for part in both] for both in pairs]).sum(axis=1) for k in (0, 1))
 
 
-def _along(one, other, stencil, lag, transposed):
+def _along(one, other, stencil, lag, margin, transposed):
     """Return (sums, counts) by tile of the differences down the columns; of transposed images, tiles transposed back."""
     reach = (len(stencil) - 1) * lag
-    n = len(one) - reach
-    a, b = (sum(c * image[k * lag:k * lag + n] for k, c in enumerate(stencil)) for image in (one, other))
+    first, n = margin - reach // 2, len(one) - 2 * margin - reach % 2
+    a, b = (sum(c * image[first + k * lag:first + k * lag + n] for k, c in enumerate(stencil)) for image in (one, other))
     placed = np.zeros((2, *one.shape))
-    placed[:, reach // 2:reach // 2 + n] = a * b, np.ones_like(a)
+    placed[:, margin:margin + n] = a * b, np.ones_like(a)
     edges = [np.linspace(0, size, _TILES, endpoint=False).astype(int) for size in one.shape]
     tiles = np.add.reduceat(np.add.reduceat(placed, edges[0], axis=1), edges[1], axis=2)
     return (tiles.transpose(0, 2, 1) if transposed else tiles).reshape(2, -1)
+
+
+def _exponents_around(means):
+    """Return (exponents, 95 % interval) from means by lag: the first row the estimate, then resamples."""
+    exponents, half = _exponents(means[0]), _NORMAL * _STRETCH * _exponents(means[1:]).std(axis=0, ddof=1)
+    return exponents, np.stack([exponents - half, exponents + half])
 
 
 def _exponents(mean):
