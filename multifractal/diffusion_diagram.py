@@ -57,6 +57,12 @@ class DiffusionDiagram(Result):
     n_starts: int
     provenance: Provenance
 
+    @classmethod
+    def of(cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_starts, provenance):
+        """Return the diagram that curves and shares at rest make, with its exponents and their intervals over surfaces."""
+        return cls(curves, at_rest, *_exponents(curves, lag_times), hursts, learning_rates, lag_times, waiting_time,
+                   n_starts, provenance)
+
     @property
     def regions(self):
         """Index into `REGIONS`, shape (n_hursts, n_rates): trapped where most walks rest, diffusive from exponent 0.9."""
@@ -145,8 +151,7 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
             _io.save_arrays(_file(folder, job), dict(zip(("curves", "at_rest"), result, strict=True)), settings)
     curves = np.stack([done[job][0] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates), len(lags))
     at_rest = np.stack([done[job][1] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates))
-    exponents, low, high = _exponents(curves, lags)
-    return DiffusionDiagram(curves, at_rest, exponents, low, high, hursts, rates, lags, waiting_time, n_starts, provenance)
+    return DiffusionDiagram.of(curves, at_rest, hursts, rates, lags, waiting_time, n_starts, provenance)
 
 
 def gradient_correlation(distance, hurst):
@@ -191,7 +196,12 @@ def _one_surface(hurst, index, seed, size, rates, n_starts, waiting_time, lags):
     """Return the mean curves (n_rates, n_lags) and the share of walks at rest (n_rates,) on one surface."""
     generator = realisation(seed, index)
     surface = fbm_surface(size, hurst, rng=generator, dtype=np.float32)
-    starts = generator.uniform(0, size - 1, (n_starts, 2))
+    return curves_on(surface, generator, rates, n_starts, waiting_time, lags)
+
+
+def curves_on(surface, generator, rates, n_starts, waiting_time, lags):
+    """Return what a diagram holds of one landscape: mean curves (n_rates, n_lags), share of walks at rest (n_rates,)."""
+    starts = generator.uniform(0, np.array(surface.shape[::-1]) - 1, (n_starts, 2))
     n_steps = waiting_time + _WINDOW + int(lags[-1]) - 1
     walks = descend_ensemble(surface, starts, learning_rates=rates, n_steps=n_steps, keep_last=n_steps + 1 - waiting_time)
     unfolded = walks.unfolded.reshape(len(rates) * n_starts, -1, 2)
