@@ -36,3 +36,5 @@ from .analyzer import Analysis as Analysis
 from .analyzer import LossLandscapeAnalyzer as LossLandscapeAnalyzer
 from .datasets import Dataset as Dataset
 from .training import TrainingRun as TrainingRun
+from .fractality import FractalReport as FractalReport
+from .fractality import fractal_report as fractal_report

@@ -4,7 +4,7 @@ import numpy as np
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, save_figure, styled
 
-__all__ = ["edge_of_stability", "paths", "save_figure", "spectrum"]
+__all__ = ["edge_of_stability", "fractality", "paths", "save_figure", "spectrum"]
 
 
 @styled
@@ -105,3 +105,44 @@ def paths(measured, *, ax=None):
     ax.set_title(f"{len(measured[0].t)} points, distance of the ends {measured[0].norm:.3g}", loc="left")
     ax.legend(loc="upper center")
     return ax
+
+
+@styled
+def fractality(report, *, ax=None):
+    """Draw a `FractalReport`: the three sections, and below them exponents by distance, spectra, and differences.
+
+    Parameters
+    ----------
+    report : FractalReport
+    ax : 2 x 3 array of Axes, optional
+
+    Returns
+    -------
+    array of 2 x 3 Axes
+    """
+    axes = axes_or_new(ax, 2, 3, figsize=(10.4, 6.2))
+    looks = list(zip((THEORY, OURS, PUBLISHED), "osD", strict=True))
+    for k, width in enumerate(report.half_widths):
+        image = axes[0, k].imshow(report.losses[k], origin="lower", extent=2 * [-width, width], rasterized=True)
+        axes[0, k].set(xlabel="random direction 1 (filter norms)", ylabel="random direction 2" if k == 0 else "")
+        axes[0, k].set_title("\n".join([f"± {width:g}", *report.verdicts[k].split("; ")]), fontsize=9)
+        axes[0, k].locator_params(nbins=5)
+        axes[0, k].figure.colorbar(image, ax=axes[0, k], label="loss" if k == 2 else None, shrink=0.85)
+        (colour, marker), reach = looks[k], report.distances[k]
+        between = np.sqrt(reach[1:] * reach[:-1])
+        bars = np.abs(report.exponents_interval[k] - report.exponents[k])
+        axes[1, 0].errorbar(between, report.exponents[k], bars, fmt=f"{marker}-", color=colour, label=f"± {width:g}")
+        axes[1, 1].plot(report.h[k], report.D[k], f"{marker}-", color=colour, ms=4, label=f"± {width:g}" + (
+            "" if report.valid[k] else " (not defined)"))
+        axes[1, 2].loglog(reach, report.first[k], f"{marker}-", color=colour, ms=4)
+        axes[1, 2].loglog(reach, report.second[k], f"{marker}--", color=colour, mfc="none", ms=4)
+    for exponent, words in ((2, "twice differentiable"), (1.5, "gradient jumps"), (1, "rough below"), (0, "white noise")):
+        axes[1, 0].axhline(exponent, color=CONTROL, linewidth=0.8, zorder=0)
+        axes[1, 0].annotate(words, (0, exponent), xycoords=("axes fraction", "data"), fontsize=7, xytext=(3, 2),
+                            textcoords="offset points", color="#555555")
+    axes[1, 0].set(xscale="log", xlabel="distance (filter norms)", ylabel="exponent of second differences",
+                   ylim=(-0.2, 2.35), title="how the loss bends with distance, 95 % bars")
+    axes[1, 1].set(xlabel="Hölder exponent h", ylabel="dimension D(h)", ylim=(0, 2.1), title="spectra (two scales only)")
+    axes[1, 2].set(xlabel="distance (filter norms)", ylabel="mean square", title="first (full), second (dashed) differences")
+    axes[1, 1].legend(loc="lower center")
+    return axes

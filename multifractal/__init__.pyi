@@ -92,3 +92,8 @@ from .diffusion_diagram import DiffusionDiagram as DiffusionDiagram
 from .diffusion_diagram import diffusion_diagram as diffusion_diagram
 from .diffusion_diagram import gradient_correlation as gradient_correlation
 from .surrogates import shuffle_within_blocks as shuffle_within_blocks
+from .increments import IncrementLaw as IncrementLaw
+from .increments import NoiseShare as NoiseShare
+from .increments import increment_law as increment_law
+from .increments import noise_share as noise_share
+from .section_study import SectionStudy as SectionStudy

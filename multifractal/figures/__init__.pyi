@@ -26,3 +26,4 @@ from .spectra import published_epochs as published_epochs
 from .spectra import section_relief as section_relief
 from .spectra import section_spectra as section_spectra
 from .spectra import write_section_page as write_section_page
+from .real_sections import real_multifractality as real_multifractality

@@ -1,0 +1,180 @@
+"""Is your network's loss fractal? Sections at three zooms, how they grow with distance, spectra, a verdict in words."""
+
+import copy
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from landscape_viz import directions
+from landscape_viz.analyzer import LossLandscapeAnalyzer
+from landscape_viz.sections import section
+from multifractal._checks import positive_number, whole_number
+from multifractal._result import Provenance, Result
+from multifractal._rng import realisation
+from multifractal.increments import increment_law
+from multifractal.section_study import SMALL_SECTION_SETTINGS
+from multifractal.spectrum import multifractal_spectrum
+
+ZOOMS = (1, 10, 100)
+_LEAST_POINTS = 113  # two scales of 8 x 8 leaders
+_N_BOOTSTRAP = 199
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class FractalReport(Result):
+    """What sections of a loss at three zooms of one plane are; `str` says it in words.
+
+    Attributes
+    ----------
+    loss : float
+        At the network's own weights.
+    half_widths : ndarray, shape (3,)
+        Of the planes, in units of the filters' norms.
+    losses : ndarray, shape (3, n_points, n_points), float64
+        Index [zoom, y, x].
+    kinds, verdicts : list of str
+        "rough", "smooth" or "noise" at the scale of a pixel, and the same in words (`multifractal.verdict`).
+    rough_distances : ndarray, shape (3, 2)
+        First and last distance of the rough range in units of the filters' norms, or NaN.
+    rough_exponents : ndarray, shape (3,)
+    distances : ndarray, shape (3, n_lags)
+        At which differences are taken, in units of the filters' norms.
+    first, second : ndarray, shape (3, n_lags)
+        Mean squared first and second differences of the loss.
+    exponents : ndarray, shape (3, n_lags - 1)
+        By which second differences grow from one distance to the next: 2 is twice differentiable, 1.5 a gradient that jumps
+        along curves, below 1 rough, 0 white noise.
+    exponents_interval : ndarray, shape (3, 2, n_lags - 1)
+        95 %.
+    h, D : ndarray, shape (3, n_q)
+        Spectra, of our default orders of moments.
+    c1, c2 : ndarray, shape (3,)
+    c1_interval, c2_interval : ndarray, shape (3, 2)
+        95 %, calibrated for 512 pixels a side and more only.
+    valid : ndarray of bool, shape (3,)
+        Whether the spectrum's condition holds.
+    dropout, batch_norm : str
+    provenance : Provenance
+    """
+
+    loss: float
+    half_widths: np.ndarray
+    losses: np.ndarray
+    kinds: list
+    verdicts: list
+    rough_distances: np.ndarray
+    rough_exponents: np.ndarray
+    distances: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    exponents: np.ndarray
+    exponents_interval: np.ndarray
+    h: np.ndarray
+    D: np.ndarray
+    c1: np.ndarray
+    c2: np.ndarray
+    c1_interval: np.ndarray
+    c2_interval: np.ndarray
+    valid: np.ndarray
+    dropout: str
+    batch_norm: str
+    provenance: Provenance
+
+    def __str__(self):
+        """Say it in plain words: a line a zoom, then what follows."""
+        lines = [f"Loss {self.loss:.4g} at the weights; one random plane, BatchNorm {self.batch_norm}, dropout "
+                 f"{self.dropout}, {self.losses.shape[1]} x {self.losses.shape[2]} points at each zoom."]
+        return "\n".join([*lines, *map(self._zoom_in_words, range(len(self.half_widths))), self._conclusion()])
+
+    def _zoom_in_words(self, k):
+        low, high = self.exponents_interval[k, :, 0]
+        spectrum = "the spectrum is not defined here" if not self.valid[k] else (
+            f"spectrum c1 = {self.c1[k]:.2f}" + ("" if self.kinds[k] == "rough" else ", which tells no roughness here"))
+        return (f"± {self.half_widths[k]:g}: {self.verdicts[k]}; second differences grow as distance^"
+                f"{self.exponents[k, 0]:.2f} [{low:.2f}, {high:.2f}] from {self.distances[k, 0]:.2g} on; {spectrum}.")
+
+    def _conclusion(self):
+        if "noise" in self.kinds:
+            where = [f"± {width:g}" for width, kind in zip(self.half_widths, self.kinds, strict=True) if kind == "noise"]
+            cause = ("every point drew its own dropout mask; map with dropout off or one fixed mask to see the landscape"
+                     if self.dropout == "live" else "neighbouring points are unrelated: look for rounding, or a loss that "
+                     "is not a function of the weights alone")
+            return f"Noise, not landscape, makes up the differences at {', '.join(where)}: {cause}."
+        rough = np.isfinite(self.rough_exponents)
+        if rough.any():
+            found = [f"{exponent:.2f} from {low:.2g} to {high:.2g}" for exponent, (low, high)
+                     in zip(self.rough_exponents[rough], self.rough_distances[rough], strict=True)]
+            return (f"Rough over some distances: exponent {'; '.join(found)}. A fractal would keep its exponent over "
+                    "several zooms; compare other planes (rng) before believing it.")
+        return ("Smooth at every zoom: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
+                "such sections do not mean multifractality.")
+
+
+def fractal_report(model, loader, criterion, *, half_width=1.0, n_points=129, dropout="off", batch_norm="eval", rng=0,
+                   device=None, executor=None, folder=None):
+    """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say whether it is rough, smooth or noise.
+
+    The loss is taken in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a
+    loader of a few hundred samples first. The model is left as it was.
+
+    Parameters
+    ----------
+    model, loader, criterion, device
+        As for `LossLandscapeAnalyzer`. With `batch_norm="batch"` or dropout the loader's batches are part of the loss.
+    half_width : float
+        Of the widest plane, in units of the filters' norms; default 1 (our choice).
+    n_points : int
+        Along each side, at least 113; default 129 (our choice).
+    dropout, batch_norm : str
+        As for `Problem`; default off and running statistics (our choice).
+    rng : int, SeedSequence or Generator
+        Of the plane and of the resampling.
+    executor : concurrent.futures.Executor, optional
+        As for `section`.
+    folder : path-like, optional
+        Keeps the finished points, so that a stopped report goes on.
+
+    Returns
+    -------
+    FractalReport
+    """
+    positive_number("half_width", half_width)
+    whole_number("n_points", n_points, _LEAST_POINTS)
+    analyzer = LossLandscapeAnalyzer(model, loader, loader, criterion, device)
+    problem = replace(_in_double(analyzer.problem, model), dropout=dropout, batch_norm=batch_norm)
+    plane, rows, maps = directions.random(problem, 2, rng=realisation(rng, 0)), [], []
+    for k, zoom in enumerate(ZOOMS):
+        axis = np.linspace(-half_width / zoom, half_width / zoom, n_points)
+        store = None if folder is None else Path(folder) / f"zoom_{zoom}.store"
+        mapped = section(problem, plane, [axis, axis], metrics=("loss",), device=str(analyzer.device), executor=executor,
+                         store=store, resume=True)
+        maps.append(mapped.to_landscape().values)
+        rows.append(_measured(maps[-1], 2 * half_width / zoom / (n_points - 1), realisation(rng, k + 1)))
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return FractalReport(
+        loss=float(maps[0][n_points // 2, n_points // 2]), half_widths=half_width / np.array(ZOOMS), losses=np.array(maps),
+        **{name: column if isinstance(column[0], str) else np.array(column) for name, column in columns.items()},
+        dropout=dropout, batch_norm=batch_norm, provenance=Provenance.of(
+            "fractal_report", rng=rng, packages=("numpy", "torch"), problem=problem, half_width=half_width,
+            n_points=n_points))
+
+
+def _measured(values, step, generator):
+    spectrum = multifractal_spectrum(values, **SMALL_SECTION_SETTINGS, n_bootstrap=_N_BOOTSTRAP, rng=generator)
+    law, found = increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=generator), spectrum.diagnostics
+    c, interval = spectrum.log_cumulants, spectrum.log_cumulants_interval
+    return {"kinds": found.kind, "verdicts": found.verdict, "rough_exponents": found.rough_exponent,
+            "rough_distances": step * np.array(found.rough_range or (np.nan, np.nan)), "distances": step * law.lags,
+            "first": law.first, "second": law.second, "exponents": law.second_exponents,
+            "exponents_interval": law.second_interval, "h": spectrum.h, "D": spectrum.D, "c1": c[0], "c2": c[1],
+            "c1_interval": interval[:, 0], "c2_interval": interval[:, 1], "valid": found.valid}
+
+
+def _in_double(problem, model):
+    """Return the same problem with network and data in float64."""
+    kept = copy.deepcopy(model).to("cpu", torch.float64)
+    data = tuple(part.double() if part.is_floating_point() else part for part in problem.data)
+    return replace(problem, factory=functools.partial(copy.deepcopy, kept), state=kept.state_dict(), data=data)
