@@ -1,16 +1,19 @@
-# make demo | test | bench | lint | help.  VENV= names another environment, PYTHON= another interpreter (3.11 or newer).
+# make demo | report | test | bench | lint | help.  VENV= names another environment, PYTHON= another interpreter (3.11 or newer).
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= quick
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test bench lint notebook
+.PHONY: help demo report test bench lint notebook
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, or PROFILE=full)
 	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --html results/demo.html
+
+report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, under 5 minutes
+	$(RUN) -m multifractal.reproduction
 
 test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requirements.txt
 	$(RUN) -m pytest -n 2 --dist loadfile

@@ -14,7 +14,8 @@ h2{margin-top:3rem;border-top:1px solid #ccc;padding-top:1rem}a{color:#00518a}
 table{border-collapse:collapse;margin:1rem 0;max-width:100%}th{text-align:left;border-bottom:2px solid #999}
 th,td{padding:.3rem 1.2rem .3rem 0;vertical-align:top}td{border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
 figure{margin:1.2rem 0}.scroll{overflow-x:auto}img{display:block;height:auto}figcaption{color:#444;font-size:15px}
-summary{cursor:pointer}details{margin:1rem 0;font-size:15px}code{font:14px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
+summary{cursor:pointer}details{margin:1rem 0;font-size:15px}
+code{font:14px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
 .mark{display:inline-block;padding:.05rem .5rem;border-radius:.3rem;border:1px solid;font-size:15px;font-weight:600;
 background:#eee;color:#333}h2 .mark{margin-left:.6rem;vertical-align:.15em}
 .good{background:#e3f1fb;color:#00436b}.changed{background:#fdf0d5;color:#6b4500}.bad{background:#fbe3d6;color:#8a2f00}

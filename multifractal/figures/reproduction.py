@@ -33,8 +33,10 @@ def minima(measured, ax=None):
     flattest = np.argsort(flat)[-_FLATTEST:]
     ax.scatter(*positions[flattest].T, c=flat[flattest], s=60, edgecolors=THEORY, linewidths=0.8, **style)
     if len(flat):
-        x, y = np.quantile(positions, [0.005, 0.995], axis=0).T + np.array([-20, 20])
-        ax.set(xlim=np.clip(x, 0, cols - 1), ylim=np.clip(y, 0, rows - 1))
+        low, high = np.quantile(positions, [0.005, 0.995], axis=0)
+        side = min((high - low).max() + 40, cols - 1, rows - 1)  # a square that holds nearly all
+        corner = np.clip((low + high - side) / 2, 0, np.array([cols, rows]) - 1 - side)
+        ax.set(xlim=(corner[0], corner[0] + side), ylim=(corner[1], corner[1] + side))
     ax.set(aspect="equal", xlabel="x (pixels)", ylabel="y (pixels)", title=f"surface 0, {len(flat)} lowest minima")
     ax.figure.colorbar(points, ax=ax, extend="max", label=r"flatness (pixel loss$^{-1/2}$)")
     return ax
@@ -107,7 +109,7 @@ def surface_spectrum(measured, ax=None):
 @styled
 def section_spectra_by_rule(measured, axes=None):
     """Draw the published spectra by epoch beside noise and a monofractal, and those of the published sections."""
-    axes, arrays = axes_or_new(axes, 1, 2, sharey=True, figsize=(8.6, 3.7)), measured.arrays
+    axes, arrays = axes_or_new(axes, 1, 2, sharey=True, figsize=(8.6, 4.4)), measured.arrays
     for name, colour, words in (("noise", CONTROL, "smooth bowl, pixel noise"), ("mono", OURS, "exact monofractal, H = .5")):
         h, D = arrays[f"{name}_h"].mean(axis=0), arrays[f"{name}_D"].mean(axis=0)
         axes[0].plot(h, D, "-", color=colour, label=f"{words} (mean of {len(arrays[f'{name}_h'])})")
@@ -122,5 +124,5 @@ def section_spectra_by_rule(measured, axes=None):
     axes[0].set(xlabel="Hölder exponent h", ylabel="dimension D(h)", title="by epoch, and from scratch", ylim=(0, 2.1))
     axes[1].set(xlabel="Hölder exponent h", title="published sections" if sections else "no published section is here")
     for ax in axes[:2 if sections else 1]:
-        ax.legend(loc="lower center", fontsize=7.5)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
     return axes

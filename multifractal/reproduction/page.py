@@ -96,6 +96,8 @@ def _row(found):
     if np.isfinite(width):
         value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
     words = f"{found.words} ({found.unit})" if found.unit else found.words
+    if found.over == "file":  # read from the paper's data: not ours
+        return words, "; ".join(filter(None, [value, found.published])), "–", "1 file".replace(" ", _HARD)
     return words, found.published or "–", value.replace(" ", _HARD), f"{found.n} {found.over}".strip().replace(" ", _HARD)
 
 

@@ -32,7 +32,8 @@ def _measure_surface(study):
                        for name in ("mbm_surface", f"fbm_surface, hurst={_HURST}"))
     h, mono_h = (np.array([found.h for found in spectra]) for spectra in (multi, mono))
     widths, mono_widths = h[:, 0] - h[:, -1], mono_h[:, 0] - mono_h[:, -1]
-    quantities = {name: Quantity.mean(f"h at q = {order}".replace("-", "−"), h[:, _at(multi[0].q, order)], call, published=f"{value}")
+    quantities = {name: Quantity.mean(f"h at q = {order}".replace("-", "−"), h[:, _at(multi[0].q, order)], call,
+                                      published=f"{value:.3f}")
                   for name, (order, value) in _PUBLISHED.items()}
     prescribed = [0.0 if (hoelder := study.surface(i).hoelder) is None else float(np.ptp(hoelder))
                   for i in range(study.n_surfaces)]

@@ -125,8 +125,8 @@ def _judge_minima(found):
                          "points placed at random.")
     gather = f"The lowest minima gather ({gathered.value:.1f} times the neighbours of scattered points)"
     if not alike.above(0.1):
-        shown = "there are none" if alike.below(0.1) else "these are not shown"
-        return Judgement(NOT_REPRODUCED, f"{gather}, but not in flat regions, {shown}: the log flatness of neighbours "
+        shown = "there are none" if alike.below(0.1) else "none are shown"
+        return Judgement(NOT_REPRODUCED, f"{gather}, but not in flat regions ({shown}): the log flatness of neighbours "
                          f"correlates by {alike.value:.2f} [{alike.low:.2f}, {alike.high:.2f}]. Low ground gathers them.")
     if not alike.above(0.3):
         low, high = alike.one_more()
@@ -234,7 +234,7 @@ def _judge_clustering(found):
     if fewest < 2:
         return Judgement(NOT_REPRODUCED, "There are no two basins of minima: nothing clusters.")
     if not all(power.below(1.95) for power in powers.values()):
-        return Judgement(NOT_REPRODUCED, "The minima fill the plane: the power is not below 2.")
+        return Judgement(NOT_REPRODUCED, "A power below 2, which fills the plane, is not shown.")
     published = {f"{name}_{of}": value for name, pair in _POWERS.items() for of, value in zip(
         ("power", "radius"), pair, strict=True)}
     beyond = [name for name, value in published.items() if not found[name].allows(value)]

@@ -1,0 +1,339 @@
+"""The reproduction report: its numbers, its rules on landscapes where claims are known not to hold, and its page."""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from multifractal import Landscape, Provenance, fbm_surface, reproduction
+from multifractal.html_report import Chapter, write_report
+from multifractal.reproduction import page, spectra_claims, study, surface_claims
+from multifractal.reproduction.claim import (
+    CORRECTED,
+    NOT_JUDGED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Claim,
+    Judgement,
+    Measured,
+    Quantity,
+)
+from multifractal.reproduction.study import Study
+
+CALL = Provenance("somewhere()")
+OURS = (*spectra_claims.CLAIMS, *surface_claims.CLAIMS)
+
+
+def quantity(value, half=0.01, spread=0.01, n=10):
+    """A Quantity of a given mean, half interval and spread."""
+    return Quantity("words", value, value - half, value + half, spread, n, "surfaces", "", "", CALL)
+
+
+# Numbers
+
+def test_the_interval_of_a_mean_covers_it():
+    """In 2000 sets of 8 normal samples the 95 % interval holds the mean 95 % of the time, within 4 standard errors."""
+    rng = np.random.default_rng(0)
+    held = [(found := Quantity.mean("", row, CALL)).low < 0 < found.high for row in rng.standard_normal((2000, 8))]
+    assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_one_more_sample_is_expected_where_it_falls():
+    """In 2000 sets the interval of one more sample holds a ninth one 95 % of the time, within 4 standard errors."""
+    rng = np.random.default_rng(1)
+    held = [Quantity.mean("", row[:8], CALL).allows(row[8]) for row in rng.standard_normal((2000, 9))]
+    assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_the_interval_of_a_median_holds_for_skewed_samples():
+    """The interval by order statistics covers an exponential's median at least 95 % of the time; 5 samples give none."""
+    rng = np.random.default_rng(2)
+    held = [(found := Quantity.median("", row, CALL)).low < np.log(2) < found.high
+            for row in rng.exponential(size=(2000, 10))]
+    assert np.mean(held) > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 2000)
+    assert np.isnan(Quantity.median("", np.arange(5.0), CALL).low)
+    assert Quantity.median("", np.arange(6.0), CALL).low == 0
+
+
+def test_samples_that_could_not_be_measured_are_left_out_and_counted():
+    """NaN samples leave mean and n of the rest; one sample has no interval, none no mean."""
+    found = Quantity.mean("", [1.0, np.nan, 3.0], CALL)
+    assert (found.value, found.n) == (2.0, 2)
+    assert np.isnan(Quantity.mean("", [1.0], CALL).low)
+    nothing = Quantity.mean("", [np.nan], CALL)
+    assert nothing.n == 0
+    assert not any((nothing.above(-1e9), nothing.below(1e9), nothing.allows(0.0)))
+
+
+# Keeping results
+
+def counting_claim(name="counted"):
+    """A claim that counts how often it is measured."""
+    times = []
+
+    def measure(on):
+        times.append(name)
+        return Measured({"sd": Quantity.mean("sd", on.each(lambda i: on.surface(i).values.std()), on.provenance("std"))},
+                        {"sides": np.array([on.size])})
+
+    return Claim(name, name, "", "", measure, lambda found: Judgement(REPRODUCED, "yes"), None, ""), times
+
+
+def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_path, monkeypatch):
+    """A second call reads the file to the same bits; another seed, other code or a damaged file is measured anew."""
+    claim, times = counting_claim()
+    small = Study(n_surfaces=3, size=32)
+    first, again = (study.measure(claim, small, tmp_path) for _ in range(2))
+    assert times == ["counted"]
+    assert again.quantities == first.quantities
+    np.testing.assert_array_equal(again.arrays["sides"], [32])
+    other = study.measure(claim, replace(small, seed=1, _kept={}), tmp_path)
+    assert len(times) == 2
+    assert other["sd"].value != first["sd"].value
+    monkeypatch.setattr(study, "_code", lambda: "other code")
+    study.measure(claim, replace(small, seed=1), tmp_path)
+    assert len(times) == 3
+    (tmp_path / "counted.npz").write_bytes(b"damaged")
+    study.measure(claim, replace(small, seed=1), tmp_path)
+    assert len(times) == 4
+
+
+def test_a_stopped_report_goes_on_with_the_claim_it_was_at(tmp_path):
+    """After an interruption in the second claim the first is not measured again."""
+    first, times = counting_claim("first")
+    second, _ = counting_claim("second")
+    stopped = replace(second, measure=lambda on: (_ for _ in ()).throw(KeyboardInterrupt))
+    draw = lambda measured: plt.subplots()[1]  # noqa: E731
+    small, path = Study(n_surfaces=2, size=32), tmp_path / "report.html"
+    with pytest.raises(KeyboardInterrupt):
+        page.report(small, path, only=[replace(first, draw=draw), stopped])
+    page.report(small, path, only=[replace(first, draw=draw), replace(second, draw=draw)])
+    assert times == ["first"]
+    assert path.exists()
+
+
+def test_numbers_do_not_depend_on_the_number_of_threads(monkeypatch):
+    """One thread and two give the same quantities to the bit."""
+    found = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+        found.append(surface_claims.CLUSTERING.measure(Study(n_surfaces=3, size=128)))
+    assert repr(found[0].quantities) == repr(found[1].quantities)
+
+
+# Rules
+
+def landscape_study(words, draw, section):
+    """A study of ten surfaces of 512 pixels of one kind, as multifractal and as monofractal surface, and a section of it."""
+    return Study(n_surfaces=10, size=512, words=words, draw_surface=draw, draw_fractional=lambda hurst, i, on: draw(i, on),
+                 sections=lambda: {words: section})
+
+
+def white(i, on):
+    """White noise, said to have the paper's map."""
+    return Landscape(on.rng(i, 9).standard_normal((on.size, on.size)).astype(np.float32), on.hoelder_map)
+
+
+def bowl_values(size):
+    """A quadratic bowl."""
+    axis = np.linspace(-1, 1, size)
+    return axis[:, None] ** 2 + axis**2
+
+
+def bowl(i, on):
+    """A quadratic bowl, said to have the paper's map."""
+    return Landscape(bowl_values(on.size).astype(np.float32), on.hoelder_map)
+
+
+def without_flat_regions(i, on):
+    """A monofractal surface as rough as the roughest ground of the paper's."""
+    return fbm_surface(on.size, 0.3, rng=on.rng(i, 9), dtype=np.float32)
+
+
+STUDIES = {
+    "the paper's map": lambda: Study(n_surfaces=10, size=512, sections=lambda: {
+        "multifractal": Study(seed=1).surface(0).values[:257, :257].astype(float)}),
+    "white noise": lambda: landscape_study("white noise", white, np.random.default_rng(0).standard_normal((257, 257))),
+    "bowl": lambda: landscape_study("bowl", bowl, bowl_values(257)),
+    "no flat regions": lambda: landscape_study("no flat regions", without_flat_regions, fbm_surface(257, 0.5, rng=1).values),
+}
+# What each rule says where. Clustering as a power law needs low ground only: it does not tell a multifractal surface from a
+# monofractal one, and the page says so. Every other claim falls on each control.
+EXPECTED = {
+    "surface_spectrum": (CORRECTED, NOT_REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED),
+    "section_spectra": (REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED),
+    "curvature": (CORRECTED, NOT_REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED),
+    "minima": (CORRECTED, NOT_REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED),
+    "clustering": (CORRECTED, NOT_REPRODUCED, NOT_REPRODUCED, CORRECTED),
+    "losses": (REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED, NOT_REPRODUCED),
+}
+
+
+@pytest.mark.parametrize("where", STUDIES)
+def test_the_rules_say_what_they_should_on_landscapes_where_the_answer_is_known(where):
+    """The same measurements and rules on the paper's map, white noise, a bowl and a surface without flat regions."""
+    on = STUDIES[where]()
+    column = list(STUDIES).index(where)
+    found = {claim.name: claim.judge(claim.measure(on).quantities).verdict for claim in OURS}
+    assert found == {name: verdicts[column] for name, verdicts in EXPECTED.items()}
+
+
+REACHED = {
+    "curvature": {
+        REPRODUCED: {"slope": 1, "ends": 1, "exact": 0.7, "worst": 1},
+        CORRECTED: {"slope": 1, "ends": 1.5, "exact": 1, "worst": 1.01},
+        NOT_REPRODUCED: {"slope": 1, "ends": 1.5, "exact": 0.7, "worst": 0.5}},
+    "minima": {
+        REPRODUCED: {"gathered": 5, "alike": 0.5}, CORRECTED: {"gathered": 5, "alike": 0.2},
+        NOT_REPRODUCED: {"gathered": 1, "alike": 0.5}},
+    "clustering": {
+        REPRODUCED: {"smoother_power": 1.72, "smoother_radius": 36.7, "rougher_power": 1.6, "rougher_radius": 29.4,
+                     "difference": 0.12, "monofractal": 1.7},
+        CORRECTED: {"smoother_power": 1.72, "smoother_radius": 36.7, "rougher_power": 1.6, "rougher_radius": 29.4,
+                    "difference": 0, "monofractal": 1.7},
+        NOT_REPRODUCED: {"smoother_power": 1.72, "smoother_radius": 20, "rougher_power": 1.6, "rougher_radius": 29.4,
+                         "difference": 0.12, "monofractal": 1.7}},
+    "losses": {REPRODUCED: {"rank": 0.1, "width": 0.2}, NOT_REPRODUCED: {"rank": 0.1, "width": 0.6}},
+    "surface_spectrum": {
+        REPRODUCED: {"left": 0.788, "middle": 0.461, "right": 0.16, "width": 0.628, "prescribed": 0.628, "difference": 0.6,
+                     "mono_width": 0.02},
+        CORRECTED: {"left": 0.788, "middle": 0.461, "right": 0.16, "width": 0.628, "prescribed": 0.4, "difference": 0.6,
+                    "mono_width": 0.02},
+        NOT_REPRODUCED: {"left": 0.788, "middle": 0.461, "right": 0.16, "width": 0.628, "prescribed": 0.4,
+                         "difference": 0.1, "mono_width": 0.5}},
+    "section_spectra": {
+        REPRODUCED: {"mono_c2": -0.02, "rough:a:ratio": 2, "rough:a:eta": 0.5, "rough:a:c2": -0.2},
+        CORRECTED: {"mono_c2": -0.02, "rough:a:ratio": 2, "rough:a:eta": 0.5, "rough:a:c2": -0.2,
+                    "noise:b:ratio": 1, "noise:b:eta": -1, "noise:b:c2": -0.2},
+        NOT_REPRODUCED: {"mono_c2": -0.02, "noise_width": 0.5, "rough:a:ratio": 2, "rough:a:eta": -0.5, "rough:a:c2": -0.2},
+        NOT_JUDGED: {"mono_c2": -0.02}},
+}
+
+
+@pytest.mark.parametrize(("claim", "verdict"), [(claim, verdict) for claim in OURS for verdict in REACHED[claim.name]],
+                         ids=lambda value: getattr(value, "name", value))
+def test_each_verdict_of_a_rule_can_be_reached(claim, verdict):
+    """Numbers made for the purpose lead each rule to each of its verdicts."""
+    numbers = {name: quantity(value) for name, value in REACHED[claim.name][verdict].items()}
+    assert claim.judge(numbers).verdict == verdict
+
+
+# The page
+
+@pytest.fixture(scope="module")
+def small_report(tmp_path_factory):
+    """(path, findings) of a page of the claims on surfaces and spectra, on 3 surfaces of 128 pixels."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    return path, page.report(Study(n_surfaces=3, size=128, effort=0.1), path, only=OURS)
+
+
+def test_the_page_holds_each_number_with_its_call_seed_and_versions(small_report):
+    """Every quantity, its call and seed, every rule, verdict and reason stand on the page."""
+    path, findings = small_report
+    text = path.read_text()
+    for finding in findings:
+        for words in (finding.claim.rule, finding.claim.statement, finding.claim.caption, finding.judgement.reason):
+            assert page_escaped(words) in text
+        for found in finding.measured.quantities.values():
+            assert page_escaped(found.words) in text
+            assert page_escaped(found.provenance.call) in text
+            assert found.provenance.versions["numpy"] == np.__version__
+    assert f"numpy {np.__version__}" in text
+
+
+def page_escaped(words):
+    """What the page makes of a text."""
+    return html.escape(words)
+
+
+def test_a_picture_is_shown_in_its_own_size(tmp_path):
+    """A picture is shown at the width in inches that it states, whatever its resolution."""
+    for dpi in (50, 200):
+        figure = plt.figure(figsize=(4, 2))
+        figure.savefig(tmp_path / f"{dpi}.png", dpi=dpi)
+        plt.close(figure)
+        written = write_report(tmp_path / f"{dpi}.html", "t", [Chapter("c", pictures={tmp_path / f"{dpi}.png": "words"})])
+        assert "max-width:460px" in written.read_text()
+
+
+MEASURES = """<script>window.addEventListener('load', () => {
+const all = [...document.querySelectorAll('body *')];
+const told = all.filter(e => [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim()));
+const framed = e => e.closest('.scroll') !== null;
+parent.postMessage(JSON.stringify({
+ width: innerWidth, page: document.documentElement.scrollWidth,
+ beyond: all.filter(e => !framed(e) && e.getBoundingClientRect().right > innerWidth + 1).length,
+ images: [...document.images].map(i => i.complete ? i.naturalWidth : 0), shown: [...document.images].map(i => i.width),
+ small: Math.min(...told.map(e => parseFloat(getComputedStyle(e).fontSize))),
+ cells: Math.max(...[...document.querySelectorAll('table')].map(t => t.scrollWidth - t.parentElement.clientWidth)),
+ fetched: performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith('data:'))}), '*')});
+</script>"""
+FRAME = """<!doctype html><link rel="icon" href="data:,"><body style="margin:0"><script>
+onmessage = e => document.body.dataset.seen = e.data</script>
+<iframe src="{name}" style="border:0;width:{width}px;height:900px"></iframe>"""  # a window is no narrower than 500 pixels
+BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+           "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+           "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=5000", "--enable-logging=stderr",
+           "--window-size=1400,1000", "--hide-scrollbars")
+
+
+def seen_in_a_browser(path, folder, width):
+    """What a headless Chromium sees of a page at a width, and its log."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        message = "chromium is not installed (apt-get install chromium)"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    (folder / "probed.html").write_text(path.read_text().replace("</body>", f"{MEASURES}</body>"))
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(name="probed.html", width=width))
+    ran = subprocess.run([browser, *BROWSER, f"--user-data-dir={folder / 'profile'}", "--dump-dom", frame.as_uri()],
+                         capture_output=True, timeout=120, text=True, check=True)
+    seen = re.search(r'data-seen="([^"]*)"', ran.stdout)[1]
+    return json.loads(seen.replace("&quot;", '"')), ran.stderr
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_is_legible_in_a_browser_without_a_network(small_report, tmp_path, width):
+    """No console message, nothing fetched, all figures loaded, no sideways scrolling, and no text under 14 pixels."""
+    path, findings = small_report
+    seen, log = seen_in_a_browser(path, tmp_path, width)
+    assert "CONSOLE" not in log
+    assert seen["fetched"] == []
+    assert not re.findall('(?:src|href)="(?!data:|#)', path.read_text())
+    assert seen["width"] == width
+    assert seen["page"] <= width
+    assert seen["beyond"] == 0
+    assert seen["cells"] <= 0
+    assert seen["small"] >= 14
+    assert len(seen["images"]) == len(findings)
+    assert min(seen["images"]) > 0
+    assert min(seen["shown"]) >= 300
+
+
+def test_a_script_error_would_be_seen(small_report, tmp_path):
+    """The browser test can fail: a page with an error, an outside picture and a wide table shows all three."""
+    path, _ = small_report
+    bad = tmp_path / "bad.html"
+    bad.write_text(path.read_text().replace("<h1>", "<script>undefined_name()</script><img src='http://example.org/x.png'>"
+                                            "<div style='width:3000px'>wide</div><h1>"))
+    seen, log = seen_in_a_browser(bad, tmp_path, 400)
+    assert "CONSOLE" in log
+    assert seen["fetched"]
+    assert seen["page"] > 400
+    assert min(seen["images"]) == 0
+
+
+def test_the_package_tells_what_it_is():
+    """The command exists and names its options."""
+    from multifractal.reproduction import __main__ as command
+
+    with pytest.raises(SystemExit, match="0"):
+        command.main(["--help"])
+    assert "stated rule" in reproduction.__doc__
