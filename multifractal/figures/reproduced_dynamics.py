@@ -47,10 +47,11 @@ def displacement_short(measured, ax=None):
     late = typical[found["waiting_times"] >= 3800].mean(axis=0)
     _draw_exponent(ax, found["lag_times"], early, (3, 10), measured["early"].value, _OFFSET)
     _draw_exponent(ax, found["lag_times"], late, (2, 8), measured["late"].value, 1 / _OFFSET)
-    _draw_file(ax, found)
-    ax.set(xscale="log", yscale="log", xlabel=_LAG, ylabel=_TAMSD, title=f"{len(found['exact'])} surfaces, exact unfolding")
-    bar = ax.figure.colorbar(colours, ax=ax, label="waiting time (steps)")
-    bar.outline.set_edgecolor(CONTROL)
+    if _draw_file(ax, found):
+        ax.legend(loc="upper left")
+    ax.set(xscale="log", yscale=_scale_of(found["exact"]), xlabel=_LAG, ylabel=_TAMSD,
+           title=f"{len(found['exact'])} surfaces, exact unfolding")
+    _draw_scale(ax, colours, found["waiting_times"], "waiting time (steps)")
     return ax
 
 
@@ -77,24 +78,25 @@ def displacement_long(measured, ax=None):
         _draw_band(ax, found["lag_times"], curves, colour, f"{words}: {measured[name].value:.2f}")
         _draw_exponent(ax, found["lag_times"], _geometric_mean(curves), (150, 400), measured[name].value, factor)
     _draw_file(ax, found)
-    ax.set(xscale="log", yscale="log", xlabel=_LAG, ylabel=_TAMSD, title=f"waiting time 3200, {len(curves)} surfaces, 95 %")
+    ax.set(xscale="log", yscale=_scale_of(curves), xlabel=_LAG, ylabel=_TAMSD,
+           title=f"waiting time 3200, {len(curves)} surfaces, 95 %")
     ax.legend(loc="upper left")
     return ax
 
 
 @styled
 def drift(measured, axes=None):
-    """Draw the share of time in each tenth of the grid by flatness (above) and by loss (below), with the controls.
+    """Draw the share of time in each tenth of the grid by flatness and by loss, and first passages, with the controls.
 
     Parameters
     ----------
     measured : Measured
         Of the claim `drift`.
-    axes : two Axes, optional
+    axes : three Axes, optional
 
     Returns
     -------
-    array of Axes, shape (2,)
+    array of Axes, shape (3,)
     """
     axes = axes_or_new(axes, 3, 1, figsize=(5.2, 11))
     found = measured.arrays
@@ -235,8 +237,10 @@ def subdiffusion_fits(measured, axes=None):
         for curve, marker, colour in zip(curves, "os^D", (OURS, _GREEN, _PINK, _ORANGE), strict=False):
             _draw_law(ax, *curve, marker, colour)
         ax.plot([], [], color=THEORY, lw=1, label="fit of the law")
-        ax.set(xscale="log", yscale="log", ylabel=_TAMSD, title=title)
-        ax.legend(loc="lower right", fontsize=8)
+        ax.set(xscale="log", yscale=_scale_of([curve[2] for curve in curves]), ylabel=_TAMSD, title=title)
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom, 100 * top)  # room for the legend
+        ax.legend(loc="upper left", fontsize=8)
     axes[-1].set_xlabel(_LAG)
     return axes
 
@@ -311,8 +315,7 @@ def training(measured, axes=None):
         _draw_exponent(axes[0], panels[0][1], panels[0][2][k], lag_range, measured[name].value,
                        1 / _OFFSET if name.startswith("late") else _OFFSET)
     axes[-1].set_xlabel("lag (epochs)")
-    bar = axes[0].figure.colorbar(colours, ax=list(axes), label="waiting time (epochs)")
-    bar.outline.set_edgecolor(CONTROL)
+    bar = _draw_scale(list(axes), colours, found["waiting_times"], "waiting time (epochs)")
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     return axes
 
@@ -324,12 +327,24 @@ def _geometric_mean(curves):
         return np.exp(np.nansum(logs, axis=0) / np.isfinite(logs).sum(axis=0))
 
 
+def _scale_of(curves):
+    """Return the name of the scale for displacement: curves of walks that all rest have no logarithm."""
+    return "log" if any((np.asarray(curve) > 0).any() for curve in curves) else "linear"
+
+
 def _by_waiting_time(ax, waiting_times, curves, lags, logarithmic=False):
     scale = LogNorm(1, waiting_times.max() ** (1 / _PALEST)) if logarithmic else Normalize(0, waiting_times.max() / _PALEST)
     colours = ScalarMappable(scale, plt.rcParams["image.cmap"])
     for waiting, curve in zip(waiting_times, curves, strict=True):
         ax.plot(lags, curve, color=colours.to_rgba(waiting), lw=1.1)
     return colours
+
+
+def _draw_scale(axes, colours, waiting_times, label):
+    bar = np.ravel(axes)[0].figure.colorbar(colours, ax=axes, label=label)
+    bar.ax.set_ylim(waiting_times.min(), waiting_times.max())
+    bar.outline.set_edgecolor(CONTROL)
+    return bar
 
 
 def _draw_band(ax, lags, curves, colour, label):
@@ -342,10 +357,13 @@ def _draw_band(ax, lags, curves, colour, label):
 
 
 def _draw_file(ax, found):
+    """Draw the paper's displacement at waiting time 3200 if its file is here; tell whether it is."""
     if "published" in found:
         shown = np.unique(np.searchsorted(found["published_lags"], np.geomspace(1, found["published_lags"].max(), 40)))
         curve = found["published"][found["waiting_times"] == 3200][0]
-        ax.plot(found["published_lags"][shown], curve[shown], "s", ms=3, color=PUBLISHED, label="the paper's file")
+        ax.plot(found["published_lags"][shown], curve[shown], "s", ms=3, color=PUBLISHED,
+                label="the paper's file, waiting time 3200")
+    return "published" in found
 
 
 def _draw_exponent(ax, lags, curve, lag_range, exponent, factor):

@@ -8,8 +8,9 @@ from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCE
 
 ROUNDING = 0.05  # the paper states exponents to one decimal
 RULE = ("Not reproduced unless the 95 % interval of our mean lies on the same side of 1, ordinary diffusion, as the "
-        "exponent stated, and above 0: what rests or oscillates does not diffuse. Reproduced if, besides, the number stated (to its one decimal) lies where {one} is expected with "
-        "95 %: the paper shows one. Reproduced with a correction if only the number differs.")
+        "exponent stated, and above 0: what rests or oscillates does not diffuse. Reproduced if, besides, the number stated "
+        "(to its one decimal) lies where {one} is expected with 95 %: the paper shows one. Reproduced with a correction if "
+        "only the number differs.")
 
 
 @dataclass(frozen=True)

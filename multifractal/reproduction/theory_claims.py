@@ -182,8 +182,8 @@ FITS = Claim(
     "equation in a harmonic well, of the surface's H, fits them.",
     "Not reproduced unless, for each H, displacement over lags 1 to 999 has a slope between 0 and 1 and the residual of the "
     "fit is not above 0.057 decades, the largest of this fit to the paper's own files; both by the intervals of the means. "
-    "Reproduced if besides the interval of the fitted H contains the surface's for each; with a correction (the H is that of "
-    "the walk's memory) if not.",
+    "Reproduced if besides the interval of the fitted H contains the surface's for each; with a correction (the H is that "
+    "of the walk's memory) if not.",
     _measure_fits, _judge_fits, figures.subdiffusion_fits,
     "Displacement after waiting time 3000 on the first surface of each H (mean of 10 walks, learning rate 1000) with the "
     "fit of the law, and the paper's files with theirs, if they are here (scaled for display as in the paper).")
