@@ -8,6 +8,8 @@ the torus in pixels, lambda eigenvalues of the torus covariance, c0, c2, beta co
 
 import functools
 import numbers
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +17,7 @@ from scipy import fft
 
 from multifractal._checks import float_dtype, grid_shape, refuse, require, whole_number
 from multifractal._fourier import along
+from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator
 from multifractal.landscape import Landscape
@@ -24,6 +27,9 @@ _REACHES = ((0.75, 1.0), (0.9, 1.1), (0.95, 1.2), (0.97, 1.4), (0.98, 1.6), (0.9
 # The same with a margin: the square roots of the eigenvalues must also be smooth in H, to be interpolated between levels.
 _REACHES_WITH_MARGIN = ((0.7, 1.0), (0.8, 1.1), (0.9, 1.2), (0.95, 1.3), (0.97, 1.6), (0.98, 2.0), (0.99, 2.4))
 LARGEST_HURST = _REACHES[-1][0]
+_BAND = 64  # rows that a thread takes at a time
+_KEPT_BYTES, _KEPT_AT_LEAST = 2**28, 8  # square roots of eigenvalues are kept up to so many bytes, if 8 of their size fit
+_kept, _lock = OrderedDict(), threading.Lock()
 _ROUNDING = 1e-14  # negative eigenvalues down to this share of the largest are rounding of the transform, and become zero
 
 
@@ -186,14 +192,21 @@ def surface_eigenvalues(shape, hurst, reach, side):
     """Return the eigenvalues of the torus covariance in the quarter plane (side/2 + 1 squared), and c2."""
     c0, c2, beta = _constants(2 * hurst, reach)
     axis = (np.arange(side // 2 + 1) / _diagonal(shape)) ** 2
-    squared = axis[:, None] + axis
-    covariance = squared ** hurst
-    covariance *= -1.0
-    covariance += c0
-    covariance += c2 * squared
-    beyond = np.flatnonzero(squared > 1.0)
-    r = np.sqrt(squared.ravel()[beyond])
-    covariance.ravel()[beyond] = beta * np.maximum(reach - r, 0.0) ** 3 / r
+    covariance = np.empty((len(axis), len(axis)))
+
+    def fill(first):  # a band of the upper triangle, and its mirror image
+        band = slice(first, first + _BAND)
+        squared = axis[band, None] + axis[first:]
+        part = squared ** hurst
+        part *= -1.0
+        part += c0
+        part += c2 * squared
+        beyond = np.flatnonzero(squared > 1.0)
+        r = np.sqrt(squared.ravel()[beyond])
+        part.ravel()[beyond] = beta * np.maximum(reach - r, 0.0) ** 3 / r
+        covariance[band, first:], covariance[first:, band] = part, part.T
+
+    _in_bands(fill, len(axis))
     for axis in (0, 1):
         along(functools.partial(fft.dct, type=1), covariance, axis)
     return _without_rounding(covariance), c2
@@ -205,25 +218,57 @@ def level(noise, hurst, work=None):
     `work`, an array like `noise.spectrum`, is overwritten; passing it spares the allocation of one at each level.
     """
     side, (rows, cols) = noise.spectrum.shape[0], noise.shape
-    eigenvalues, c2 = surface_eigenvalues(noise.shape, hurst, noise.reach, side)
-    # Half the eigenvalues, and the plane at 1/sqrt(2): the torus covariance gives twice the variogram.
-    scale = (_diagonal(noise.shape) / max(noise.shape)) ** hurst
-    eigenvalues *= 0.5
-    root = np.sqrt(eigenvalues, out=eigenvalues)
-    root *= scale * side
-    root = root.astype(noise.spectrum.real.dtype, copy=False)
+    root, slope = _kept_root((noise.shape, hurst, noise.reach, side, noise.spectrum.real.dtype))
     product = np.empty_like(noise.spectrum) if work is None else work
-    half = side // 2
-    np.multiply(noise.spectrum[:half + 1], root, out=product[:half + 1])
-    np.multiply(noise.spectrum[half + 1:], root[half - 1:0:-1], out=product[half + 1:])
+
+    def multiply(first):
+        band = slice(first, first + _BAND)
+        frequency = np.arange(side)[band]
+        np.multiply(noise.spectrum[band], root[np.minimum(frequency, side - frequency)], out=product[band])
+
+    _in_bands(multiply, side)
     # Only the rows of the grid need the second transform.
     columns = along(fft.ifft, product, 0)[:rows]
     values = np.empty((rows, cols), root.dtype)
     along(lambda block, axis: fft.irfft(block, side, axis=axis)[:, :cols], columns, 1, values)
     values -= values[0, 0]
-    slope = scale * np.sqrt(c2) / _diagonal(noise.shape) * noise.slopes
+    slope = slope * noise.slopes
     values += (slope[0] * np.arange(cols) + slope[1] * np.arange(rows)[:, None]).astype(values.dtype, copy=False)
     return values
+
+
+def _root(shape, hurst, reach, side, dtype):
+    """Return what multiplies the noise (the square roots of the eigenvalues, scaled) and the slopes of the plane."""
+    eigenvalues, c2 = surface_eigenvalues(shape, hurst, reach, side)
+    # Half the eigenvalues, and the plane at 1/sqrt(2): the torus covariance gives twice the variogram.
+    scale = (_diagonal(shape) / max(shape)) ** hurst
+    root = np.empty(eigenvalues.shape, dtype)
+
+    def take(first):
+        band = slice(first, first + _BAND)
+        root[band] = np.sqrt(0.5 * eigenvalues[band]) * (scale * side)
+
+    _in_bands(take, len(root))
+    return root, scale * np.sqrt(c2) / _diagonal(shape)
+
+
+def _kept_root(key):
+    """Return `_root(*key)`; those used last are kept while small, since most studies draw many surfaces of one law."""
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    made = _root(*key)
+    with _lock:
+        if _KEPT_AT_LEAST * made[0].nbytes <= _KEPT_BYTES:
+            _kept[key] = made
+        while sum(root.nbytes for root, _ in _kept.values()) > _KEPT_BYTES:
+            _kept.popitem(last=False)
+    return made
+
+
+def _in_bands(function, n_rows):
+    map_chunks(function, [(first,) for first in range(0, n_rows, _BAND)])
 
 
 def _diagonal(shape):

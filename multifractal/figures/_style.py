@@ -77,7 +77,7 @@ def save_figure(axes, folder, name, **numbers):
 def _lay_out(figure):
     """Lay the figure out once, at the resolution it is written in, and return the box in inches that holds all of it.
 
-    Every writing would otherwise lay it out and measure it anew, and parse its formulae for each resolution: half the time.
+    Each writing would otherwise lay it out and measure it anew, and parse its formulae once more.
     """
     shown, figure.dpi = figure.dpi, plt.rcParams["savefig.dpi"]
     try:

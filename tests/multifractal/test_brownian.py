@@ -1,6 +1,7 @@
 """Fractional Brownian surfaces and paths: the covariance by construction and by Monte Carlo, bits, coupling, refusals."""
 
 import re
+from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_thread_count_never_changes_a_bit(dtype, monkeypatch):
         assert np.array_equal(fbm, drawn[0][0])
         assert np.array_equal(mbm, drawn[0][1])
     assert drawn[0][0].dtype == drawn[0][1].dtype == dtype
+
+
+def test_what_is_kept_between_surfaces_is_bounded_and_changes_no_bit(monkeypatch):
+    """Surfaces drawn again, in another order, are equal; what is kept stays below its bound, and nothing large is kept."""
+    monkeypatch.setattr(brownian, "_kept", kept := OrderedDict())
+    once = {hurst: fbm_surface(32, hurst, rng=1).values for hurst in (0.2, 0.5, 0.7)}
+    one = next(iter(kept.values()))[0].nbytes
+    assert len(kept) == 3
+    monkeypatch.setattr(brownian, "_KEPT_BYTES", 8 * one)
+    for hurst in np.linspace(0.1, 0.7, 12):
+        fbm_surface(32, hurst, rng=1)
+    assert sum(root.nbytes for root, _ in kept.values()) == 8 * one
+    assert all(np.array_equal(fbm_surface(32, hurst, rng=1).values, once[hurst]) for hurst in reversed(once))
+    before = list(kept)
+    fbm_surface(64, 0.5, rng=1)
+    assert list(kept) == before
 
 
 def test_float32_is_rounding_of_float64():
