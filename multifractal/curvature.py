@@ -89,21 +89,26 @@ def curvature_roughness(landscape, *, bins=20):
 def exact_curvature(hoelder, size):
     """Return E||Hess||_F^2 = 2^(2H) (16 - 2 2^(2H) - 4 2^H)/16 N^(-2H) of a surface with N = `size`, loss^2 / pixel^4."""
     hoelder = np.asarray(hoelder, dtype=np.float64)
-    return 4**hoelder * (16 - 2 * 4**hoelder - 4 * 2**hoelder) / 16 * float(size) ** (-2 * hoelder)
+    two = np.exp2(hoelder)
+    four = two * two
+    return four * (16 - 2 * four - 4 * two) / 16 * float(size) ** (-2 * hoelder)
 
 
 def published_curvature(hoelder, size):
     """Return the paper's abscissa r(H) chi^(2H-2), r = 16 - 2^(2H+2) + 2^(2H) - 2^(3H-1), chi = 1/`size`."""
     hoelder = np.asarray(hoelder, dtype=np.float64)
-    constant = 16 - 2 ** (2 * hoelder + 2) + 2 ** (2 * hoelder) - 2 ** (3 * hoelder - 1)
-    return constant * float(size) ** (2 - 2 * hoelder)
+    two = np.exp2(hoelder)
+    four = two * two
+    return (16 - 4 * four + four - four * two / 2) * float(size) ** (2 - 2 * hoelder)
 
 
 def _log_bins(x, bins):
     """Return the bin of each x among `bins` of equal width in log x, empty bins closed up."""
     edges = np.geomspace(x.min(), x.max(), bins + 1)[1:-1]
-    return np.unique(np.searchsorted(edges, x), return_inverse=True)[1]
+    index = np.searchsorted(edges, x)
+    return (np.cumsum(np.bincount(index) > 0) - 1)[index]
 
 
 def _split(values, index, counts):
-    return np.split(values[np.argsort(index, kind="stable")], np.cumsum(counts)[:-1])
+    small = index.astype(np.min_scalar_type(len(counts)))  # which numpy sorts by its digits, 10 times as fast
+    return np.split(values[np.argsort(small, kind="stable")], np.cumsum(counts)[:-1])

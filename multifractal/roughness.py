@@ -1,14 +1,14 @@
 """How rough an image is, without wavelets: variogram, isotropic power spectrum, and a map of local Hoelder exponents."""
 
+import functools
 import numbers
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from multifractal._checks import finite_array, one_of, require, whole_number
-from multifractal._fourier import rfft2
+from multifractal._fourier import along, rfft2
 from multifractal._result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
@@ -248,7 +248,9 @@ def _local_energy(values, step, window):
         ones[:step] = ones[-step:] = 0
         inside.append(gaussian_filter(ones, window, mode="constant"))
     weight = np.multiply.outer(inside[0], everywhere[1]) + np.multiply.outer(everywhere[0], inside[1])
-    return gaussian_filter(squared, window, mode="constant") / weight
+    for axis in (0, 1):
+        along(functools.partial(gaussian_filter1d, sigma=window, mode="constant"), squared, axis)
+    return squared / weight
 
 
 def _from_amplitude(energy, n):
@@ -267,7 +269,7 @@ def _sum_of_squared_weights(shape, window):
     return np.multiply.outer(*along)
 
 
-@cache
+@functools.cache
 def _unit_errors(method, n):
     """Return (exponents, standard error of the local exponent for a sum of squared weights of 1).
 
