@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections import deque
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from landscape_viz import workers
 from landscape_viz.evaluate import METRICS, check_metrics
 from landscape_viz.section_store import SectionStore
 from multifractal._checks import finite_array, refuse, require, whole_number
+from multifractal._parallel import checked_executor, died
 from multifractal._result import Provenance, Result
 from multifractal.landscape import Landscape
 
@@ -164,6 +166,7 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
     require(1 <= len(axes) == len(directions) <= 3, "axes", len(axes), f"be as many as directions ({len(directions)}), "
             "one to three", "pass one axis a direction")
     check_metrics(metrics, problem.load()[1])
+    checked_executor(executor)
     if problem.dropout == "live":
         warnings.warn("dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
                       "its spectrum", stacklevel=2)
@@ -263,6 +266,9 @@ def _from_workers(parcel, queue, executor):
                     under_way[parcel.submit(executor, chunk, whole=True)] = chunk
                 else:
                     yield chunk[0], values
+    except BrokenExecutor as error:
+        raise died(error, "call again with a new executor; with a `store` the chunks that are done stay there, and "
+                          "resume=True goes on with them") from error
     finally:
         for future in under_way:
             future.cancel()

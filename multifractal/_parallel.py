@@ -1,7 +1,9 @@
 """One way to run chunks of work: in order, on threads (kernels release the GIL) or on any executor, with equal results."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+
+from multifractal._checks import require
 
 
 def thread_count():
@@ -19,12 +21,29 @@ def map_chunks(function, chunks, executor=None):
     """Return [function(*chunk) for chunk in chunks], in order; the chunks decide the bits, the workers never do.
 
     Without `executor` the chunks run on `thread_count()` threads of this process; `function` must then release the GIL to
-    gain anything. A `concurrent.futures.Executor` needs a picklable module-level `function`.
+    gain anything. A `concurrent.futures.Executor` needs a picklable module-level `function`; one whose worker dies raises
+    `BrokenExecutor`.
     """
     chunks = list(chunks)
     if executor is not None:
-        return [future.result() for future in [executor.submit(function, *chunk) for chunk in chunks]]
+        checked_executor(executor)
+        try:
+            return [future.result() for future in [executor.submit(function, *chunk) for chunk in chunks]]
+        except BrokenExecutor as error:
+            raise died(error, "call again with a new executor") from error
     if thread_count() == 1 or len(chunks) < 2:
         return [function(*chunk) for chunk in chunks]
     with ThreadPoolExecutor(min(thread_count(), len(chunks))) as pool:
         return list(pool.map(lambda chunk: function(*chunk), chunks))
+
+
+def checked_executor(executor):
+    """Return `executor`, refusing what cannot be submitted to; None is allowed."""
+    require(executor is None or callable(getattr(executor, "submit", None)), "executor", executor,
+            "be a concurrent.futures.Executor or None", "pass for example a ProcessPoolExecutor")
+    return executor
+
+
+def died(error, remedy):
+    """Return an error of the same type that says what a broken pool means and what to do."""
+    return type(error)(f"a worker died: it was killed, ran out of memory or crashed, and its executor is broken; {remedy}")

@@ -226,11 +226,12 @@ def test_killed_at_30_60_and_90_percent_and_resumed(tmp_path):
 
 
 def test_a_worker_that_dies_costs_only_what_was_under_way(tmp_path, monkeypatch):
-    """When a worker is killed the pool's error comes through, and resuming computes at most the chunks under way again."""
+    """When a worker is killed the error says how to go on, and resuming computes at most the chunks under way again."""
     monkeypatch.setenv("COUNT_FILE", str(tmp_path / "count"))
     monkeypatch.setenv("KILL_AT", "150")
     problem, vectors = of_function(small_networks.counted)
-    with (ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool, pytest.raises(BrokenProcessPool)):
+    with (ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+          pytest.raises(BrokenProcessPool, match="a worker died.*resume=True")):
         section(problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", executor=pool)
     monkeypatch.delenv("KILL_AT")
     again = section(problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", resume=True)
