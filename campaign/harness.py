@@ -172,6 +172,8 @@ def _child(kind, indices):
         if line is None:
             child.wait()
             readers[1].join(5)
+            if child.returncode == 1:  # an error of the campaign's own
+                raise RuntimeError(f"the trials of {kind.name} cannot be done: {''.join(errors)}")
             yield indices[position], (CRASH, f"status {child.returncode}: {''.join(errors)[-500:]}")
             break
         if line.startswith("TRIAL "):
