@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from multifractal import _io
 _STYLE = """*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;
 color:#222;overflow-wrap:break-word}h1,h2{line-height:1.2}
 h2{margin-top:3rem;border-top:1px solid #ccc;padding-top:1rem}a{color:#00518a}
-table{border-collapse:collapse;margin:1rem 0;max-width:100%}th{text-align:left;border-bottom:2px solid #999}
+table{border-collapse:collapse;margin:1rem 0;max-width:100%}
+th{text-align:left;white-space:nowrap;border-bottom:2px solid #999}
 th,td{padding:.3rem 1.2rem .3rem 0;vertical-align:top}td{border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
 figure{margin:1.2rem 0}.scroll{overflow-x:auto}img{display:block;height:auto}figcaption{color:#444;font-size:15px}
 summary{cursor:pointer}details{margin:1rem 0;font-size:15px}
@@ -22,9 +24,11 @@ background:#eee;color:#333}h2 .mark{margin-left:.6rem;vertical-align:.15em}
 @media(min-width:641px){td:first-child{min-width:14rem}.mark{white-space:nowrap}}
 @media(max-width:640px){body{margin:1rem auto}thead{display:none}table,tbody,tr,td{display:block}table{width:100%}
 tr{border-bottom:2px solid #bbb;padding:.4rem 0}td{border:0;padding:.1rem 0}
-td[data-of]:not([data-of=""])::before{content:attr(data-of) ": ";color:#555}h2 .mark{margin-left:0}}"""
-_WIDEST, _NARROWEST = 115.0, 74.0  # CSS pixels an inch of a figure is shown at: 9-point text is 14 or, on a phone, 9 pixels
+td.none{display:none}td[data-of]:not([data-of=""])::before{content:attr(data-of) ": ";color:#555}h2 .mark{margin-left:0}}"""
+_WIDEST, _NARROWEST = 115.0, 70.0  # CSS pixels an inch of a figure is shown at: 9-point text is 14 or, on a phone, 9 pixels
 _PNG_DPI_CHUNK = b"pHYs"
+NOTHING = "–"  # a cell that is left out on a narrow screen
+_EMPTY = ' class="none"'
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,17 @@ def _chapter(chapter):
 
 def _paragraph(words):
     opening, stop, rest = words.partition(":: ")  # "Rule:: ..." has its first words in bold
-    return f"<p><b>{html.escape(opening)}.</b> {html.escape(rest)}</p>" if stop else f"<p>{html.escape(words)}</p>"
+    return f"<p><b>{_words(opening)}.</b> {_words(rest)}</p>" if stop else f"<p>{_words(words)}</p>"
+
+
+def _words(words):
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
 
 
 def _table(table):
     names = table.columns or [""] * len(table.rows[0])
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
-    rows = ["".join(f'<td data-of="{html.escape(name) if k else ""}">{_cell(cell)}</td>'
+    rows = ["".join(f'<td data-of="{html.escape(name) if k else ""}"{_EMPTY * (cell == NOTHING)}>{_cell(cell)}</td>'
                     for k, (name, cell) in enumerate(zip(names, row, strict=True))) for row in table.rows]
     return (f"<div class=\"scroll\"><table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>"
             + "".join(f"<tr>{row}</tr>" for row in rows) + "</tbody></table></div>")
@@ -129,7 +137,7 @@ def _cell(cell):
         return f'<span class="mark {cell.tone}">{html.escape(cell.words)}</span>'
     if isinstance(cell, tuple):
         return f'<a href="#{_anchor(cell[1])}">{html.escape(cell[0])}</a>'
-    return html.escape(cell)
+    return _words(cell)
 
 
 def _picture(path, caption):

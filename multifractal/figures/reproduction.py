@@ -62,7 +62,7 @@ def clustering(measured, ax=None):
                               label=f"published: $R^{{{power:.2f}}}$ to $R_0$ = {radius}"))
     ax.set(xscale="log", yscale="log", xlabel="R (pixels)", ylabel="N(R), minima within R", ylim=(0.8, None))
     if handles:
-        ax.legend(handles=handles, loc="lower right", fontsize=7.5)
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     else:
         ax.text(0.5, 0.5, "no two basins of minima", transform=ax.transAxes, ha="center")
     return ax
@@ -102,14 +102,14 @@ def surface_spectrum(measured, ax=None):
             ax.plot(arrays[f"published_{name}_h"], arrays[f"published_{name}_D"], f"{marker}--", color=PUBLISHED, mfc="none",
                     label=f"{words}, published")
     ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)", ylim=(1.2, 2.05))
-    ax.legend(loc="lower center", fontsize=7.5)
+    ax.legend(loc="lower center", fontsize=8)
     return ax
 
 
 @styled
 def section_spectra_by_rule(measured, axes=None):
     """Draw the published spectra by epoch beside noise and a monofractal, and those of the published sections."""
-    axes, arrays = axes_or_new(axes, 1, 2, sharey=True, figsize=(8.6, 4.4)), measured.arrays
+    axes, arrays = axes_or_new(axes, 2, 1, figsize=(4.6, 8.4)), measured.arrays
     for name, colour, words in (("noise", CONTROL, "smooth bowl, pixel noise"), ("mono", OURS, "exact monofractal, H = .5")):
         h, D = arrays[f"{name}_h"].mean(axis=0), arrays[f"{name}_D"].mean(axis=0)
         axes[0].plot(h, D, "-", color=colour, label=f"{words} (mean of {len(arrays[f'{name}_h'])})")
@@ -121,8 +121,9 @@ def section_spectra_by_rule(measured, axes=None):
     for name, marker in zip(sections, "osD^v", strict=False):
         axes[1].plot(arrays[f"section_{name}_h"], arrays[f"section_{name}_D"], f"{marker}-", color=PUBLISHED, mfc="none",
                      linewidth=0.8, label=name.replace("_", " "))
-    axes[0].set(xlabel="Hölder exponent h", ylabel="dimension D(h)", title="by epoch, and from scratch", ylim=(0, 2.1))
-    axes[1].set(xlabel="Hölder exponent h", title="published sections" if sections else "no published section is here")
+    axes[0].set(xlabel="Hölder exponent h", ylabel="dimension D(h)", title="by epoch, and from scratch", ylim=(1.2, 2.05))
+    axes[1].set(xlabel="Hölder exponent h", ylabel="dimension D(h)", ylim=(0, 2.1),
+                title="published sections" if sections else "no published section is here")
     for ax in axes[:2 if sections else 1]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
     return axes

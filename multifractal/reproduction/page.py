@@ -1,6 +1,7 @@
 """The page of a reproduction study: a table of all verdicts, then a chapter for each claim."""
 
 import importlib
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from multifractal import _io, source_data
 from multifractal.figures._style import HOUSE_STYLE
-from multifractal.html_report import Chapter, Mark, Table, write_report
+from multifractal.html_report import NOTHING, Chapter, Mark, Table, write_report
 from multifractal.reproduction.claim import VERDICTS, Claim, Judgement, Measured
 from multifractal.reproduction.study import measure
 
@@ -69,9 +70,10 @@ def _summary(findings, study):
     counted = [sum(finding.judgement.verdict == verdict for finding in findings) for verdict in VERDICTS]
     told = "; ".join(f"{n} {verdict}" for verdict, n in zip(VERDICTS, counted, strict=True) if n)
     here = [name for name in source_data.NAMES if source_data.available(name)]
-    rows = [((finding.claim.title, finding.claim.title), _mark(finding), finding.judgement.reason) for finding in findings]
-    return Chapter(f"{len(findings)} claims", lead=[
-        f"Each claim of {_PAPER}, computed from nothing and judged by a rule that is printed with it. In short: {told}.",
+    rows = [((finding.claim.title, finding.claim.title), _mark(finding), _reason(finding)) for finding in findings]
+    return Chapter("All verdicts", lead=[
+        f"{len(findings)} claims of {_PAPER}, computed from nothing and judged by a rule that is printed with it. In short: "
+        f"{told}.",
         f"Measured on {study.n_surfaces} surfaces of {study.size} x {study.size} pixels, seed {study.seed}: {study.words}. "
         f"Where a claim is about paths or training runs it says so.",
         "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
@@ -86,7 +88,7 @@ def _chapter(finding, picture):
     return Chapter(claim.title, mark=_mark(finding), lead=[f"The paper:: {claim.statement}"],
                    table=Table(("measured", "the paper", "ours, 95 % interval", "n"), [_row(found) for found in quantities]),
                    pictures={picture: claim.caption},
-                   words=[f"Verdict:: {finding.judgement.reason}", f"The rule:: {claim.rule}"],
+                   words=[f"Verdict:: {_reason(finding)}", f"The rule:: {claim.rule}"],
                    details={"Calls, seeds and versions": _calls(finding)})
 
 
@@ -97,8 +99,19 @@ def _row(found):
         value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
     words = f"{found.words} ({found.unit})" if found.unit else found.words
     if found.over == "file":  # read from the paper's data: not ours
-        return words, "; ".join(filter(None, [value, found.published])), "–", "1 file".replace(" ", _HARD)
-    return words, found.published or "–", value.replace(" ", _HARD), f"{found.n} {found.over}".strip().replace(" ", _HARD)
+        return words, "; ".join(filter(None, [value, found.published])), NOTHING, "1 file".replace(" ", _HARD)
+    value, n = (told.replace(" ", _HARD) for told in (value, f"{found.n} {found.over}".strip()))
+    return words, _minus(found.published) or NOTHING, value, n
+
+
+def _reason(finding):
+    reason = finding.judgement.reason
+    return _minus(reason[:1].upper() + reason[1:])
+
+
+def _minus(words):
+    """Return `words` with a proper minus before each negative number."""
+    return re.sub(r"(?<![0-9A-Za-z)\]])-(?=\.?\d)", "−", words)
 
 
 def _number(value, width):
@@ -107,7 +120,7 @@ def _number(value, width):
         return "none"
     digits = int(np.clip(1 - np.floor(np.log10(width)), 0, 4)) if np.isfinite(width) and width > 0 else None
     told = f"{value:.3g}" if digits is None or not abs(value) < 1e5 else f"{value:.{digits}f}"
-    return told.replace("-", "−")
+    return _minus(told)
 
 
 def _calls(finding):

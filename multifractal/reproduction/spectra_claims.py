@@ -208,7 +208,8 @@ SECTION_SPECTRA = Claim(
     "correction if some are, not reproduced if none is. Without the files: not judged. Networks trained from scratch are "
     "measured in docs/is_it_fractal.md, since they need torch, which this report does without.",
     _measure_sections, _judge_sections, figures.section_spectra_by_rule,
-    "Spectra at the paper's settings for sections (db3, p = 1, scales 1 to 4). Left: the published spectra by epoch, smooth "
-    "bowls under pixel noise and exact monofractal surfaces (mean over 10 fields each). Right: the published sections.")
+    "Spectra at the paper's settings for sections (db3, p = 1, scales 1 to 4). Above: the published spectra by epoch, "
+    "smooth bowls under pixel noise and exact monofractal surfaces (means; the legend says of how many). Below: the "
+    "published sections.")
 
 CLAIMS = (SURFACE_SPECTRUM, SECTION_SPECTRA)

@@ -239,7 +239,8 @@ def test_the_page_holds_each_number_with_its_call_seed_and_versions(small_report
     path, findings = small_report
     text = path.read_text()
     for finding in findings:
-        for words in (finding.claim.rule, finding.claim.statement, finding.claim.caption, finding.judgement.reason):
+        assert finding.judgement.verdict in text
+        for words in (finding.claim.rule, finding.claim.statement, finding.claim.caption, page._reason(finding)):
             assert page_escaped(words) in text
         for found in finding.measured.quantities.values():
             assert page_escaped(found.words) in text
@@ -250,7 +251,7 @@ def test_the_page_holds_each_number_with_its_call_seed_and_versions(small_report
 
 def page_escaped(words):
     """What the page makes of a text."""
-    return html.escape(words)
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
 
 
 def test_a_picture_is_shown_in_its_own_size(tmp_path):
