@@ -42,6 +42,18 @@ def test_requirements_are_ranges_that_this_environment_satisfies():
         assert requirement.specifier.contains(version(requirement.name), prereleases=True), line
 
 
+def test_lower_bounds_are_the_versions_that_are_tested():
+    """tests/oldest.txt pins each requirement to its lower bound: the suite is run with those too."""
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+    pins = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = {name.lower(): Version(version) for name, version in (pin.split("==") for pin in pins)}
+    bounds = {(one := Requirement(line)).name.lower(): Version(next(iter(one.specifier)).version)
+              for line in requirements_file()}
+    assert pinned == bounds
+
+
 def test_core_needs_neither_torch_nor_jax():
     """The core installs no deep-learning framework."""
     assert not any(name in line for line in PROJECT["dependencies"] for name in ("torch", "jax"))
