@@ -1,5 +1,6 @@
 from ._style import save_figure as save_figure
 from .displacement import tamsd_by_waiting_time as tamsd_by_waiting_time
+from .displacement import unfolded_tracks as unfolded_tracks
 from .surface import basin_losses as basin_losses
 from .surface import clustering_curves as clustering_curves
 from .surface import curvature_law as curvature_law
@@ -25,5 +26,6 @@ from .spectra import model_spectra as model_spectra
 from .spectra import published_epochs as published_epochs
 from .spectra import section_relief as section_relief
 from .spectra import section_spectra as section_spectra
+from .spectra import sections_in_relief as sections_in_relief
 from .spectra import write_section_page as write_section_page
 from .real_sections import real_multifractality as real_multifractality

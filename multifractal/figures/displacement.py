@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from multifractal.figures._style import CONTROL, THEORY, styled
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
 _OFFSET = 1.9  # fitted lines stand above their curves by this factor, so that both are seen
 _PALEST = 0.88  # share of the colour map in use: its end is too pale on white
@@ -50,6 +50,39 @@ def tamsd_by_waiting_time(displacements, *, exponents=None, split=3800, y_label=
     for panel in ax[-1]:
         panel.set_xlabel("lag (steps)")
     _draw_scale(ax, colours, longest)
+    return ax
+
+
+@styled
+def unfolded_tracks(walk, as_published, published=None, *, ax=None):
+    """Draw one walk where it is on the grid, unfolded exactly and as published, and the paper's own track where given.
+
+    Parameters
+    ----------
+    walk : Walk
+        Unfolded exactly.
+    as_published : Walk
+        The same walk with the published unfolding.
+    published : ndarray, shape (positions, 2), optional
+        ``trajectory_continuous`` of the paper's `trajectory.mat`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    tracks = [(walk.positions, CONTROL, "position on the grid"), (as_published.unfolded, "#E69F00", "as published"),
+              (walk.unfolded, OURS, "unfolded exactly")]
+    if published is not None:
+        tracks.append((published, PUBLISHED, "the paper's track"))
+    for track, colour, label in tracks:
+        ax.plot(*track.T, color=colour, lw=0.5, rasterized=True)
+        ax.plot([], [], color=colour, label=label)
+    ax.plot(*walk.positions[0], "^", color="white", mec=THEORY, ms=8, label="start")
+    ax.set(xlabel="x (pixels)", ylabel="y (pixels)", aspect="equal", adjustable="datalim",
+           title=f"one walk, learning rate {walk.learning_rate:g}, {len(walk.positions):,} positions")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return ax
 
 

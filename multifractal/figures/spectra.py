@@ -142,6 +142,33 @@ def section_relief(loss, coordinates=None, *, clip=CLIP, ax=None):
     return ax
 
 
+@styled
+def sections_in_relief(sections, *, clip=CLIP, axes=None):
+    """Draw several sections in relief, each cut at `clip` above its minimum.
+
+    Parameters
+    ----------
+    sections : dict of str to array_like of shape (rows, cols)
+        A title and the losses.
+    clip : float
+        Default 10 (paper).
+    axes : array of Axes, optional
+        With a 3-D projection, one a section.
+
+    Returns
+    -------
+    array of Axes, one a section
+    """
+    if axes is None:
+        n_rows = -(-len(sections) // 2)
+        figure = plt.figure(figsize=(8.6, 3.9 * n_rows))
+        axes = np.array([figure.add_subplot(n_rows, 2, k + 1, projection="3d") for k in range(len(sections))])
+    for ax, (title, loss) in zip(axes, sections.items(), strict=True):
+        section_relief(loss, clip=clip, ax=ax)
+        ax.set_title(f"{title}\n{_share_clipped(loss, clip):.0%} lies above the cut", y=0.95)
+    return axes
+
+
 def write_section_page(path, loss, coordinates=None, *, clip=CLIP, title="", overwrite=False):
     """Write a section in relief, cut at `clip` above its minimum, as one HTML file that needs no network.
 

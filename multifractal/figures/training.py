@@ -50,24 +50,31 @@ def training_tamsd(panels, exponents=None, *, n_columns=2, ax=None):
 
 
 @styled
-def training_paths(embeddings, *, every=1, ax=None):
+def training_paths(embeddings, *, published=None, every=1, ax=None):
     """Draw each run's path in its first two principal components (left) and by t-SNE (right), coloured by the epoch.
 
     Parameters
     ----------
     embeddings : dict of str to PathEmbedding
         A title and the embedding, one row each.
+    published : dict of str to ndarray of shape (n, 2), optional
+        A title and the t-SNE of the paper's file (``trajectory_tsne.npy``), in the rows below.
     every : int
         Epochs between stored positions.
     ax : array of Axes, optional
-        Two for each run.
+        Two for each run, and one for each published picture.
 
     Returns
     -------
-    array of Axes, shape (2 x runs,)
+    array of Axes, shape (2 x runs + published,)
     """
-    ax = _grid(ax, 2 * len(embeddings), 2)
-    for (left, right), (title, found) in zip(ax.reshape(-1, 2), embeddings.items(), strict=True):
+    published = published or {}
+    ax = _grid(ax, 2 * len(embeddings) + len(published), 2)
+    for panel, (title, points) in zip(ax[2 * len(embeddings):], published.items(), strict=True):
+        dots = np.unique(np.linspace(0, len(points) - 1, min(_DOTS, len(points))).astype(int))
+        panel.scatter(*points[dots].T, c=dots, s=1.5, linewidths=0, cmap="cividis", rasterized=True)
+        panel.set(title=title, xlabel="t-SNE 1 (arbitrary units)", ylabel="t-SNE 2")
+    for (left, right), (title, found) in zip(ax[:2 * len(embeddings)].reshape(-1, 2), embeddings.items(), strict=True):
         dots = np.unique(np.linspace(0, len(found.points) - 1, min(_DOTS, len(found.points))).astype(int))
         epochs = (found.first + dots) * every
         for panel, coordinates in ((left, found.components), (right, found.points)):
