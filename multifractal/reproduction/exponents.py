@@ -70,8 +70,8 @@ def judge(stated, found, why=""):
         return Judgement(NOT_REPRODUCED, f"Nothing moves {resting[0].words}: there is no exponent.")
     wrong = [each for each in stated if not each.on_its_side(found)]
     if wrong:
-        return Judgement(NOT_REPRODUCED, _told(found, wrong, lambda each: "not between 0 and 1" if each.side == "below"
-                                               else "not above 1") + why)
+        return Judgement(NOT_REPRODUCED, "The kind of diffusion is another: " + _told(
+            found, wrong, lambda each: "not between 0 and 1" if each.side == "below" else "not above 1") + why)
     off = [each for each in stated if not each.allowed(found)]
     if off:
         return Judgement(CORRECTED, "The kind of diffusion holds, but a number differs: "

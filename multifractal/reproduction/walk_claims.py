@@ -29,7 +29,14 @@ _DRIFT_FACTOR = 2  # the drift is measured on so many times the study's surfaces
 
 def _measure_short(study):
     exact, one = _displacements(study, "exact")
-    return Measured(_quantities(study, (_EARLY, _SETTLED), exact, one), _arrays(exact))
+    quantities, arrays = _quantities(study, (_EARLY, _SETTLED), exact, one), _arrays(exact)
+    read_at = _WAITING_TIMES == _READ_AT
+    with np.errstate(divide="ignore"):
+        step = np.log10(one[:, read_at, 0][:, 0])
+    in_file = f"{np.log10(arrays['published'][read_at, 1][0]):.2f} in its file" if "published" in arrays else ""
+    quantities["step"] = Quantity.mean("log₁₀ of the mean squared step of one walk, pixel² (waiting time 3200)", step,
+                                       _call(study, "exact"), published=in_file)
+    return Measured(quantities, arrays)
 
 
 def _measure_long(study):
