@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from multifractal._rng import realisation
 from multifractal.brownian import fbm_surface
 from multifractal.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.reproduction.claim import Measured
+from multifractal.tables import AIRFOIL_FILE
 
 
 def published_sections():
@@ -59,8 +61,8 @@ class Study:
     draw_surface: Callable = field(default=lambda i, study: study.multifractional(i))
     draw_fractional: Callable = field(default=lambda hurst, i, study: study.fractional(hurst, i))
     sections: Callable = field(default=published_sections)
-    _kept: dict = field(default_factory=dict, repr=False)
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _kept: dict = field(default_factory=dict, init=False, repr=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __post_init__(self):
         whole_number("n_surfaces", self.n_surfaces, minimum=2)
@@ -152,7 +154,8 @@ def _kept(path):
 
 def _decided_by(claim, study):
     """Return the Provenance that holds all that decides a measurement: settings, versions, our code, the paper's files."""
-    call = Provenance.of("reproduction.measure", rng=study.seed, claim=claim.name, **study.settings())
+    packages = ("numpy", "scipy", "numba", *(("jax",) if importlib.util.find_spec("jax") else ()))  # not imported by this
+    call = Provenance.of("reproduction.measure", rng=study.seed, packages=packages, claim=claim.name, **study.settings())
     return Provenance(call.call, call.seed, call.versions | {"code": _code(), "source data": _data()})
 
 
@@ -163,6 +166,8 @@ def _code():
 
 
 def _data():
-    here = filter(source_data.available, source_data.NAMES)
-    found = [f"{name} {_io.file_sha256(source_data.find(name))}" for name in here]
+    files = {name: source_data.find(name) for name in source_data.NAMES if source_data.available(name)}
+    table = Path("data", AIRFOIL_FILE)  # what the claim on training runs on where it is here
+    files |= {AIRFOIL_FILE: table} if table.exists() else {}
+    found = [f"{name} {_io.file_sha256(path)}" for name, path in files.items()]
     return hashlib.sha256("\n".join(found).encode()).hexdigest()

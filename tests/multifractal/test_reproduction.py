@@ -26,6 +26,7 @@ from multifractal.reproduction.claim import (
     Quantity,
 )
 from multifractal.reproduction.study import Study
+from multifractal.tables import AIRFOIL_FILE
 
 CALL = Provenance("somewhere()")
 OURS = (*spectra_claims.CLAIMS, *surface_claims.CLAIMS)
@@ -87,14 +88,14 @@ def counting_claim(name="counted"):
 
 
 def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_path, monkeypatch):
-    """A second call reads the file to the same bits; another seed, other code or a damaged file is measured anew."""
+    """A second call reads the file to the same bits; another seed, code or table, or a damaged file, is measured anew."""
     claim, times = counting_claim()
     small = Study(n_surfaces=3, size=32)
     first, again = (study.measure(claim, small, tmp_path) for _ in range(2))
     assert times == ["counted"]
     assert again.quantities == first.quantities
     np.testing.assert_array_equal(again.arrays["sides"], [32])
-    other = study.measure(claim, replace(small, seed=1, _kept={}), tmp_path)
+    other = study.measure(claim, replace(small, seed=1), tmp_path)
     assert len(times) == 2
     assert other["sd"].value != first["sd"].value
     monkeypatch.setattr(study, "_code", lambda: "other code")
@@ -103,6 +104,11 @@ def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_pa
     (tmp_path / "counted.npz").write_bytes(b"damaged")
     study.measure(claim, replace(small, seed=1), tmp_path)
     assert len(times) == 4
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / AIRFOIL_FILE).write_text("a table that was fetched since")
+    study.measure(claim, replace(small, seed=1), tmp_path)
+    assert len(times) == 5
 
 
 def test_a_stopped_report_goes_on_with_the_claim_it_was_at(tmp_path):
