@@ -1,21 +1,30 @@
-"""Run the benchmarks: `python -m benchmarks [WORD ...]`."""
+"""Run the benchmarks: `python -m benchmarks [WORD ...]`; `growth` alone fits exponents of growth with size.
+
+Without words every case runs but those on request (8192²), and README and results.json are written. Words choose cases by
+name, and only print, except that cases on request take their place in README and results.json.
+"""
 
 import importlib
 import sys
 
-from benchmarks import harness
+from benchmarks import growth, harness
 
 
 def main(words):
     """Measure the cases whose name holds one of `words` (all without words), printing each as it comes."""
+    if words == ["growth"]:
+        return growth.main()
     modules = [importlib.import_module(f"benchmarks.{path.stem}") for path in sorted(harness.HERE.glob("bench_*.py"))]
     timings = []
     for case in (case for module in modules for case in module.cases()):
-        if not words or any(word.lower() in case.name.lower() for word in words):
-            timings.append(harness.measure(case))
-            print(harness.table(timings[-1:]).splitlines()[-1], flush=True)
-    if not words:
-        harness.write(timings)
+        named = any(word.lower() in case.name.lower() for word in words)
+        if named or (not words and not case.on_request):
+            timings += (new := harness.measure(case))
+            print("\n".join(harness.table(new).splitlines()[2:]), flush=True)
+    on_request = [timing for timing in timings if timing.measured]
+    if not words or on_request:
+        harness.write(timings if not words else on_request, everything=not words)
+    return None
 
 
 if __name__ == "__main__":

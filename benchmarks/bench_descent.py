@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.harness import Case
-from multifractal import descend, descend_ensemble, fbm_surface
+from multifractal import FractalField, descend, descend_ensemble, fbm_surface
 from tests import naive
 
 
@@ -12,6 +12,7 @@ def cases():
     surface = fbm_surface(1024, 0.5, rng=0)
     surface.gradient  # noqa: B018  the cached part, not timed here
     starts = np.random.default_rng(1).uniform(0, 1023, size=(1000, 2))
+    field = FractalField(100, 0.6, rng=0, n_modes=1024)
     cases = []
     for rate in (30.0, 1000.0):
         cases += [
@@ -25,6 +26,9 @@ def cases():
     return cases + [
         Case("Adam, 1000 walkers in lockstep, 1000 steps, last kept",
              _ensemble(surface, starts, 1.0, method="adam")),
+        Case("descent on a FractalField, 200 steps, 1024 modes, d = 100",
+             lambda: descend(field, np.zeros(100), learning_rate=0.01, n_steps=200),
+             lambda: naive.descend_on_field(field.gradient, np.zeros(100), 0.01, 200), against="the steps in Python"),
         Case("a million walkers on 256², 100 steps, last kept", Million(), aim="bounded memory", repeats=1,
              fresh_process=True),
     ]

@@ -18,6 +18,7 @@ def cases():
     walk = np.cumsum(np.random.default_rng(0).normal(size=(10_000, 2)), axis=0)
     noise = np.cumsum(np.random.default_rng(2).normal(size=1_000_001))  # its law does not matter to the time
     potential, lags = PaperPotential(), np.arange(1000)
+    places = np.linspace(-1000, 1000, 1_000_000)
     law = theoretical_tamsd(lags, learning_rate=1000, hurst=0.6, theta=1e4, stiffness=1e-4)
     return [
         Case("TAMSD, 14 waiting times x 1000 lags x window 3000",
@@ -30,6 +31,8 @@ def cases():
              lambda: fractional_langevin(potential, -700.0, n_steps=1_000_000, hurst=0.7, eta=1000, beta=5e3, noise=noise),
              lambda: naive.fractional_langevin(potential.gradient, -700.0, noise[:5001], 0.7, 1000, 5e3),
              share=(5000 / 1e6) ** 2, aim="1 s"),
+        Case("gradient of the paper's potential, 1e6 places", lambda: potential.gradient(places),
+             lambda: naive.paper_potential_gradient(potential, places[:10_000]), share=0.01),
         Case("fit of the displacement law", lambda: fit_tamsd(lags, law, learning_rate=1000)),
     ]
 

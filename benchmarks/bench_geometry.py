@@ -1,7 +1,7 @@
 """Geometry: minima, N(R) and the curvature law on a 1024 x 1024 surface."""
 
 from benchmarks.harness import Case
-from multifractal import clustering_curve, curvature_roughness, fbm_surface, local_minima
+from multifractal import clustering_curve, curvature_roughness, fbm_surface, flatness, local_minima
 from multifractal.clustering import PAPER_RADII
 from tests import naive
 
@@ -14,6 +14,8 @@ def cases():
     return [
         Case("minima, 1024²", lambda: local_minima(surface),
              lambda: naive.local_minima(surface.values), aim="15 ms"),
+        Case("minima and the flatness of all points, 1024²", lambda: (local_minima(surface), flatness(surface)),
+             lambda: (naive.local_minima(surface.values), naive.flatness(surface.values)), repeats=1),
         Case("N(R), 3000 points x 100 radii", lambda: clustering_curve(lowest),
              lambda: naive.mean_counts(lowest, lowest[:30], PAPER_RADII), share=0.01, aim="60 ms"),
         Case("curvature law, 1024²", lambda: curvature_roughness(surface)),

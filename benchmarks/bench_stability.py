@@ -4,6 +4,7 @@ import numpy as np
 
 from benchmarks.harness import Case
 from multifractal import edge_of_stability, fbm_surface, lyapunov_exponents
+from multifractal.stability import sharpness_at
 from tests import naive
 
 
@@ -12,6 +13,7 @@ def cases():
     surface = fbm_surface(1024, 0.5, rng=0)
     surface.gradient, surface.hessian_eigenvalues  # noqa: B018  the cached parts, not timed here
     rates, starts = np.logspace(0, 4, 40), np.random.default_rng(1).uniform(0, 1023, size=(100, 2))
+    points = np.random.default_rng(2).uniform(0, 1023, size=(100_000, 2))
     return [
         Case("Lyapunov exponents, 40 rates x 100 starts x 5000 steps",
              lambda: lyapunov_exponents(surface, learning_rates=rates, starts=starts, n_steps=5000, burn_in=2500),
@@ -24,4 +26,7 @@ def cases():
              repeats=3),
         Case("edge of stability, 40 rates x 10 starts x 5000 positions",
              lambda: edge_of_stability(surface, learning_rates=rates, starts=starts[:10], n_steps=4999)),
+        Case("sharpness of the map at 100 000 positions", lambda: sharpness_at(surface, points, "map"),
+             lambda: [np.linalg.eigvals(naive.jacobian(surface.gradient, *point)).real.max() for point in points[:1000]],
+             share=0.01),
     ]

@@ -1,9 +1,10 @@
-"""Time a kernel against its naive twin in one run, in turn, and write the table the README shows.
+"""Time a kernel against its naive twin in one run, in turn, and write the tables the README shows.
 
-A module `benchmarks/bench_<chapter>.py` defines `cases()`, a list of `Case`; `python -m benchmarks [WORD ...]` runs those
-whose name holds one of the words, prints the table, and without words writes `results.json` and the README's table too.
+A module `benchmarks/bench_<chapter>.py` defines `cases()`, a list of `Case` and `Parts`. `results.json` keeps each timing;
+growth, and cases that run on request only, stay from their last run, with the machine and date of that.
 """
 
+import datetime
 import importlib.metadata
 import json
 import multiprocessing
@@ -18,8 +19,7 @@ from pathlib import Path
 from multifractal._parallel import processor_count
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
-MARKS = ("<!-- benchmarks: begin -->", "<!-- benchmarks: end -->")
+README, RESULTS = HERE.parent / "README.md", HERE / "results.json"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,17 @@ class Case:
     aim: str = ""
     repeats: int = 5
     fresh_process: bool = False  # also report peak memory, from a process that runs nothing else
+    on_request: bool = False  # runs only where a word names it
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One thing that runs once and says itself how many seconds each of its named parts took."""
+
+    name: str
+    run: Callable
+    aim: str = ""
+    on_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,15 +53,19 @@ class Timing:
 
     name: str
     seconds: float
-    first: float
-    ratio: float | None
-    against: str
-    aim: str
-    peak_gb: float | None
+    first: float | None = None
+    ratio: float | None = None
+    against: str = ""
+    aim: str = ""
+    peak_gb: float | None = None
+    measured: str = ""  # where and when, if not in the run that the table is of
 
 
 def measure(case):
-    """Time `case`: one call apart, then ours and the yardstick in turn, medians of both."""
+    """Return the timings of `case`: one call apart, then ours and the yardstick in turn, medians of both."""
+    if isinstance(case, Parts):
+        return [Timing(f"{case.name}: {part}", seconds, aim=case.aim if part == "total" else "")
+                for part, seconds in case.run().items()]
     if case.fresh_process:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             first, peak = pool.apply(_first_call_and_peak, (case.run,))
@@ -58,11 +73,12 @@ def measure(case):
         first, peak = _seconds(case.run), None
     ours, theirs = [], []
     for _ in range(case.repeats if first < 20 else 1):
-        ours.append(first if first >= 20 else _seconds(case.run))
+        ours.append(first if first >= 20 or case.on_request else _seconds(case.run))
         if case.yardstick is not None and (not theirs or sum(theirs) < 20):
             theirs.append(_seconds(case.yardstick) / case.share)
     ratio = statistics.median(theirs) / statistics.median(ours) if theirs else None
-    return Timing(case.name, statistics.median(ours), first, ratio, case.against if theirs else "", case.aim, peak)
+    return [Timing(case.name, statistics.median(ours), first, ratio, case.against if theirs else "", case.aim, peak,
+                   where_and_when() if case.on_request else "")]
 
 
 def table(timings):
@@ -73,20 +89,55 @@ def table(timings):
     return "\n".join(rows)
 
 
-def machine():
-    """Return the machine and the versions in words."""
+def where_and_when():
+    """Return the machine, the versions and the date in words."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "numba")]
-    cores = processor_count()
-    return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, {', '.join(versions)}"
+    machine = f"{processor_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    return f"{machine}, {', '.join(versions)}, {datetime.date.today().isoformat()}"
 
 
-def write(timings):
-    """Write `results.json` and the table between the README's marks."""
-    record = {"machine": machine(), "timings": [asdict(t) for t in timings]}
-    (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n")
-    before, rest = README.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    README.write_text(f"{before}{MARKS[0]}\nMeasured on {machine()}.\n\n{table(timings)}\n{MARKS[1]}{after}")
+def stored():
+    """Return what `results.json` holds: {"machine", "timings", "growth"}."""
+    record = {"machine": "", "timings": [], "growth": None} | (json.loads(RESULTS.read_text()) if RESULTS.exists() else {})
+    return {**record, "timings": [Timing(**timing) for timing in record["timings"]]}
+
+
+def write(timings, *, everything):
+    """Keep the timings in `results.json` and the README's table; those on request stay from their last run.
+
+    With `everything` they are all cases but these, in order; otherwise cases on request, which take the place of their last.
+    """
+    record = stored()
+    names = {timing.name for timing in timings}
+    kept = [t for t in record["timings"] if t.name not in names and (t.measured or not everything)]
+    ordinary = [t for t in timings if not t.measured] if everything else [t for t in kept if not t.measured]
+    on_request = sorted((t for t in [*timings, *kept] if t.measured), key=lambda t: t.name)
+    machine = where_and_when() if everything else record["machine"]
+    _store({**record, "machine": machine, "timings": [*map(asdict, [*ordinary, *on_request])]})
+    text = f"Measured on {machine}.\n\n{table([*ordinary, *on_request])}"
+    for where in sorted({t.measured for t in on_request if t.measured != machine}):
+        text += "\n\n" + "; ".join(t.name for t in on_request if t.measured == where) + f": on {where}."
+    put_into_readme("benchmarks", text)
+
+
+def write_growth(text, rows):
+    """Keep the rows of `growth` in `results.json` and their table in the README."""
+    record = stored()
+    _store({**record, "timings": [asdict(t) for t in record["timings"]],
+            "growth": {"machine": where_and_when(), "rows": [asdict(row) for row in rows]}})
+    put_into_readme("growth", f"Measured on {where_and_when()}.\n\n{text}")
+
+
+def put_into_readme(name, text):
+    """Put `text` between the README's marks of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = README.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _store(record):
+    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _first_call_and_peak(run):
@@ -109,5 +160,7 @@ def _seconds(call):
 
 
 def _time(seconds):
+    if seconds is None:
+        return ""
     unit, scale = ("s", 1) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("µs", 1e6)
     return f"{seconds * scale:.3g} {unit}"

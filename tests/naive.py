@@ -148,6 +148,14 @@ def optimise(grid, start, learning_rate, n_steps, rule, unfold="exact"):
     return position, track
 
 
+def descend_on_field(gradient, start, learning_rate, n_steps):
+    """Positions of plain descent where there are no walls, (n_steps + 1, d)."""
+    positions = [np.array(start, dtype=float)]
+    for _ in range(n_steps):
+        positions.append(positions[-1] - learning_rate * gradient(positions[-1]))
+    return np.array(positions)
+
+
 def momentum(g, memory, t, mu=0.9):
     """Heavy ball: the velocity."""
     memory[0] = mu * memory[0] + g
@@ -220,6 +228,17 @@ def fractional_langevin(gradient, x0, noise, hurst, eta, beta):
         g.append(gradient(x[-1]))
         x.append(x0 - eta / scale * np.dot(w[:j], g[::-1]) - eta * np.sqrt(2 / (beta * scale)) * noise[j])
     return np.array(x)
+
+
+def paper_potential_gradient(potential, x):
+    """dV/dx of the paper's potential, place by place: a well, a washboard on its left and minus that on its right."""
+    out = []
+    for one in x:
+        turn = 2 * np.pi / potential.period
+        washboard = potential.amplitude * turn * np.sin(turn * one) - potential.bias
+        inside = abs(one) < potential.radius
+        out.append(potential.stiffness * one if inside else washboard if one < 0 else -washboard)
+    return np.array(out)
 
 
 def mittag_leffler(z, order):

@@ -276,6 +276,13 @@ def test_walks_on_a_field_follow_its_gradient_in_any_dimension(method):
     assert same(walk.unfolded, walk.positions)
 
 
+def test_plain_descent_on_a_field_is_the_naive_loop():
+    """Position by position, to the bit: the same gradient, the same two operations."""
+    field, start = FractalField(7, 0.6, rng=3, n_modes=64), np.full(7, 0.1)
+    walk = descend(field, start, learning_rate=0.02, n_steps=30)
+    assert np.array_equal(walk.positions, naive.descend_on_field(field.gradient, start, 0.02, 30))
+
+
 def test_curvature_noise_on_a_field_is_its_hessian_times_normal_numbers():
     """One noisy step differs from the plain one by lr scale J xi, J from differences of the gradient along the axes."""
     field, start, h = FractalField(3, 0.7, rng=0, n_modes=32, scales=(0.1, 1.0)), np.array([0.1, -0.2, 0.3]), 1e-6

@@ -129,6 +129,12 @@ def test_potentials_and_their_gradients_belong_together(potential):
     np.testing.assert_allclose(potential.gradient(x), slope, rtol=1e-6, atol=1e-9)
 
 
+def test_the_papers_gradient_is_its_formula_place_by_place():
+    """Well, washboard on its left and minus that on its right, at and around the rims too."""
+    potential, x = PaperPotential(), np.r_[np.linspace(-900, 900, 37), -200.0, 200.0]
+    np.testing.assert_allclose(potential.gradient(x), naive.paper_potential_gradient(potential, x), atol=1e-15)
+
+
 def test_the_papers_potential_is_continuous_but_not_even():
     """Its value joins at both rims; its force jumps there, and left and right are not mirror images."""
     potential = PaperPotential()

@@ -1,0 +1,113 @@
+"""Every compiled kernel serves a public function that has a naive twin and a benchmark; fits and tables are right."""
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import harness
+from benchmarks.growth import slope
+from benchmarks.harness import Case, Parts, Timing
+from tests import naive
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("multifractal", "landscape_viz")
+
+# kernel: the twin of the public function it serves, and how the name of that function's case begins
+SERVES = {
+    "bootstrap._add_picked": ("resampled_sums", "sums of 199 resamples"),
+    "clustering._counts_by_ring": ("mean_counts", "N(R)"),
+    "displacement._add_segments": ("tamsd", "TAMSD"),
+    "drift._walk_with_local_steps": ("local_walk", "walks with local steps"),
+    "fields._reduce_waves": ("fractal_field", "FractalField, 1000 points"),
+    "geometry._flatness_at": ("flatness", "minima and the flatness"),
+    "geometry._minima_in_rows": ("local_minima", "minima"),
+    "landscape._gradient_rows": ("gradient", "gradient"),
+    "landscape._gradients_at": ("interpolate", "gradients at"),
+    "landscape._hessian_eigenvalue_rows": ("hessian_eigenvalues", "Hessian eigenvalues"),
+    "landscape._values_at": ("interpolate", "values at"),
+    "langevin._integrate": ("fractional_langevin", "fractional Langevin path"),
+    "leaders._filter_rows": ("leaders", "wavelet leaders"),
+    "multifractional._add_level": ("interpolate_levels", "8 levels interpolated"),
+    "potentials._gradients": ("paper_potential_gradient", "gradient of the paper's potential"),
+    "stability._map_sharpness": ("jacobian", "sharpness of the map"),
+    "stability._tangent": ("lyapunov", "Lyapunov exponents, 40 rates"),
+    "stability._two_trajectories": ("two_trajectories", "Lyapunov exponents, published estimator"),
+    "verdict._column_squares": ("mean_squares", "verdict"),
+    "verdict._row_squares": ("mean_squares", "verdict"),
+    "walking._advance": ("optimise", "one walk"),
+    "walking._step_freely": ("descend_on_field", "descent on a FractalField"),
+}
+
+
+def compiled():
+    """Return (kernels that are called from Python, those only other kernels call), as module.function."""
+    kernels, called = set(), set()
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef) and any("njit" in ast.unparse(d) for d in node.decorator_list):
+                    kernels.add(f"{path.stem}.{node.name}")
+                    called |= {ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
+    inner = {kernel for kernel in kernels if kernel.split(".")[1] in called}
+    return kernels - inner, inner
+
+
+def test_every_kernel_has_a_twin_and_a_case():
+    """A new kernel must be listed with the twin and the benchmark of the function it serves, and both must be in use."""
+    outer, inner = compiled()
+    assert outer == set(SERVES)
+    assert len(inner) >= 8
+    benchmarks = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("bench_*.py"))
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    cases = re.findall(r"Case\(f?\"([^\"]+)", benchmarks)
+    for kernel, (twin, case) in SERVES.items():
+        assert callable(getattr(naive, twin)), kernel
+        assert re.search(rf"naive\.{twin}\b", tests), f"no test compares {kernel} with naive.{twin}"
+        assert re.search(rf"naive\.{twin}\b", benchmarks), f"no benchmark compares {kernel} with naive.{twin}"
+        assert any(name.startswith(case) for name in cases), f"no benchmark of {kernel} begins with {case!r}"
+
+
+def test_slope_of_a_power_law_and_of_a_scattered_one():
+    """A power law gives its exponent without error; with one time doubled, the error is that of the regression."""
+    sizes = np.array([100, 300, 1000, 10_000])
+    assert slope(sizes, 3e-6 * sizes**1.5) == pytest.approx((1.5, 0), abs=1e-12)
+    seconds = 3e-6 * sizes**1.5 * np.array([1, 2, 1, 1])
+    coefficients, covariance = np.polyfit(np.log(sizes), np.log(seconds), 1, cov=True)
+    assert slope(sizes, seconds) == pytest.approx((coefficients[0], covariance[0, 0] ** 0.5))
+
+
+def test_ratio_counts_the_share_of_the_work():
+    """A yardstick that does a hundredth of the work in the same time makes ours 100 times faster."""
+    timing, = harness.measure(Case("sum", lambda: sum(range(200_000)), lambda: sum(range(200_000)), share=0.01, repeats=3))
+    assert 20 < timing.ratio < 500
+    parts = harness.measure(Parts("demo", lambda: {"drawing": 2.0, "total": 3.0}, aim="5 s"))
+    assert [(p.name, p.seconds, p.aim) for p in parts] == [("demo: drawing", 2.0, ""), ("demo: total", 3.0, "5 s")]
+
+
+def test_what_runs_on_request_stays_in_the_table(tmp_path, monkeypatch):
+    """A full run replaces all else; a run on request replaces its own; what stands around the marks is left alone."""
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- benchmarks: begin -->\nold\n<!-- benchmarks: end -->\nafter\n")
+    monkeypatch.setattr(harness, "README", readme)
+    monkeypatch.setattr(harness, "RESULTS", tmp_path / "results.json")
+    harness.write([Timing("a", 1.0), Timing("b", 2.0)], everything=True)
+    harness.write([Timing("huge", 100.0, measured="elsewhere, once")], everything=False)
+    harness.write([Timing("a", 3.0)], everything=True)
+    assert [(t.name, t.seconds) for t in harness.stored()["timings"]] == [("a", 3.0), ("huge", 100.0)]
+    harness.write([Timing("huge", 50.0, measured="elsewhere, twice")], everything=False)
+    assert [(t.name, t.seconds) for t in harness.stored()["timings"]] == [("a", 3.0), ("huge", 50.0)]
+    text = readme.read_text()
+    assert text.startswith("before\n<!--")
+    assert text.endswith("-->\nafter\n")
+    assert all(words in text for words in ("| a | 3 s |", "| huge | 50 s |", "huge: on elsewhere, twice."))
+    assert not any(words in text for words in ("old", "| b |", "once"))
+
+
+def test_the_committed_tables_are_those_of_the_results():
+    """README's tables hold every timing and every growth of results.json, as they are written there."""
+    readme, record = (ROOT / "README.md").read_text(), harness.stored()
+    assert harness.table(record["timings"]) in readme
+    assert record["growth"] is None or all(row["name"] in readme for row in record["growth"]["rows"])
