@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, require, whole_number
+from multifractal._checks import finite_array, finite_number, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator
 
@@ -108,13 +108,17 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     lags = _lags(values.shape)
     draws = _draws(n_bootstrap, rng)
     first, second = (_mean_products(values, other, stencil, lags, draws) for stencil in (_FIRST, _SECOND))
-    (h1, i1), (h2, i2) = map(_exponents_around, (first, second))
+    (h1, i1), (h2, i2) = (_with_interval(_exponents(means)) for means in (first, second))
     provenance = Provenance.of("increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap)
     return IncrementLaw(lags, first[0], second[0], h1, h2, i1, i2, provenance)
 
 
 def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     """Return how much of the differences of an image is white noise.
+
+    From one image it is an upper bound if the rest is rougher than `exponent` says, or has structure of a pixel or two; on
+    simulated sections with live dropout it read some 2 % high. The intervals are made as those of `increment_law`; where a
+    few corners hold most of the noise, they held the truth in 0.85 of cases before they were stretched.
 
     Parameters
     ----------
@@ -129,6 +133,7 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     -------
     NoiseShare
     """
+    exponent = finite_number("exponent", exponent)
     require(0 < exponent <= 2, "exponent", exponent, "lie in (0, 2]", "pass 2 where what is not noise is smooth")
     alone = other is None
     values, other = _checked(values, other)
@@ -139,11 +144,10 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
         noise = (_FIRST_PER_SECOND * (growth * bends[:, 0] - bends[:, 1]) / (growth - 1))[:, None]
     else:
         noise = total - _mean_products(values, other, _FIRST, lags, draws)
-    share, sd = noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2)
+    (share, shares), (sd, sds) = map(_with_interval, (noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2)))
     provenance = Provenance.of("noise_share", rng=rng, values=values, pair=not alone, exponent=exponent,
                                n_bootstrap=n_bootstrap)
-    return NoiseShare(lags, share[0], _interval(share[1:]), float(sd[0]), _interval(sd[1:]),
-                      float(exponent) if alone else float("nan"), provenance)
+    return NoiseShare(lags, share, shares, float(sd), sds, float(exponent) if alone else float("nan"), provenance)
 
 
 def _checked(values, other):
@@ -194,16 +198,12 @@ def _along(one, other, stencil, lag, margin, transposed):
     return (tiles.transpose(0, 2, 1) if transposed else tiles).reshape(2, -1)
 
 
-def _exponents_around(means):
-    """Return (exponents, 95 % interval) from means by lag: the first row the estimate, then resamples."""
-    exponents, half = _exponents(means[0]), _NORMAL * _STRETCH * _exponents(means[1:]).std(axis=0, ddof=1)
-    return exponents, np.stack([exponents - half, exponents + half])
-
-
 def _exponents(mean):
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log2(mean[..., 1:] / mean[..., :-1]) / 2
 
 
-def _interval(resampled):
-    return np.percentile(resampled, [2.5, 97.5], axis=0)
+def _with_interval(rows):
+    """Return (estimate, 95 % interval) from rows: the first the estimate, then resamples."""
+    half = _NORMAL * _STRETCH * rows[1:].std(axis=0, ddof=1)
+    return rows[0], np.stack([rows[0] - half, rows[0] + half])

@@ -52,8 +52,8 @@ def _differences(ax, study):
         ax.loglog(lags, study.first[k], "o-", color=colour, label=label)
     ax.loglog(lags, study.pair_first[0], "D--", color=PUBLISHED, mfc="none", label="live, without the noise")
     ax.axhline(2 * study.pair_sd[0] ** 2, color=CONTROL, zorder=0)
-    ax.annotate("noise of the masks", (lags[-1], 2 * study.pair_sd[0] ** 2), xytext=(0, -11), textcoords="offset points",
-                ha="right", fontsize=8, color="#555555")
+    ax.annotate("noise of the masks", (lags[0], 2 * study.pair_sd[0] ** 2), xytext=(0, -11), textcoords="offset points",
+                fontsize=8, color="#555555")
     ax.set(xlabel="lag (pixels)", ylabel="mean squared difference (nats²)", title="how the loss differs with distance",
            xticks=lags, xticklabels=[f"{lag:g}" for lag in lags])
     ax.minorticks_off()
@@ -70,11 +70,11 @@ def _exponents(ax, study):
         ax.errorbar(between, study.second_exponents[k], bars, fmt=line, color=colour, ms=4, label=label)
     for exponent, words in _LEVELS.items():
         ax.axhline(exponent, color=CONTROL, linewidth=0.8, zorder=0)
-        ax.annotate(words, (0, exponent), xycoords=("axes fraction", "data"), xytext=(3, 2), textcoords="offset points",
+        ax.annotate(words, (0.2, exponent), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
                     fontsize=7, color="#555555")
     ax.set(xscale="log", xlabel="distance (filter norms)", ylabel="exponent of second differences", ylim=(-0.25, 2.4),
            title="four zooms of one plane, 95 % bars")
-    ax.legend(loc="center", fontsize=8)
+    ax.legend(loc="center", bbox_to_anchor=(0.5, 0.35), fontsize=8)
 
 
 def _shares(ax, study):
