@@ -1,5 +1,6 @@
 """Claims on walks: how they spread by waiting time and lag, and whether they drift to flat ground."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,31 +29,29 @@ _DRIFT_FACTOR = 2  # the drift is measured on so many times the study's surfaces
 # Displacement by waiting time and lag
 
 def _measure_short(study):
-    exact, one = _displacements(study, "exact")
-    quantities, arrays = _quantities(study, (_EARLY, _SETTLED), exact, one), _arrays(exact)
-    read_at = _WAITING_TIMES == _READ_AT
+    exact = _displacements(study, "exact")
+    quantities, arrays = _quantities(study, (_EARLY, _SETTLED), exact), _arrays(exact)
+    read_at = np.flatnonzero(_WAITING_TIMES == _READ_AT)[0]
     with np.errstate(divide="ignore"):
-        step = np.log10(one[:, read_at, 0][:, 0])
-    in_file = f"{np.log10(arrays['published'][read_at, 1][0]):.2f} in its file" if "published" in arrays else ""
-    quantities["step"] = Quantity.mean("log₁₀ of the mean squared step of one walk, pixel² (waiting time 3200)", step,
-                                       _call(study, "exact"), published=in_file)
+        steps = np.log10(exact[:, :, read_at, 0])
+    in_file = f"{np.log10(arrays['published'][read_at, 1]):.2f} in its file" if "published" in arrays else ""
+    quantities["step"] = _of_one_walk("log₁₀ of the mean squared step of one walk, pixel² (waiting time 3200)", steps,
+                                      _call(study, "exact"), in_file)
     return Measured(quantities, arrays)
 
 
 def _measure_long(study):
-    exact, one = _displacements(study, "exact")
-    as_published, _ = _displacements(study, "published")
-    quantities = _quantities(study, (_LONG,), exact, one)
+    exact, as_published = (_displacements(study, unfold) for unfold in ("exact", "published"))
+    quantities = _quantities(study, (_LONG,), exact)
     quantities["published unfolding"] = Quantity.mean(
-        "the same walks with the published unfolding", _exponents(_LONG, as_published), _call(study, "published"),
-        published="1.1")
-    return Measured(quantities, _arrays(exact) | {"as_published": as_published})
+        "the same walks with the published unfolding", _exponents(_LONG, as_published.mean(axis=1)),
+        _call(study, "published"), published="1.1")
+    return Measured(quantities, _arrays(exact) | {"as_published": as_published.mean(axis=1)})
 
 
 def _displacements(study, unfold):
-    """Return displacement curves of each surface, mean over walks and of one walk, (n_surfaces, n_waiting, n_lags)."""
-    curves = np.array(study.each(partial(_displacement, study, unfold), title=f"displacement, {unfold} unfolding"))
-    return curves.mean(axis=1), curves[:, 0]
+    """Return displacement curves, (n_surfaces, n_walks, n_waiting, n_lags)."""
+    return np.array(study.each(partial(_displacement, study, unfold), title=f"displacement, {unfold} unfolding"))
 
 
 def _displacement(study, unfold, i):
@@ -64,17 +63,26 @@ def _displacement(study, unfold, i):
 
 def _exponents(stated, curves):
     chosen = _WAITING_TIMES >= _LATE if stated is _SETTLED else _WAITING_TIMES == _READ_AT
-    return stated.read_off(_LAGS, curves[:, chosen].mean(axis=1))
+    return stated.read_off(_LAGS, curves[..., chosen, :].mean(axis=-2))
 
 
-def _quantities(study, stated, exact, one):
+def _quantities(study, stated, exact):
     call, found = _call(study, "exact"), {}
     for each in stated:
         found[each.name] = Quantity.mean(f"exponent {each.words}, mean of {study.repeats(10, least=3)} walks",
-                                         _exponents(each, exact), call, published=f"{each.published:g}")
-        found[each.one] = Quantity.mean("the same of one walk a surface, as the paper shows", _exponents(each, one), call,
-                                        published=f"{each.published:g}")
+                                         _exponents(each, exact.mean(axis=1)), call, published=f"{each.published:g}")
+        found[each.one] = _of_one_walk("the same of one walk, as the paper shows", _exponents(each, exact), call,
+                                       f"{each.published:g}")
     return found
+
+
+def _of_one_walk(words, samples, call, published):
+    """Return the Quantity of a single walk from samples (n_surfaces, n_walks); its spread is that of all walks."""
+    moving = np.isfinite(samples)
+    total = np.where(moving, samples, 0.0).sum(axis=1)
+    means = np.divide(total, moving.sum(axis=1), out=np.full(len(samples), np.nan), where=moving.any(axis=1))
+    spread = samples[moving].std(ddof=1) if moving.sum() > 1 else np.nan
+    return replace(Quantity.mean(words, means, call, published=published), spread=float(spread))
 
 
 def _call(study, unfold):
@@ -84,7 +92,7 @@ def _call(study, unfold):
 
 def _arrays(exact):
     name = "multifractional_brownian_surface/TAMSD.mat"
-    arrays = {"waiting_times": _WAITING_TIMES, "lag_times": _LAGS, "exact": exact}
+    arrays = {"waiting_times": _WAITING_TIMES, "lag_times": _LAGS, "exact": exact.mean(axis=1)}
     if source_data.available(name):
         file = source_data.read(name)
         arrays |= {"published": file["ys"], "published_lags": file["xs"][0]}
