@@ -341,7 +341,7 @@ def _by_waiting_time(ax, waiting_times, curves, lags, logarithmic=False):
 
 
 def _draw_scale(axes, colours, waiting_times, label):
-    bar = np.ravel(axes)[0].figure.colorbar(colours, ax=axes, label=label)
+    bar = np.ravel(axes)[0].figure.colorbar(colours, ax=axes, label=label, aspect=30)
     bar.ax.set_ylim(waiting_times.min(), waiting_times.max())
     bar.outline.set_edgecolor(CONTROL)
     return bar
