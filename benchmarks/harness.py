@@ -13,6 +13,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,8 +68,8 @@ def measure(case):
         return [Timing(f"{case.name}: {part}", seconds, aim=case.aim if part == "total" else "")
                 for part, seconds in case.run().items()]
     if case.fresh_process:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            first, peak = pool.apply(_first_call_and_peak, (case.run,))
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            first, peak = pool.submit(_first_call_and_peak, case.run).result()
     else:
         first, peak = _seconds(case.run), None
     ours, theirs = [], []

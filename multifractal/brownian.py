@@ -108,9 +108,10 @@ def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
     M. L. Stein, "Fast and exact simulation of fractional Brownian surfaces", J. Comput. Graph. Stat. 11 (2002) 587.
     """
     shape, hurst, dtype = grid_shape("n", n), _hurst("hurst", hurst), float_dtype(dtype)
-    noise = noise_or_draw(noise, shape, reach_for(hurst), rng, dtype)
-    provenance = provenance_of("fbm_surface", noise, n=shape, hurst=hurst)
-    return Landscape(level(noise, hurst), hurst, provenance=provenance)
+    drawn = noise_or_draw(noise, shape, reach_for(hurst), rng, dtype)
+    provenance = provenance_of("fbm_surface", drawn, n=shape, hurst=hurst)
+    values = level(drawn, hurst, work=drawn.spectrum if noise is None else None)  # our own draw is not needed any more
+    return Landscape(values, hurst, provenance=provenance)
 
 
 def fbm_path(n, hurst, *, rng):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import harness
-from benchmarks.growth import slope
+from benchmarks.growth import constant_cost, slope
 from benchmarks.harness import Case, Parts, Timing
 from tests import naive
 
@@ -77,6 +77,13 @@ def test_slope_of_a_power_law_and_of_a_scattered_one():
     seconds = 3e-6 * sizes**1.5 * np.array([1, 2, 1, 1])
     coefficients, covariance = np.polyfit(np.log(sizes), np.log(seconds), 1, cov=True)
     assert slope(sizes, seconds) == pytest.approx((coefficients[0], covariance[0, 0] ** 0.5))
+
+
+def test_constant_cost_is_told_from_growth():
+    """Times that are a constant and a square give the constant; a pure power law gives none."""
+    work = np.array([10, 30, 100, 300]) ** 2
+    assert constant_cost(work, 2e-3 + 1e-7 * work) == pytest.approx(2e-3)
+    assert constant_cost(work, 1e-7 * work**1.1) == 0
 
 
 def test_ratio_counts_the_share_of_the_work():
