@@ -11,7 +11,7 @@ from multifractal import _io, _rng
 from multifractal._version import __version__
 
 _RECORDED = ("numpy", "scipy", "numba")
-_ARRAY = "__array__"
+_ARRAY, _ITEMS = "__array__", "__items__"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _packed(value, name, arrays):
     if dataclasses.is_dataclass(value):
         return {f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {key: _packed(item, f"{name}.{key}", arrays) for key, item in value.items()}
+        return {_ITEMS: [[key, _packed(item, f"{name}.{key}", arrays)] for key, item in value.items()]}  # in their order
     if isinstance(value, tuple | list):
         return [_packed(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
     return value
@@ -80,9 +80,11 @@ def _unpacked(value, kind, arrays):
     """Return what `_packed` was given, for a field of type `kind`."""
     if isinstance(value, dict) and set(value) == {_ARRAY}:
         return _frozen(arrays[value[_ARRAY]])
+    if isinstance(value, dict) and set(value) == {_ITEMS}:
+        return {key: _unpacked(item, None, arrays) for key, item in value[_ITEMS]}
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         return kind(**{f.name: _unpacked(value[f.name], f.type, arrays) for f in dataclasses.fields(kind)})
-    if isinstance(value, dict):
+    if isinstance(value, dict):  # a dataclass of no known type
         return {key: _unpacked(item, None, arrays) for key, item in value.items()}
     if isinstance(value, list):
         items = [_unpacked(item, None, arrays) for item in value]
