@@ -5,10 +5,12 @@ import numbers
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from multifractal._checks import finite_array, one_of, require, whole_number
 from multifractal._fourier import along, rfft2
+from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
@@ -117,8 +119,8 @@ def variogram(values, lags=None):
     lags = np.array([whole_number("lags", lag) for lag in lags])
     require(len(lags) > 0 and lags.max() < shortest, "lags", lags, f"hold lags below {shortest}, the shorter side",
             "pass shorter lags")
-    along_x = np.array([_mean_square(values[:, lag:], values[:, :-lag]) for lag in lags])
-    along_y = np.array([_mean_square(values[lag:], values[:-lag]) for lag in lags])
+    along_x, along_y = np.array(map_chunks(_mean_square, [(values, *step) for lag in lags for step in ((0, lag), (lag, 0))])
+                                ).reshape(-1, 2).T
     mean = (along_x + along_y) / 2
     fits = len(lags) > 1 and mean.min() > 0
     hurst = float(np.polyfit(np.log(lags), np.log(mean), 1)[0] / 2) if fits else float("nan")
@@ -203,11 +205,6 @@ def local_hoelder(landscape, window=16.0, *, method="ratio"):
     error = np.interp(hoelder, nodes, unit_error) * np.sqrt(_sum_of_squared_weights(values.shape, window))
     provenance = Provenance.of("local_hoelder", landscape=values, window=window, method=method)
     return LocalHoelder(hoelder, error, float(window), method, provenance)
-
-
-def _mean_square(a, b):
-    difference = np.subtract(a, b, dtype=np.float64)
-    return np.square(difference, out=difference).mean()
 
 
 def _hann(n):
@@ -306,3 +303,16 @@ def _second_difference_covariance(hurst, step_a, step_b, crossed):
             dy = y + (k * step_b if crossed else 0)
             total -= 0.5 * a * b * (dx**2 + dy**2) ** hurst
     return total
+
+
+@njit(nogil=True, cache=True)
+def _mean_square(values, down, right):
+    """Return the mean of |v[i + down, k + right] - v[i, k]|^2, summed by columns side by side, as vector units like it."""
+    n_rows, n_cols = values.shape[0] - down, values.shape[1] - right
+    columns = np.zeros(n_cols)
+    for i in range(n_rows):
+        here, there = values[i, :n_cols], values[i + down, right:]
+        for k in range(n_cols):
+            step = np.float64(there[k]) - np.float64(here[k])
+            columns[k] += step * step
+    return columns.sum() / (n_rows * n_cols)

@@ -32,6 +32,7 @@ SERVES = {
     "leaders._filter_rows": ("leaders", "wavelet leaders"),
     "multifractional._add_level": ("interpolate_levels", "8 levels interpolated"),
     "potentials._gradients": ("paper_potential_gradient", "gradient of the paper's potential"),
+    "roughness._mean_square": ("mean_squares", "variogram"),
     "stability._map_sharpness": ("jacobian", "sharpness of the map"),
     "stability._tangent": ("lyapunov", "Lyapunov exponents, 40 rates"),
     "stability._two_trajectories": ("two_trajectories", "Lyapunov exponents, published estimator"),
