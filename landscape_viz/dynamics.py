@@ -117,10 +117,14 @@ class TrainingLyapunov(Result):
     """Of that mean, from ten blocks of steps: neighbouring steps are not independent."""
     rates: np.ndarray
     """(n_steps,) float64, ln of the growth at each step after the burn-in."""
+    losses: np.ndarray
+    """(burn_in + n_steps,) float64, before each step."""
+    positions: np.ndarray
+    """(n_kept, n_parameters), the weights after 0, keep_every, ... steps; empty when none were kept."""
     provenance: Provenance
 
 
-def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, rng=0, device="cpu"):
+def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, keep_every=None, rng=0, device="cpu"):
     """Return the largest Lyapunov exponent of full-batch descent by its tangent map, v <- v - eta H v.
 
     For small networks: one Hessian-vector product a step. The exponent of a run that converges tends to ln |1 - eta lambda|
@@ -145,25 +149,32 @@ def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, rng=0, devi
     """
     rate = positive_number("learning_rate", learning_rate)
     n_steps, burn_in = whole_number("n_steps", n_steps, 20), whole_number("burn_in", burn_in, 0)
+    every = None if keep_every is None else whole_number("keep_every", keep_every)
     operator = HessianOperator(problem, device=device)
     objective = operator.objective
     v = as_generator(rng).standard_normal(objective.size)
     v /= np.linalg.norm(v)
-    growth, w = np.empty(burn_in + n_steps), objective.origin.copy()
-    for step in range(burn_in + n_steps):
+    growth, losses, kept, w = np.empty(burn_in + n_steps), np.empty(burn_in + n_steps), [], objective.origin.copy()
+    for step in range(burn_in + n_steps + 1):
+        if every and step % every == 0:
+            kept.append(w)
+        if step == burn_in + n_steps:
+            break
         operator.move(w)
         v = v - rate * operator.matvec(v.astype(objective.dtype)).astype(np.float64)
         size = np.linalg.norm(v)
         if not np.isfinite(size):
             raise FloatingPointError(f"the tangent vector is not finite at step {step}; lower the learning rate "
                                      f"(now {rate:g})")
-        growth[step], v = np.log(size), v / size
+        growth[step], losses[step], v = np.log(size), objective.loss(), v / size
         w = w - objective.dtype.type(rate) * operator.gradient
     counted = growth[burn_in:]
     blocks = np.array([block.mean() for block in np.array_split(counted, 10)])
     made_by = Provenance.of("training_lyapunov", rng=rng, packages=("numpy", "torch"), problem=problem, learning_rate=rate,
-                            n_steps=n_steps, burn_in=burn_in)
-    return TrainingLyapunov(float(counted.mean()), float(blocks.std(ddof=1) / np.sqrt(10)), counted, made_by)
+                            n_steps=n_steps, burn_in=burn_in, keep_every=every)
+    positions = np.array(kept, objective.dtype).reshape(len(kept), objective.size)
+    return TrainingLyapunov(float(counted.mean()), float(blocks.std(ddof=1) / np.sqrt(10)), counted, losses, positions,
+                            made_by)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -96,4 +96,11 @@ from .increments import IncrementLaw as IncrementLaw
 from .increments import NoiseShare as NoiseShare
 from .increments import increment_law as increment_law
 from .increments import noise_share as noise_share
+from .descent_table import DescentTable as DescentTable
+from .descent_table import walk_table as walk_table
+from .real_dynamics import RealDynamics as RealDynamics
+from .real_dynamics import SectionWalks as SectionWalks
+from .section_model import SectionModel as SectionModel
+from .section_model import model_of_section as model_of_section
+from .training_chaos import training_table as training_table
 from .section_study import SectionStudy as SectionStudy

@@ -122,6 +122,36 @@ class FullBatchDescent:
             positions, losses = self._loop(np.asarray(theta, self.dtype), np.uint32(epoch), np.int32(n_epochs))
         return np.asarray(positions)[:n_epochs], np.asarray(losses)[:n_epochs]
 
+    def advance_with_tangent(self, state, learning_rate, epoch, n_epochs):
+        """Do `n_epochs` epochs from parameters and a tangent vector, which the derivative of each step turns and stretches.
+
+        The derivative of theta - rate grad L(theta) is 1 - rate H, H the Hessian of that epoch's loss: with dropout, of the
+        loss under that epoch's mask, so that the tangent vector is the difference of two runs with the same masks.
+
+        Parameters
+        ----------
+        state : array, shape (2, parameters)
+            The parameters at `epoch`, and a tangent vector of length 1.
+        learning_rate : float
+            In place of this object's: one compiled loop serves all rates.
+
+        Returns
+        -------
+        states : ndarray, shape (n_epochs, 2, parameters)
+            After each epoch's step; the tangent vector brought back to length 1.
+        growth : ndarray, shape (n_epochs,)
+            Logarithm of the tangent vector's length after each step, before it was brought back.
+        """
+        with self._precision():
+            states, growth = self._tangent_loop(np.asarray(state, self.dtype), self.dtype.type(learning_rate),
+                                                np.uint32(epoch), np.int32(n_epochs))
+        return np.asarray(states)[:n_epochs], np.asarray(growth)[:n_epochs]
+
+    def loss_without_dropout(self, theta):
+        """Return the training loss without dropout, at `theta`."""
+        with self._precision():
+            return float(loss(np.asarray(theta, self.dtype), *self._train))
+
     def sharpness(self, theta):
         """Return the largest eigenvalue of the full Hessian of the training loss without dropout, at `theta`."""
         with self._precision():
@@ -149,13 +179,12 @@ class FullBatchDescent:
         return jax.jit(jax.hessian(partial(loss, inputs=self._train[0], target=self._train[1])))
 
     @cached_property
-    def _loop(self):
+    def _losses_and_gradient(self):
+        """The function (theta, an epoch's key) -> (losses, gradient of the training loss) with that epoch's mask."""
         inputs, target = self._train
         with_ones = np.concatenate([inputs.T, np.ones((1, len(inputs)), self.dtype)])
         n_first = len(with_ones) * N_HIDDEN
-        size = n_first + N_HIDDEN + 1
-        rate, step_size = self.dtype.type(2 / len(target)), self.dtype.type(self.learning_rate)
-        scale = self.dtype.type(1 / (1 - self.dropout))
+        rate, scale = self.dtype.type(2 / len(target)), self.dtype.type(1 / (1 - self.dropout))
 
         def kept(key):
             return _kept(self._cells, key, self._threshold) if self.dropout > 0 else True
@@ -171,18 +200,46 @@ class FullBatchDescent:
             losses += [loss(theta, *self._test)] if self.has_test else []
             return jnp.stack(losses), jnp.concatenate(gradient)
 
+        return losses_and_gradient
+
+    @cached_property
+    def _loop(self):
+        step_size, size = self.dtype.type(self.learning_rate), parameter_count(self._train[0].shape[1])
+
         @jax.jit
         def loop(theta, epoch, n_epochs):
             keys = _epoch_keys(self.seed, epoch, self.chunk)
 
             def step(i, carry):
                 theta, positions, losses = carry
-                now, gradient = losses_and_gradient(theta, keys[i])
+                now, gradient = self._losses_and_gradient(theta, keys[i])
                 theta = theta - step_size * gradient
                 return theta, positions.at[i].set(theta), losses.at[i].set(now)
 
             buffers = jnp.zeros((self.chunk, size), self.dtype), jnp.zeros((self.chunk, 1 + self.has_test), self.dtype)
             return jax.lax.fori_loop(0, n_epochs, step, (theta, *buffers))[1:]
+
+        return loop
+
+    @cached_property
+    def _tangent_loop(self):
+        size = parameter_count(self._train[0].shape[1])
+
+        @jax.jit
+        def loop(state, step_size, epoch, n_epochs):
+            keys = _epoch_keys(self.seed, epoch, self.chunk)
+
+            def step(i, carry):
+                state, states, growth = carry
+                gradient, product = jax.jvp(lambda theta: self._losses_and_gradient(theta, keys[i])[1],
+                                            (state[0],), (state[1],))
+                theta, tangent = state - step_size * jnp.stack([gradient, product])
+                length = jnp.sqrt(jnp.sum(tangent**2))
+                state = jnp.stack([theta, tangent / length])
+                return state, states.at[i].set(state), growth.at[i].set(jnp.log(length))
+
+            buffers = jnp.zeros((self.chunk, 2, size), self.dtype), jnp.zeros(self.chunk, self.dtype)
+            return jax.lax.fori_loop(0, n_epochs, step, (state, *buffers))[1:]
 
         return loop
 

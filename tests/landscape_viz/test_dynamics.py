@@ -94,6 +94,23 @@ def test_lyapunov_exponent_of_a_quadratic():
     assert dynamics.training_lyapunov(QUADRATIC, learning_rate=0.4, n_steps=20, burn_in=100).value > 0
 
 
+def test_the_exponent_of_a_network_is_the_separation_of_two_runs():
+    """Two runs 1e-6 apart along the first tangent vector separate as the growth says, to 1e-3 (tanh, float64, 30 steps)."""
+    problem = regression()
+    found = dynamics.training_lyapunov(problem, learning_rate=0.3, n_steps=30, keep_every=1, rng=5)
+    tangent = np.random.default_rng(5).standard_normal(found.positions.shape[1])
+    tangent /= np.linalg.norm(tangent)
+    runs = []
+    for shift in (0.0, 1e-6):
+        start = problem.unflatten(torch.from_numpy(found.positions[0] + shift * tangent))
+        moved = Problem(wide_tanh, start, "mse", problem.data)
+        runs.append(dynamics.full_batch_descent(moved, learning_rate=0.3, n_steps=30, keep_every=1))
+    np.testing.assert_allclose(found.positions, runs[0].positions, atol=1e-12)
+    np.testing.assert_allclose(found.losses, runs[0].losses[:-1], rtol=1e-12)
+    separation = np.linalg.norm(runs[1].positions - runs[0].positions, axis=1)[1:] / 1e-6
+    np.testing.assert_allclose(np.cumsum(found.rates), np.log(separation), atol=1e-3)
+
+
 def test_noise_scale_of_a_known_mixture():
     """For a linear loss with gaussian inputs |G|^2 and S are known: estimates within their jackknife interval's reach."""
     generator = torch.Generator().manual_seed(2)

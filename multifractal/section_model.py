@@ -1,0 +1,118 @@
+"""A model surface with the local exponents of a measured section of a loss: where it can have them, and where not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multifractal._checks import finite_array
+from multifractal._result import Provenance, Result
+from multifractal.landscape import Landscape
+from multifractal.multifractional import mbm_surface
+from multifractal.roughness import local_hoelder
+
+LOWEST, HIGHEST = 0.02, 0.98  # the model's exponents are held between these (our choice; its limits are 0 and 1)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SectionModel(Result):
+    """A multifractional Brownian surface made after a measured section.
+
+    Attributes
+    ----------
+    values : ndarray, shape (rows, cols)
+        The model surface.
+    hoelder : ndarray, shape (rows, cols)
+        Its exponents: those measured, held between `LOWEST` and `HIGHEST`.
+    measured, standard_error : ndarray, shape (rows, cols)
+        Local exponents of the section and their standard errors, as `local_hoelder` gives them.
+    scale : float
+        What a surface normalised as this package's are was multiplied by.
+    relief : float
+        Standard deviation of the model's values over that of the section's.
+    rms_gradient : float
+        Root mean square of the gradient's length in loss per pixel, of the section and of the model alike.
+    window : float
+        Of the local exponents, in pixels.
+    """
+
+    values: np.ndarray
+    hoelder: np.ndarray
+    measured: np.ndarray
+    standard_error: np.ndarray
+    scale: float
+    relief: float
+    rms_gradient: float
+    window: float
+    provenance: Provenance
+
+    @property
+    def landscape(self):
+        """The model surface as a `Landscape` with its exponents."""
+        return Landscape(self.values, self.hoelder, provenance=self.provenance)
+
+    @property
+    def share_smooth(self):
+        """Share of pixels whose measured exponent is 1 or more: differentiable there, which no such surface is."""
+        return float((self.measured >= 1).mean())
+
+    @property
+    def share_noise(self):
+        """Share of pixels whose measured exponent is `LOWEST` or less: noise from pixel to pixel."""
+        return float((self.measured <= LOWEST).mean())
+
+    @property
+    def share_followed(self):
+        """Share of pixels where the model has the measured exponent."""
+        return float((self.measured == self.hoelder).mean())
+
+
+def model_of_section(section, *, rng, window=8.0):
+    """Draw a model surface with the same local exponents as a section, and with gradients of the same size.
+
+    The section's exponents are those of `local_hoelder(section, window)`, the surface is `mbm_surface` of that map. It is
+    scaled by one number so that its mean squared gradient is the section's: a learning rate then gives steps of the same
+    root-mean-square length on both. Nothing else is matched; in particular the model has no valley where the section has.
+
+    Where the section is smooth (exponent 1 or more) no such surface can follow: its exponent is held at 0.98 there, and
+    `share_smooth` says of how many pixels; likewise where it is noise from pixel to pixel (0.02 or less, `share_noise`).
+
+    Parameters
+    ----------
+    section : Landscape or array_like, shape (rows, cols)
+        For example `landscape_viz.Section.to_landscape()`.
+    rng : int, SeedSequence or Generator
+    window : float
+        Standard deviation in pixels of the window of the local exponents; 8 (our choice, for sections of 100 pixels a side).
+
+    Returns
+    -------
+    SectionModel
+
+    Raises
+    ------
+    ValueError
+        As `local_hoelder` does: an image smaller than four windows, NaN, or constant in some window.
+
+    Examples
+    --------
+    >>> import multifractal as mf
+    >>> section = mf.fbm_surface(128, 0.4, rng=0)
+    >>> model = mf.model_of_section(section, rng=1)
+    >>> model.share_smooth, model.share_followed
+    (0.0, 1.0)
+    """
+    values = finite_array("section", section, ndim=2, dtype=np.float64)
+    found = local_hoelder(values, window)
+    hoelder = np.clip(found.hoelder, LOWEST, HIGHEST)
+    surface = mbm_surface(hoelder, rng=rng)
+    size = rms_gradient(Landscape(values))
+    scale = size / rms_gradient(surface)
+    relief = float(scale * surface.values.std() / values.std())
+    provenance = Provenance.of("model_of_section", rng=rng, section=values, window=window)
+    return SectionModel(surface.values * scale, hoelder, found.hoelder, found.standard_error, scale, relief, size,
+                        found.window, provenance)
+
+
+def rms_gradient(landscape):
+    """Return the root mean square of the length of a landscape's gradient over its grid points, in loss per pixel."""
+    return float(np.sqrt(np.mean(np.sum(np.square(landscape.gradient, dtype=np.float64), axis=-1))))
