@@ -2,9 +2,10 @@
 
     python experiments/real_multifractality.py
 
-takes some 15 minutes on two cores and needs no files; the paper's published sections are measured beside them where they are
-found (see data/README.md). Stopped at any moment, the same command goes on where it was. docs/is_it_fractal.md says what
-comes out; the numbers of that run are in experiments/results/real_multifractality.npz.
+takes some 11 minutes of processor time (33 minutes on two cores that others were using) and needs no files; the paper's
+published sections are measured beside them where they are found (see data/README.md). Stopped at any moment, the same
+command goes on where it was. docs/is_it_fractal.md says what comes out; the numbers of that run are in
+experiments/results/real_multifractality.npz.
 """
 
 import argparse

@@ -107,8 +107,8 @@ class FractalReport(Result):
         if rough.any():
             found = [f"{exponent:.2f} from {low:.2g} to {high:.2g}" for exponent, (low, high)
                      in zip(self.rough_exponents[rough], self.rough_distances[rough], strict=True)]
-            return (f"Rough over some distances: exponent {'; '.join(found)}. A fractal would keep its exponent over "
-                    "several zooms; compare other planes (rng) before believing it.")
+            return (f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
+                    "would keep its exponent over several zooms; compare other planes (rng) before believing it.")
         return ("Smooth at every zoom: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
                 "such sections do not mean multifractality.")
 

@@ -1,9 +1,10 @@
 """Is the loss landscape of a real network multifractal? Small networks are trained, 24 sections mapped, each measured.
 
 The sections are chosen so that each question has its comparison: dropout (eval mode, one fixed mask, a new mask at each
-point from two seeds), scale (nested zooms of one plane, the last also in float32), data (one batch or the training set),
-training (epochs), BatchNorm (running or batch statistics), and networks without dropout. `multifractal.section_study` says
-what is measured. Everything is kept in a folder as it is finished, so that a stopped study goes on where it was.
+point from two seeds), scale (nested zooms of one plane, the last also in float32 and of a network without ReLU), data (one
+batch or the training set), training (epochs), BatchNorm (running or batch statistics), and networks without dropout.
+`multifractal.section_study` says what is measured. Everything is kept in a folder as it is finished, so that a stopped
+study goes on where it was.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,15 +20,20 @@ from landscape_viz.sections import Section, section
 from multifractal import source_data
 from multifractal._result import Provenance
 from multifractal._rng import realisation
-from multifractal.section_study import SMALL_SECTION_SETTINGS, SectionStudy, measured, measured_pair
-from multifractal.spectrum import PAPER_SECTION_SETTINGS
+from multifractal.section_study import (
+    PAPER_SETTINGS_AT_ANY_ZOOM,
+    SMALL_SECTION_SETTINGS,
+    SectionStudy,
+    measured,
+    measured_pair,
+)
 from multifractal.validation import validate_estimator
 
 N_POINTS = 129
 BATCH, ALL = 64, 1437  # images: the paper's one batch, and the whole training set
 EPOCHS = 20
 DROPOUT = 0.5  # in training, where there is any (paper)
-_RATES = {"mlp": 3e-3, "conv": 1e-2, "resnet": 1e-2}  # of Adam; found to train each in 20 epochs
+_RATES = {"mlp": 3e-3, "mlp gelu": 3e-3, "conv": 1e-2, "resnet": 1e-2}  # of Adam; found to train each in 20 epochs
 _SEED = 0
 PUBLISHED = {f"published {name}": f"real_loss_landscape/{name}.npy" for name in (
     "vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist", "vgg_nodrop_sgd_fashionmnist",
@@ -64,7 +70,7 @@ PLAN = {
     "mlp live": Wanted(dropout="live"),
     "mlp epoch 0": Wanted(epoch=0),
     "mlp epoch 1": Wanted(epoch=1),
-    "mlp epoch 10": Wanted(epoch=10),
+    "mlp gelu zoom 10000": Wanted("mlp gelu", half_width=0.00024),
     "mlp batch live epoch 0": Wanted(**_LIVE, epoch=0),
     "mlp batch live epoch 1": Wanted(**_LIVE, epoch=1),
     "mlp batch live epoch 10": Wanted(**_LIVE, epoch=10),
@@ -126,7 +132,7 @@ def study(experiment, *, plan=None, pairs=PAIRS, kept=KEPT, n_points=N_POINTS, n
 
 def trained(folder, network, dropout, epoch):
     """Return the state dict of a network of the study after `epoch` epochs, training it on if need be."""
-    model, run = study_networks.build(network, dropout=dropout), folder / f"{network}_dropout_{dropout:g}"
+    model, run = study_networks.build(network, dropout=dropout), folder / f"{network.replace(' ', '_')}_dropout_{dropout:g}"
     path = run / f"epoch_{epoch:04d}.pt"
     if not path.exists():
         with pinned_threads(1):
@@ -168,8 +174,8 @@ def _columns(rows):
 def _checks(n_points, n_surfaces):
     """Return what the spectrum reads on exact surfaces of known exponents, at the settings and sides of the study."""
     hurst = (0.3, 0.5, 0.7, 0.9)
-    cases = {f"paper's settings, {n_points} pixels": (n_points, PAPER_SECTION_SETTINGS),
-             "paper's settings, 257 pixels": (257, PAPER_SECTION_SETTINGS),
+    cases = {f"paper's settings, {n_points} pixels": (n_points, PAPER_SETTINGS_AT_ANY_ZOOM),
+             "paper's settings, 257 pixels": (257, PAPER_SETTINGS_AT_ANY_ZOOM),
              f"ours, {n_points} pixels": (n_points, SMALL_SECTION_SETTINGS)}
     found = [validate_estimator(hurst, n=n, n_surfaces=n_surfaces, n_bootstrap=199, rng=realisation(_SEED, 1000 + k),
                                 **settings) for k, (n, settings) in enumerate(cases.values())]

@@ -1,4 +1,4 @@
-"""Three networks small enough to be mapped at a millisecond a point: a perceptron, a convolutional and a residual network.
+"""Networks small enough to be mapped at a millisecond a point: perceptrons, a convolutional and a residual network.
 
 They see handwritten digits averaged over 4x4 pixels. For sections they are made in float64, so that rounding adds no
 roughness at any zoom.
@@ -42,18 +42,31 @@ class NarrowResNet(ResNet):
         self.linear = nn.Sequential(*_dropout(dropout), self.linear)
 
 
-KINDS = {"mlp": lambda dropout: MLP((64, 64), _INPUT_SHAPE, _CLASSES, dropout), "conv": SmallConv, "resnet": NarrowResNet}
+def _perceptron(dropout):
+    return MLP((64, 64), _INPUT_SHAPE, _CLASSES, dropout)
+
+
+def _smooth_perceptron(dropout):
+    """Return the perceptron with GELU, which is analytic, in the place of ReLU, whose derivative jumps."""
+    model = _perceptron(dropout)
+    for k, layer in enumerate(model.layers):
+        if isinstance(layer, nn.ReLU):
+            model.layers[k] = nn.GELU()
+    return model
+
+
+KINDS = {"mlp": _perceptron, "mlp gelu": _smooth_perceptron, "conv": SmallConv, "resnet": NarrowResNet}
 
 
 def build(kind, *, dropout=0.0, seed=0, double=False):
-    """Return one of the three networks, its weights drawn from torch's default initialisation under `seed`.
+    """Return one of the networks, its weights drawn from torch's default initialisation under `seed`.
 
     Parameters
     ----------
-    kind : {"mlp", "conv", "resnet"}
-        8 010, 3 002 and 1 382 parameters (49-64-64-10; 4 and 8 filters; widths 4 and 8).
+    kind : {"mlp", "mlp gelu", "conv", "resnet"}
+        8 010, 8 010, 3 002 and 1 382 parameters (49-64-64-10; 4 and 8 filters; widths 4 and 8).
     dropout : float
-        Probability, after each hidden layer of "mlp" and before the last layer of the others.
+        Probability, after each hidden layer of the perceptrons and before the last layer of the others.
     seed : int
     double : bool
         In float64.

@@ -93,7 +93,9 @@ def test_the_numbers_in_the_text(study, page):
         "sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")]
     rough = [study.noise_share_rough[study.row(f"published vgg_{name}")] for name in (
         "sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")]
-    deep = of_exponents(study, study.row("mlp zoom 10000"))
+    deep, smooth = (of_exponents(study, study.row(f"mlp {name}zoom 10000")) for name in ("", "gelu "))
+    early = [f"{study.pair_exponents[k, 0]:.2f}" for k in (0, 1)]
+    low_end, high_end = study.pair_exponents_interval[1, :, 0]
     shuffled = [study.shuffled_c[study.row(f"published vgg_{name}")][0] for name in (
         "sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")]
     epochs = ["mlp batch live epoch 0", "mlp batch live epoch 1", "mlp batch live epoch 10", "mlp batch live"]
@@ -110,7 +112,10 @@ def test_the_numbers_in_the_text(study, page):
             f"{percent(rough[0])}, {percent(rough[1])} and {percent(rough[2])}",
             f"from {live:.2f} to {full:.2f} nats, a factor {live / full:.2f}; the square root of 1437 / 64 is "
             f"{np.sqrt(1437 / 64):.2f}",
-            f"{deep[0]}",
+            f"distance^{deep[0]} at",
+            f"GELU in the place of ReLU {smooth[0]}",
+            f"from 1 to 2 pixels it reads {early[0]} and {early[1]} [{low_end:.2f}, {high_end:.2f}]",
+            f"c2 = {study.paper_c[study.row('mlp zoom 10000'), 1]:.1f}",
             f"{exponent:.2f} [{low:.2f}, {high:.2f}] between 4 and 8 pixels",
             ", ".join(f"{value:.2f}" for value in study.second_exponents[resnet]),
             f"{shuffled[0]:.2f}, {shuffled[1]:.2f} and {shuffled[2]:.2f}",

@@ -8,7 +8,7 @@ _CLIP = 10.0  # of the profile, in nats
 _MODES = {"mlp batch live": (PUBLISHED, "live dropout"), "mlp batch fixed": (THEORY, "one fixed mask"),
           "mlp batch": (OURS, "no dropout (eval)")}
 _ZOOMS = ("mlp", "mlp zoom 10", "mlp zoom 100", "mlp zoom 10000")
-_LEVELS = {2: "twice differentiable", 1.5: "gradient jumps (ReLU)", 1: "rough below", 0: "white noise"}
+_LEVELS = {2: "twice differentiable", 1.5: "gradient jumps", 1: "rough below", 0: "white noise"}
 
 
 @styled
@@ -62,7 +62,8 @@ def _differences(ax, study):
 
 def _exponents(ax, study):
     looks = {name: (OURS, "o-", "eval mode" if name == "mlp" else None) for name in _ZOOMS}
-    looks |= {"mlp zoom 10000 float32": (CONTROL, "s:", "in float32"), "mlp batch live": (PUBLISHED, "D-", "live dropout")}
+    looks |= {"mlp gelu zoom 10000": (THEORY, "^-", "GELU, not ReLU"),
+              "mlp zoom 10000 float32": (CONTROL, "s:", "in float32"), "mlp batch live": (PUBLISHED, "D-", "live dropout")}
     for name, (colour, line, label) in looks.items():
         k = study.row(name)
         between = study.steps[k] * 2.0 ** (np.arange(study.second_exponents.shape[1]) + 0.5)
