@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from multifractal import _io
+from multifractal import _checks, _io
 
 FORMAT = "landscape_viz checkpoint 1"
 
@@ -90,7 +90,7 @@ def load(path):
     DamagedFileError
         When the file is damaged, holds anything but tensors and plain values (a hostile pickle for one), or no state_dict.
     """
-    name = os.fspath(path)
+    name = os.fspath(_checks.path("path", path))
     try:
         with open(path, "rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)

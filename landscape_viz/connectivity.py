@@ -11,6 +11,7 @@ from scipy.special import comb
 
 from landscape_viz import directions
 from landscape_viz.objective import Objective
+from landscape_viz.problem import checked_state
 from landscape_viz.trajectory import losses_at
 from multifractal._checks import one_of, positive_number, whole_number
 from multifractal._result import Provenance, Result
@@ -65,7 +66,9 @@ def linear_path(problem, other, *, n_points=51):
     -------
     Path
     """
-    return _measured(problem, directions.toward(problem, other).vectors, "linear", n_points)
+    n_points = whole_number("n_points", n_points, 3)
+    vectors = directions.toward(problem, checked_state("other", other)).vectors
+    return _measured(problem, vectors, "linear", n_points)
 
 
 def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learning_rate=0.01, n_points=51, rng=0,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from multifractal._checks import one_of, require, whole_number
+from multifractal._checks import finite_number, one_of, require, whole_number
 from multifractal._rng import as_generator
 
 # Mean and standard deviation of the training pixels, one a channel: CIFAR-10 and FashionMNIST as published, MNIST as usual.
@@ -143,6 +143,13 @@ def synthetic(*, input_shape=(1, 28, 28), n_classes=10, n_train=2000, n_test=500
     rng : int, SeedSequence or Generator
         Source of patterns, labels and noise.
     """
+    good = isinstance(input_shape, tuple | list) and len(input_shape) == 3
+    require(good, "input_shape", input_shape, "be three whole numbers", "pass (channels, height, width)")
+    for side in input_shape:
+        whole_number("input_shape", side)
+    for name, value in (("n_classes", n_classes), ("n_train", n_train), ("n_test", n_test)):
+        whole_number(name, value)
+    require(finite_number("noise", noise) >= 0, "noise", noise, "be at least 0", "pass a standard deviation")
     rng = as_generator(rng)
     coarse = torch.from_numpy(rng.standard_normal((n_classes, input_shape[0], 4, 4))).float()
     patterns = interpolate(coarse, size=tuple(input_shape[1:]), mode="bilinear", align_corners=False)

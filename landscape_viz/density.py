@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_viz.eigenpairs import Lanczos
+from landscape_viz.eigenpairs import Lanczos, checked_operator
 from multifractal._checks import positive_number, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import realisation
@@ -64,7 +64,7 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
     ValueError
         When `n_probes` is below 2, or another count or the width is not positive.
     """
-    n = operator.shape[0]
+    n = checked_operator(operator).shape[0]
     n_probes, n_steps = whole_number("n_probes", n_probes, 2), min(whole_number("n_steps", n_steps), n)
     made_by = Provenance.of("spectral_density", rng=rng, operator=operator, n_probes=n_probes, n_steps=n_steps, width=width)
     exact = n_probes >= n

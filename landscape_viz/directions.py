@@ -9,8 +9,9 @@ import torch
 
 from landscape_viz.eigenpairs import top_eigenpairs
 from landscape_viz.hessian import HessianOperator
+from landscape_viz.problem import checked_problem
 from multifractal import _rng
-from multifractal._checks import one_of, refuse, require, whole_number
+from multifractal._checks import one_of, real_array, refuse, require, whole_number
 from multifractal._result import Provenance, Result
 
 NORMS = ("filter", "layer", "model")
@@ -102,8 +103,9 @@ def random(problem, n=2, *, norm="filter", rng=0):
     """
     one_of("norm", norm, NORMS)
     seed = _rng.as_seed_sequence(rng)
-    weights = {name: tensor.numpy() for name, tensor in problem.unflatten(problem.weights()).items()}
-    vectors = [_normalised(weights, _rng.realisation(seed, k), norm) for k in range(whole_number("n", n))]
+    n, weights = whole_number("n", n), checked_problem(problem).unflatten(problem.weights())
+    weights = {name: tensor.numpy() for name, tensor in weights.items()}
+    vectors = [_normalised(weights, _rng.realisation(seed, k), norm) for k in range(n)]
     return Directions(np.array(vectors), [f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
                       _of("random", rng=seed, n=n, norm=norm))
 
@@ -116,7 +118,7 @@ def toward(problem, *states):
     ValueError where one does not fit, or there is none.
     """
     require(len(states) > 0, "states", states, "hold at least one state dict", "pass the other network's state_dict()")
-    origin = problem.weights().double()
+    origin = checked_problem(problem).weights().double()
     vectors = [(problem.flatten(state).double() - origin).numpy() for state in states]
     return from_vectors(problem, vectors, [f"towards network {k + 2}" for k in range(len(states))])
 
@@ -127,8 +129,14 @@ def from_vectors(problem, vectors, labels=None):
     Each vector is an array of shape (n_parameters,) in the order of `problem.shapes`, or a dict of tensors by name. Raises
     ValueError where one does not fit the problem.
     """
-    rows = [problem.flatten(v).numpy() if isinstance(v, dict) else np.asarray(v) for v in vectors]
-    made = Directions(np.array(rows, _dtype(problem)), list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
+    good = isinstance(vectors, list | tuple | np.ndarray) and len(vectors) > 0
+    require(good, "vectors", vectors, "be a sequence of vectors, one at least", "pass a list of arrays")
+    kind = _dtype(checked_problem(problem))
+    rows = [problem.flatten(v).numpy() if isinstance(v, dict) else real_array("vectors", v, ndim=1, dtype=kind)
+            for v in vectors]
+    require(len({len(row) for row in rows}) == 1, "vectors", [len(row) for row in rows], "have one length",
+            "give each the network's number of parameters")
+    made = Directions(np.array(rows, kind), list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
                       _of("from_vectors", n=len(rows)))
     made.check(problem)
     return made

@@ -6,6 +6,7 @@ Symbols: Q basis, T the operator seen in it, theta Ritz values, s their vectors 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from multifractal._checks import one_of, positive_number, require, whole_number
 from multifractal._result import Provenance, Result
@@ -68,7 +69,7 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
     An eigenvalue that is repeated exactly shows once for each time the iteration breaks down (as it does when few distinct
     eigenvalues are left); clusters of distinct ones are resolved.
     """
-    n = operator.shape[0]
+    n = checked_operator(operator).shape[0]
     require(len(operator.shape) == 2 and operator.shape[1] == n, "operator", operator.shape, "be square", "pass a Hessian")
     k = whole_number("k", k)
     require(k <= n, "k", k, f"be at most n = {n}", "ask for fewer")
@@ -151,3 +152,11 @@ def _first_vector(n, start, generator):
 def _wanted(theta, s, residuals, which, k):
     order = {"LA": np.argsort(-theta), "SA": np.argsort(theta), "LM": np.argsort(-np.abs(theta))}[which][:k]
     return theta[order], s[:, order], residuals[order]
+
+
+def checked_operator(operator):
+    """Return `operator`, refusing what cannot be multiplied with vectors of its own length."""
+    shape = getattr(operator, "shape", None)
+    good = isinstance(operator, LinearOperator | np.ndarray) and len(shape) == 2 and shape[0] == shape[1] > 0
+    require(good, "operator", operator, "be a square LinearOperator or array", "pass for example HessianOperator(problem)")
+    return operator

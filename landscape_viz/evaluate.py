@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.problem import seeded
+from landscape_viz.problem import checked_problem, seeded
 from multifractal._checks import one_of, require
 
 METRICS = ("loss", "accuracy")
@@ -37,7 +37,7 @@ class Evaluator:
     """
 
     def __init__(self, problem, vectors, metrics=METRICS, *, device="cpu"):
-        self.problem, self.metrics, self.device = problem, tuple(metrics), torch.device(device)
+        self.problem, self.metrics, self.device = checked_problem(problem), tuple(metrics), checked_device(device)
         self._model = problem.build().to(self.device)
         self._inputs, self._targets = (part.to(self.device) for part in problem.load())
         if self._inputs.ndim == 4 and any(parameter.ndim == 4 for parameter in self._model.parameters()):
@@ -181,3 +181,14 @@ def batches(problem, inputs, targets):
     size = problem.batch_size or len(inputs)
     return zip(inputs.split(size), targets.split(size), strict=True)
 
+
+
+def checked_device(device):
+    """Return the torch.device of that name, refusing what this machine does not have."""
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        found = None
+    require(found is not None, "device", device, "be a device that torch finds here", "pass 'cpu', or 'cuda' on a GPU")
+    return found

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape_viz._twice import CheapSecondDerivatives
 from landscape_viz.evaluate import quiet_numerics
 from landscape_viz.objective import Objective
-from multifractal._checks import positive_number, refuse, require
+from multifractal._checks import finite_number, positive_number, refuse
 
 _BUDGET = 2e9  # bytes
 _LACKING = "is not implemented"  # what torch says of a derivative that it lacks
@@ -56,10 +56,10 @@ class HessianOperator(LinearOperator):
     """
 
     def __init__(self, problem, params=None, *, damping=0.0, memory_budget=_BUDGET, device="cpu"):
-        require(np.isfinite(damping), "damping", damping, "be finite", "pass a number")
+        damping = finite_number("damping", damping)
         budget = positive_number("memory_budget", memory_budget)
         self.objective = Objective(problem, params, device=device)
-        self.damping, self.products = float(damping), 0
+        self.damping, self.products = damping, 0
         super().__init__(self.objective.dtype, (self.objective.size, self.objective.size))
         with self._saying_what_fits(()), quiet_numerics(self.objective.device), self.objective.masks():
             with _CountSaved() as saved:

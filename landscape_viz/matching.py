@@ -12,7 +12,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from multifractal._checks import refuse, require
+from landscape_viz.problem import checked_problem, checked_state
+from multifractal._checks import refuse, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator
 
@@ -97,8 +98,9 @@ def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
     ValueError
         When a random permutation of the groups changes the network's outputs: the groups are not those of this network.
     """
-    model, generator = problem.build(), as_generator(rng)
-    groups = sequential_groups(model) if groups is None else groups
+    model, generator = checked_problem(problem).build(), as_generator(rng)
+    max_sweeps, other = whole_number("max_sweeps", max_sweeps), checked_state("other", other)
+    groups = sequential_groups(model) if groups is None else _checked_groups(groups)
     reference = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     sizes = _sizes(reference, groups)
     _check_function_is_kept(problem, model, other, groups, sizes, generator)
@@ -116,6 +118,15 @@ def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
     after = _similarity(reference, permuted(other, groups, orders), groups)
     made_by = Provenance.of("match", rng=rng, packages=("numpy", "torch"), problem=problem)
     return Matching(tuple(orders), before, after, sweeps, made_by)
+
+
+def _checked_groups(groups):
+    good = isinstance(groups, list | tuple) and all(
+        isinstance(group, list | tuple) and len(group) > 0 and all(
+            isinstance(member, list | tuple) and list(map(type, member)) == [str, int] for member in group)
+        for group in groups)
+    require(good, "groups", groups, "be lists of (name, axis)", "take those of sequential_groups as a pattern")
+    return groups
 
 
 def _sizes(state, groups):

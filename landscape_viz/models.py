@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import relu
 
-from multifractal._checks import one_of, refuse, require, whole_number
+from multifractal._checks import finite_number, one_of, refuse, require, whole_number
 
 # Widths between two poolings (paper, Methods: VGG-13 for 1x28x28, VGG-16 for 3x32x32).
 _VGG13 = (64, 64), (128, 128), (256, 256, 256), (512, 512, 512)
@@ -182,6 +182,7 @@ def build(name, *, seed=0, **options):
     """
     builder = BUILDERS[one_of("name", name, BUILDERS)]
     _check_shape(options.get("input_shape"))
+    whole_number("n_classes", options.get("n_classes", 10))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(whole_number("seed", seed, minimum=0))
         return builder(**options)
@@ -193,10 +194,10 @@ def parameter_count(model):
 
 
 def _check_shape(shape):
-    if shape is not None and not (len(shape) == 3 and all(isinstance(side, int) and side >= 1 for side in shape)):
+    if shape is not None and not (isinstance(shape, tuple | list) and len(shape) == 3 and all(isinstance(side, int) and side >= 1 for side in shape)):
         raise refuse("input_shape", shape, "be three whole numbers", "pass (channels, height, width)")
 
 
 def _dropout(probability):
-    require(0 <= probability < 1, "dropout", probability, "lie in [0, 1)", "pass a probability; 0 leaves the layer out")
+    require(0 <= finite_number("dropout", probability) < 1, "dropout", probability, "lie in [0, 1)", "pass a probability; 0 leaves the layer out")
     return [nn.Dropout(probability)] if probability else []

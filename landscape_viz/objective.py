@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from landscape_viz.evaluate import batches, dropout_masks, loss_function, quiet_numerics
+from landscape_viz.evaluate import batches, checked_device, dropout_masks, loss_function, quiet_numerics
+from landscape_viz.problem import checked_problem
 from multifractal._checks import refuse, require
 
 
@@ -27,11 +28,12 @@ class Objective:
     """
 
     def __init__(self, problem, params=None, *, device="cpu"):
+        checked_problem(problem)
         require(problem.dropout != "live", "dropout", problem.dropout, "be 'off' or 'fixed' for derivatives",
                 "choose one of these in the Problem")
         require(problem.batch_norm != "recalibrate", "batch_norm", problem.batch_norm,
                 "be 'eval' or 'batch' for derivatives", "choose one of these in the Problem")
-        self.problem, self.device = problem, torch.device(device)
+        self.problem, self.device = problem, checked_device(device)
         self.model = problem.build().to(self.device)
         self.parameters = _chosen(self.model, params)
         self.size = sum(parameter.numel() for parameter in self.parameters.values())

@@ -1,6 +1,7 @@
 """Problem: a network, its weights, a loss and data, small enough to send to a worker that builds the network itself."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -115,7 +116,7 @@ class Problem:
 
     def flatten(self, state):
         """Return the parameters in `state` (a dict by name; buffers are left out) as one vector on the CPU."""
-        _fit_parameters(self.shapes, state)
+        _fit_parameters(self.shapes, checked_state("state", state))
         return torch.cat([state[name].detach().to("cpu", self.dtype).reshape(-1) for name in self.shapes])
 
     def unflatten(self, vector):
@@ -177,6 +178,19 @@ def _dtype(model):
     require(kinds in ({torch.float32}, {torch.float64}), "factory", sorted(map(str, kinds)),
             "make a network whose parameters are all float32 or all float64", "convert it in the factory")
     return kinds.pop()
+
+
+def checked_problem(problem):
+    """Return `problem`, refusing what is none."""
+    require(isinstance(problem, Problem), "problem", problem, "be a Problem", "pass landscape_viz.Problem(...)")
+    return problem
+
+
+def checked_state(argument, state):
+    """Return `state`, refusing what is no dict of tensors by name."""
+    good = isinstance(state, Mapping) and all(isinstance(tensor, torch.Tensor) for tensor in state.values())
+    require(good, argument, state, "be a state dict: tensors by name", "pass the network's state_dict()")
+    return state
 
 
 def _checked_data(data):

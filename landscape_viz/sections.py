@@ -10,9 +10,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from landscape_viz import workers
-from landscape_viz.evaluate import METRICS, check_metrics
+from landscape_viz.directions import Directions
+from landscape_viz.evaluate import METRICS, check_metrics, checked_device
+from landscape_viz.problem import checked_problem
 from landscape_viz.section_store import SectionStore
-from multifractal._checks import finite_array, refuse, require, whole_number
+from multifractal._checks import finite_array, path, refuse, require, whole_number
 from multifractal._parallel import checked_executor, died
 from multifractal._result import Provenance, Result
 from multifractal.landscape import Landscape
@@ -161,12 +163,16 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
     >>> result.values["loss"].shape, result.to_landscape().shape
     ((6, 4), (4, 6))
     """
+    require(isinstance(axes, list | tuple), "axes", axes, "be a list, an axis a direction", 'pass ["-1:1:51", "-1:1:51"]')
     axes = [parse_axis(axis) for axis in axes]
-    directions.check(problem)
+    require(isinstance(directions, Directions), "directions", directions, "be Directions", "make them by directions.random")
+    directions.check(checked_problem(problem))
     require(1 <= len(axes) == len(directions) <= 3, "axes", len(axes), f"be as many as directions ({len(directions)}), "
             "one to three", "pass one axis a direction")
     check_metrics(metrics, problem.load()[1])
     checked_executor(executor)
+    checked_device(device)
+    store = None if store is None else path("store", store)
     if problem.dropout == "live":
         warnings.warn("dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
                       "its spectrum", stacklevel=2)

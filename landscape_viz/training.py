@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint
 from landscape_viz._call import digest
-from multifractal._checks import one_of, positive_number, refuse, require, whole_number
+from landscape_viz.evaluate import checked_device
+from multifractal._checks import finite_number, one_of, positive_number, refuse, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import realisation
 
@@ -111,10 +112,13 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
     DamagedFileError
         When the newest checkpoint is damaged.
     """
+    require(isinstance(model, torch.nn.Module), "model", model, "be a torch.nn.Module", "pass a network")
+    require(hasattr(data, "train_inputs"), "data", data, "be a Dataset", "take one of datasets.load")
+    checked_device(device)
     one_of("optimizer", optimizer, LEARNING_RATES)
     rate = positive_number("learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate)
     one_of("schedule", schedule, SCHEDULES)
-    decay = float(weight_decay)
+    decay = finite_number("weight_decay", weight_decay)
     require(0 <= decay < np.inf, "weight_decay", weight_decay, "be a finite number, at least 0", "pass 0 for none")
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("save_every", save_every)):
         whole_number(name, value)

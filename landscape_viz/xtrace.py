@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape_viz.eigenpairs import checked_operator
 from multifractal._checks import require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator
@@ -49,7 +50,7 @@ def trace(operator, *, n_products=32, rng=0):
     E. N. Epperly, J. A. Tropp, R. J. Webber, "XTrace: making the most of every sample in stochastic trace estimation",
     SIAM J. Matrix Anal. Appl. 45 (2024) 1 (with test vectors uniform on the sphere and residuals normalised).
     """
-    n = operator.shape[0]
+    n = checked_operator(operator).shape[0]
     half, rest = divmod(whole_number("n_products", n_products, 4), 2)
     require(rest == 0, "n_products", n_products, "be even", "half are spent on random vectors, half on what they span")
     made_by = Provenance.of("trace", rng=rng, operator=operator, n_products=n_products)

@@ -21,15 +21,29 @@ def require(condition, argument, value, rule, remedy):
 
 def positive_number(argument, value, remedy="pass a positive finite number"):
     """Return `value` as a float, refusing what is not a positive finite number."""
-    good = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_) and 0 < value < np.inf
-    require(good, argument, value, "be a positive finite number", remedy)
+    require(_is_finite(value) and value > 0, argument, value, "be a positive finite number", remedy)
     return float(value)
+
+
+def finite_number(argument, value, remedy="pass a finite number"):
+    """Return `value` as a float, refusing what is not a finite number."""
+    require(_is_finite(value), argument, value, "be a finite number", remedy)
+    return float(value)
+
+
+def ascending_pair(argument, value, remedy="pass (first, last)", rule="be two finite numbers, the first the smaller"):
+    """Return `value` as two floats, refusing what is not a pair of finite numbers, the first the smaller."""
+    good = isinstance(value, tuple | list | np.ndarray) and len(np.shape(value[:2])) == 1 and len(value) == 2
+    good = good and all(map(_is_finite, value)) and value[0] < value[1]
+    require(good, argument, value, rule, remedy)
+    return float(value[0]), float(value[1])
 
 
 def whole_number(argument, value, minimum=1, remedy=None):
     """Return `value` as an int, refusing what is not a whole number of at least `minimum`."""
     good = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_) and value >= minimum
     require(good, argument, value, f"be a whole number, at least {minimum}", remedy or f"pass an int >= {minimum}")
+    require(value < 2**63, argument, value, "be below 2^63", "pass a smaller one")
     return int(value)
 
 
@@ -46,15 +60,23 @@ def one_of(argument, value, choices):
     return value
 
 
-def finite_array(argument, values, ndim=None, dtype=None):
-    """Return `values` as a real float array (float32 kept, all else float64), refusing NaN and inf and saying where."""
-    array = np.asarray(values)
+def real_array(argument, values, ndim=None, dtype=None):
+    """Return `values` as a real float array (float32 kept, all else float64), NaN and inf as they are."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise refuse(argument, values, "be an array of numbers", "give all its rows the same length") from error
     require(np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array), argument, array.dtype,
             "hold real numbers", "convert it to a float array first")
     if ndim is not None:
         require(array.ndim == ndim, argument, array.shape, f"have {ndim} dimension(s)", "reshape or slice it")
     kept = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
-    array = np.asarray(array, dtype=kept)
+    return np.asarray(array, dtype=kept)
+
+
+def finite_array(argument, values, ndim=None, dtype=None):
+    """Return `values` as by `real_array`, refusing NaN and inf and saying where."""
+    array = real_array(argument, values, ndim, dtype)
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -67,10 +89,10 @@ def float_dtype(dtype):
     """Return the numpy dtype, refusing all but float32 and float64."""
     try:
         kind = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError, KeyError):
         kind = None
-    require(kind in (np.dtype(np.float32), np.dtype(np.float64)), "dtype", dtype, "be float32 or float64",
-            "pass numpy.float32 or numpy.float64")
+    good = kind is not None and kind in (np.dtype(np.float32), np.dtype(np.float64))
+    require(good, "dtype", dtype, "be float32 or float64", "pass numpy.float32 or numpy.float64")
     return kind
 
 
@@ -78,6 +100,16 @@ def grid_shape(argument, n, minimum=4):
     """Return (rows, cols) from an int (square) or a pair of ints, each at least `minimum`."""
     pair = (n, n) if isinstance(n, numbers.Integral) else n
     good = isinstance(pair, tuple | list) and len(pair) == 2 and all(
-        isinstance(k, numbers.Integral) and not isinstance(k, bool) and k >= minimum for k in pair)
-    require(good, argument, n, f"be a whole number or (rows, cols), each at least {minimum}", "pass a larger grid")
+        isinstance(k, numbers.Integral) and not isinstance(k, bool) and minimum <= k < 2**31 for k in pair)
+    require(good, argument, n, f"be a whole number or (rows, cols), each at least {minimum} and below 2^31",
+            "pass a size that fits")
     return int(pair[0]), int(pair[1])
+
+
+def _is_finite(value):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:
+        return False

@@ -8,7 +8,7 @@ import numpy as np
 import pywt
 from scipy import fft
 
-from multifractal._checks import float_dtype, grid_shape, positive_number, refuse, require, whole_number
+from multifractal._checks import finite_number, float_dtype, grid_shape, positive_number, refuse, require, whole_number
 from multifractal._fourier import irfft2, rfft2
 from multifractal._result import Provenance
 from multifractal._rng import as_generator
@@ -111,8 +111,8 @@ def multifractal_random_walk_2d(n, hurst, intermittency, *, rng, integral_scale=
     E. Bacry, J. Delour, J. F. Muzy, "Multifractal random walk", Phys. Rev. E 64 (2001) 026103.
     """
     shape, dtype = grid_shape("n", n), float_dtype(dtype)
-    require(np.isscalar(hurst) and 0 < hurst < 1, "hurst", hurst, "lie in (0, 1)", "integrate the field for a larger one")
-    require(np.isscalar(intermittency) and 0 <= intermittency < np.inf, "intermittency", intermittency,
+    require(0 < finite_number("hurst", hurst) < 1, "hurst", hurst, "lie in (0, 1)", "integrate the field for a larger one")
+    require(finite_number("intermittency", intermittency) >= 0, "intermittency", intermittency,
             "be at least 0: it is the variance of omega an e-fold of scale", "pass for instance 0.05")
     largest = min(shape) / 2
     scale = largest if integral_scale is None else positive_number("integral_scale", integral_scale)

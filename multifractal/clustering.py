@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from multifractal._checks import finite_array, refuse, require
+from multifractal._checks import ascending_pair, finite_array, refuse, require
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 
@@ -50,7 +50,7 @@ class ClusteringCurve(Result):
 
     def fit(self, radii):
         """Return the fitted N at `radii` (pixels)."""
-        radii = np.asarray(radii, dtype=np.float64)
+        radii = finite_array("radii", radii, dtype=np.float64)
         slope = np.where(radii < self.crossover, self.power, self.outer_power)
         return self.prefactor * self.crossover**self.power * (radii / self.crossover) ** slope
 
@@ -90,7 +90,10 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
     require(len(radii) and radii[0] > 0 and (np.diff(radii) > 0).all(), "radii", radii, "be positive and increase",
             "sort them")
     counts = _mean_counts(points, centres, radii)
-    low, high = fit_range or _default_fit_range(radii, counts, min(len(centres), len(points) / 2))
+    if fit_range is None:
+        low, high = _default_fit_range(radii, counts, min(len(centres), len(points) / 2))
+    else:
+        low, high = ascending_pair("fit_range", fit_range)
     chosen = (radii >= low) & (radii <= high) & (counts > 0)
     require(chosen.sum() >= 4, "fit_range", (float(low), float(high)), "hold at least 4 radii", "widen it or add radii")
     power, outer, crossover, prefactor, residual = _two_segments(np.log(radii[chosen]), np.log(counts[chosen]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from multifractal._checks import require, whole_number
 from multifractal._result import Provenance, Result
+from multifractal.landscape import checked_landscape
 
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
 
@@ -70,6 +71,7 @@ def curvature_roughness(landscape, *, bins=20):
     ValueError
         When the landscape has no Hoelder map or no interior.
     """
+    checked_landscape(landscape)
     require(landscape.hoelder is not None, "landscape.hoelder", None, "be known", "pass Landscape(values, hoelder=...)")
     require(min(landscape.shape) > 2 * _EDGE, "landscape", landscape.shape, "be at least 5x5", "pass a larger one")
     inner, size = (slice(_EDGE, -_EDGE),) * 2, max(landscape.shape)

@@ -13,7 +13,7 @@ from multifractal._checks import finite_array, one_of, positive_number, refuse, 
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator, as_seed_sequence
-from multifractal.landscape import Landscape
+from multifractal.landscape import Landscape, checked_landscape
 from multifractal.optimizers import checked_rule, require_rng
 from multifractal.walking import Plan, reflect, walk_together
 
@@ -202,7 +202,7 @@ def start_near_maximum(landscape, rng):
         Of equal maxima the first in row order is taken.
     rng : int, SeedSequence or Generator
     """
-    row, column = np.unravel_index(np.argmax(landscape.values), landscape.shape)
+    row, column = np.unravel_index(np.argmax(checked_landscape(landscape).values), landscape.shape)
     step = as_generator(rng).standard_normal(2)
     return np.array([reflect(column + step[0], landscape.shape[1] - 1.0)[0],
                      reflect(row + step[1], landscape.shape[0] - 1.0)[0]])
@@ -224,6 +224,8 @@ def _checked(landscape, starts, rates, n_steps, unfold, method, parameters, rng,
 def checked_starts(landscape, starts):
     """Return `starts` as (n, d) float64: within the walls of a landscape, or in the dimension of a field."""
     starts = finite_array("starts", starts, ndim=2, dtype=np.float64)
+    good = isinstance(landscape, Landscape) or hasattr(landscape, "value_and_gradient")
+    require(good, "landscape", landscape, "be a Landscape or a FractalField", "pass multifractal.Landscape(values)")
     dimension = 2 if isinstance(landscape, Landscape) else landscape.dimension
     require(starts.shape[1] == dimension and len(starts), "starts", starts.shape, f"have shape (n_starts, {dimension})",
             "stack one position a row")

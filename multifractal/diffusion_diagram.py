@@ -12,7 +12,7 @@ theory says 1 up to H = 1/2 and 2 - 2H above, whatever the rate. What is found i
   crossing, not a plateau. For H = .1 ... .5 it holds from rates of about 30, 100, 300, 1000 and 3000 on.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from scipy import stats
 
 from multifractal import _io
 from multifractal._checks import finite_array, positive_number, refuse, require, whole_number
-from multifractal._parallel import thread_count
+from multifractal._parallel import checked_executor, died, thread_count
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, describe, realisation
 from multifractal.brownian import fbm_surface
@@ -212,11 +212,13 @@ def curves_on(surface, generator, rates, n_starts, waiting_time, lags):
 
 def _in_turn(function, work, executor):
     """Yield the results of the jobs in order, so that each can be kept before the next; cancel the rest on an error."""
-    with nullcontext(executor) if executor is not None else ThreadPoolExecutor(thread_count()) as pool:
+    with nullcontext(checked_executor(executor)) if executor is not None else ThreadPoolExecutor(thread_count()) as pool:
         futures = [pool.submit(function, *arguments) for arguments in work]
         try:
             for future in futures:
                 yield future.result()
+        except BrokenExecutor as error:
+            raise died(error, "call again with a new executor; surfaces that are done stay in `folder`") from error
         finally:
             for future in futures:
                 future.cancel()

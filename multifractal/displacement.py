@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from scipy import fft, stats
 
-from multifractal._checks import finite_array, refuse, require, whole_number
+from multifractal._checks import ascending_pair, finite_array, real_array, refuse, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 
@@ -166,7 +166,7 @@ def diffusion_exponent(lag_times, tamsd, *, lag_range):
 
 
 def _as_walks(positions):
-    walks = np.asarray(positions)
+    walks = positions if isinstance(positions, np.ndarray) else real_array("positions", positions)
     require(walks.ndim in (1, 2, 3), "positions", walks.shape, "have shape (T,), (T, d) or (n, T, d)", "stack walks first")
     require(np.issubdtype(walks.dtype, np.number) and not np.iscomplexobj(walks), "positions", walks.dtype,
             "hold real numbers", "convert it to a float array first")
@@ -179,7 +179,7 @@ def _as_walks(positions):
 
 
 def _whole_numbers(argument, values):
-    array = np.atleast_1d(np.asarray(values))
+    array = np.atleast_1d(values if isinstance(values, np.ndarray) else real_array(argument, values))
     good = array.ndim == 1 and array.size > 0 and np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array)
     good = good and bool(np.all((array >= 0) & (array == np.floor(array)) & (array < 2**62)))
     require(good, argument, array, "be one or more whole numbers, at least 0", "round them first")
@@ -301,11 +301,11 @@ def _fourier_curve(walk, waiting_times, lags, window):
 
 def _curves_in_range(lag_times, tamsd, lag_range):
     lag_times = finite_array("lag_times", lag_times, ndim=1, dtype=np.float64)
-    curves = np.asarray(tamsd, dtype=np.float64)
+    curves = real_array("tamsd", tamsd, dtype=np.float64)
     require(curves.ndim in (1, 2) and curves.shape[-1] == len(lag_times) and curves.size > 0, "tamsd", curves.shape,
             f"have shape ({len(lag_times)},) or (n, {len(lag_times)})", "pass one waiting time's curves, one row a walk")
-    good = np.shape(lag_range) == (2,) and 0 <= lag_range[0] < lag_range[1]
-    require(good, "lag_range", lag_range, "be (first, last) with 0 <= first < last", "pass two lags in steps")
+    rule, remedy = "be (first, last) with 0 <= first < last", "pass two lags in steps"
+    require(ascending_pair("lag_range", lag_range, remedy, rule)[0] >= 0, "lag_range", lag_range, rule, remedy)
     lags, place = np.unique(lag_times, return_index=True)
     inside = (lags >= lag_range[0]) & (lags <= lag_range[1]) & (lags > 0)
     require(inside.sum() >= 3, "lag_range", lag_range, "hold three distinct positive lags at least",

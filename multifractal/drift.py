@@ -17,7 +17,7 @@ from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal._rng import realisation
 from multifractal.descent import descend_ensemble, start_near_maximum
-from multifractal.landscape import interpolate_gradient
+from multifractal.landscape import Landscape, checked_landscape, interpolate_gradient
 from multifractal.walking import reflect
 
 KINDS = ("descent", "same steps, random directions", "shuffled increments", "local steps, random directions")
@@ -125,8 +125,11 @@ def drift_to_flat(landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=2
     start, window = one_of("start", start, ("maximum", "uniform")), whole_number("window", window)
     made_by = Provenance.of("drift_to_flat", rng=rng, learning_rate=learning_rate, n_steps=n_steps, n_walkers=n_walkers,
                             start=start, window=window)
+    good = not isinstance(landscapes, Landscape) and hasattr(landscapes, "__iter__")
+    require(good, "landscapes", landscapes, "be several landscapes", "pass a list of them")
     shares, arrivals = [], []
     for i, landscape in enumerate(landscapes):
+        checked_landscape(landscape, "landscapes")
         stream = realisation(rng, i)
         walks = _walks(landscape, learning_rate, n_steps, n_walkers, start, stream)
         maps = decile_maps(landscape, window)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from scipy.special import digamma, gammaln
 
-from multifractal._checks import positive_number, refuse, require, whole_number
+from multifractal._checks import finite_number, positive_number, real_array, refuse, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance
 from multifractal._rng import as_seed_sequence, realisation
@@ -77,7 +77,7 @@ class FractalField:
         self.hurst = hurst if callable(hurst) else _exponent("hurst", hurst)
         lowest, highest = self._hurst_range = _checked_range(self.hurst, hurst_range)
         shortest, longest = _checked_scales(scales)
-        tol = positive_number("tol", tol)
+        tol, memory = positive_number("tol", tol), finite_number("memory", memory)
         self.wavenumbers = wavenumbers_for(self.dimension, np.linspace(lowest, highest, 33), shortest, longest, tol)
         self.provenance = Provenance.of("FractalField", rng=rng, dimension=dimension, hurst=hurst, n_modes=n_modes,
                                         scales=(shortest, longest), tol=tol)
@@ -136,7 +136,7 @@ class FractalField:
         return vectors, np.exp(self._log_k[start:start + len(vectors)]) / (math.tau * np.sqrt(squares))
 
     def _points(self, x):
-        x = np.asarray(x, dtype=np.float64)
+        x = real_array("x", x, dtype=np.float64)
         good = x.ndim >= 1 and x.shape[-1] == self.dimension
         require(good, "x", x.shape, f"have shape (..., {self.dimension})", "stack the coordinates last")
         points = np.ascontiguousarray(x.reshape(-1, self.dimension))
@@ -213,9 +213,9 @@ def wavenumbers_for(dimension, hursts, shortest, longest, tol):
 
 
 def _exponent(argument, hurst):
-    good = np.isscalar(hurst) and not isinstance(hurst, bool | str) and 0 < hurst < 1
-    require(good, argument, hurst, "lie in (0, 1)", "for a differentiable field smooth it instead")
-    return float(hurst)
+    number = finite_number(argument, hurst)
+    require(0 < number < 1, argument, hurst, "lie in (0, 1)", "for a differentiable field smooth it instead")
+    return number
 
 
 def _checked_range(hurst, hurst_range):

@@ -12,9 +12,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from multifractal._checks import positive_number, require, whole_number
+from multifractal._checks import finite_array, positive_number, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
+from multifractal.landscape import checked_landscape
 
 _ROWS_PER_CHUNK = 256
 
@@ -124,7 +125,7 @@ def local_minima(landscape):
     Minima
         Lowest first; equal losses in the order of rows, then columns.
     """
-    rows = landscape.shape[0]
+    rows = checked_landscape(landscape).shape[0]
     eigenvalues = landscape.hessian_eigenvalues.reshape(2, -1)
     found = map_chunks(_minima_between, [(landscape.values, *eigenvalues, first, min(first + _ROWS_PER_CHUNK, rows - 1))
                                          for first in range(1, rows - 1, _ROWS_PER_CHUNK)])
@@ -149,7 +150,7 @@ def flatness(landscape):
     ndarray, shape (rows, cols), float64
         In pixel loss^(-1/2); inf where the Hessian is zero.
     """
-    low, high = landscape.hessian_eigenvalues.reshape(2, -1)
+    low, high = checked_landscape(landscape).hessian_eigenvalues.reshape(2, -1)
     return _flatness_at(low, high, np.arange(low.size)).reshape(landscape.shape)
 
 
@@ -206,8 +207,8 @@ def loss_histogram(landscape, box, *, bins=50):
     ValueError
         When the box is empty or leaves the grid.
     """
-    box = np.asarray(box, dtype=np.int64)
-    rows, cols = landscape.shape
+    box = finite_array("box", box).astype(np.int64)
+    rows, cols = checked_landscape(landscape).shape
     fits = box.shape == (4,) and 0 <= box[0] <= box[1] < cols and 0 <= box[2] <= box[3] < rows
     require(fits, "box", box, f"be (x first, x last, y first, y last) within a grid of {rows} rows and {cols} columns",
             "clip it")

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from multifractal import _io
-from multifractal._checks import finite_array, refuse, require
+from multifractal._checks import finite_array, real_array, refuse, require
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance
 
@@ -84,7 +84,7 @@ class Landscape:
         ValueError
             When `xy` does not end in an axis of length 2, or a position lies outside the grid.
         """
-        points, shape = self._positions(xy)
+        points, shape = self.checked_positions("xy", xy)
         out = np.empty(len(points))
         _values_at(self.values, points, out)
         return out.reshape(shape)[()]
@@ -106,7 +106,7 @@ class Landscape:
         ValueError
             When `xy` does not end in an axis of length 2, or a position lies outside the grid.
         """
-        points, shape = self._positions(xy)
+        points, shape = self.checked_positions("xy", xy)
         out = np.empty((len(points), 2))
         _gradients_at(self.gradient, points, out)
         return out.reshape(*shape, 2)
@@ -139,13 +139,14 @@ class Landscape:
     def __repr__(self):
         return f"Landscape(<{self.values.dtype} {self.shape}>, {self.provenance.call})"
 
-    def _positions(self, xy):
-        xy = np.asarray(xy, dtype=np.float64)
-        require(xy.ndim >= 1 and xy.shape[-1] == 2, "xy", xy.shape, "have shape (..., 2)", "stack x and y last")
+    def checked_positions(self, argument, xy):
+        """Return positions within the walls, or NaN, as (n, 2) float64, and the shape of what has one value a position."""
+        xy = real_array(argument, xy, dtype=np.float64)
+        require(xy.ndim >= 1 and xy.shape[-1] == 2, argument, xy.shape, "have shape (..., 2)", "stack x and y last")
         walls = np.array([self.shape[1] - 1, self.shape[0] - 1], dtype=np.float64)
         outside = ((xy < 0) | (xy > walls)).any(axis=-1)
         if outside.any():
-            raise refuse("xy", xy[outside][0], f"lie within 0 <= x <= {walls[0]:g} and 0 <= y <= {walls[1]:g}",
+            raise refuse(argument, xy[outside][0], f"lie within 0 <= x <= {walls[0]:g} and 0 <= y <= {walls[1]:g}",
                          "reflect or clip the positions first")
         return np.ascontiguousarray(xy.reshape(-1, 2)), xy.shape[:-1]
 
@@ -172,6 +173,12 @@ def _read_only(array):
 def _over_rows(kernel, n_rows, source, out):
     map_chunks(kernel, [(source, out, first, min(first + _ROWS_PER_CHUNK, n_rows))
                         for first in range(0, n_rows, _ROWS_PER_CHUNK)])
+
+
+def checked_landscape(landscape, argument="landscape"):
+    """Return `landscape`, refusing what is none."""
+    require(isinstance(landscape, Landscape), argument, landscape, "be a Landscape", "pass multifractal.Landscape(values)")
+    return landscape
 
 
 @njit(nogil=True, cache=True)

@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from scipy.special import gamma, roots_jacobi, roots_legendre
 
-from multifractal._checks import finite_array, positive_number, refuse, require, whole_number
+from multifractal._checks import finite_array, finite_number, positive_number, refuse, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, realisation
@@ -84,6 +84,7 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
     """
     starts = finite_array("x0", x0, dtype=np.float64)
     n_steps = whole_number("n_steps", n_steps)
+    hurst = finite_number("hurst", hurst)
     require(0.5 < hurst < 1, "hurst", hurst, "lie in (1/2, 1)", "the equation has no memory of this kind outside")
     eta, beta = positive_number("eta", eta), positive_number("beta", beta)
     driver = gradient_of(gradient)
@@ -169,6 +170,7 @@ def published_noise(n_steps, hurst, *, seed=0):
     from fbm import FBM
 
     n_steps = whole_number("n_steps", n_steps)
+    hurst, seed = finite_number("hurst", hurst), whole_number("seed", seed, minimum=0)
     require(0.5 < hurst < 1, "hurst", hurst, "lie in (1/2, 1)", "pass the exponent of the equation, not of the noise")
     state = np.random.get_state()  # noqa: NPY002  the published path was drawn with the legacy generator
     try:

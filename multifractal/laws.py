@@ -9,7 +9,7 @@ from math import factorial
 
 import numpy as np
 
-from multifractal._checks import finite_array, positive_number, require
+from multifractal._checks import finite_array, finite_number, positive_number, require
 
 _LN2 = np.log(2)
 
@@ -20,7 +20,7 @@ class ScalingLaw:
 
     def spectrum(self, q):
         """Return h(q) and D(q), each of the shape of `q`; D is NaN where it would be negative (no such point is seen)."""
-        q = np.asarray(q, dtype=np.float64)
+        q = finite_array("q", q)
         h = self.exponent(q)
         dimension = 2 + q * h - self.zeta(q)
         return h, np.where(dimension >= 0, dimension, np.nan)
@@ -48,6 +48,7 @@ class LogNormal(ScalingLaw):
 
     def __post_init__(self):
         positive_number("c1", self.c1)
+        finite_number("c2", self.c2)
         require(-np.inf < self.c2 <= 0, "c2", self.c2, "be at most 0: the variance of the multipliers is -c2 ln 2",
                 "pass a negative c2, such as -0.05")
 
@@ -58,11 +59,12 @@ class LogNormal(ScalingLaw):
 
     def zeta(self, q):
         """Return the scaling exponents at orders `q`."""
-        return self.c1 * np.asarray(q) + self.c2 * np.asarray(q) ** 2 / 2
+        q = finite_array("q", q)
+        return self.c1 * q + self.c2 * q**2 / 2
 
     def exponent(self, q):
         """Return zeta'(q)."""
-        return self.c1 + self.c2 * np.asarray(q)
+        return self.c1 + self.c2 * finite_array("q", q)
 
     def multipliers(self, generator, shape):
         """Draw independent multipliers W, ln W normal of mean -c1 ln 2 and variance -c2 ln 2."""
@@ -95,6 +97,7 @@ class LogPoisson(ScalingLaw):
     def __post_init__(self):
         positive_number("beta", self.beta)
         positive_number("rate", self.rate)
+        finite_number("gamma", self.gamma)
         require(self.beta != 1, "beta", self.beta, "differ from 1", "pass a factor below 1 for a few strong smooth places")
         require(self.log_cumulants[0] > 0, "gamma", self.gamma, "make c1 = gamma - rate ln(beta)/ln 2 positive",
                 "pass a larger gamma")
@@ -106,11 +109,11 @@ class LogPoisson(ScalingLaw):
 
     def zeta(self, q):
         """Return the scaling exponents at orders `q`."""
-        return self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** np.asarray(q, dtype=float)) / _LN2
+        return self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** finite_array("q", q)) / _LN2
 
     def exponent(self, q):
         """Return zeta'(q)."""
-        return self.gamma - self.rate * np.log(self.beta) * self.beta ** np.asarray(q, dtype=float) / _LN2
+        return self.gamma - self.rate * np.log(self.beta) * self.beta ** finite_array("q", q) / _LN2
 
     def multipliers(self, generator, shape):
         """Draw independent multipliers W = 2^(-gamma) beta^P."""
@@ -154,9 +157,9 @@ class Multinomial(ScalingLaw):
 
     def zeta(self, q):
         """Return 2 + tau(q) at orders `q`."""
-        return 2 - np.log2(np.sum(np.power.outer(self.weights, np.asarray(q, dtype=float)), axis=0))
+        return 2 - np.log2(np.sum(np.power.outer(self.weights, finite_array("q", q)), axis=0))
 
     def exponent(self, q):
         """Return tau'(q)."""
-        powers = np.power.outer(self.weights, np.asarray(q, dtype=float))
+        powers = np.power.outer(self.weights, finite_array("q", q))
         return -np.tensordot(np.log2(self.weights), powers, 1) / powers.sum(axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from multifractal._checks import finite_array, one_of, require, whole_number
+from multifractal._checks import ascending_pair, finite_array, one_of, require, whole_number
 from multifractal._fourier import along, rfft2
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
@@ -116,6 +116,8 @@ def variogram(values, lags=None):
     require(shortest >= 4, "values", values.shape, "be at least 4x4", "pass a larger image")
     if lags is None:
         lags = np.unique(np.round(2 ** np.arange(0, np.log2(shortest / 4) + 1e-9, 0.25)).astype(int))
+    good = isinstance(lags, list | tuple | range) or (isinstance(lags, np.ndarray) and lags.ndim == 1)
+    require(good, "lags", lags, "be a sequence of whole numbers", "pass a list")
     lags = np.array([whole_number("lags", lag) for lag in lags])
     require(len(lags) > 0 and lags.max() < shortest, "lags", lags, f"hold lags below {shortest}, the shorter side",
             "pass shorter lags")
@@ -153,7 +155,8 @@ def power_spectrum(values, fit_range=None):
     shortest = min(values.shape)
     require(shortest >= 16, "values", values.shape, "be at least 16x16", "pass a larger image")
     require(values.min() < values.max(), "values", values[0, 0], "vary", "a constant image has no spectrum")
-    low, high = (4 / shortest, max(1 / 16, 12 / shortest)) if fit_range is None else fit_range
+    low, high = (4 / shortest, max(1 / 16, 12 / shortest)) if fit_range is None else (
+        ascending_pair("fit_range", fit_range, "pass two wave numbers in cycles a pixel"))
     window = np.multiply.outer(*(_hann(size) for size in values.shape))
     transform = rfft2((values - values.mean()) * window)
     power = np.abs(transform) ** 2 / (window**2).sum()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, one_of, refuse, require, whole_number
+from multifractal._checks import finite_array, finite_number, one_of, refuse, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal.bootstrap import bootstrap
 from multifractal.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
@@ -90,6 +90,7 @@ def q_grid(smallest=0.01, largest=5.0, n=10):
     ValueError
         When the ends are not positive and ascending, or `n` is below 2.
     """
+    smallest, largest = finite_number("smallest", smallest), finite_number("largest", largest)
     require(0 < smallest < largest < np.inf, "smallest, largest", (smallest, largest), "be positive and ascending",
             "pass for instance 0.01 and 5")
     positive = np.logspace(np.log10(smallest), np.log10(largest), whole_number("n", n, minimum=2))

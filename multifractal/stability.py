@@ -12,15 +12,16 @@ import numpy as np
 from numba import njit
 from scipy.special import stdtrit
 
-from multifractal._checks import one_of, require, whole_number
+from multifractal._checks import grid_shape, one_of, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal.descent import checked_rates, checked_starts, descend_ensemble
-from multifractal.landscape import _values_at, interpolate_gradient
+from multifractal.landscape import _values_at, checked_landscape, interpolate_gradient
 from multifractal.walking import interpolate_jacobian, reflect
 
 _WALKERS_IN_LOCKSTEP = 64  # as in `descent`
 _D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps after running 9
+SHARPNESSES = ("hessian", "map", "published")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -142,7 +143,8 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
     ValueError
         As `descend_ensemble` does.
     """
-    one_of("sharpness", sharpness, ("hessian", "map", "published"))
+    one_of("sharpness", sharpness, SHARPNESSES)
+    checked_landscape(landscape)
     walks = descend_ensemble(landscape, starts, learning_rates=learning_rates, n_steps=n_steps, keep_last=last)
     made_by = Provenance.of("edge_of_stability", landscape=landscape, learning_rates=walks.learning_rates,
                             starts=np.asarray(starts), n_steps=n_steps, last=last, sharpness=sharpness)
@@ -155,14 +157,14 @@ def sharpness_at(landscape, positions, kind="hessian"):
 
     `kind` is as `sharpness` of `edge_of_stability`.
     """
-    points = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 2)
+    points, shape = checked_landscape(landscape).checked_positions("positions", positions)
     out = np.empty(len(points))
-    if kind == "map":
+    if one_of("kind", kind, SHARPNESSES) == "map":
         _map_sharpness(landscape.gradient, points, out)
     else:
         eigenvalues = landscape.hessian_eigenvalues
         _values_at(eigenvalues[1] if kind == "hessian" else np.abs(eigenvalues).max(axis=0), points, out)
-    return out.reshape(np.shape(positions)[:-1])
+    return out.reshape(shape)
 
 
 def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, method="tangent"):
@@ -236,7 +238,7 @@ def two_trajectories_ceiling(shape):
     D is the mean distance of two independent uniform points (a separation that has forgotten where it began), and for the
     hard limit the diagonal.
     """
-    b, a = np.asarray(shape, dtype=float) - 1
+    b, a = (side - 1.0 for side in grid_shape("shape", shape))
     c = math.hypot(a, b)
     mean = (a**3 / b**2 + b**3 / a**2 + c * (3 - (a / b) ** 2 - (b / a) ** 2)
             + 2.5 * (b**2 / a * math.log((a + c) / b) + a**2 / b * math.log((b + c) / a))) / 15

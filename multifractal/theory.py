@@ -17,7 +17,7 @@ import numpy as np
 from scipy import optimize, stats
 from scipy.special import gamma, gammaln, psi
 
-from multifractal._checks import finite_array, one_of, positive_number, require
+from multifractal._checks import finite_array, finite_number, one_of, positive_number, real_array, require
 from multifractal._result import Provenance, Result
 
 _N_LAGS = 20  # log-spaced lags of a fit, before repeats are dropped (paper's code)
@@ -58,6 +58,7 @@ def theoretical_tamsd(lag_times, *, learning_rate, hurst, theta, stiffness):
     >>> [round(float(value), 2) for value in curve]
     [0.0, 36.35, 100.0]
     """
+    hurst = finite_number("hurst", hurst)
     require(0.5 < hurst < 1, "hurst", hurst, "lie in (1/2, 1)", "for H -> 1/2 the law is 2 theta (1 - exp(-rate kappa tau))")
     learning_rate, theta = positive_number("learning_rate", learning_rate), positive_number("theta", theta)
     stiffness = positive_number("stiffness", stiffness)
@@ -137,7 +138,7 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
     """
     learning_rate = positive_number("learning_rate", learning_rate)
     lag_times = finite_array("lag_times", lag_times, ndim=1, dtype=np.float64)
-    curve = np.asarray(tamsd, dtype=np.float64)
+    curve = real_array("tamsd", tamsd, dtype=np.float64)
     require(curve.shape == lag_times.shape, "tamsd", curve.shape, f"have the shape {lag_times.shape} of lag_times",
             "fit one curve at a time")
     chosen = _chosen_lags(lag_times, one_of("lags", lags, ("distinct", "published")))

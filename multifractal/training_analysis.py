@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal import source_data
-from multifractal._checks import require
+from multifractal._checks import finite_number, positive_number, require
 from multifractal._result import Provenance
 from multifractal.displacement import DiffusionExponent, Displacement, diffusion_exponent, tamsd
 
@@ -66,7 +66,8 @@ def published_displacement(learning_rate=0.1, dropout=0.0, folder=None):
 
 def published_name(learning_rate=0.1, dropout=0.0):
     """Return the name in the paper's source data of a training run's displacement."""
-    run = f"lr={float(learning_rate)}_dropout={float(dropout)}_epochs=1000000"
+    rate, dropout = positive_number("learning_rate", learning_rate), finite_number("dropout", dropout)
+    run = f"lr={rate}_dropout={dropout}_epochs=1000000"
     return f"real_training_dynamics/{run}/TAMSDs.npz"
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from multifractal._checks import float_dtype, grid_shape, positive_number, require
+from multifractal._checks import finite_number, float_dtype, grid_shape, positive_number, require
 from multifractal._result import Provenance
 from multifractal._rng import as_generator
 from multifractal.fields import log_variogram_constant, wavenumbers_for
@@ -46,7 +46,7 @@ def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
     M. V. Berry, Z. V. Lewis, "On the Weierstrass-Mandelbrot fractal function", Proc. R. Soc. A 370 (1980) 459.
     """
     (rows, cols), dtype = grid_shape("n", n), float_dtype(dtype)
-    require(np.isscalar(hurst) and 0.1 <= hurst < 1, "hurst", hurst, "lie in [0.1, 1)", "use fbm_surface below")
+    require(0.1 <= finite_number("hurst", hurst) < 1, "hurst", hurst, "lie in [0.1, 1)", "use fbm_surface below")
     require(positive_number("base", base) > 1, "base", base, "be above 1", "pass for instance 1.05 or 2")
     provenance = Provenance.of("weierstrass_mandelbrot", rng=rng, n=(rows, cols), hurst=hurst, base=base, dtype=dtype.name)
     generator, longer = as_generator(rng), max(rows, cols)

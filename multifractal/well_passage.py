@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gamma
 
-from multifractal._checks import positive_number, whole_number
+from multifractal._checks import finite_number, positive_number, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, realisation
 from multifractal.langevin import fractional_langevin
@@ -84,8 +84,8 @@ def well_passage(*, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurs
     made_by = Provenance.of("well_passage", rng=rng, potential=potential, x0=x0, n_steps=n_steps, n_paths=n_paths,
                             hurst=hurst, eta=eta, beta=beta)
     seed = as_seed_sequence(rng)
-    found = fractional_langevin(potential, np.full(n_paths, float(x0)), n_steps=n_steps, hurst=hurst, eta=eta, beta=beta,
-                                rng=seed)
+    starts = np.full(n_paths, finite_number("x0", x0))
+    found = fractional_langevin(potential, starts, n_steps=n_steps, hurst=hurst, eta=eta, beta=beta, rng=seed)
     mobility, amplitude = one_step_coefficients(hurst, eta, beta)
     white = realisation(seed, n_paths).standard_normal((n_steps, n_paths))
     paths = (found.positions, _ordinary(potential.gradient, x0, mobility, amplitude * white),

@@ -103,6 +103,27 @@ def test_positive_number_refuses(value):
         _checks.positive_number("rate", value)
 
 
+@pytest.mark.parametrize(("check", "words"), [
+    (lambda: _checks.float_dtype(5), "dtype must be float32 or float64, got 5; pass"),
+    (lambda: _checks.float_dtype("nothing"), "dtype must be float32 or float64, got 'nothing'; pass"),
+    (lambda: _checks.finite_array("a", [[1], [1, 2]]), "a must be an array of numbers, got"),
+    (lambda: _checks.finite_array("a", [10**400, 0.5]), "a must (be an array of|hold real) numbers, got"),
+    (lambda: _checks.real_array("a", ["x"]), "a must hold real numbers, got"),
+    (lambda: _checks.whole_number("n", 2**70), "n must be below 2\\^63, got"),
+    (lambda: _checks.grid_shape("n", (8, 2**40)), "n must be a whole number or .* below 2\\^31, got"),
+    (lambda: _checks.positive_number("a", 10**400), "a must be a positive finite number, got"),
+    (lambda: _checks.finite_number("a", np.nan), "a must be a finite number, got nan"),
+    (lambda: _checks.ascending_pair("a", (2, 1)), "a must be two finite numbers, the first the smaller, got"),
+    (lambda: _checks.ascending_pair("a", [[1, 2], [3, 4]]), "a must be two finite numbers, the first the smaller, got"),
+    (lambda: _checks.path("a", 3), "a must be a path, got 3"),
+    (lambda: _parallel.map_chunks(divmod, [(1, 2)], 3), "executor must be a concurrent.futures.Executor or None, got 3"),
+])
+def test_what_is_odd_is_refused_in_full_words(check, words):
+    """Argument, rule and value are said for numbers too large, ragged lists, and what is no dtype, path or executor."""
+    with pytest.raises(ValueError, match=words):
+        check()
+
+
 def test_no_test_reaches_the_network():
     """A connection that would leave this machine is refused here and in a Python that a test starts."""
     attempt = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"

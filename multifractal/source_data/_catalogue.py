@@ -41,7 +41,7 @@ NAMES = tuple(_FILES)
 
 def shapes_of(name):
     """Return the keys of file `name` and their shapes; other training runs than the two known ones go by pattern."""
-    if name in _FILES:
+    if isinstance(name, str) and name in _FILES:
         return _FILES[name]
     if isinstance(name, str) and (match := _ANY_RUN.fullmatch(name)) and ".." not in name:
         return _TRAINING if match[1] == "TAMSDs.npz" else _EMBEDDING

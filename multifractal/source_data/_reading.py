@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _io
+from multifractal import _checks, _io
 from multifractal._io import DamagedFileError
 from multifractal.source_data import _mat
 from multifractal.source_data._catalogue import NAMES, shapes_of
@@ -57,7 +57,7 @@ def find(name, folder=None):
         When the file is in none of the folders; the message says where it was looked for and how to get it.
     """
     shapes_of(name)
-    searched = [Path(folder)] if folder is not None else folders()
+    searched = [_checks.path("folder", folder)] if folder is not None else folders()
     for place in searched:
         for path in _candidates(name, place):
             if path.is_file():

@@ -218,3 +218,15 @@ def test_the_kind_of_sharpness_is_checked():
     """Before any walking."""
     with pytest.raises(ValueError, match="sharpness must be one of"):
         edge_of_stability(rough(), learning_rates=[1.0], starts=[[3, 4]], n_steps=10, sharpness="largest")
+
+
+def test_sharpness_outside_the_grid_is_refused():
+    """Positions beyond a wall are refused, not read from beyond the array; so is what is no landscape or no kind."""
+    surface = rough()
+    for positions in ([[-1.0, 3.0]], [[56.5, 3.0]], [[3.0, 30.1]]):
+        with pytest.raises(ValueError, match="positions must lie within 0 <= x <= 56 and 0 <= y <= 30"):
+            sharpness_at(surface, positions)
+    with pytest.raises(ValueError, match="kind must be one of"):
+        sharpness_at(surface, [[1.0, 1.0]], "sharp")
+    with pytest.raises(ValueError, match="landscape must be a Landscape"):
+        edge_of_stability(surface.values, learning_rates=[1.0], starts=[[1.0, 1.0]], n_steps=5)
