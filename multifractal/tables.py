@@ -1,6 +1,7 @@
 """Tables to train on: airfoil self-noise (looked for, then fetched) and diabetes (comes with scikit-learn)."""
 
 import hashlib
+import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal._checks import one_of, refuse, require, whole_number
+from multifractal import _io
+from multifractal._checks import one_of, real_array, refuse, require, whole_number
 
 AIRFOIL_FILE = "airfoil_self_noise.dat"
 AIRFOIL_URLS = (  # UCI Machine Learning Repository, data set 291 (Brooks, Pope, Marcolini 1989, NASA RP 1218; CC BY 4.0)
@@ -43,8 +45,8 @@ class Table:
     @classmethod
     def of(cls, name, values):
         """Return the table whose last column is the target; refuses NaN, inf and constant columns."""
-        values = np.ascontiguousarray(values, dtype=np.float64)
-        require(values.ndim == 2 and values.shape[1] >= 2 and len(values) >= 2, f"table {name!r}", values.shape,
+        values = np.ascontiguousarray(real_array("values", values, dtype=np.float64))
+        require(values.ndim == 2 and values.shape[1] >= 2 and len(values) >= 2, f"values of table {name!r}", values.shape,
                 "have at least 2 rows and 2 columns", "pass one row a case, the target last")
         _refuse_unfinite(name, values)
         return cls(name, values[:, :-1], values[:, -1], hashlib.sha256(values).hexdigest())
@@ -68,7 +70,7 @@ class Table:
         n_train = whole_number("n_train", n_train)
         require(n_train <= len(self.target), "n_train", n_train, f"be at most the table's {len(self.target)} rows",
                 "train on fewer rows")
-        rows = len(self.target) if one_of("standardise", by, ("all", "train")) == "all" else n_train
+        rows = len(self.target) if one_of("by", by, ("all", "train")) == "all" else n_train
         values = np.column_stack([self.inputs, self.target])
         spread = values[:rows].std(axis=0)
         require((spread > 0).all(), "table", spread, f"vary in every column over its first {rows} rows",
@@ -149,17 +151,17 @@ _BY_HAND = (f"put the UCI table {AIRFOIL_FILE} (airfoil self-noise, data set 291
 def _download(url, path):
     import pooch
 
-    download = path.with_name(f".{path.name}.download")
-    try:
-        pooch.retrieve(url, known_hash=None, fname=download.name, path=download.parent,
-                       downloader=pooch.HTTPDownloader(timeout=30))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = f".{path.name}."
+    _io.remove_leftovers(path.parent.glob(f"{hidden}*"))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=hidden) as staging, _io.locked(staging):
+        download = Path(pooch.retrieve(url, known_hash=None, fname=path.name, path=staging,
+                                       downloader=pooch.HTTPDownloader(timeout=30)))
         if zipfile.is_zipfile(download):
             with zipfile.ZipFile(download) as archive:
                 download.write_bytes(archive.read(AIRFOIL_FILE))
         read_airfoil(download)
         download.replace(path)
-    finally:
-        download.unlink(missing_ok=True)
 
 
 def _parsed(path):

@@ -163,7 +163,7 @@ def _install(file, folder, members):
     manifest["sha256"] |= {place: sha256 for _, place, sha256, _ in checked}
     manifest["files"][file.key] = {"checksum": file.checksum, "members": [place for _, place, _, _ in checked]}
     with _io.atomic_write(folder / _reading.CHECKSUMS, overwrite=True) as out:
-        out.write(json.dumps({"record": DOI} | manifest, indent=1).encode())
+        out.write(json.dumps({"record": DOI} | manifest, indent=1, sort_keys=True).encode())
 
 
 def _parsed(path, place):

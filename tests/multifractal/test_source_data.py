@@ -380,6 +380,14 @@ def test_fetch_goes_on_where_it_was_cut_and_mends_what_is_damaged(packed, tmp_pa
     assert read(RESNET, tmp_path)["loss"].sum() == 0
 
 
+def test_fetch_removes_what_a_killed_fetch_left(packed, tmp_path):
+    """The staging folder of a killed download goes with the next one."""
+    (tmp_path / ".fetching-killed" / "0").mkdir(parents=True)
+    (tmp_path / ".fetching-killed" / "0" / "half").write_bytes(b"half a file")
+    fetch(tmp_path, server=packed.url)
+    assert not list(tmp_path.glob(".fetching-*"))
+
+
 def test_fetch_tries_again(packed, tmp_path):
     """A server that fails once, for the record or for a file, is asked again."""
     packed.files = {"code.txt": b"print()"}
