@@ -156,7 +156,7 @@ def _networks():
                                                          "rng": 0}),
         "keskar_sharpness": (lv.sharpness.keskar_sharpness, {"problem": problem, "epsilon": 1e-3, "n_iterations": 2}),
         "match": (lv.match, {"problem": problem, "other": model.state_dict(), "groups": None, "rng": 0, "max_sweeps": 5}),
-        "linear_path": (lv.linear_path, {"problem": problem, "other": model.state_dict(), "n_points": 3}),
+        "linear_path": (lv.linear_path, {"problem": problem, "other": _network().state_dict(), "n_points": 3}),
         "datasets.synthetic": (lv.datasets.synthetic, {"input_shape": (1, 4, 4), "n_classes": 3, "n_train": 20, "n_test": 10,
                                                        "noise": 1.0, "rng": 0}),
         "datasets.load": (lv.datasets.load, {"name": "digits", "data_root": "nowhere", "download": False}),

@@ -15,6 +15,7 @@ def main(name, *indices):
     kind = next(kind for kind in harness.kinds() if kind.name == name)
     report = os.fdopen(os.dup(1), "w")  # what the trials print goes nowhere
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    print("READY", file=report, flush=True)
     for index in map(int, indices):
         with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
             try:

@@ -32,6 +32,7 @@ README = HERE.parent / "README.md"
 STATE = HERE.parent / "results" / "campaign"
 MARKS = ("<!-- campaign: begin -->", "<!-- campaign: end -->")
 CRASH, HANG = "interpreter crashed", "hung"
+_SECONDS_TO_START = 300  # of a child: it imports
 _SHOWN = 5  # failures whose details are kept in results.json
 
 
@@ -51,9 +52,10 @@ class Kind:
 
 
 def kinds():
-    """Return every kind of trial, by module and in its order."""
-    modules = [importlib.import_module(f"campaign.{path.stem}") for path in sorted(HERE.glob("trial_*.py"))]
-    return [kind for module in modules for kind in module.kinds()]
+    """Return every kind of trial, by module and in its order; those of the module $CAMPAIGN_TRIALS if it is set."""
+    names = [f"campaign.{path.stem}" for path in sorted(HERE.glob("trial_*.py"))]
+    names = [os.environ["CAMPAIGN_TRIALS"]] if "CAMPAIGN_TRIALS" in os.environ else names
+    return [kind for name in names for kind in importlib.import_module(name).kinds()]
 
 
 def generator(name, index):
@@ -161,10 +163,10 @@ def _child(kind, indices):
                threading.Thread(target=lambda: errors.extend(child.stderr.readlines()[-5:]))]
     for reader in readers:
         reader.start()
-    position = 0
+    position, patience = 0, _SECONDS_TO_START
     while position < len(indices):
         try:
-            line = lines.get(timeout=kind.seconds + 120 * (position == 0))  # the first one imports and compiles
+            line = lines.get(timeout=patience)
         except queue.Empty:
             os.killpg(child.pid, 9)
             yield indices[position], (HANG, f"after {kind.seconds:g} s")
@@ -176,6 +178,7 @@ def _child(kind, indices):
                 raise RuntimeError(f"the trials of {kind.name} cannot be done: {''.join(errors)}")
             yield indices[position], (CRASH, f"status {child.returncode}: {''.join(errors)[-500:]}")
             break
+        patience = kind.seconds
         if line.startswith("TRIAL "):
             index, *found = json.loads(line[6:])
             yield index, tuple(found)

@@ -55,8 +55,9 @@ def _trial(part, index, folder):
 
 
 def _names_one(error, arguments):
-    """Whether the message begins with something like an argument's name."""
-    return any(name.lower().rstrip("s") in str(error).lower() for name in arguments)
+    """Whether the message names an argument, in the singular or plural, before it says what that must be."""
+    subject = set(re.findall(r"\w+", str(error).split(" must ")[0]))
+    return any({name, f"{name}s", name.removesuffix("s")} & subject for name in arguments)
 
 
 @functools.cache
