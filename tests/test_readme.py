@@ -1,16 +1,41 @@
-"""Every block of the README does what it says."""
+"""Every block and command of the README and of docs/ does what it says."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text()
+         for path in (ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+RUN_ELSEWHERE = {  # the tests that run the python blocks of a page
+    "docs/curvature.md": "test_docs.py", "docs/walkthrough.md": "test_notebooks.py",
+    "docs/beyond_one_machine.md": "test_beyond_one_machine.py", "docs/is_it_fractal.md": "test_is_it_fractal.py"}
+OTHER_TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py") if path.name != "test_readme.py")
+
+
+def shell_commands():
+    """Return every command of a shell block, and every `make ...` or `python X.py ...` in the text, of all pages."""
+    found = set()
+    for text in PAGES.values():
+        fences = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+        blocks = "\n".join(block for language, block in fences if language in ("", "sh"))
+        found |= {line.split("#")[0].strip() for line in blocks.splitlines()
+                  if line.startswith(("make ", "python ", "pip ", "mpiexec "))}
+        found |= set(re.findall(r"`((?:make|pip install|python [\w/]+\.py|python -m) ?[^`\n]*)`", text))
+    return sorted(found)
+
+
+COMMANDS = shell_commands()
+SCRIPTS = [command for command in COMMANDS if re.match(r"python [\w/]+\.py", command) and "sweep_" not in command]
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=range(len(PYTHON_BLOCKS)))
@@ -20,16 +45,76 @@ def test_python_block_runs(block, tmp_path):
     subprocess.run([sys.executable, "block.py"], check=True, cwd=tmp_path, env={**os.environ, "MPLBACKEND": "Agg"})
 
 
-def test_there_are_blocks():
-    """The README shows code (so that the test above is not empty)."""
-    assert len(PYTHON_BLOCKS) >= 3
+def test_there_are_blocks_and_commands():
+    """The README shows code, and commands are found in it (so that the other tests are not empty)."""
+    assert len(PYTHON_BLOCKS) >= 5
+    assert {"make demo", "make test", "pip install -e .", "python train_supplementary.py --lr 0.1 --dropout 0.75"} <= set(
+        COMMANDS)
+    assert len(SCRIPTS) >= 8
 
 
-def test_commands_name_targets_and_files_that_exist():
-    """Each `make X` is a target of the Makefile, each `python FILE` exists, and each local link leads somewhere."""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z]+)", README)) <= targets
-    for script in re.findall(r"\bpython ([\w/]+\.py)", README):
-        assert (ROOT / script).exists(), script
-    for link in re.findall(r"\]\((?!http|#)([^)#]+)", README):
-        assert (ROOT / link).exists(), link
+def test_python_blocks_of_other_pages_are_run_by_a_test():
+    """A page with python blocks is one that a test opens and runs."""
+    for page, text in PAGES.items():
+        if "```python" in text and page != "README.md":
+            assert page.split("/")[-1] in (ROOT / "tests" / RUN_ELSEWHERE[page]).read_text(), page
+
+
+def test_links_lead_somewhere():
+    """Each local link of each page leads to a file, and each anchor within the reference to a heading."""
+    for page, text in PAGES.items():
+        for link in re.findall(r"\]\((?!http|#)([^)#]+)", text):
+            assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
+def test_make_target(command):
+    """A documented target is one that make knows, variables included: a dry run gives commands, or says it is up to date."""
+    done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("pip install")])
+def test_pip_install(command):
+    """What is to be installed is this checkout with extras that it has, a requirement of it, or a recipe's own library."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    words = shlex.split(command)[2:]
+    if words[0] == "-e":
+        assert re.fullmatch(r"\.(\[\w+(,\w+)*\])?", words[1]), command
+        assert set(re.findall(r"\w+", words[1])) <= set(extras), command
+    else:
+        known = [re.split(r"[\[><=]", line)[0] for lines in extras.values() for line in lines] + ["mpi4py", "submitit"]
+        assert all(re.split(r"[\[><=]", word)[0] in known for word in words), command
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_script_takes_these_flags_and_is_run_by_a_test(command):
+    """Each script exists, knows every flag that is shown, and is run (with smaller numbers) by another test."""
+    script, *flags = shlex.split(command)[1:]
+    told = subprocess.run([sys.executable, script, *flags, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for flag in flags:
+        assert not flag.startswith("--") or flag in told.stdout, flag
+    assert Path(script).stem in OTHER_TESTS, f"no test runs {script}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [c for c in SCRIPTS if "cifar10" not in c and "<" not in c])
+def test_script_runs_as_it_is_shown(command, tmp_path):
+    """The commands themselves, to the letter, in an empty folder (the paper's CIFAR-10 needs the network)."""
+    script, *flags = shlex.split(command)[1:]
+    dataset = ["--dataset", "diabetes"] if script == "train_supplementary.py" and "--dataset" not in flags else []
+    subprocess.run([sys.executable, ROOT / script, *flags, *dataset], check=True, cwd=tmp_path)
+
+
+def test_numbers_to_expect():
+    """Each number that docs/expect.md gives for a figure is printed by the cell of the executed demo that draws it."""
+    printed = {}
+    for cell in nbformat.read(ROOT / "demo.ipynb", 4).cells:
+        for name in re.findall(r"save_figure\([^\"]*\"([\w-]+)\"", cell.source):
+            printed[name] = "\n".join(output.get("text", "") for output in cell.outputs)
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", PAGES["docs/expect.md"], flags=re.MULTILINE))
+    assert set(rows) == set(printed)
+    for name, told in rows.items():
+        for number in re.findall(r"-?\d[\d.,]*\d|\d+", told):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", printed[name]), f"{name}: {number}"
