@@ -113,6 +113,7 @@ def test_the_numbers_in_the_text(study, page):
             f"from {live:.2f} to {full:.2f} nats, a factor {live / full:.2f}; the square root of 1437 / 64 is "
             f"{np.sqrt(1437 / 64):.2f}",
             f"distance^{deep[0]} at",
+            f"grow with the exponent {of_exponents(study, study.row('published vgg_sgd_cifar10'))[0]}, 0 being white noise",
             f"GELU in the place of ReLU {smooth[0]}",
             f"from 1 to 2 pixels it reads {early[0]} and {early[1]} [{low_end:.2f}, {high_end:.2f}]",
             f"c2 = {study.paper_c[study.row('mlp zoom 10000'), 1]:.1f}",
