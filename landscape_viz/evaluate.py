@@ -127,7 +127,8 @@ class Evaluator:
 
 def check_metrics(metrics, targets):
     """Refuse unknown metrics, and accuracy where targets are not class indices."""
-    require(len(metrics) > 0, "metrics", metrics, "name at least one", "pass ('loss',)")
+    good = isinstance(metrics, tuple | list) and len(metrics) > 0
+    require(good, "metrics", metrics, "name at least one, in a tuple or list", "pass ('loss',)")
     for metric in metrics:
         one_of("metrics", metric, METRICS)
     classes = not targets.is_floating_point() and targets.ndim == 1

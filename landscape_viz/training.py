@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from landscape_viz import checkpoint
 from landscape_viz._call import digest
 from landscape_viz.evaluate import checked_device
+from multifractal import _checks
 from multifractal._checks import finite_number, one_of, positive_number, refuse, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import realisation
@@ -115,6 +116,7 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
     require(isinstance(model, torch.nn.Module), "model", model, "be a torch.nn.Module", "pass a network")
     require(hasattr(data, "train_inputs"), "data", data, "be a Dataset", "take one of datasets.load")
     checked_device(device)
+    folder = None if folder is None else _checks.path("folder", folder)
     one_of("optimizer", optimizer, LEARNING_RATES)
     rate = positive_number("learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate)
     one_of("schedule", schedule, SCHEDULES)

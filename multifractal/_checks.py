@@ -33,8 +33,8 @@ def finite_number(argument, value, remedy="pass a finite number"):
 
 def ascending_pair(argument, value, remedy="pass (first, last)", rule="be two finite numbers, the first the smaller"):
     """Return `value` as two floats, refusing what is not a pair of finite numbers, the first the smaller."""
-    good = isinstance(value, tuple | list | np.ndarray) and len(np.shape(value[:2])) == 1 and len(value) == 2
-    good = good and all(map(_is_finite, value)) and value[0] < value[1]
+    good = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    good = good and len(value) == 2 and all(map(_is_finite, value)) and value[0] < value[1]
     require(good, argument, value, rule, remedy)
     return float(value[0]), float(value[1])
 

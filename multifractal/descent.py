@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, one_of, positive_number, refuse, require, whole_number
+from multifractal._checks import finite_array, one_of, positive_number, real_array, refuse, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator, as_seed_sequence
@@ -121,7 +121,7 @@ def descend(landscape, start, *, learning_rate, n_steps, unfold="exact", method=
     >>> walk.positions.round(6).tolist()
     [[18.0, 6.0], [14.0, 8.0], [12.0, 9.0], [11.0, 9.5]]
     """
-    start = np.asarray(start, dtype=np.float64)
+    start = real_array("start", start, dtype=np.float64)
     require(start.ndim == 1, "start", start.shape, "have one dimension", "pass one position, or use descend_ensemble")
     rate = positive_number("learning_rate", learning_rate)
     starts, rates, plan = _checked(landscape, start[None], rate, n_steps, unfold, method, parameters, rng, None, 1)

@@ -175,6 +175,7 @@ def basins(minima, *, link_length=12.0, among=6):
     ValueError
         When there are no minima, or `link_length` or `among` is not positive.
     """
+    require(isinstance(minima, Minima), "minima", minima, "be Minima", "pass those of local_minima(landscape)")
     link_length, among = positive_number("link_length", link_length), whole_number("among", among)
     require(len(minima) > 0, "minima", len(minima), "hold at least one minimum", "pass local_minima(landscape)")
     labels = _components_by_size(minima.positions, link_length)

@@ -145,6 +145,8 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
     """
     one_of("sharpness", sharpness, SHARPNESSES)
     checked_landscape(landscape)
+    n_steps, last = whole_number("n_steps", n_steps), whole_number("last", last)
+    require(last <= n_steps + 1, "last", last, f"be at most n_steps + 1 = {n_steps + 1}", "measure fewer positions")
     walks = descend_ensemble(landscape, starts, learning_rates=learning_rates, n_steps=n_steps, keep_last=last)
     made_by = Provenance.of("edge_of_stability", landscape=landscape, learning_rates=walks.learning_rates,
                             starts=np.asarray(starts), n_steps=n_steps, last=last, sharpness=sharpness)
