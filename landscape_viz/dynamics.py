@@ -138,14 +138,22 @@ def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, keep_every=
         Steps that count, at least 20.
     burn_in : int
         Steps before them, in which the tangent vector turns to the most expanding direction.
+    keep_every : int, optional
+        Keep the weights every so many steps.
     rng : int, SeedSequence or Generator
         For the first tangent vector.
     device : str
+
+    Returns
+    -------
+    TrainingLyapunov
 
     Raises
     ------
     ValueError
         When the rate is not positive, or `n_steps` is below 20.
+    FloatingPointError
+        When the tangent vector is no longer finite: says at which step.
     """
     rate = positive_number("learning_rate", learning_rate)
     n_steps, burn_in = whole_number("n_steps", n_steps, 20), whole_number("burn_in", burn_in, 0)

@@ -31,7 +31,7 @@ def test_a_bowl_stretches_by_its_curvature(table):
     np.testing.assert_allclose(table.edge_at_end[0], np.outer([1.0, 2.5], [0.2, 0.1]) / 2, rtol=1e-9)
     assert (table.share_growing == 0).all()
     assert (walk_table("bowl", [bowl(), bowl()], learning_rates=[1.0], n_steps=160).sign == -1).all()
-    np.testing.assert_allclose(table.loss[0, :, :, 1], 0, atol=1e-6)
+    assert (table.loss[..., 1] < 0.01 * table.loss[..., 0]).all()
 
 
 def test_a_walk_at_rest_has_no_diffusion_exponent(table):
