@@ -137,6 +137,20 @@ def test_what_the_text_concludes(study):
             assert name.endswith("float32") or study.second_interval[k].min() > 1.4
 
 
+def test_round_numbers_of_the_text(study):
+    """Alike, 5 to 7 points, tenfold, about half, 0.4 to 0.5, 1.5e-9: as the text says."""
+    apart = [study.noise_share[study.row(name)] - share[0] for pair, share in zip(study.pairs, study.pair_share, strict=True)
+             for name in pair]
+    assert np.abs(apart[:2]).max() < 0.01
+    assert 0.05 < min(apart[2:]) < max(apart[2:]) < 0.07
+    sd = {name: study.noise_sd[study.row(name)] for name in study.names}
+    assert 9 < sd["mlp batch live"] / sd["mlp batch live epoch 0"] < 11
+    assert sd["mlp zoom 10000 float32"] == pytest.approx(1.5e-9, rel=0.05)
+    assert 0.45 < study.noise_share[study.row("mlp live")] < 0.55
+    assert 0.39 < study.checked_bias[:2, :, 0].min() < study.checked_bias[:2, :, 0].max() < 0.5
+    assert study.checked_bias[:2, :, 1].max() < 0
+
+
 def code():
     """Return the page's code, which is at most ten lines beside its imports."""
     (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
