@@ -90,7 +90,7 @@ class Problem:
         self._set("shapes", {name: tuple(parameter.shape) for name, parameter in model.named_parameters()})
         self._set("dtype", _dtype(model))
         if self.state is not None:
-            _fit(model, self.state)
+            _fit(model, checked_state("state", self.state))
         state = model.state_dict() if self.state is None else self.state
         self._set("state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()})
 

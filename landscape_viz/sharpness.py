@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from landscape_viz.evaluate import quiet_numerics
 from landscape_viz.objective import Objective
-from multifractal._checks import finite_array, positive_number, require, whole_number
+from multifractal._checks import finite_vector, positive_number, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import realisation
 
@@ -222,7 +222,7 @@ def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, devi
     ValueError
         When a distance is not positive, or `n_directions` is below 2.
     """
-    epsilons = finite_array("epsilons", np.atleast_1d(epsilons), ndim=1, dtype=np.float64)
+    epsilons = finite_vector("epsilons", epsilons)
     require(len(epsilons) and (epsilons > 0).all(), "epsilons", epsilons, "be positive", "drop the others")
     n_directions = whole_number("n_directions", n_directions, 2)
     objective = Objective(problem, device=device)

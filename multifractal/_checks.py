@@ -85,6 +85,13 @@ def finite_array(argument, values, ndim=None, dtype=None):
     return array
 
 
+def finite_vector(argument, values):
+    """Return one number or a sequence of them as (n,) float64, refusing what `finite_array` does."""
+    vector = np.atleast_1d(finite_array(argument, values, dtype=np.float64))
+    require(vector.ndim == 1, argument, vector.shape, "have 1 dimension(s)", "reshape or slice it")
+    return vector
+
+
 def float_dtype(dtype):
     """Return the numpy dtype, refusing all but float32 and float64."""
     try:

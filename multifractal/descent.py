@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, one_of, positive_number, real_array, refuse, require, whole_number
+from multifractal._checks import (
+    finite_array,
+    finite_vector,
+    one_of,
+    positive_number,
+    real_array,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_generator, as_seed_sequence
@@ -240,7 +249,7 @@ def checked_starts(landscape, starts):
 
 def checked_rates(learning_rates):
     """Return `learning_rates` as (n,) float64, all positive and finite."""
-    rates = finite_array("learning_rates", np.atleast_1d(learning_rates), ndim=1, dtype=np.float64)
+    rates = finite_vector("learning_rates", learning_rates)
     require(len(rates) and (rates > 0).all(), "learning_rates", rates, "be positive", "drop the others")
     return rates
 

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from multifractal import _io
-from multifractal._checks import finite_array, positive_number, refuse, require, whole_number
+from multifractal._checks import finite_array, finite_vector, positive_number, refuse, require, whole_number
 from multifractal._parallel import checked_executor, died, thread_count
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, describe, realisation
@@ -127,8 +127,8 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
     Intervals are percentile bootstrap over surfaces, with the percentiles moved out for the small number of surfaces
     (Hesterberg, Am. Stat. 69 (2015) 371): with two surfaces they are the range of the resampled exponents, with one NaN.
     """
-    hursts = finite_array("hursts", np.atleast_1d(hursts), ndim=1, dtype=np.float64)
-    rates = finite_array("learning_rates", np.atleast_1d(learning_rates), ndim=1, dtype=np.float64)
+    hursts = finite_vector("hursts", hursts)
+    rates = finite_vector("learning_rates", learning_rates)
     require((rates > 0).all() and len(rates), "learning_rates", rates, "be positive", "drop the others")
     require(((hursts > 0) & (hursts <= 0.99)).all() and len(hursts), "hursts", hursts, "lie in (0, 0.99]", "drop the others")
     n_surfaces, n_starts = whole_number("n_surfaces", n_surfaces), whole_number("n_starts", n_starts)

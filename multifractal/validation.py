@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal import _rng
-from multifractal._checks import finite_array, require, whole_number
+from multifractal._checks import finite_vector, require, whole_number
 from multifractal._parallel import map_chunks
 from multifractal._result import Provenance, Result
 from multifractal.brownian import fbm_surface
@@ -81,7 +81,7 @@ def validate_estimator(hurst=(0.3, 0.5, 0.7, 0.9), *, n=512, n_surfaces=8, rng, 
     ValueError
         When `n_surfaces` is below 2, or an exponent or a setting is out of its range.
     """
-    hurst = finite_array("hurst", np.atleast_1d(hurst), ndim=1)
+    hurst = finite_vector("hurst", hurst)
     whole_number("n_surfaces", n_surfaces, minimum=2)
     require("rng" not in settings, "settings", "rng", "not hold a second rng", "pass rng once")
     provenance = Provenance.of("validate_estimator", rng=rng, hurst=hurst, n=n, n_surfaces=n_surfaces, **settings)

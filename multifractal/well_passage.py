@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gamma
 
-from multifractal._checks import finite_number, positive_number, whole_number
+from multifractal._checks import finite_number, positive_number, require, whole_number
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, realisation
 from multifractal.langevin import fractional_langevin
-from multifractal.potentials import PaperPotential
+from multifractal.potentials import PaperPotential, Potential
 
 KINDS = ("fractional", "ordinary", "fractional, noise only", "ordinary, noise only")
 NEVER = -1
@@ -79,6 +79,7 @@ def well_passage(*, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurs
         As for `fractional_langevin`.
     """
     potential = PaperPotential() if potential is None else potential
+    require(isinstance(potential, Potential), "potential", potential, "be a named potential", "pass a PaperPotential(...)")
     n_steps, n_paths = whole_number("n_steps", n_steps), whole_number("n_paths", n_paths)
     eta, beta = positive_number("eta", eta), positive_number("beta", beta)
     made_by = Provenance.of("well_passage", rng=rng, potential=potential, x0=x0, n_steps=n_steps, n_paths=n_paths,
