@@ -95,5 +95,5 @@ def _show(path, dpi):
     with PIL.Image.open(path) as written, io.BytesIO() as shown:
         scale = dpi / written.info["dpi"][0]
         size = [round(scale * side) for side in written.size]
-        written.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS).save(shown, "png")
+        written.convert("RGB").resize(size, PIL.Image.Resampling.BOX).save(shown, "png")
         display(Image(shown.getvalue()))
