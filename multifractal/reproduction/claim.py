@@ -155,8 +155,8 @@ class Claim:
     statement : str
         What the paper states, with its numbers.
     rule : str
-        How the verdict follows from the numbers; printed on the page, fixed before the numbers were seen, with the reason
-        for each threshold.
+        How the verdict follows from the numbers, with the reason for each threshold; printed on the page. A threshold that
+        was set after its number had been seen says so.
     measure : callable
         measure(study) -> Measured. Draws surfaces from the study only, so that it runs on control landscapes too.
     judge : callable
