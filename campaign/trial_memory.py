@@ -32,7 +32,7 @@ def _trial(index, folder):
             used.append(_resident())
     slope, error = _slope(np.array(used))
     said = f"{name}: {slope / 1e3:.2f} ± {error / 1e3:.2f} kB a repeat, at {used[-1] / 1e6:.0f} MB"
-    return (FLAT if slope - 2 * error < _ALLOWED else "GROWING"), said
+    return (FLAT if slope + 2 * error < _ALLOWED else "GROWING"), said
 
 
 def _slope(used):

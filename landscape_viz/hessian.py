@@ -63,13 +63,12 @@ class HessianOperator(LinearOperator):
         super().__init__(self.objective.dtype, (self.objective.size, self.objective.size))
         with self._saying_what_fits(()), quiet_numerics(self.objective.device), self.objective.masks():
             with _CountSaved() as saved:
-                first = self._gradient_graph(0)
+                self._gradient_graph(0)
         self.memory = saved.bytes * len(self.objective.batches)
         if saved.bytes > budget:
             raise MemoryError(f"memory_budget must hold the graph of one batch, got {budget:.3g} bytes; "
                               f"pass memory_budget={1.01 * saved.bytes:.3g}, or a smaller batch_size in the Problem")
         self.retained = self.memory <= budget
-        del first
         self._graphs = self._computed_graphs()
 
     @property
@@ -165,17 +164,22 @@ def _is_cut(graph):
 
 
 class _CountSaved:
-    """Count the bytes that autograd saves in a block, each storage once, without those of the parameters."""
+    """Count the bytes that autograd saves in a block, each storage once, without those of the parameters.
+
+    The graph is given a number for each tensor and is of no use after the block: a node that held its own output would be a
+    cycle that Python's collector cannot see, and the whole graph would stay in memory.
+    """
 
     def __init__(self):
-        self._seen, self.bytes = set(), 0
+        self._seen, self._kept, self.bytes = set(), [], 0
 
     def __enter__(self):
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, self._kept.__getitem__)
         self._hooks.__enter__()
         return self
 
     def __exit__(self, *error):
+        self._kept.clear()
         return self._hooks.__exit__(*error)
 
     def _pack(self, tensor):
@@ -183,7 +187,8 @@ class _CountSaved:
         if not isinstance(tensor, torch.nn.Parameter) and storage.data_ptr() not in self._seen:
             self._seen.add(storage.data_ptr())
             self.bytes += storage.nbytes()
-        return tensor
+        self._kept.append(tensor)
+        return len(self._kept) - 1
 
 
 def _once_differentiable(objective):

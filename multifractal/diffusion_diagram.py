@@ -21,7 +21,7 @@ import numpy as np
 from scipy import stats
 
 from multifractal import _io
-from multifractal._checks import finite_array, finite_vector, positive_number, refuse, require, whole_number
+from multifractal._checks import finite_array, finite_vector, path, positive_number, refuse, require, whole_number
 from multifractal._parallel import checked_executor, died, thread_count
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, describe, realisation
@@ -127,6 +127,7 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
     Intervals are percentile bootstrap over surfaces, with the percentiles moved out for the small number of surfaces
     (Hesterberg, Am. Stat. 69 (2015) 371): with two surfaces they are the range of the resampled exponents, with one NaN.
     """
+    folder = None if folder is None else path("folder", folder)
     hursts = finite_vector("hursts", hursts)
     rates = finite_vector("learning_rates", learning_rates)
     require((rates > 0).all() and len(rates), "learning_rates", rates, "be positive", "drop the others")

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import functools
+import gc
+import weakref
 from dataclasses import replace
 
 import curvlinops
@@ -333,3 +335,19 @@ def test_an_unknown_layer_is_refused():
     """A filter that chooses nothing is refused with the names there are."""
     with pytest.raises(ValueError, match="params must choose at least one parameter, got 'nothing'; the names are 0.weight"):
         HessianOperator(classification(), "nothing")
+
+
+def test_nothing_of_an_operator_stays_in_memory():
+    """The network and the graphs of an operator that is deleted are freed, though graphs hold outputs of their own nodes."""
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(12, 4, generator=generator), torch.randint(3, (12,), generator=generator)
+    operator = HessianOperator(Problem(_with_relu, None, "cross_entropy", data))
+    operator @ np.ones(operator.shape[0])
+    network = weakref.ref(next(operator.objective.model.parameters()))
+    del operator
+    gc.collect()
+    assert network() is None
+
+
+def _with_relu():
+    return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
