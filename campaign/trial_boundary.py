@@ -29,9 +29,9 @@ _FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError
 def kinds():
     """Return ten thousand calls, four fifths of them of the core."""
     return [Kind("boundary-core", "odd arguments to the public functions of `multifractal`", 8000, (TAKEN, REFUSED),
-                 functools.partial(_trial, "_core"), batch=500, seconds=60, unit="calls"),
+                 functools.partial(_trial, "_core"), batch=500, seconds=300, unit="calls"),
             Kind("boundary-networks", "odd arguments to the public functions of `landscape_viz`", 2000, (TAKEN, REFUSED),
-                 functools.partial(_trial, "_networks"), batch=500, seconds=60, unit="calls")]
+                 functools.partial(_trial, "_networks"), batch=500, seconds=300, unit="calls")]
 
 
 def _trial(part, index, folder):

@@ -129,7 +129,8 @@ def from_vectors(problem, vectors, labels=None):
     Each vector is an array of shape (n_parameters,) in the order of `problem.shapes`, or a dict of tensors by name. Raises
     ValueError where one does not fit the problem.
     """
-    good = isinstance(vectors, list | tuple | np.ndarray) and len(vectors) > 0
+    good = isinstance(vectors, list | tuple) or (isinstance(vectors, np.ndarray) and vectors.ndim == 2)
+    good = good and len(vectors) > 0
     require(good, "vectors", vectors, "be a sequence of vectors, one at least", "pass a list of arrays")
     kind = _dtype(checked_problem(problem))
     rows = [problem.flatten(v).numpy() if isinstance(v, dict) else real_array("vectors", v, ndim=1, dtype=kind)

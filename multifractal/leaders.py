@@ -137,7 +137,7 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
         if min(gathered.shape[1:]) < 3:
             break
         leaders.append(_neighbourhoods(gathered, p, level))
-        require(np.isfinite(leaders[-1]).all(), "leaders", leaders[-1], "be finite", "lower the integration or p")
+        require(np.isfinite(leaders[-1]).all(), "p", p, "keep the leaders finite", "lower the integration or p")
     if not leaders:
         raise refuse("values", f"an image with {len(coefficients)} levels", f"have leaders at level {first_scale}",
                      "pass a larger image, a shorter wavelet or a lower first_scale")
