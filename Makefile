@@ -1,10 +1,10 @@
-# make demo | report | test | bench | lint | help.  VENV= names another environment, PYTHON= another interpreter (3.11 or newer).
+# make demo | report | test | bench | campaign | lint | help.  VENV= names another environment, PYTHON= another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= quick
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo report test bench lint notebook
+.PHONY: help demo report test bench campaign lint notebook
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requi
 
 bench: $(VENV)/.all  ## time every kernel against its naive twin; updates the README's table
 	$(RUN) -m benchmarks
+
+campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates the README's table
+	$(RUN) -m campaign
 
 lint: $(VENV)/.all  ## ruff
 	$(RUN) -m ruff check .
