@@ -135,11 +135,13 @@ def _by_pixels():
     sides = (256, 512, 1024, 2048)
     pixels = {"size": "pixels a side n", "sizes": sides}
     fourier = {"work": lambda n: n**2 * np.log(n), "law": "n² log n"}
+    square = {"work": lambda n: n**2, "law": "n²"}
+    largest, smallest = "probably the cache, which 2048² exceeds", "probably the cache, which holds the smallest"
     return [
         Study("fBm surface, the first", **pixels, **fourier, prepare=_fractional),
-        Study("mBm surface, float32, the first", **pixels, **fourier, prepare=_multifractional),
-        Study("multifractal spectrum", **pixels, work=lambda n: n**2, law="n²", prepare=_spectrum),
-        Study("minima and Hessian eigenvalues", **pixels, work=lambda n: n**2, law="n²", prepare=_minima),
+        Study("mBm surface, float32, the first", **pixels, **fourier, prepare=_multifractional, why=largest),
+        Study("multifractal spectrum", **pixels, **square, prepare=_spectrum, why=largest),
+        Study("minima and Hessian eigenvalues", **pixels, **square, prepare=_minima, why=smallest),
     ]
 
 
