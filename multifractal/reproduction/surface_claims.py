@@ -143,8 +143,8 @@ MINIMA = Claim(
     "Not reproduced unless minima have at least twice the neighbours of as many points placed at random (1 is no "
     "clustering), and unless the log flatness of two minima in one region, apart by more than the stencil reaches, "
     "correlates above 0.1 (0 is no flat regions, 0.1 a hundredth of the variance). Reproduced if it correlates above 0.3, a "
-    "tenth of the variance; between the two, reproduced with a correction. Whole intervals decide. The 0.1 was added after the "
-    "first run, so that a surface without flat regions does not pass.",
+    "tenth of the variance; between the two, reproduced with a correction. Whole intervals decide. The 0.1 was added after "
+    "the first run, so that a surface without flat regions does not pass.",
     _measure_minima, _judge_minima, figures.minima,
     "The lowest minima of our surface 0, coloured by flatness as in the paper; the ten flattest enlarged.")
 
