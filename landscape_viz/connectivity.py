@@ -65,6 +65,11 @@ def linear_path(problem, other, *, n_points=51):
     Returns
     -------
     Path
+
+    Raises
+    ------
+    ValueError
+        When the state does not fit the network, or `n_points` is below 3.
     """
     n_points = whole_number("n_points", n_points, 3)
     vectors = directions.toward(problem, checked_state("other", other)).vectors

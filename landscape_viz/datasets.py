@@ -142,6 +142,11 @@ def synthetic(*, input_shape=(1, 28, 28), n_classes=10, n_train=2000, n_test=500
         Standard deviation of the noise of a pixel (our choice: 1, as strong as the pattern).
     rng : int, SeedSequence or Generator
         Source of patterns, labels and noise.
+
+    Raises
+    ------
+    ValueError
+        When a shape or a count is not positive, or the noise is negative.
     """
     good = isinstance(input_shape, tuple | list) and len(input_shape) == 3
     require(good, "input_shape", input_shape, "be three whole numbers", "pass (channels, height, width)")

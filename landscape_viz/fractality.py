@@ -140,6 +140,11 @@ def fractal_report(model, loader, criterion, *, half_width=1.0, n_points=129, dr
     Returns
     -------
     FractalReport
+
+    Raises
+    ------
+    ValueError
+        When `half_width` is not positive, or there are too few points.
     """
     positive_number("half_width", half_width)
     whole_number("n_points", n_points, _LEAST_POINTS)

@@ -132,6 +132,11 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     Returns
     -------
     NoiseShare
+
+    Raises
+    ------
+    ValueError
+        When `exponent` lies outside (0, 2].
     """
     exponent = finite_number("exponent", exponent)
     require(0 < exponent <= 2, "exponent", exponent, "lie in (0, 2]", "pass 2 where what is not noise is smooth")

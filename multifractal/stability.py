@@ -158,6 +158,11 @@ def sharpness_at(landscape, positions, kind="hessian"):
     """Return the sharpness of a `landscape` at positions (..., 2) inside the walls, (...) float64.
 
     `kind` is as `sharpness` of `edge_of_stability`.
+
+    Raises
+    ------
+    ValueError
+        When a position lies outside the grid, or the kind is unknown.
     """
     points, shape = checked_landscape(landscape).checked_positions("positions", positions)
     out = np.empty(len(points))

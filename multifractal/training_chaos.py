@@ -36,6 +36,11 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
     DescentTable
         Of one system; a run that diverged is NaN. Computed in float64 (the published runs are float32), so that rounding
         does not blur an exponent near 0.
+
+    Raises
+    ------
+    ValueError
+        When a rate or count is not positive, or `dropout` lies outside [0, 1).
     """
     rates, seeds, times = checked_rates(learning_rates), whole_number("seeds", seeds), stretch_times(n_steps)
     require(0 <= dropout < 1, "dropout", dropout, "lie in [0, 1)", "pass the probability that a hidden unit is dropped")

@@ -41,7 +41,7 @@ def test_every_name_is_told(name, thing):
     if inspect.isclass(thing) and thing.__bases__[0].__doc__:
         assert thing.__doc__ != thing.__bases__[0].__doc__, name
     if inspect.isfunction(thing):
-        doc = inspect.getdoc(thing)
+        doc = inspect.getdoc(thing) + inspect.getmodule(thing).__doc__  # a module may tell what all its functions take
         named_elsewhere = " ".join(inspect.getdoc(other) for word in _AS_ELSEWHERE.findall(doc) for full, other in FUNCTIONS
                                    if full.split(".")[-1] == word)
         missing = [argument for argument in inspect.signature(thing).parameters

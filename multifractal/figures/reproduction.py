@@ -1,4 +1,8 @@
-"""Figures of the reproduction report on the surface and its spectra: each takes a claim's `Measured`, computes nothing."""
+"""Figures of the reproduction report on the surface and its spectra.
+
+Each takes `measured`, a claim's `Measured`, and optionally `ax` or `axes` to draw on; it computes nothing, and returns the
+axes.
+"""
 
 import numpy as np
 from matplotlib.lines import Line2D
