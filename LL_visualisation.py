@@ -14,10 +14,7 @@ import argparse
 import errno
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 _CLIP = 10  # above the minimum, for display only (paper)
@@ -173,9 +170,9 @@ class _Work:
                        dropout=self.flags.map_dropout or ("live" if published and self.drops else "off"))
 
     def _executor(self):
-        if self.workers == 1:
-            return nullcontext()
-        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+        from landscape_viz.process_pool import workers
+
+        return workers(self.workers if self.workers > 1 else 0)
 
     def _draw(self, mapped):
         import matplotlib.pyplot as plt

@@ -9,10 +9,7 @@ experiments/results/real_multifractality.npz.
 """
 
 import argparse
-import contextlib
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 from landscape_viz._command import run_as_command
 
@@ -31,13 +28,13 @@ def main(argv=None):
     """Run the study as the flags say; return the path of its table."""
     flags = parser().parse_args(argv)
     from landscape_viz.experiment import Experiment
+    from landscape_viz.process_pool import workers
     from landscape_viz.real_multifractality import study
 
     start = time.perf_counter()
     experiment = Experiment(flags.save_dir, {"points": flags.points})
     print(f"output: {experiment.folder}", flush=True)
-    pool = ProcessPoolExecutor(flags.workers, get_context("spawn")) if flags.workers > 1 else contextlib.nullcontext()
-    with pool as executor:
+    with workers(flags.workers if flags.workers > 1 else 0) as executor:
         found = study(experiment, n_points=flags.points, executor=executor)
     path = experiment.folder / "study.npz"
     found.save(path, overwrite=True)

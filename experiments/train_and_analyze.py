@@ -10,9 +10,6 @@ Stopped at any moment, the same command goes on where it was. On CIFAR-10:
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
-from multiprocessing import get_context
 
 from landscape_viz._command import run_as_command
 
@@ -89,22 +86,19 @@ def analyse_hessian(experiment, problem, flags, device):
 def draw_sections(experiment, problem, trained, flags, device):
     """Write and draw the line to the initial weights, and a plane of two random directions."""
     from landscape_viz import Section, checkpoint, directions, figures, section
+    from landscape_viz.process_pool import workers
 
     start = directions.toward(problem, checkpoint.load(trained.checkpoints[0]).state_dict)
     start.labels[:] = ["0: trained, 1: initial weights"]
     line = experiment.result("interp_1d", Section, lambda: section(problem, start, ["-0.5:1.5:41"], device=device))
     experiment.picture("interp_1d", figures.line(line))
     plane = directions.random(problem, 2, rng=flags.seed)
-    with _pool(flags.num_workers) as executor:
+    with workers(flags.num_workers) as executor:
         contour = experiment.result("contour_2d", Section, lambda: section(
             problem, plane, ["-1:1:25", "-1:1:25"], device=device, executor=executor,
             store=experiment.folder / "contour_2d.store", resume=True))
     (experiment.folder / "contour_2d.store").unlink(missing_ok=True)  # what a stopped section goes on from
     experiment.picture("contour_2d", figures.contour(contour, clip=10))
-
-
-def _pool(count):
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn")) if count > 0 else nullcontext()
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def _summary(findings, study):
         "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
         "number is held against the interval in which one more of our surfaces is expected, mean ± t(0.975) sd √(1 + 1/n). "
         "Such an interval is wide: that a number lies in it is weak support, that it does not is strong evidence.",
-        "The rules were written by people who had seen exploratory numbers; what each sets apart is tested on white noise, on "
-        "a bowl and on a surface without flat regions.",
+        "The rules were written by people who had seen exploratory numbers; what each sets apart is tested on white noise, "
+        "on a bowl and on a surface without flat regions.",
         f"The paper's source data: {len(here)} of {len(source_data.NAMES)} files are here and drawn in the figures."
         if here else "None of the paper's source data are here; `python -m multifractal.source_data fetch` brings them."],
         table=Table(("claim", "verdict", "why"), rows))
