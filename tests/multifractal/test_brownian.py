@@ -148,7 +148,7 @@ def test_any_length_of_path_can_be_drawn(n, hurst):
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: fbm_surface(16, 1.2, rng=0), "hurst must lie in (0, 0.99], got 1.2; for a differentiable surface smooth"),
     (lambda: fbm_surface(16, np.nan, rng=0), "hurst must lie in (0, 0.99], got nan"),
-    (lambda: fbm_surface(3, 0.5, rng=0), "n must be a whole number or (rows, cols), each at least 4, got 3"),
+    (lambda: fbm_surface(3, 0.5, rng=0), "n must be a whole number or (rows, cols), each at least 4 and below 2^31, got 3"),
     (lambda: fbm_surface((16, 2.5), 0.5, rng=0), "n must be a whole number or (rows, cols)"),
     (lambda: fbm_surface(16, 0.5), "rng must be a seed or a source of random numbers, got None"),
     (lambda: fbm_surface(16, 0.5, rng=0, dtype=int), "dtype must be float32 or float64"),
