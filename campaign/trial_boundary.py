@@ -4,6 +4,7 @@ A call may succeed. If it is refused, then by ValueError or TypeError (or what i
 or is damaged), in words that say which argument, what it must be, what it was and what to do instead.
 """
 
+import contextlib
 import datetime
 import decimal
 import fractions
@@ -19,11 +20,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from campaign.harness import Kind
+from multifractal import DamagedFileError
 
 TAKEN, REFUSED = "accepted", "refused in full words"
 _BLOCK, _BYTES = 100, 12 * 2**30
 _SAID = re.compile(r"must .*(, got |, which has |already holds).*; .", re.DOTALL)
-_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError)
+_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError, DamagedFileError)
 
 
 def kinds():
@@ -43,7 +45,7 @@ def _trial(part, index, folder):
     function, arguments = calls[name]
     said = f"{name}({', '.join(f'{key}={value!r:.80}' for key, value in changes.items())})"
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with contextlib.chdir(folder), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             function(**(arguments | changes))
     except (ValueError, TypeError, *_FILES) as error:

@@ -21,7 +21,16 @@ import numpy as np
 from scipy import stats
 
 from multifractal import _io
-from multifractal._checks import finite_array, finite_vector, path, positive_number, refuse, require, whole_number
+from multifractal._checks import (
+    ascending_pair,
+    finite_array,
+    finite_vector,
+    path,
+    positive_number,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal._parallel import checked_executor, died, thread_count
 from multifractal._result import Provenance, Result
 from multifractal._rng import as_seed_sequence, describe, realisation
@@ -134,8 +143,9 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
     require(((hursts > 0) & (hursts <= 0.99)).all() and len(hursts), "hursts", hursts, "lie in (0, 0.99]", "drop the others")
     n_surfaces, n_starts = whole_number("n_surfaces", n_surfaces), whole_number("n_starts", n_starts)
     waiting_time, size = whole_number("waiting_time", waiting_time, minimum=0), whole_number("size", size, minimum=16)
-    good = np.shape(lag_range) == (2,) and 1 <= lag_range[0] and lag_range[0] + 2 <= lag_range[1]
-    require(good, "lag_range", lag_range, "hold three lags at least, from 1", "pass (first, last) in steps, such as (1, 10)")
+    rule, remedy = "hold three lags at least, from 1", "pass (first, last) in steps, such as (1, 10)"
+    first, last = ascending_pair("lag_range", lag_range, remedy, rule)
+    require(first >= 1 and first + 2 <= last, "lag_range", lag_range, rule, remedy)
     lags = np.arange(lag_range[0], lag_range[1] + 1)
     provenance = Provenance.of("diffusion_diagram", rng=rng, hursts=hursts, learning_rates=rates, n_surfaces=n_surfaces,
                                n_starts=n_starts, waiting_time=waiting_time, lag_range=tuple(lag_range), size=size)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from multifractal._checks import finite_number, float_dtype, grid_shape, positive_number, require
 from multifractal._result import Provenance
@@ -58,5 +59,6 @@ def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
     along_y = np.exp(1j * np.outer(k * np.sin(angles) / longer, np.arange(rows)))
     # cos(x + y) = cos x cos y - sin x sin y: the sum over waves is a matrix product.
     along_y *= (amplitudes * np.exp(1j * phases))[:, None]
-    values = amplitudes @ np.cos(phases) - (along_y.real.T @ along_x.real - along_y.imag.T @ along_x.imag)
+    with threadpool_limits(1, "blas"):  # BLAS rounds its sums in another order on other numbers of threads
+        values = amplitudes @ np.cos(phases) - (along_y.real.T @ along_x.real - along_y.imag.T @ along_x.imag)
     return Landscape(values.astype(dtype, copy=False), float(hurst), provenance=provenance)

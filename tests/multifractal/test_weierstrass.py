@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from scipy.special import j0
+from threadpoolctl import threadpool_limits
 
 from multifractal import multifractal_spectrum, weierstrass_mandelbrot
 from multifractal.fields import log_variogram_constant, wavenumbers_for
@@ -61,3 +62,12 @@ def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value, the rule and the remedy."""
     with pytest.raises(ValueError, match=re.escape(words)):
         call()
+
+
+def test_bits_do_not_depend_on_the_threads_of_blas():
+    """A surface has the same bits where BLAS may use one thread and where it may use two."""
+    surfaces = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            surfaces.append(weierstrass_mandelbrot(128, 0.5, rng=0).values)
+    assert np.array_equal(*surfaces)
