@@ -194,10 +194,13 @@ def parameter_count(model):
 
 
 def _check_shape(shape):
-    if shape is not None and not (isinstance(shape, tuple | list) and len(shape) == 3 and all(isinstance(side, int) and side >= 1 for side in shape)):
+    good = shape is None or (isinstance(shape, tuple | list) and len(shape) == 3 and all(
+        isinstance(side, int) and side >= 1 for side in shape))
+    if not good:
         raise refuse("input_shape", shape, "be three whole numbers", "pass (channels, height, width)")
 
 
 def _dropout(probability):
-    require(0 <= finite_number("dropout", probability) < 1, "dropout", probability, "lie in [0, 1)", "pass a probability; 0 leaves the layer out")
+    good = 0 <= finite_number("dropout", probability) < 1
+    require(good, "dropout", probability, "lie in [0, 1)", "pass a probability; 0 leaves the layer out")
     return [nn.Dropout(probability)] if probability else []
