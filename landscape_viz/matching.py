@@ -62,7 +62,10 @@ def sequential_groups(model):
 
 
 def permuted(state, groups, permutations):
-    """Return a copy of a state dict with each group's units in the order of its permutation (`groups`, `permutations` of a Matching)."""
+    """Return a copy of a state dict with each group's units in the order of its permutation.
+
+    `groups` and `permutations` are those of a Matching.
+    """
     state = {name: tensor.clone() for name, tensor in state.items()}
     for group, order in zip(groups, permutations, strict=True):
         for name, axis in group:

@@ -117,7 +117,10 @@ def vgg13(*, input_shape=(1, 28, 28), n_classes=10, dropout=0.5):
 
 
 def vgg16(*, input_shape=(3, 32, 32), n_classes=10, dropout=0.5):
-    """Return a VGG-16 (paper, Methods; 33 646 666 parameters for 3x32x32); needs sides of at least 32; arguments as for `build`."""
+    """Return a VGG-16 (paper, Methods; 33 646 666 parameters for 3x32x32), for sides of at least 32.
+
+    Arguments as for `build`.
+    """
     return VGG(_VGG16, input_shape, n_classes, dropout)
 
 
@@ -138,7 +141,10 @@ def resnet20(*, input_shape=(1, 28, 28), n_classes=10):
 
 
 def mlp(*, input_shape=(1, 28, 28), n_classes=10, hidden=(512, 256), dropout=0.0):
-    """Return a multilayer perceptron; widths `hidden` and no dropout are our choice; arguments and ValueError as for `build`."""
+    """Return a multilayer perceptron; widths `hidden` and no dropout are our choice.
+
+    Arguments and ValueError as for `build`.
+    """
     return MLP(tuple(whole_number("hidden", width) for width in hidden), input_shape, n_classes, dropout)
 
 
