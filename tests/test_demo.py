@@ -33,7 +33,7 @@ def run_demo(folder, **environment):
 
 
 # Figures of the paper's own sections and their spectra: left out, and said so, where these are not at hand.
-OF_SOURCE_DATA = {"published_epochs", "real_section", "section_spectra"}
+OF_SOURCE_DATA = {"all_sections", "published_epochs", "real_section", "section_spectra"}
 
 
 def check_outputs(folder, without=frozenset()):

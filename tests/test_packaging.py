@@ -1,6 +1,7 @@
 """What a user installs: requirements that agree, a wheel that draws, an import that is light."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -134,3 +135,21 @@ def test_wheel_draws_a_figure_outside_the_repository(installed, tmp_path):
     """The wheel carries style and data: a figure is drawn from a folder outside the repository."""
     subprocess.run([installed, "-c", DRAW], check=True, cwd=tmp_path)
     assert {path.suffix for path in (tmp_path / "drawn").iterdir()} == {".png", ".pdf", ".npz"}
+
+
+@pytest.mark.parametrize("package", ["multifractal", "landscape_viz"])
+def test_no_module_has_a_public_name_of_its_own(package):
+    """No module is called like something it gives the package: importing it would put the module in the name's place."""
+    stub = (ROOT / package / "__init__.pyi").read_text()
+    pairs = re.findall(r"^from \.(\w+) import \w+ as (\w+)$", stub, flags=re.MULTILINE)
+    assert len(pairs) > 20
+    modules = {path.stem for path in (ROOT / package).glob("*.py")}
+    assert not [name for module, name in pairs if name in modules or name == module]
+
+
+def test_every_module_has_a_room():
+    """CONTRIBUTING names each module of both libraries."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([\w/]+)`", page))
+    modules = {path.stem for package in ("multifractal", "landscape_viz") for path in (ROOT / package).glob("*.py")}
+    assert not modules - named - {"__init__", "_version"}

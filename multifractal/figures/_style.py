@@ -95,5 +95,7 @@ def _show(path, dpi):
     with PIL.Image.open(path) as written, io.BytesIO() as shown:
         scale = dpi / written.info["dpi"][0]
         size = [round(scale * side) for side in written.size]
-        written.convert("RGB").resize(size, PIL.Image.Resampling.BOX).save(shown, "png")
+        small = written.convert("RGB").resize(size, PIL.Image.Resampling.BOX)
+        # Levels in steps of 5 of 255 look the same and take a third less room in the notebook.
+        small.point([round(level / 5) * 5 for level in range(256)] * 3).save(shown, "png", optimize=True)
         display(Image(shown.getvalue()))

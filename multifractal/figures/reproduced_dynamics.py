@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter
 
 from multifractal._result import Provenance
-from multifractal.diffusion_diagram import DiffusionDiagram
+from multifractal.diagram import DiffusionDiagram
 from multifractal.drift import Drift
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.figures.drift import drift_shares

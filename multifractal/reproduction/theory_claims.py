@@ -7,7 +7,7 @@ import numpy as np
 from multifractal import source_data
 from multifractal._parallel import map_chunks
 from multifractal.descent import descend_ensemble
-from multifractal.diffusion_diagram import curves_on
+from multifractal.diagram import curves_on
 from multifractal.displacement import tamsd
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.langevin import fractional_langevin, published_noise
@@ -36,7 +36,7 @@ def _measure_alpha(study):
     curves = np.array([curve for curve, _ in found]).reshape(*shape, len(_LAGS))
     at_rest = np.array([resting for _, resting in found]).reshape(shape)
     alphas = np.where(at_rest > 0.5, np.nan, exponents.log_slope(_LAGS, curves))
-    call = study.provenance("diffusion_diagram.curves_on", hursts=_HURSTS, learning_rates=_RATES, n_starts=_starts(study),
+    call = study.provenance("diagram.curves_on", hursts=_HURSTS, learning_rates=_RATES, n_starts=_starts(study),
                             waiting_time=_WAITING, lag_range=(1, 10))
     quantities = {_name(hurst, rate): Quantity.mean(
         f"exponent at H = {hurst}, rate {rate:,.0f}", alphas[k, :, _RATES == rate][0], call,

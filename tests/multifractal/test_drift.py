@@ -17,7 +17,7 @@ from multifractal.drift import (
     decile_maps,
     first_passage,
 )
-from multifractal.well_passage import one_step_coefficients
+from multifractal.passage import one_step_coefficients
 from tests import naive
 
 
