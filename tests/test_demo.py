@@ -25,6 +25,7 @@ def run_demo(folder, **environment):
     """Execute the committed notebook in `folder` and return what the command printed."""
     for file in (NOTEBOOK, ROOT / "train_supplementary.py"):
         shutil.copy(file, folder)
+    shutil.copytree(ROOT / "experiments" / "results", folder / "experiments" / "results")
     command = [sys.executable, ROOT / "tools" / "execute_notebook.py", "demo.ipynb", "--html", "results/demo.html"]
     clean = {name: value for name, value in os.environ.items() if name not in ("MULTIFRACTAL_DATA", "PROFILE")}
     done = subprocess.run(command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True)
