@@ -36,6 +36,8 @@ class Quantity:
         What the paper states for it, in words; empty where it states nothing.
     provenance : Provenance
         The call, the seed and the versions that made it.
+    expected : (float, float), optional
+        Where one further sample is expected with 95 %, of samples that are far from normal; None to take them as normal.
     """
 
     words: str
@@ -48,6 +50,7 @@ class Quantity:
     unit: str
     published: str
     provenance: Provenance
+    expected: tuple | None = None
 
     @classmethod
     def mean(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
@@ -79,10 +82,12 @@ class Quantity:
         return cls(words, float(value), low, high, np.nan, n, over, unit, published, provenance)
 
     def one_more(self):
-        """Return the 95 % interval in which one further sample is expected (normal samples), as (low, high).
+        """Return the 95 % interval (low, high) in which one further sample is expected: `expected`, or of normal samples.
 
         The paper shows one surface: its number is to be compared with this, not with the interval of our mean.
         """
+        if self.expected is not None:
+            return tuple(self.expected)
         half = _t(self.n) * self.spread * (1 + 1 / self.n) ** 0.5 if self.n > 1 else np.nan
         return self.value - half, self.value + half
 

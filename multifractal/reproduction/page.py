@@ -77,7 +77,8 @@ def _summary(findings, study):
         f"Measured on {study.n_surfaces} surfaces of {study.size} x {study.size} pixels, seed {study.seed}: {study.words}. "
         f"Where a claim is about paths or training runs it says so.",
         "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
-        "number is held against the interval in which one more of our surfaces is expected, mean ± t(0.975) sd √(1 + 1/n). "
+        "number is held against the interval in which one more of our surfaces is expected, mean ± t(0.975) sd √(1 + 1/n) "
+        "(one more walk: between the percentiles 2.5 and 97.5 of ours). "
         "Such an interval is wide: that a number lies in it is weak support, that it does not is strong evidence.",
         "The rules were written by people who had seen exploratory numbers; what each sets apart is tested on white noise, "
         "on a bowl and on a surface without flat regions.",

@@ -77,12 +77,17 @@ def _quantities(study, stated, exact):
 
 
 def _of_one_walk(words, samples, call, published):
-    """Return the Quantity of a single walk from samples (n_surfaces, n_walks); its spread is that of all walks."""
+    """Return the Quantity of a single walk from samples (n_surfaces, n_walks); its spread is that of all walks.
+
+    One more walk is expected between the percentiles 2.5 and 97.5 of all walks: those that nearly rest have exponents
+    far out.
+    """
     moving = np.isfinite(samples)
     total = np.where(moving, samples, 0.0).sum(axis=1)
     means = np.divide(total, moving.sum(axis=1), out=np.full(len(samples), np.nan), where=moving.any(axis=1))
-    spread = samples[moving].std(ddof=1) if moving.sum() > 1 else np.nan
-    return replace(Quantity.mean(words, means, call, published=published), spread=float(spread))
+    walks = samples[moving] if moving.sum() > 1 else np.full(2, np.nan)
+    return replace(Quantity.mean(words, means, call, published=published), spread=float(walks.std(ddof=1)),
+                   expected=tuple(map(float, np.percentile(walks, [2.5, 97.5]))))
 
 
 def _call(study, unfold):
