@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ def replay():
     environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
     environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "experiments" / "results", Path(folder, "experiments", "results"))
         start = time.perf_counter()
         done = subprocess.run([sys.executable, "-m", "benchmarks.bench_demo", ROOT / "demo.ipynb"], cwd=folder,
                               env=environment, capture_output=True, text=True)
