@@ -18,15 +18,25 @@ def calls():
 
 @functools.cache
 def _core():
-    surface, noise = mf.fbm_surface(32, 0.5, rng=0), mf.surface_noise(16, max_hurst=0.6, rng=0)
-    walk = np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), axis=0)
-    minima, law, image = mf.local_minima(surface), mf.LogNormal(0.5, -0.02), mf.fbm_surface(64, 0.5, rng=1).values
-    smooth = mf.Landscape(np.add.outer(np.arange(32.0) ** 2, np.arange(32.0)))
-    hoelder = mf.paper_hoelder_map(32)
+    return _landscapes() | _analysis() | _geometry_and_walkers() | _diffusion() | _tables_and_files()
+
+
+def _surface():
+    return mf.fbm_surface(32, 0.5, rng=0)
+
+
+def _image():
+    return mf.fbm_surface(64, 0.5, rng=1).values
+
+
+def _walk():
+    return np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), axis=0)
+
+
+def _landscapes():
+    surface, noise, image = _surface(), mf.surface_noise(16, max_hurst=0.6, rng=0), _image()
+    law, hoelder = mf.LogNormal(0.5, -0.02), mf.paper_hoelder_map(32)
     field = mf.FractalField(3, 0.5, rng=0, n_modes=16, hurst_range=None)
-    curve = mf.tamsd(walk, waiting_times=[0], lag_times=LAGS, window=200).values[0]
-    fit_lags = np.arange(1, 41)
-    table = mf.load_table("diabetes")
     return {
         "Landscape": (mf.Landscape, {"values": image, "hoelder": np.full((64, 64), 0.5)}),
         "Landscape.value_at": (surface.value_at, {"xy": STARTS}),
@@ -55,6 +65,12 @@ def _core():
         "LogNormal.spectrum": (law.spectrum, {"q": [0.0, 1.0]}),
         "LogPoisson": (mf.LogPoisson, dict(zip(_fields(mf.LogPoisson), (0.5, 0.8, 0.1), strict=False))),
         "Multinomial": (mf.Multinomial, {"weights": (0.1, 0.2, 0.3, 0.4)}),
+    }
+
+
+def _analysis():
+    image = _image()
+    return {
         "wavelet_leaders": (mf.wavelet_leaders, {"values": image, "wavelet": "db2", "p": np.inf, "integration": 0.0,
                                                  "first_scale": 2}),
         "multifractal_spectrum": (mf.multifractal_spectrum, {
@@ -68,6 +84,13 @@ def _core():
         "validate_estimator": (mf.validate_estimator, {"hurst": (0.5,), "n": 128, "n_surfaces": 2, "rng": 0,
                                                        "dtype": np.float32, "scales": (2, None)}),
         "shuffle_within_blocks": (mf.shuffle_within_blocks, {"values": image, "block": 4, "rng": 0}),
+    }
+
+
+def _geometry_and_walkers():
+    surface, walk, hoelder = _surface(), _walk(), mf.paper_hoelder_map(32)
+    minima, smooth = mf.local_minima(surface), mf.Landscape(np.add.outer(np.arange(32.0) ** 2, np.arange(32.0)))
+    return {
         "local_minima": (mf.local_minima, {"landscape": surface}),
         "flatness": (mf.flatness, {"landscape": surface}),
         "basins": (mf.basins, {"minima": minima, "link_length": 12.0, "among": 6}),
@@ -91,6 +114,13 @@ def _core():
             "landscape": surface, "learning_rates": [1.0, 10.0], "starts": STARTS, "n_steps": 50, "burn_in": 10,
             "method": "tangent"}),
         "two_trajectories_ceiling": (mf.two_trajectories_ceiling, {"shape": (32, 32)}),
+    }
+
+
+def _diffusion():
+    surface, walk, fit_lags = _surface(), _walk(), np.arange(1, 41)
+    curve = mf.tamsd(walk, waiting_times=[0], lag_times=LAGS, window=200).values[0]
+    return {
         "tamsd": (mf.tamsd, {"positions": walk, "waiting_times": [0, 50], "lag_times": LAGS, "window": 200}),
         "diffusion_exponent": (mf.diffusion_exponent, {"lag_times": LAGS, "tamsd": curve, "lag_range": (1, 8)}),
         "drift_to_flat": (mf.drift_to_flat, {"landscapes": [surface], "learning_rate": 30.0, "n_steps": 30, "n_walkers": 2,
@@ -111,6 +141,12 @@ def _core():
             "hursts": [0.5], "learning_rates": [10.0], "n_surfaces": 1, "n_starts": 2, "waiting_time": 5,
             "lag_range": (1, 4), "size": 16, "rng": 0, "folder": None, "executor": None}),
         "gradient_correlation": (mf.gradient_correlation, {"distance": [0.0, 2.0], "hurst": 0.6}),
+    }
+
+
+def _tables_and_files():
+    table, image = mf.load_table("diabetes"), _image()
+    return {
         "load_table": (mf.load_table, {"dataset": "diabetes", "data": "nowhere", "fetch": False}),
         "Table.of": (mf.Table.of, {"name": "mine", "values": np.random.default_rng(0).normal(size=(20, 3))}),
         "Table.standardised": (table.standardised, {"n_train": 400, "by": "all"}),
