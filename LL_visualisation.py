@@ -68,7 +68,7 @@ def main(argv=None):
     """Train and map as the flags say; return the `Section`, or without --visualize the trained network."""
     flags = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     from landscape_viz import datasets
-    from multifractal._checks import whole_number
+    from multifractal.base.checks import whole_number
 
     device, axes, out = _device(flags.device), [_axis("--x", flags.x), _axis("--y", flags.y)], _folder(flags)
     for name, least in (("workers", 1), ("seed", 0), ("epochs", 1), ("batch_size", 1), ("save_every", 1)):
@@ -178,7 +178,7 @@ class _Work:
         import matplotlib.pyplot as plt
 
         from landscape_viz import figures, page
-        from multifractal._io import atomic_write
+        from multifractal.base.files import atomic_write
 
         if mapped.n_not_finite == mapped.status.size:
             return
@@ -249,7 +249,7 @@ def _folder(flags):
 
 
 def _default_workers():
-    from multifractal._parallel import processor_count
+    from multifractal.base.chunks import processor_count
 
     return min(_MOST_WORKERS, processor_count())
 

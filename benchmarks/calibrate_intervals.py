@@ -16,7 +16,7 @@ from multifractal import (
     q_grid,
     wavelet_cascade,
 )
-from multifractal._rng import realisation
+from multifractal.base.rng import realisation
 from multifractal.bootstrap import bootstrap
 from multifractal.leaders import leaders_of, wavelet_coefficients
 from multifractal.scaling import log2_leaders, regression_weights

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _io
-from multifractal._parallel import processor_count
 from multifractal._version import __version__
+from multifractal.base import files
+from multifractal.base.chunks import processor_count
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -122,11 +122,11 @@ def machine():
 
 def write(records, readme=README, results=HERE / "results.json"):
     """Write `results.json` and the table between the README's marks."""
-    with _io.atomic_write(results, overwrite=True) as file:
+    with files.atomic_write(results, overwrite=True) as file:
         file.write((json.dumps({"machine": machine(), "kinds": records}, indent=1) + "\n").encode())
     before, rest = readme.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
-    with _io.atomic_write(readme, overwrite=True) as file:
+    with files.atomic_write(readme, overwrite=True) as file:
         file.write(f"{before}{MARKS[0]}\nMeasured with {machine()}.\n\n{table(records)}\n{MARKS[1]}{after}".encode())
 
 
@@ -138,7 +138,7 @@ def _remembered(path):
 
 
 def _remember(path, done, seconds):
-    with _io.atomic_write(path, overwrite=True) as file:
+    with files.atomic_write(path, overwrite=True) as file:
         file.write(json.dumps({"done": done, "seconds": seconds}, indent=0).encode())
 
 

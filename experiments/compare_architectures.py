@@ -31,7 +31,7 @@ def main(argv=None):
     flags = parser().parse_args(argv)
     from landscape_viz import comparison, small_models, summary_figures
     from landscape_viz.experiment import Experiment, subject
-    from multifractal._io import atomic_write
+    from multifractal.base.files import atomic_write
 
     for name, least in (("seeds", 1), ("points", 3)):
         if getattr(flags, name) < least:

@@ -39,7 +39,7 @@ def main(argv=None):
     """Measure as the flags say; return the `RealDynamics`."""
     flags = parser().parse_args(argv)
     from landscape_viz.experiment import Experiment
-    from multifractal._result import Provenance
+    from multifractal.base.result import Provenance
     from multifractal.descent_table import DescentTable, joined
     from multifractal.real_dynamics import RealDynamics, all_sections, walk_on_paper_surface
 

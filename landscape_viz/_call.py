@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 
-from multifractal._checks import refuse
+from multifractal.base.checks import refuse
 
 
 def importable(argument, value):

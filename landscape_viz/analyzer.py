@@ -22,9 +22,9 @@ from landscape_viz.problem import Problem, seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
 from landscape_viz.xtrace import trace
-from multifractal import _io
-from multifractal._checks import positive_number, refuse, require, whole_number
-from multifractal._result import Provenance, Result
+from multifractal.base import files
+from multifractal.base.checks import positive_number, refuse, require, whole_number
+from multifractal.base.result import Provenance, Result
 
 _SEED = 0  # of probes, directions and samples, recorded with each result
 _EXACT_UP_TO = 512  # parameters: below, the whole Hessian is computed and its eigenvalues are exact
@@ -145,7 +145,7 @@ class LossLandscapeAnalyzer:
         """
         distance, resolution = positive_number("distance", distance), whole_number("resolution", resolution, 2)
         if save_path is not None:
-            _io.refuse_existing(save_path, overwrite=False)
+            files.refuse_existing(save_path, overwrite=False)
         axis = np.linspace(-distance, distance, resolution)
         mapped = section(self.problem, directions.random(self.problem, 2, rng=_SEED), [axis, axis], metrics=("loss",),
                          device=str(self.device))
@@ -153,7 +153,7 @@ class LossLandscapeAnalyzer:
             from landscape_viz import figures
 
             figure = figures.overview(mapped)[0].figure
-            with _io.atomic_write(save_path) as file:
+            with files.atomic_write(save_path) as file:
                 figure.savefig(file, format=Path(save_path).suffix.removeprefix(".") or "png")
         return mapped
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from multifractal import _checks, _io
+from multifractal.base import checks, files
 
 FORMAT = "landscape_viz checkpoint 1"
 
@@ -63,11 +63,11 @@ def save(path, state_dict, training=None, *, overwrite=False):
     OSError
         When the disk is full.
     """
-    _io.refuse_existing(path, overwrite)
+    files.refuse_existing(path, overwrite)
     content = {"format": FORMAT, "state_dict": dict(state_dict), "training": training or {}}
     buffer = io.BytesIO()  # torch hides a full disk in an error of its own; a plain write does not
     torch.save({**content, "sha256": content_sha256(content)}, buffer)
-    with _io.atomic_write(path, overwrite=overwrite) as file:
+    with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(buffer.getbuffer())
 
 
@@ -90,7 +90,7 @@ def load(path):
     DamagedFileError
         When the file is damaged, holds anything but tensors and plain values (a hostile pickle for one), or no state_dict.
     """
-    name = os.fspath(_checks.path("path", path))
+    name = os.fspath(checks.path("path", path))
     try:
         with open(path, "rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -100,11 +100,11 @@ def load(path):
         raise
     except Exception as error:  # parsers raise errors of any kind on damaged bytes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise _io.DamagedFileError(
+        raise files.DamagedFileError(
             f"{name!r} cannot be read as a file of tensors ({reason}); nothing in it was executed; restore it from a copy, "
             "or save the network's state_dict() with torch.save") from error
     if not good or (ours and content["format"] != FORMAT):
-        raise _io.DamagedFileError(f"{name!r} does not match the SHA-256 it carries, or is of another version; restore it "
+        raise files.DamagedFileError(f"{name!r} does not match the SHA-256 it carries, or is of another version; restore it "
                                    "from a copy, or delete it and train again")
     if ours:
         return Checkpoint(content["state_dict"], content["training"])
@@ -122,7 +122,7 @@ def content_sha256(value):
 def _foreign_state(name, content):
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise _io.DamagedFileError(f"{name!r} must hold {{'state_dict': tensors by name}} or tensors by name, and does not; "
+        raise files.DamagedFileError(f"{name!r} must hold {{'state_dict': tensors by name}} or tensors by name, and does not; "
                                    "save the network's state_dict() with torch.save")
     return dict(state)
 

@@ -12,7 +12,7 @@ from landscape_viz.hessian import HessianOperator
 from landscape_viz.problem import Problem
 from landscape_viz.sections import section
 from landscape_viz.xtrace import trace
-from multifractal._result import Provenance, Result
+from multifractal.base.result import Provenance, Result
 
 COLUMNS = {"parameters": "parameters", "accuracy": "test accuracy", "loss_train": "training loss", "loss_test": "test loss",
            "largest_eigenvalue": "largest eigenvalue", "trace": "trace", "average": "rise at 10 % noise",

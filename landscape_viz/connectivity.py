@@ -13,9 +13,9 @@ from landscape_viz import directions
 from landscape_viz.objective import Objective
 from landscape_viz.problem import checked_state
 from landscape_viz.trajectory import losses_at
-from multifractal._checks import one_of, positive_number, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import one_of, positive_number, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from multifractal._checks import finite_number, one_of, require, whole_number
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_number, one_of, require, whole_number
+from multifractal.base.rng import as_generator
 
 # Mean and standard deviation of the training pixels, one a channel: CIFAR-10 and FashionMNIST as published, MNIST as usual.
 _PIXELS = {

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_viz.eigenpairs import Lanczos, checked_operator
-from multifractal._checks import positive_number, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base.checks import positive_number, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 
 
 @dataclass(frozen=True, repr=False, eq=False)

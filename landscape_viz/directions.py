@@ -10,9 +10,9 @@ import torch
 from landscape_viz.eigenpairs import top_eigenpairs
 from landscape_viz.hessian import HessianOperator
 from landscape_viz.problem import checked_problem
-from multifractal import _rng
-from multifractal._checks import one_of, real_array, refuse, require, whole_number
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_seed_sequence, realisation
 
 NORMS = ("filter", "layer", "model")
 _TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their code)
@@ -102,10 +102,10 @@ def random(problem, n=2, *, norm="filter", rng=0):
         When a filter (or layer) of the network has norm zero, which would freeze it silently; the message names it.
     """
     one_of("norm", norm, NORMS)
-    seed = _rng.as_seed_sequence(rng)
+    seed = as_seed_sequence(rng)
     n, weights = whole_number("n", n), checked_problem(problem).unflatten(problem.weights())
     weights = {name: tensor.numpy() for name, tensor in weights.items()}
-    vectors = [_normalised(weights, _rng.realisation(seed, k), norm) for k in range(n)]
+    vectors = [_normalised(weights, realisation(seed, k), norm) for k in range(n)]
     return Directions(np.array(vectors), [f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
                       _of("random", rng=seed, n=n, norm=norm))
 

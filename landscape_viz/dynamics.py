@@ -7,9 +7,9 @@ import numpy as np
 from landscape_viz.eigenpairs import top_eigenpairs
 from landscape_viz.hessian import HessianOperator
 from landscape_viz.objective import Objective
-from multifractal._checks import positive_number, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator, realisation
+from multifractal.base.checks import positive_number, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator, realisation
 from multifractal.displacement import tamsd
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from multifractal._checks import one_of, positive_number, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import one_of, positive_number, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 
 _STEPS_BETWEEN_CHECKS = 5
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz.problem import checked_problem, seeded
-from multifractal._checks import one_of, require
+from multifractal.base.checks import one_of, require
 
 METRICS = ("loss", "accuracy")
 _LOSSES = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}

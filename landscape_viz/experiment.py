@@ -10,7 +10,7 @@ import torch
 
 from landscape_viz import checkpoint, datasets, models, training
 from landscape_viz.problem import Problem
-from multifractal import _io
+from multifractal.base import files
 
 RECORD = "experiment.json"
 _CHECKPOINTS = "checkpoints"
@@ -48,7 +48,7 @@ class Experiment:
         if there or (self.folder / _CHECKPOINTS).exists():
             raise FileExistsError(f"the save directory must hold no other results, got {self.folder} with "
                                   f"{', '.join(there[:5]) or _CHECKPOINTS}; choose another one")
-        with _io.atomic_write(record) as file:
+        with files.atomic_write(record) as file:
             file.write(json.dumps(self.settings, indent=1).encode())
 
     def result(self, name, kind, compute):
@@ -65,7 +65,7 @@ class Experiment:
         import matplotlib.pyplot as plt
 
         figure, path = np.ravel(np.asarray(axes, dtype=object))[0].figure, self.folder / f"{name}.png"
-        with _io.atomic_write(path, overwrite=True) as file:
+        with files.atomic_write(path, overwrite=True) as file:
             figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
         plt.close(figure)
         return path

@@ -11,9 +11,9 @@ import torch
 from landscape_viz import directions
 from landscape_viz.analyzer import LossLandscapeAnalyzer
 from landscape_viz.sections import section
-from multifractal._checks import positive_number, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base.checks import positive_number, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 from multifractal.increments import increment_law
 from multifractal.section_study import SMALL_SECTION_SETTINGS
 from multifractal.spectrum import multifractal_spectrum

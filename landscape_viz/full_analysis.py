@@ -12,7 +12,7 @@ from landscape_viz.hessian import HessianOperator
 from landscape_viz.sections import Section, section
 from landscape_viz.trajectory import Trajectory
 from landscape_viz.xtrace import Trace, trace
-from multifractal._result import Provenance, Result
+from multifractal.base.result import Provenance, Result
 from multifractal.html_report import Chapter
 
 _N_EIGENVALUES = 5

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape_viz._twice import CheapSecondDerivatives
 from landscape_viz.evaluate import quiet_numerics
 from landscape_viz.objective import Objective
-from multifractal._checks import finite_number, positive_number, refuse
+from multifractal.base.checks import finite_number, positive_number, refuse
 
 _BUDGET = 2e9  # bytes
 _LACKING = "is not implemented"  # what torch says of a derivative that it lacks

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz.problem import checked_problem, checked_state
-from multifractal._checks import refuse, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import refuse, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 
 _SAME = 1e-4  # relative difference of outputs that rounding explains (float32, some 20 layers)
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import relu
 
-from multifractal._checks import finite_number, one_of, refuse, require, whole_number
+from multifractal.base.checks import finite_number, one_of, refuse, require, whole_number
 
 # Widths between two poolings (paper, Methods: VGG-13 for 1x28x28, VGG-16 for 3x32x32).
 _VGG13 = (64, 64), (128, 128), (256, 256, 256), (512, 512, 512)

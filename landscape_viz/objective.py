@@ -5,7 +5,7 @@ import torch
 
 from landscape_viz.evaluate import batches, checked_device, dropout_masks, loss_function, quiet_numerics
 from landscape_viz.problem import checked_problem
-from multifractal._checks import refuse, require
+from multifractal.base.checks import refuse, require
 
 
 class Objective:

@@ -5,8 +5,8 @@ import html
 import numpy as np
 import plotly.graph_objects as go
 
-from multifractal import _io
-from multifractal._checks import require
+from multifractal.base import files
+from multifractal.base.checks import require
 
 _COLOURS = "Cividis"
 
@@ -37,7 +37,7 @@ def write_page(section, path, *, metric="loss", clip=None, run=None, overwrite=F
         When `path` exists and `overwrite` is False.
     """
     require(len(section.axes) == 2, "section", section.grid.shape[1:], "be two-dimensional", "take a slice")
-    _io.refuse_existing(path, overwrite)
+    files.refuse_existing(path, overwrite)
     figure = go.Figure(_surface(section, metric, clip))
     if run is not None:
         figure.update_traces(opacity=0.85)
@@ -47,7 +47,7 @@ def write_page(section, path, *, metric="loss", clip=None, run=None, overwrite=F
         scene={"xaxis_title": section.labels[0], "yaxis_title": section.labels[1], "zaxis_title": metric})
     page = figure.to_html(include_plotlyjs=True, full_html=True, div_id="section", default_height="97vh")
     page = page.replace("<head>", f"<head><title>{html.escape(_words(section))}</title>", 1)
-    with _io.atomic_write(path, overwrite=overwrite) as file:
+    with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(page.encode())
     return path
 

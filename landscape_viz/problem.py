@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz._call import digest, importable, in_words
-from multifractal._checks import one_of, refuse, require, whole_number
+from multifractal.base.checks import one_of, refuse, require, whole_number
 
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
 DROPOUT_MODES = ("off", "fixed", "live")

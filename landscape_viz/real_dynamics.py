@@ -12,7 +12,7 @@ from landscape_viz.evaluate import pinned_threads
 from landscape_viz.hessian import HessianOperator
 from landscape_viz.problem import Problem
 from landscape_viz.sections import section
-from multifractal._result import Provenance
+from multifractal.base.result import Provenance
 from multifractal.descent_table import displacement_of, stretch_times, training_record
 
 DROPOUT = {"eval mode": "off", "live dropout": "live", "fixed mask": "fixed"}

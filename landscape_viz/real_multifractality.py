@@ -18,8 +18,8 @@ from landscape_viz.evaluate import pinned_threads
 from landscape_viz.problem import Problem
 from landscape_viz.sections import Section, section
 from multifractal import source_data
-from multifractal._result import Provenance
-from multifractal._rng import realisation
+from multifractal.base.result import Provenance
+from multifractal.base.rng import realisation
 from multifractal.section_study import (
     PAPER_SETTINGS_AT_ANY_ZOOM,
     SMALL_SECTION_SETTINGS,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal._checks import refuse
+from multifractal.base.checks import refuse
 
 _FORMAT = "landscape_viz section store, version 1"
 

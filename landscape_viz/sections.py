@@ -14,9 +14,9 @@ from landscape_viz.directions import Directions
 from landscape_viz.evaluate import METRICS, check_metrics, checked_device
 from landscape_viz.problem import checked_problem
 from landscape_viz.section_store import SectionStore
-from multifractal._checks import finite_array, path, refuse, require, whole_number
-from multifractal._parallel import checked_executor, died
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_array, path, refuse, require, whole_number
+from multifractal.base.chunks import checked_executor, died
+from multifractal.base.result import Provenance, Result
 from multifractal.landscape import Landscape
 
 FINITE, NOT_FINITE = 1, 2

@@ -12,9 +12,9 @@ from scipy.optimize import minimize
 
 from landscape_viz.evaluate import quiet_numerics
 from landscape_viz.objective import Objective
-from multifractal._checks import finite_vector, positive_number, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base.checks import finite_vector, positive_number, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 
 
 @dataclass(frozen=True, repr=False, eq=False)

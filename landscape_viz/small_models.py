@@ -6,7 +6,7 @@ Each sees the image averaged over 4x4 pixels, so that a comparison takes seconds
 import torch
 from torch import nn
 
-from multifractal._checks import one_of, whole_number
+from multifractal.base.checks import one_of, whole_number
 
 _POOLING = 4
 _PARAMETERS = 16_000  # aimed at for 1x28x28 images (our choice)

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from landscape_viz import datasets
 from landscape_viz.models import MLP, ResNet, _dropout
-from multifractal._checks import one_of
+from multifractal.base.checks import one_of
 
 _POOLING = 4
 _INPUT_SHAPE = (1, 7, 7)

@@ -19,10 +19,10 @@ from tqdm.auto import tqdm
 from landscape_viz import checkpoint
 from landscape_viz._call import digest
 from landscape_viz.evaluate import checked_device
-from multifractal import _checks
-from multifractal._checks import finite_number, one_of, positive_number, refuse, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base import checks
+from multifractal.base.checks import finite_number, one_of, positive_number, refuse, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 
 # Default learning rates: SGD and Adam the paper's (Methods), momentum our choice.
 LEARNING_RATES = {"sgd": 1e-3, "momentum": 1e-2, "adam": 1e-3}
@@ -116,7 +116,7 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
     require(isinstance(model, torch.nn.Module), "model", model, "be a torch.nn.Module", "pass a network")
     require(hasattr(data, "train_inputs"), "data", data, "be a Dataset", "take one of datasets.load")
     checked_device(device)
-    folder = None if folder is None else _checks.path("folder", folder)
+    folder = None if folder is None else checks.path("folder", folder)
     one_of("optimizer", optimizer, LEARNING_RATES)
     rate = positive_number("learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate)
     one_of("schedule", schedule, SCHEDULES)

@@ -6,8 +6,8 @@ import numpy as np
 
 from landscape_viz.directions import displacements, gram
 from landscape_viz.evaluate import Evaluator, pinned_threads
-from multifractal._checks import require
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import require
+from multifractal.base.result import Provenance, Result
 from multifractal.embedding import embed_path
 
 

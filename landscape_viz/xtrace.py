@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_viz.eigenpairs import checked_operator
-from multifractal._checks import require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 
 
 @dataclass(frozen=True, repr=False, eq=False)

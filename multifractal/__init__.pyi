@@ -1,7 +1,7 @@
 from . import figures as figures
 from . import source_data as source_data
-from ._io import DamagedFileError as DamagedFileError
-from ._result import Provenance as Provenance
+from .base.files import DamagedFileError as DamagedFileError
+from .base.result import Provenance as Provenance
 from .brownian import SurfaceNoise as SurfaceNoise
 from .brownian import fbm_path as fbm_path
 from .brownian import fbm_surface as fbm_surface

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from multifractal._rng import as_generator
+from multifractal.base.rng import as_generator
 from multifractal.scaling import N_CUMULANTS, cumulants_of, slope
 
 BLOCK = 4  # leaders along each side of a block

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import fft
 
-from multifractal._checks import float_dtype, grid_shape, refuse, require, whole_number
-from multifractal._fourier import along
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import float_dtype, grid_shape, refuse, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.fourier import along
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 from multifractal.landscape import Landscape
 
 # (largest H, R): the smallest reach, in steps, at which no eigenvalue is negative for grids of 4 to 2048 pixels.

@@ -8,10 +8,10 @@ import numpy as np
 import pywt
 from scipy import fft
 
-from multifractal._checks import finite_number, float_dtype, grid_shape, positive_number, refuse, require, whole_number
-from multifractal._fourier import irfft2, rfft2
-from multifractal._result import Provenance
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_number, float_dtype, grid_shape, positive_number, refuse, require, whole_number
+from multifractal.base.fourier import irfft2, rfft2
+from multifractal.base.result import Provenance
+from multifractal.base.rng import as_generator
 from multifractal.fields import log_variogram_constant
 from multifractal.landscape import Landscape
 from multifractal.laws import LogNormal, LogPoisson

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from multifractal._checks import ascending_pair, finite_array, refuse, require
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import ascending_pair, finite_array, refuse, require
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
 
 _CENTRES_PER_CHUNK = 512
 _CELLS = 4096  # of the table that gives the first radius to look at

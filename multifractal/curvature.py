@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import require, whole_number
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import require, whole_number
+from multifractal.base.result import Provenance, Result
 from multifractal.landscape import checked_landscape
 
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import (
+from multifractal.base.checks import (
     finite_array,
     finite_vector,
     one_of,
@@ -19,9 +19,9 @@ from multifractal._checks import (
     require,
     whole_number,
 )
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator, as_seed_sequence
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator, as_seed_sequence
 from multifractal.landscape import Landscape, checked_landscape
 from multifractal.optimizers import checked_rule, require_rng
 from multifractal.walking import Plan, reflect, walk_together

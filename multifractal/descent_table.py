@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy.special import stdtrit
 
-from multifractal._checks import require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base.checks import require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 from multifractal.descent import checked_rates, descend_ensemble
 from multifractal.displacement import diffusion_exponent, tamsd
 from multifractal.stability import EdgeOfStability, lyapunov_exponents, sharpness_at

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from multifractal import _io
-from multifractal._checks import (
+from multifractal.base import files
+from multifractal.base.checks import (
     ascending_pair,
     finite_array,
     finite_vector,
@@ -31,9 +31,9 @@ from multifractal._checks import (
     require,
     whole_number,
 )
-from multifractal._parallel import checked_executor, died, thread_count
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_seed_sequence, describe, realisation
+from multifractal.base.chunks import checked_executor, died, thread_count
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_seed_sequence, describe, realisation
 from multifractal.brownian import fbm_surface
 from multifractal.descent import descend_ensemble
 from multifractal.displacement import tamsd
@@ -159,7 +159,7 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
     for job, result in zip(missing, _in_turn(_one_surface, work, executor), strict=True):
         done[job] = result
         if folder is not None:
-            _io.save_arrays(_file(folder, job), dict(zip(("curves", "at_rest"), result, strict=True)), settings)
+            files.save_arrays(_file(folder, job), dict(zip(("curves", "at_rest"), result, strict=True)), settings)
     curves = np.stack([done[job][0] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates), len(lags))
     at_rest = np.stack([done[job][1] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates))
     return DiffusionDiagram.of(curves, at_rest, hursts, rates, lags, waiting_time, n_starts, provenance)
@@ -242,7 +242,7 @@ def _file(folder, job):
 def _stored(folder, job, settings):
     if folder is None or not _file(folder, job).exists():
         return None
-    arrays, stored = _io.load_arrays(_file(folder, job))
+    arrays, stored = files.load_arrays(_file(folder, job))
     if stored != settings:
         raise refuse("folder", str(folder), "hold results of the same settings", "pass another folder, or delete this one")
     return arrays["curves"], arrays["at_rest"]

@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from scipy import fft, stats
 
-from multifractal._checks import ascending_pair, finite_array, real_array, refuse, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import ascending_pair, finite_array, real_array, refuse, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
 
 _LAGS_PER_CHUNK = 16
 _BLOCK = 8192  # elements of the walk that stay in the first cache while all lags of a chunk pass over them

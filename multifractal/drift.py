@@ -12,10 +12,10 @@ from numba import njit
 from scipy.ndimage import uniform_filter
 from scipy.stats import t as student
 
-from multifractal._checks import one_of, positive_number, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base.checks import one_of, positive_number, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 from multifractal.descent import descend_ensemble, start_near_maximum
 from multifractal.landscape import Landscape, checked_landscape, interpolate_gradient
 from multifractal.walking import reflect

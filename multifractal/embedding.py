@@ -6,10 +6,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
-from multifractal import _rng
-from multifractal._checks import positive_number, refuse, require, whole_number
-from multifractal._parallel import thread_count
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import positive_number, refuse, require, whole_number
+from multifractal.base.chunks import thread_count
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 
 _ROWS = 16_384  # rows taken from disk at a time
 
@@ -65,7 +65,7 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
     most = (n_sampled - 1) / 3
     require(perplexity <= most, "perplexity", perplexity, f"be at most {most:g}, a third of the sampled positions",
             "pass a smaller perplexity or a longer path")
-    generator = _rng.as_generator(rng)
+    generator = as_generator(rng)
     sample = _one_of_each_stretch(len(window), n_sampled, generator)
     mean, axes, explained = _principal_axes(window, first)
     rotated = (window[sample] - mean) @ axes

@@ -14,10 +14,10 @@ import numpy as np
 from numba import njit
 from scipy.special import digamma, gammaln
 
-from multifractal._checks import finite_number, positive_number, real_array, refuse, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance
-from multifractal._rng import as_seed_sequence, realisation
+from multifractal.base.checks import finite_number, positive_number, real_array, refuse, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance
+from multifractal.base.rng import as_seed_sequence, realisation
 
 _PIECE = 2**20  # numbers drawn from one seed; a block of directions is made of pieces, so that threads can share the work
 _PIECES_PER_BLOCK = 8

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multifractal import _rng
+from multifractal.base.rng import realisation
 
 N_HIDDEN = 16  # paper, Supplementary
 
@@ -39,7 +39,7 @@ def parameter_count(n_features, n_hidden=N_HIDDEN):
 
 def initial_parameters(n_features, *, seed, n_hidden=N_HIDDEN, dtype=np.float32):
     """Return the start, flat: weights N(0, 2/features) and N(0, 2/hidden), biases 0 (paper); rounded to float32 always."""
-    rng = _rng.realisation(seed, _START)
+    rng = realisation(seed, _START)
     first = rng.normal(0, np.sqrt(2 / n_features), n_features * n_hidden)
     second = rng.normal(0, np.sqrt(2 / n_hidden), n_hidden)
     return np.concatenate([first, np.zeros(n_hidden), second, [0.0]]).astype(np.float32).astype(dtype)
@@ -96,7 +96,7 @@ class FullBatchDescent:
         self._test = (inputs[n_train:], target[n_train:]) if n_train < len(inputs) else None
         self.learning_rate, self.dropout, self.seed, self.chunk = learning_rate, dropout, seed, chunk
         # One random word for each hidden unit and training row: what tells the cells of a mask apart.
-        self._cells = _rng.realisation(seed, _CELLS).integers(0, 2**32, (N_HIDDEN, n_train), np.uint32)
+        self._cells = realisation(seed, _CELLS).integers(0, 2**32, (N_HIDDEN, n_train), np.uint32)
 
     @property
     def has_test(self):

@@ -12,9 +12,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from multifractal._checks import finite_array, positive_number, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_array, positive_number, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
 from multifractal.landscape import checked_landscape
 
 _ROWS_PER_CHUNK = 256

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from multifractal import _io
+from multifractal.base import files
 
 _STYLE = """*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;
 color:#222;overflow-wrap:break-word}h1,h2{line-height:1.2}
@@ -95,7 +95,7 @@ def write_report(path, title, chapters, *, overwrite=False):
     page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
             f'<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
             f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n")
-    with _io.atomic_write(path, overwrite=overwrite) as file:
+    with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(page.encode())
     return Path(path)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, finite_number, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_array, finite_number, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 
 _TILES = 8  # along each side: 64 are resampled
 _LAGS = 16  # the longest lag is this part of the shorter side, so that a tile is twice as long

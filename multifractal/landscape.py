@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from multifractal import _io
-from multifractal._checks import finite_array, real_array, refuse, require
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance
+from multifractal.base import files
+from multifractal.base.checks import finite_array, real_array, refuse, require
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance
 
 _ROWS_PER_CHUNK = 256
 
@@ -118,14 +118,14 @@ class Landscape:
         """
         arrays = {"values": self.values} | ({} if self._hoelder is None else {"hoelder": self._hoelder})
         metadata = {"class": "Landscape", "provenance": vars(self.provenance)}
-        _io.save_arrays(path, arrays, metadata, overwrite=overwrite)
+        files.save_arrays(path, arrays, metadata, overwrite=overwrite)
 
     @classmethod
     def load(cls, path):
         """Read what `save` wrote, after checking its SHA-256; raises `DamagedFileError` when that fails."""
-        arrays, metadata = _io.load_arrays(path)
+        arrays, metadata = files.load_arrays(path)
         if metadata.get("class") != "Landscape":
-            raise _io.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a Landscape")
+            raise files.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a Landscape")
         return cls(arrays["values"], arrays.get("hoelder"), provenance=Provenance(**metadata["provenance"]))
 
     def __array__(self, dtype=None, copy=None):

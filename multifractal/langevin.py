@@ -19,10 +19,10 @@ import numpy as np
 from numba import njit
 from scipy.special import gamma, roots_jacobi, roots_legendre
 
-from multifractal._checks import finite_array, finite_number, positive_number, refuse, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_seed_sequence, realisation
+from multifractal.base.checks import finite_array, finite_number, positive_number, refuse, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.brownian import fbm_path
 from multifractal.potentials import gradient_of, named_gradient
 

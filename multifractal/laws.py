@@ -9,7 +9,7 @@ from math import factorial
 
 import numpy as np
 
-from multifractal._checks import finite_array, finite_number, positive_number, require
+from multifractal.base.checks import finite_array, finite_number, positive_number, require
 
 _LN2 = np.log(2)
 

@@ -18,9 +18,9 @@ import numpy as np
 import pywt
 from numba import njit
 
-from multifractal._checks import finite_array, refuse, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_array, refuse, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
 
 _ROWS_PER_CHUNK = 128
 

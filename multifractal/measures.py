@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, float_dtype, require
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_array, float_dtype, require
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_generator
 from multifractal.cascades import power_of_two
 from multifractal.landscape import Landscape
 from multifractal.laws import Multinomial

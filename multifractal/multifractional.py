@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 
 from multifractal import brownian
-from multifractal._checks import finite_array, float_dtype, grid_shape, positive_number, refuse, require
-from multifractal._parallel import map_chunks
+from multifractal.base.checks import finite_array, float_dtype, grid_shape, positive_number, refuse, require
+from multifractal.base.chunks import map_chunks
 from multifractal.landscape import Landscape
 
 _ROWS_PER_CHUNK = 128

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from multifractal._checks import finite_array, one_of, refuse, require
+from multifractal.base.checks import finite_array, one_of, refuse, require
 
 GD, MOMENTUM, NESTEROV, ADAM = range(4)
 NO_NOISE, ISOTROPIC, CURVATURE = range(3)

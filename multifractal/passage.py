@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gamma
 
-from multifractal._checks import finite_number, positive_number, require, whole_number
-from multifractal._result import Provenance, Result
-from multifractal._rng import as_seed_sequence, realisation
+from multifractal.base.checks import finite_number, positive_number, require, whole_number
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.langevin import fractional_langevin
 from multifractal.potentials import PaperPotential, Potential
 

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numba import cfunc, njit
 
-from multifractal._checks import require
+from multifractal.base.checks import require
 
 _OWN, _HARMONIC, _WASHBOARD, _PAPER = range(4)
 

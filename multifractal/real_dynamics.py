@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._result import Provenance, Result
+from multifractal.base.result import Provenance, Result
 from multifractal.descent_table import DescentTable, joined, walk_table
 from multifractal.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.section_model import model_of_section

@@ -8,10 +8,10 @@ import numpy as np
 from numba import njit
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from multifractal._checks import ascending_pair, finite_array, one_of, require, whole_number
-from multifractal._fourier import along, rfft2
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import ascending_pair, finite_array, one_of, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.fourier import along, rfft2
+from multifractal.base.result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
 _SECOND_DIFFERENCE = {-1: 1.0, 0: -2.0, 1: 1.0}

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _io
-from multifractal._checks import require
-from multifractal._io import DamagedFileError
+from multifractal.base import files
+from multifractal.base.checks import require
+from multifractal.base.files import DamagedFileError
 
 RECORD, CHECKPOINT, LOCK = "run.json", "checkpoint.npz", ".lock"
 _BLOCK = 1 << 24  # bytes read at a time when a file is checked
@@ -186,7 +186,7 @@ class RunFolder:
         """Make all that was appended part of the run, with the state (`arrays`, `metadata`) to continue from."""
         rows = {name: array.sync() for name, array in self.arrays.items()}
         forms = {name: (array.dtype.str, array.row_shape) for name, array in self.arrays.items()}
-        _io.save_arrays(self.path / CHECKPOINT, arrays, {**metadata, "rows": rows, "forms": forms}, overwrite=True)
+        files.save_arrays(self.path / CHECKPOINT, arrays, {**metadata, "rows": rows, "forms": forms}, overwrite=True)
 
     def close(self):
         """Close the arrays and let other processes in."""
@@ -236,7 +236,7 @@ class RunFolder:
         return begun
 
     def _reopened(self):
-        arrays, metadata = _io.load_arrays(self.path / CHECKPOINT)
+        arrays, metadata = files.load_arrays(self.path / CHECKPOINT)
         for name, array in self.arrays.items():
             array.reopen(*metadata["rows"][name])
         return arrays, metadata
@@ -249,12 +249,12 @@ class RunFolder:
     def _write_record(self, parameters):
         record = {"parameters": parameters, "versions": _versions()}
         text = json.dumps(record | {"sha256": _sha256_of(record)}, indent=1, sort_keys=True) + "\n"
-        with _io.atomic_write(self.path / RECORD, overwrite=True) as file:
+        with files.atomic_write(self.path / RECORD, overwrite=True) as file:
             file.write(text.encode())
 
 
 def _is_leftover(name):
-    """Whether a file is the unfinished one of an `_io.atomic_write` that was killed."""
+    """Whether a file is the unfinished one of an `files.atomic_write` that was killed."""
     return name.startswith((f".{RECORD}.", f".{CHECKPOINT}.")) and name.endswith(".part")
 
 
@@ -279,7 +279,7 @@ def read_rows(path):
     DamagedFileError
         When a file is missing, cut short, or does not match the checkpoint's SHA-256.
     """
-    _, metadata = _io.load_arrays(Path(path) / CHECKPOINT)
+    _, metadata = files.load_arrays(Path(path) / CHECKPOINT)
     arrays = {}
     for name, (dtype, row_shape) in metadata["forms"].items():
         array = GrowingArray(Path(path) / f"{name}.npy", row_shape, dtype)
@@ -304,6 +304,6 @@ def require_space(path, n_bytes):
 
 
 def _versions():
-    from multifractal._result import Provenance
+    from multifractal.base.result import Provenance
 
     return Provenance.of("run", packages=("numpy", "jax", "jaxlib")).versions

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_array
+from multifractal.base.result import Provenance, Result
 from multifractal.landscape import Landscape
 from multifractal.multifractional import mbm_surface
 from multifractal.roughness import local_hoelder

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import one_of
-from multifractal._result import Provenance, Result
-from multifractal._rng import realisation
+from multifractal.base.checks import one_of
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import realisation
 from multifractal.increments import increment_law, noise_share
 from multifractal.landscape import Landscape
 from multifractal.spectrum import PAPER_SECTION_SETTINGS, multifractal_spectrum

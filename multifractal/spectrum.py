@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import finite_array, finite_number, one_of, refuse, require, whole_number
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_array, finite_number, one_of, refuse, require, whole_number
+from multifractal.base.result import Provenance, Result
 from multifractal.bootstrap import bootstrap
 from multifractal.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
 from multifractal.intervals import intervals_around

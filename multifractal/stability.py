@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 from scipy.special import stdtrit
 
-from multifractal._checks import grid_shape, one_of, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import grid_shape, one_of, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
 from multifractal.descent import checked_rates, checked_starts, descend_ensemble
 from multifractal.landscape import _values_at, checked_landscape, interpolate_gradient
 from multifractal.walking import interpolate_jacobian, reflect

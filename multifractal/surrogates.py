@@ -1,7 +1,7 @@
 """Surrogates: images that keep part of what an image has, to see what an estimate rests on."""
 
-from multifractal._checks import finite_array, whole_number
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_array, whole_number
+from multifractal.base.rng import as_generator
 
 
 def shuffle_within_blocks(values, block=4, *, rng):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _io
-from multifractal._checks import one_of, real_array, refuse, require, whole_number
+from multifractal.base import files
+from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
 
 AIRFOIL_FILE = "airfoil_self_noise.dat"
 AIRFOIL_URLS = (  # UCI Machine Learning Repository, data set 291 (Brooks, Pope, Marcolini 1989, NASA RP 1218; CC BY 4.0)
@@ -153,8 +153,8 @@ def _download(url, path):
 
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = f".{path.name}."
-    _io.remove_leftovers(path.parent.glob(f"{hidden}*"))
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=hidden) as staging, _io.locked(staging):
+    files.remove_leftovers(path.parent.glob(f"{hidden}*"))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=hidden) as staging, files.locked(staging):
         download = Path(pooch.retrieve(url, known_hash=None, fname=path.name, path=staging,
                                        downloader=pooch.HTTPDownloader(timeout=30)))
         if zipfile.is_zipfile(download):

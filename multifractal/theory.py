@@ -17,8 +17,8 @@ import numpy as np
 from scipy import optimize, stats
 from scipy.special import gamma, gammaln, psi
 
-from multifractal._checks import finite_array, finite_number, one_of, positive_number, real_array, require
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_array, finite_number, one_of, positive_number, real_array, require
+from multifractal.base.result import Provenance, Result
 
 _N_LAGS = 20  # log-spaced lags of a fit, before repeats are dropped (paper's code)
 _MARGIN = 1e-6  # fits stay so far inside H in (1/2, 1)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal import source_data
-from multifractal._checks import finite_number, positive_number, require
-from multifractal._result import Provenance
+from multifractal.base.checks import finite_number, positive_number, require
+from multifractal.base.result import Provenance
 from multifractal.displacement import DiffusionExponent, Displacement, diffusion_exponent, tamsd
 
 WINDOW = 100_000  # paper, Supplementary; waiting times reach as far, lags a tenth of it

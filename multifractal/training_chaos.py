@@ -3,9 +3,9 @@
 import numpy as np
 from tqdm.auto import tqdm
 
-from multifractal._checks import require, whole_number
-from multifractal._result import Provenance
-from multifractal._rng import realisation
+from multifractal.base.checks import require, whole_number
+from multifractal.base.result import Provenance
+from multifractal.base.rng import realisation
 from multifractal.descent import checked_rates
 from multifractal.descent_table import displacement_of, schedule, stretch_times, training_record
 

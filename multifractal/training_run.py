@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from multifractal import _io
-from multifractal._checks import float_dtype, one_of, positive_number, require, whole_number
+from multifractal.base import files
+from multifractal.base.checks import float_dtype, one_of, positive_number, require, whole_number
 from multifractal.run_folder import RunFolder, read_record, read_rows, require_space
 
 CURVES = "learning_curves.npz"
@@ -138,7 +138,7 @@ def _run(descent, training, theta, epoch, folder, chunk):
             progress.update(n)
     losses = np.load(folder.arrays["losses"].path)
     curves = {"train_losses": losses[:, 0], "test_losses": losses[:, 1] if descent.has_test else losses[:0, 0]}
-    _io.save_arrays(folder.path / CURVES, curves, {"epochs": epoch}, overwrite=True)
+    files.save_arrays(folder.path / CURVES, curves, {"epochs": epoch}, overwrite=True)
 
 
 def _multiples(step, first, stop):

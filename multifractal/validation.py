@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal import _rng
-from multifractal._checks import finite_vector, require, whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import finite_vector, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance, Result
+from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.brownian import fbm_surface
 from multifractal.spectrum import multifractal_spectrum
 
@@ -85,8 +85,8 @@ def validate_estimator(hurst=(0.3, 0.5, 0.7, 0.9), *, n=512, n_surfaces=8, rng, 
     whole_number("n_surfaces", n_surfaces, minimum=2)
     require("rng" not in settings, "settings", "rng", "not hold a second rng", "pass rng once")
     provenance = Provenance.of("validate_estimator", rng=rng, hurst=hurst, n=n, n_surfaces=n_surfaces, **settings)
-    parent = _rng.as_seed_sequence(rng)
-    chunks = [(float(H), n, _rng.realisation(parent, i * n_surfaces + m), dtype, settings)
+    parent = as_seed_sequence(rng)
+    chunks = [(float(H), n, realisation(parent, i * n_surfaces + m), dtype, settings)
               for i, H in enumerate(hurst) for m in range(n_surfaces)]
     outcomes = map_chunks(_one_surface, chunks, executor) if executor else [_one_surface(*chunk) for chunk in chunks]
     estimates, covered, valid = (np.array(part).reshape(len(hurst), n_surfaces, -1) for part in zip(*outcomes, strict=True))

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from multifractal._checks import finite_number, float_dtype, grid_shape, positive_number, require
-from multifractal._result import Provenance
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_number, float_dtype, grid_shape, positive_number, require
+from multifractal.base.result import Provenance
+from multifractal.base.rng import as_generator
 from multifractal.fields import log_variogram_constant, wavenumbers_for
 from multifractal.landscape import Landscape
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from multifractal import fbm_surface
-from multifractal._rng import realisation
+from multifractal.base.rng import realisation
 
 KINDS = ("rough", "smooth", "noise")
 _MARGIN = 50

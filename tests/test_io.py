@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from scipy import fft
 
-from multifractal import DamagedFileError, _checks, _fourier, _io, _parallel, _rng
+from multifractal import DamagedFileError
+from multifractal.base import checks, chunks, files, fourier
+from multifractal.base.rng import as_generator, realisation
 
 
 def test_an_error_while_writing_keeps_the_old_file(tmp_path):
@@ -16,7 +18,7 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path):
     path.write_bytes(b"old")
 
     def write_half():
-        with _io.atomic_write(path, overwrite=True) as file:
+        with files.atomic_write(path, overwrite=True) as file:
             file.write(b"half")
             raise RuntimeError
 
@@ -29,14 +31,14 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path):
 def test_leftovers_of_a_killed_writer_go_and_those_of_a_living_one_stay(tmp_path):
     """A write deletes the temporary file that a killed writer of the same path left, and no other file."""
     path = tmp_path / "kept"
-    killed = ("import os, sys; from multifractal import _io\n"
-              "with _io.atomic_write(sys.argv[1]) as f: f.write(b'half'); f.flush(); os._exit(9)")
+    killed = ("import os, sys; from multifractal.base import files\n"
+              "with files.atomic_write(sys.argv[1]) as f: f.write(b'half'); f.flush(); os._exit(9)")
     subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
     assert len(list(tmp_path.iterdir())) == 1
     (tmp_path / ".kept2.abc.part").write_bytes(b"of another")
-    with _io.atomic_write(path, overwrite=True) as slow:
+    with files.atomic_write(path, overwrite=True) as slow:
         slow.write(b"slow")
-        with _io.atomic_write(path, overwrite=True) as quick:
+        with files.atomic_write(path, overwrite=True) as quick:
             quick.write(b"quick")
         assert path.read_bytes() == b"quick"
     assert path.read_bytes() == b"slow"
@@ -53,70 +55,70 @@ def test_pickles_are_refused_and_not_executed(tmp_path):
     np.savez(tmp_path / "bomb.npz", values=np.array([Bomb()], dtype=object))
     (tmp_path / "executed").unlink(missing_ok=True)
     with pytest.raises(DamagedFileError):
-        _io.load_arrays(tmp_path / "bomb.npz")
+        files.load_arrays(tmp_path / "bomb.npz")
     assert not (tmp_path / "executed").exists()
 
 
 def test_a_parser_that_trips_over_damage_is_a_damaged_file(tmp_path):
     """A header on which numpy raises tokenize.TokenError, an error of no usual kind, makes the file a damaged one."""
-    _io.save_arrays(tmp_path / "a.npz", {"values": np.zeros((3, 4))}, {})
+    files.save_arrays(tmp_path / "a.npz", {"values": np.zeros((3, 4))}, {})
     content = (tmp_path / "a.npz").read_bytes()
     assert b"(3, 4)" in content
     (tmp_path / "a.npz").write_bytes(content.replace(b"(3, 4)", b"(3, 4("))
     with pytest.raises(DamagedFileError, match="cannot be read as a file of this package"):
-        _io.load_arrays(tmp_path / "a.npz")
+        files.load_arrays(tmp_path / "a.npz")
 
 
 def test_checksum_covers_names_shapes_and_metadata(tmp_path):
     """Renaming an array, reshaping it or altering the metadata is noticed."""
     array = np.arange(6.0)
-    good = _io._digest({"a": array}, {"k": 1})
-    assert len({good, _io._digest({"b": array}, {"k": 1}), _io._digest({"a": array.reshape(2, 3)}, {"k": 1}),
-                _io._digest({"a": array}, {"k": 2}), _io._digest({"a": array.astype("f4")}, {"k": 1})}) == 5
+    good = files._digest({"a": array}, {"k": 1})
+    assert len({good, files._digest({"b": array}, {"k": 1}), files._digest({"a": array.reshape(2, 3)}, {"k": 1}),
+                files._digest({"a": array}, {"k": 2}), files._digest({"a": array.astype("f4")}, {"k": 1})}) == 5
 
 
 def test_realisations_do_not_depend_on_how_many_are_drawn():
     """Realisation 3 of a seed is the same alone or after others, and differs from its neighbours."""
-    alone = _rng.realisation(7, 3).normal(size=4)
-    assert np.array_equal(alone, [_rng.realisation(7, i).normal(size=4) for i in range(5)][3])
-    assert not np.array_equal(alone, _rng.realisation(7, 2).normal(size=4))
+    alone = realisation(7, 3).normal(size=4)
+    assert np.array_equal(alone, [realisation(7, i).normal(size=4) for i in range(5)][3])
+    assert not np.array_equal(alone, realisation(7, 2).normal(size=4))
 
 
 @pytest.mark.parametrize("rng", [-1, 1.5, None, "seed", True])
 def test_a_bad_source_of_randomness_is_refused(rng):
     """Anything but a seed, a SeedSequence or a Generator is refused with the remedy."""
     with pytest.raises(ValueError, match=r"rng must be .*; pass an int seed"):
-        _rng.as_generator(rng)
+        as_generator(rng)
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "5"])
 def test_chunks_come_back_in_order(monkeypatch, threads):
     """Results are in the order of the chunks, whatever the number of threads."""
     monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-    assert _parallel.map_chunks(divmod, [(k, 7) for k in range(40)]) == [divmod(k, 7) for k in range(40)]
+    assert chunks.map_chunks(divmod, [(k, 7) for k in range(40)]) == [divmod(k, 7) for k in range(40)]
 
 
 @pytest.mark.parametrize("value", [0, -1, np.inf, np.nan, "1", True, None])
 def test_positive_number_refuses(value):
     """What is not a positive finite number is refused by name."""
     with pytest.raises(ValueError, match="rate must be a positive finite number, got"):
-        _checks.positive_number("rate", value)
+        checks.positive_number("rate", value)
 
 
 @pytest.mark.parametrize(("check", "words"), [
-    (lambda: _checks.float_dtype(5), "dtype must be float32 or float64, got 5; pass"),
-    (lambda: _checks.float_dtype("nothing"), "dtype must be float32 or float64, got 'nothing'; pass"),
-    (lambda: _checks.finite_array("a", [[1], [1, 2]]), "a must be an array of numbers, got"),
-    (lambda: _checks.finite_array("a", [10**400, 0.5]), "a must (be an array of|hold real) numbers, got"),
-    (lambda: _checks.real_array("a", ["x"]), "a must hold real numbers, got"),
-    (lambda: _checks.whole_number("n", 2**70), "n must be below 2\\^63, got"),
-    (lambda: _checks.grid_shape("n", (8, 2**40)), "n must be a whole number or .* below 2\\^31, got"),
-    (lambda: _checks.positive_number("a", 10**400), "a must be a positive finite number, got"),
-    (lambda: _checks.finite_number("a", np.nan), "a must be a finite number, got nan"),
-    (lambda: _checks.ascending_pair("a", (2, 1)), "a must be two finite numbers, the first the smaller, got"),
-    (lambda: _checks.ascending_pair("a", [[1, 2], [3, 4]]), "a must be two finite numbers, the first the smaller, got"),
-    (lambda: _checks.path("a", 3), "a must be a path, got 3"),
-    (lambda: _parallel.map_chunks(divmod, [(1, 2)], 3), "executor must be a concurrent.futures.Executor or None, got 3"),
+    (lambda: checks.float_dtype(5), "dtype must be float32 or float64, got 5; pass"),
+    (lambda: checks.float_dtype("nothing"), "dtype must be float32 or float64, got 'nothing'; pass"),
+    (lambda: checks.finite_array("a", [[1], [1, 2]]), "a must be an array of numbers, got"),
+    (lambda: checks.finite_array("a", [10**400, 0.5]), "a must (be an array of|hold real) numbers, got"),
+    (lambda: checks.real_array("a", ["x"]), "a must hold real numbers, got"),
+    (lambda: checks.whole_number("n", 2**70), "n must be below 2\\^63, got"),
+    (lambda: checks.grid_shape("n", (8, 2**40)), "n must be a whole number or .* below 2\\^31, got"),
+    (lambda: checks.positive_number("a", 10**400), "a must be a positive finite number, got"),
+    (lambda: checks.finite_number("a", np.nan), "a must be a finite number, got nan"),
+    (lambda: checks.ascending_pair("a", (2, 1)), "a must be two finite numbers, the first the smaller, got"),
+    (lambda: checks.ascending_pair("a", [[1, 2], [3, 4]]), "a must be two finite numbers, the first the smaller, got"),
+    (lambda: checks.path("a", 3), "a must be a path, got 3"),
+    (lambda: chunks.map_chunks(divmod, [(1, 2)], 3), "executor must be a concurrent.futures.Executor or None, got 3"),
 ])
 def test_what_is_odd_is_refused_in_full_words(check, words):
     """Argument, rule and value are said for numbers too large, ragged lists, and what is no dtype, path or executor."""
@@ -140,9 +142,9 @@ def test_transforms_have_the_same_bits_on_any_threads(monkeypatch, dtype):
     spectra = []
     for threads in ("1", "2", "5"):
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-        spectra.append(_fourier.rfft2(values))
+        spectra.append(fourier.rfft2(values))
     assert np.array_equal(spectra[0], spectra[1])
     assert np.array_equal(spectra[0], spectra[2])
     tolerance = 1e3 * np.finfo(dtype).eps
     np.testing.assert_allclose(spectra[0], fft.rfft2(values), atol=tolerance * np.sqrt(values.size))
-    np.testing.assert_allclose(_fourier.irfft2(spectra[0].copy(), 271), values, atol=tolerance)
+    np.testing.assert_allclose(fourier.irfft2(spectra[0].copy(), 271), values, atol=tolerance)

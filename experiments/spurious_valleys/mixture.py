@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal._checks import positive_number, whole_number
-from multifractal._rng import as_generator
+from multifractal.base.checks import positive_number, whole_number
+from multifractal.base.rng import as_generator
 
 _NO_LENGTH = 1e-150  # a filter shorter than this is taken as zero; its square must not underflow
 

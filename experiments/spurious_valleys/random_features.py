@@ -8,7 +8,7 @@ Cholesky factor the leading block of the largest factor, and its forward substit
 import numpy as np
 from scipy.linalg import blas, cholesky, solve_triangular
 
-from multifractal._checks import require
+from multifractal.base.checks import require
 
 _BLOCK = 1000  # rows of features held at a time: 16 MB at width 2048
 

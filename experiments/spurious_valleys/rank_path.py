@@ -20,8 +20,8 @@ from math import comb, factorial, prod
 import numpy as np
 from scipy.linalg import lstsq, qr
 
-from multifractal._checks import finite_array, require, whole_number
-from multifractal._rng import as_generator
+from multifractal.base.checks import finite_array, require, whole_number
+from multifractal.base.rng import as_generator
 
 RANK_TOLERANCE = 1e-12  # a filter within this, relative, of the span of the others depends on them
 _CANDIDATES = 8         # drawn for each new filter, so that the best-conditioned can be chosen

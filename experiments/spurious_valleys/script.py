@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _io, figures
+from multifractal import figures
+from multifractal.base import files
 
 
 def parser(doc, name):
@@ -25,7 +26,7 @@ class Folder:
     def __init__(self, path, overwrite):
         self.path = Path(path).resolve()
         self._numbers = self.path / "numbers.json"
-        _io.refuse_existing(self._numbers, overwrite)
+        files.refuse_existing(self._numbers, overwrite)
         print(f"writes to {self.path}")
 
     def figure(self, axes, name, **arrays):
@@ -35,7 +36,7 @@ class Folder:
     def finish(self, **numbers):
         """Write the numbers, last of all, as numbers.json."""
         numbers = {**numbers, "versions": {"python": platform.python_version(), "numpy": np.__version__}}
-        with _io.atomic_write(self._numbers, overwrite=True) as file:
+        with files.atomic_write(self._numbers, overwrite=True) as file:
             file.write((json.dumps(numbers, indent=1, default=_plain) + "\n").encode())
         print(f"wrote {self._numbers}")
 

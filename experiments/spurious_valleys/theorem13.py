@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also 
 
 from experiments.spurious_valleys import script, valley
 from experiments.spurious_valleys.mixture import Mixture
-from multifractal import _rng
+from multifractal.base.rng import realisation
 
 N_SAMPLES, NOISE, N_POINTS = 20_000, 0.05, 200
 TRAINING_STEPS = 300  # of Bézier curves and polygons
@@ -53,7 +53,7 @@ def problem(mixture, seed, start, n_samples=N_SAMPLES):
     from experiments.spurious_valleys.networks import OneHiddenLayer, state_of
     from landscape_viz import Problem
 
-    inputs, targets = mixture.sample(n_samples, _rng.realisation(seed, 0))
+    inputs, targets = mixture.sample(n_samples, realisation(seed, 0))
     network = partial(OneHiddenLayer, mixture.n_inputs, len(start[1]), 1)
     return Problem(network, state_of(*start), "mse", (torch.as_tensor(inputs), torch.as_tensor(targets)[:, None]),
                    batch_size=1000)
@@ -75,7 +75,7 @@ def straight_lines(mixture, seed, restarts):
 def perturbed(mixture, seed, restarts):
     """Return networks near the bad point: normal noise of standard deviation 0.05 on every weight."""
     hidden, output = mixture.bad_point()
-    generators = [_rng.realisation(seed, 100 + k) for k in range(restarts)]
+    generators = [realisation(seed, 100 + k) for k in range(restarts)]
     return [(hidden + NOISE * g.standard_normal(hidden.shape), output + NOISE * g.standard_normal(output.shape))
             for g in generators]
 
@@ -90,7 +90,7 @@ def trained(mixture, seed, restarts, kind, n_bends):
     risks = []
     for k in range(restarts):
         path = trained_path(at_start, state_of(*end), kind=kind, n_bends=n_bends, n_steps=TRAINING_STEPS, learning_rate=0.03,
-                            n_points=N_POINTS + 1, rng=_rng.realisation(seed, 200 + k))
+                            n_points=N_POINTS + 1, rng=realisation(seed, 200 + k))
         networks = at_start.weights().numpy() + path.coordinates @ path.vectors
         n_hidden = start[0].size
         risks.append(valley.risk_along(mixture, networks[:, :n_hidden].reshape(-1, *start[0].shape),
@@ -102,7 +102,7 @@ def dragged(mixture, seed, restarts):
     """Return the exact risk (restarts, points) along paths that drag one unit out of the valley, the units in turn."""
     hidden, output = mixture.bad_point()
     return np.array([valley.risk_along(mixture, *valley.dragged_path(mixture, hidden, output, k % len(output), noise=NOISE,
-                                                                     rng=_rng.realisation(seed, 300 + k)))
+                                                                     rng=realisation(seed, 300 + k)))
                      for k in range(restarts)])
 
 
@@ -110,7 +110,7 @@ def summary(mixture, seed, lines, families, restarts):
     """Return what is reported and written."""
     floor = mixture.beta**2 / 4
     barriers = {name: risks.max(axis=1) - floor for name, risks in families.items()}
-    rims = valley.rim(mixture, mixture.n_inputs - 2, restarts=restarts, rng=_rng.realisation(seed, 1))
+    rims = valley.rim(mixture, mixture.n_inputs - 2, restarts=restarts, rng=realisation(seed, 1))
     starts = perturbed(mixture, seed, restarts)
     descended = valley.descend(mixture, *map(np.array, zip(*starts, strict=True)), RATE, N_STEPS)
     hidden, output = mixture.other_point()
@@ -123,7 +123,7 @@ def summary(mixture, seed, lines, families, restarts):
             "barriers": barriers, "smallest": min(b.min() for b in barriers.values()), "rims": rims,
             "sampled_smallest": sampled_rim(mixture, seed), "descended": mixture.risk(*descended),
             "descended_negative": int((descended[1] < 0).sum()), "below_other_point": float(mixture.risk(*below)[0]),
-            "grown": {n: valley.rim(Mixture(n), n - 2, restarts=4, rng=_rng.realisation(seed, 2))[0] for n in GROWN},
+            "grown": {n: valley.rim(Mixture(n), n - 2, restarts=4, rng=realisation(seed, 2))[0] for n in GROWN},
             "wider": wider(mixture)}
 
 
@@ -136,7 +136,7 @@ def sampled_rim(mixture, seed, n_samples=N_SAMPLES, repeats=20):
     top = valley.risk_along(mixture, hidden, output, n_between=1).argmax()
     barriers = []
     for k in range(repeats):
-        inputs, targets = mixture.sample(n_samples, _rng.realisation(seed, 400 + k))
+        inputs, targets = mixture.sample(n_samples, realisation(seed, 400 + k))
         losses = [np.mean((np.maximum(inputs @ hidden[i].T, 0) @ output[i] - targets) ** 2) for i in (0, top)]
         barriers.append(losses[1] - losses[0])
     return np.array(barriers)

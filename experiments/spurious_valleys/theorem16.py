@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also 
 
 from experiments.spurious_valleys import kernel_tail, script
 from experiments.spurious_valleys import random_features as rf
-from multifractal import _rng
-from multifractal._parallel import map_chunks
+from multifractal.base.chunks import map_chunks
+from multifractal.base.rng import as_seed_sequence, realisation
 
 N_INPUTS, TEACHER_UNITS, N_TEST, N_TRAIN = 10, 16_000, 10_000, 8000
 SAMPLE_SIZES = (2000, 8000, 32_000)
@@ -56,7 +56,7 @@ def draw_teachers(seed, n_trials):
     A teacher is mean_j a_j relu(<v_j, x> + c_j) over its units, scaled to variance 1; its norm is the root mean square of
     the a_j after scaling. Rough: a_j independent standard normal. Smooth: a_j = sign <v_j, v>, one direction v.
     """
-    generator = _rng.realisation(seed, 0)
+    generator = realisation(seed, 0)
     units = rf.on_sphere(TEACHER_UNITS, N_INPUTS + 1, generator)
     rough = generator.standard_normal((TEACHER_UNITS, n_trials))
     smooth = np.sign(units @ rf.on_sphere(1, N_INPUTS + 1, generator).T)
@@ -72,7 +72,7 @@ def run(seed, widths, inputs, teachers, n_repeated):
     n_trials = teachers.shape[1] - 1
 
     def trial(index, sizes):
-        features = rf.on_sphere(widths[-1], N_INPUTS + 1, _rng.realisation(seed, 1 + index))
+        features = rf.on_sphere(widths[-1], N_INPUTS + 1, realisation(seed, 1 + index))
         targets = teachers[:, [index, n_trials]]
         test, train = (inputs[:N_TEST], targets[:N_TEST]), (inputs[N_TEST:], targets[N_TEST:])
         return rf.nested_errors(features, widths, train, test, sample_sizes=sizes, ridge=RIDGE)
@@ -87,7 +87,7 @@ def run(seed, widths, inputs, teachers, n_repeated):
 def slopes(widths, errors, seed):
     """Return the slope of log2 of the median error over each octave, and its 95 % interval over resampled trials."""
     octaves = np.log2(errors[:, ::2])
-    draws = np.random.default_rng(_rng.as_seed_sequence(seed)).integers(len(errors), size=(N_RESAMPLES, len(errors)))
+    draws = np.random.default_rng(as_seed_sequence(seed)).integers(len(errors), size=(N_RESAMPLES, len(errors)))
     resampled = np.diff(np.median(octaves[draws], axis=1), axis=1)
     interval = np.percentile(resampled, [2.5, 97.5], axis=0)
     return {"octaves": [[int(w), int(v)] for w, v in zip(widths[:-2:2], widths[2::2], strict=True)],

@@ -20,7 +20,7 @@ from experiments.spurious_valleys import script
 from experiments.spurious_valleys.networks import OneHiddenLayer, square_loss, state_of
 from experiments.spurious_valleys.rank_path import filter_dimension, least_loss, rank_path
 from landscape_viz import Problem, directions, section, trajectory
-from multifractal import _rng
+from multifractal.base.rng import realisation
 
 N_INPUTS, RATE, N_STARTS, WIDTHS = 10, 0.01, 4, (2, 5, 9, 15)
 HIGHER = {1: 10, 2: 5, 3: 4}  # degree: inputs of the networks whose paths are built, at a width of exactly the dimension
@@ -84,7 +84,7 @@ def train(weights, inputs, targets, epochs, *, hidden_too=True):
 
 def panel(seed, index, epochs, resolution):
     """Train start `index` on 100 samples, width 20; return its path, the section of its PCA plane, and theorem 8's path."""
-    generator = _rng.realisation(seed, index)
+    generator = realisation(seed, index)
     inputs = draw_data(generator, 100)
     weights = draw_weights(generator, 20, N_INPUTS, N_INPUTS)
     losses, states = train(weights, inputs, 3 * inputs, epochs)
@@ -106,7 +106,7 @@ def spread(coordinates, resolution):
 
 def trained_at_width(seed, width, epochs):
     """Return losses at one width, both layers trained or the output only, and the two levels they cannot go below."""
-    generator = _rng.realisation(seed, 100 + width)
+    generator = realisation(seed, 100 + width)
     inputs = draw_data(generator, 200)
     weights = draw_weights(generator, width, N_INPUTS, N_INPUTS)
     return {"both": train(weights, inputs, 3 * inputs, epochs)[0],
@@ -137,7 +137,7 @@ def built_paths(seed, degree):
     """Return theorem 8's path from a generic start, two degenerate ones, and one whose width is too small by one unit."""
     n_inputs = HIGHER[degree]
     dimension = filter_dimension(n_inputs, degree)
-    generator = _rng.realisation(seed, 200 + degree)
+    generator = realisation(seed, 200 + degree)
     inputs = draw_data(generator, 10 * dimension, n_inputs)
     targets = 3 * np.maximum(inputs, 0)  # no polynomial of one degree, so that the least loss is not zero
     starts = {name: draw_weights(generator, dimension - (name == "one unit too few"), n_inputs, n_inputs)

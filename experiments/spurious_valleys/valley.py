@@ -9,7 +9,7 @@ way out passes beta^2 / 4 + rim, where rim is the least risk on the first subspa
 import numpy as np
 from scipy.optimize import minimize
 
-from multifractal._rng import as_generator
+from multifractal.base.rng import as_generator
 
 
 def rim(mixture, width, *, restarts, rng, start_noise=0.1):

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
 
-from multifractal import _io
+from multifractal.base import files
 
 HOUSE_STYLE = Path(__file__).with_name("house.mplstyle")
 
@@ -65,9 +65,9 @@ def save_figure(axes, folder, name, **numbers):
     with plt.style.context(HOUSE_STYLE):
         frame = _lay_out(figure)
         for ending in ("png", "pdf"):
-            with _io.atomic_write(folder / f"{name}.{ending}", overwrite=True) as file:
+            with files.atomic_write(folder / f"{name}.{ending}", overwrite=True) as file:
                 figure.savefig(file, format=ending, bbox_inches=frame)
-    _io.save_arrays(folder / f"{name}.npz", numbers, {"figure": name}, overwrite=True)
+    files.save_arrays(folder / f"{name}.npz", numbers, {"figure": name}, overwrite=True)
     if "inline" in matplotlib.get_backend():
         plt.close(figure)
         _show(folder / f"{name}.png", figure.dpi)

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter
 
-from multifractal._result import Provenance
+from multifractal.base.result import Provenance
 from multifractal.diagram import DiffusionDiagram
 from multifractal.drift import Drift
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled

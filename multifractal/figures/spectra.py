@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from multifractal import _io
+from multifractal.base import files
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
 
 CLIP = 10.0  # loss above the minimum at which a section is cut for display (paper)
@@ -187,14 +187,14 @@ def write_section_page(path, loss, coordinates=None, *, clip=CLIP, title="", ove
     """
     from plotly import graph_objects  # slow to import, and not needed for the figures
 
-    _io.refuse_existing(path, overwrite)
+    files.refuse_existing(path, overwrite)
     x, y, clipped = _clipped(loss, coordinates, clip)
     unit = "grid points" if coordinates is None else "units of the directions"
     figure = graph_objects.Figure(graph_objects.Surface(x=x, y=y, z=clipped, colorscale="Cividis",
                                                         colorbar={"title": {"text": "loss"}}))
     scene = {"xaxis_title": f"x ({unit})", "yaxis_title": f"y ({unit})", "zaxis_title": "loss"}
     figure.update_layout(title=title, scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}})
-    with _io.atomic_write(path, overwrite=overwrite) as file:
+    with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(figure.to_html(include_plotlyjs=True, full_html=True).encode())
     return Path(path)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from multifractal._checks import one_of
-from multifractal._result import Provenance, Result
+from multifractal.base.checks import one_of
+from multifractal.base.result import Provenance, Result
 
 REPRODUCED, CORRECTED = "reproduced", "reproduced with a correction"
 NOT_REPRODUCED, NOT_JUDGED = "not reproduced", "not judged"

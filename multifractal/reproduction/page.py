@@ -9,7 +9,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from multifractal import _io, source_data
+from multifractal import source_data
+from multifractal.base import files
 from multifractal.figures._style import HOUSE_STYLE
 from multifractal.html_report import NOTHING, Chapter, Mark, Table, write_report
 from multifractal.reproduction.claim import VERDICTS, Claim, Judgement, Measured
@@ -142,7 +143,7 @@ def _mark(finding):
 def _picture(finding, folder):
     axes = finding.claim.draw(finding.measured)
     figure, path = np.ravel(np.asarray(axes, dtype=object))[0].figure, folder / f"{finding.claim.name}.png"
-    with plt.style.context(HOUSE_STYLE), _io.atomic_write(path, overwrite=True) as file:
+    with plt.style.context(HOUSE_STYLE), files.atomic_write(path, overwrite=True) as file:
         figure.savefig(file, format="png", dpi=150)
     plt.close(figure)
     return path

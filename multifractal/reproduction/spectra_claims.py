@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
-from multifractal._result import Provenance
+from multifractal.base.result import Provenance
 from multifractal.brownian import fbm_surface
 from multifractal.figures import reproduction as figures
 from multifractal.reproduction import claim as verdicts

@@ -12,11 +12,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import multifractal
-from multifractal import _io, source_data
-from multifractal._checks import whole_number
-from multifractal._parallel import map_chunks
-from multifractal._result import Provenance
-from multifractal._rng import realisation
+from multifractal import source_data
+from multifractal.base import files
+from multifractal.base.checks import whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.result import Provenance
+from multifractal.base.rng import realisation
 from multifractal.brownian import fbm_surface
 from multifractal.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.reproduction.claim import Measured
@@ -148,7 +149,7 @@ def measure(claim, study, folder=None):
 def _kept(path):
     try:
         return Measured.load(path)
-    except (FileNotFoundError, _io.DamagedFileError, TypeError, KeyError):
+    except (FileNotFoundError, files.DamagedFileError, TypeError, KeyError):
         return None
 
 
@@ -161,13 +162,13 @@ def _decided_by(claim, study):
 
 @functools.cache
 def _code():
-    files = sorted(Path(multifractal.__file__).parent.rglob("*.py"))
-    return hashlib.sha256("".join(map(_io.file_sha256, files)).encode()).hexdigest()
+    sources = sorted(Path(multifractal.__file__).parent.rglob("*.py"))
+    return hashlib.sha256("".join(map(files.file_sha256, sources)).encode()).hexdigest()
 
 
 def _data():
-    files = {name: source_data.find(name) for name in source_data.NAMES if source_data.available(name)}
+    inputs = {name: source_data.find(name) for name in source_data.NAMES if source_data.available(name)}
     table = Path("data", AIRFOIL_FILE)  # what the claim on training runs on where it is here
-    files |= {AIRFOIL_FILE: table} if table.exists() else {}
-    found = [f"{name} {_io.file_sha256(path)}" for name, path in files.items()]
+    inputs |= {AIRFOIL_FILE: table} if table.exists() else {}
+    found = [f"{name} {files.file_sha256(path)}" for name, path in inputs.items()]
     return hashlib.sha256("\n".join(found).encode()).hexdigest()

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
-from multifractal._parallel import map_chunks
+from multifractal.base.chunks import map_chunks
 from multifractal.descent import descend_ensemble
 from multifractal.diagram import curves_on
 from multifractal.displacement import tamsd

@@ -2,7 +2,7 @@
 
 import re
 
-from multifractal._checks import refuse
+from multifractal.base.checks import refuse
 
 # A shape is a tuple of numbers and words; a word stands for any length, the same wherever it occurs in one file.
 _TAMSD = {"xs": ("lines", "lags"), "ys": ("lines", "lags")}

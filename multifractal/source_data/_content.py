@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from multifractal._io import DamagedFileError
+from multifractal.base.files import DamagedFileError
 
 
 def checked(arrays, shapes, path):

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import pooch
 
-from multifractal import _io
+from multifractal.base import files
 from multifractal.source_data import _archives, _reading
 from multifractal.source_data._catalogue import is_source_data, shapes_of
 from multifractal.source_data._content import checked
@@ -75,10 +75,10 @@ def fetch(folder=None, *, server=SERVER, retries=3, progress=False):
     folder = Path(folder) if folder is not None else _reading.folders()[0]
     folder.mkdir(parents=True, exist_ok=True)
     done, problems = Fetched(folder.resolve()), []
-    _io.remove_leftovers(folder.glob(f"{_STAGING}*"))
-    with tempfile.TemporaryDirectory(dir=folder, prefix=_STAGING) as staging, _io.locked(staging):
-        files = _record_files(server, Path(staging), retries)
-        for number, file in enumerate(files):
+    files.remove_leftovers(folder.glob(f"{_STAGING}*"))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_STAGING) as staging, files.locked(staging):
+        listed = _record_files(server, Path(staging), retries)
+        for number, file in enumerate(listed):
             place = Path(staging) / str(number)
             place.mkdir()
             try:
@@ -88,7 +88,7 @@ def fetch(folder=None, *, server=SERVER, retries=3, progress=False):
             else:
                 (done.downloaded if news else done.present).append(file.key)
     if problems:
-        raise FetchError(f"{len(problems)} of {len(files)} files of {DOI} could not be fetched into {folder}:\n  "
+        raise FetchError(f"{len(problems)} of {len(listed)} files of {DOI} could not be fetched into {folder}:\n  "
                          + "\n  ".join(problems))
     return done
 
@@ -152,7 +152,7 @@ def _place_in_tree(member, key):
 
 def _install(file, folder, members):
     """Parse all `members` first, then move them into place, keep each `.mat` as `.npz` too, and record the checksums."""
-    checked = [(path, place, _io.file_sha256(path), _parsed(path, place)) for path, place in members]
+    checked = [(path, place, files.file_sha256(path), _parsed(path, place)) for path, place in members]
     for path, place, sha256, arrays in checked:
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def _install(file, folder, members):
     manifest = _reading.manifest(folder)
     manifest["sha256"] |= {place: sha256 for _, place, sha256, _ in checked}
     manifest["files"][file.key] = {"checksum": file.checksum, "members": [place for _, place, _, _ in checked]}
-    with _io.atomic_write(folder / _reading.CHECKSUMS, overwrite=True) as out:
+    with files.atomic_write(folder / _reading.CHECKSUMS, overwrite=True) as out:
         out.write(json.dumps({"record": DOI} | manifest, indent=1, sort_keys=True).encode())
 
 
@@ -177,7 +177,7 @@ def _is_present(file, folder):
     manifest = _reading.manifest(folder)
     entry = manifest["files"].get(file.key)
     return bool(entry) and entry["checksum"] == file.checksum and all(
-        (folder / place).is_file() and _io.file_sha256(folder / place) == manifest["sha256"][place]
+        (folder / place).is_file() and files.file_sha256(folder / place) == manifest["sha256"][place]
         for place in entry["members"])
 
 

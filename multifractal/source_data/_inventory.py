@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from multifractal._io import DamagedFileError
+from multifractal.base.files import DamagedFileError
 from multifractal.source_data._catalogue import NAMES
 from multifractal.source_data._reading import UnverifiedFileWarning, find, known_checksums, read
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _checks, _io
-from multifractal._io import DamagedFileError
+from multifractal.base import checks, files
+from multifractal.base.files import DamagedFileError
 from multifractal.source_data import _mat
 from multifractal.source_data._catalogue import NAMES, shapes_of
 from multifractal.source_data._content import checked
@@ -57,7 +57,7 @@ def find(name, folder=None):
         When the file is in none of the folders; the message says where it was looked for and how to get it.
     """
     shapes_of(name)
-    searched = [_checks.path("folder", folder)] if folder is not None else folders()
+    searched = [checks.path("folder", folder)] if folder is not None else folders()
     for place in searched:
         for path in _candidates(name, place):
             if path.is_file():
@@ -108,7 +108,7 @@ def read(name, folder=None):
     path = find(name, folder)
     shapes = shapes_of(name)
     known = known_checksums(name, path)
-    actual = _io.file_sha256(path)
+    actual = files.file_sha256(path)
     if known and actual not in known:
         raise DamagedFileError(f"{os.fspath(path)!r} matches none of the checksums known for {name!r}; restore it, or run "
                                "`python -m multifractal.source_data fetch` for the version of the record")
@@ -159,7 +159,7 @@ def parse(path, shapes, *, trusted):
 
 def save_converted(path, arrays, sha256):
     """Keep the arrays parsed from the `.mat` file `path`, whose SHA-256 is given, as an `.npz` beside it."""
-    _io.save_arrays(_converted_path(path), arrays, {"source_sha256": sha256}, overwrite=True)
+    files.save_arrays(_converted_path(path), arrays, {"source_sha256": sha256}, overwrite=True)
 
 
 def _candidates(name, place):
@@ -181,7 +181,7 @@ def _converted_path(path):
 def _converted(path, sha256):
     """Return the arrays that `fetch` converted from `path`, or None without them or when they are of another file."""
     try:
-        arrays, metadata = _io.load_arrays(_converted_path(path))
+        arrays, metadata = files.load_arrays(_converted_path(path))
     except (FileNotFoundError, DamagedFileError):
         return None
     return arrays if metadata.get("source_sha256") == sha256 else None

@@ -123,7 +123,7 @@ def test_density_moments_are_the_matrixs():
         mean, error = density.moment(order)
         assert abs(mean - exact) < 4 * error
     quadratures = np.sum(density.weights * density.nodes**3, axis=1)
-    from multifractal._rng import realisation
+    from multifractal.base.rng import realisation
     probes = [realisation(0, i).choice([-1.0, 1.0], len(a)) for i in range(12)]
     np.testing.assert_allclose(quadratures, [v @ a @ a @ a @ v / len(a) for v in probes], rtol=1e-9)
 

@@ -114,7 +114,7 @@ def test_scale_dependent_curvature_tends_to_the_hessian_when_smooth():
     problem = classification()
     found = sharpness.scale_dependent_curvature(problem, [1e-4], n_directions=3)
     operator = HessianOperator(problem)
-    from multifractal._rng import realisation
+    from multifractal.base.rng import realisation
     directions = [realisation(0, i).standard_normal(operator.shape[0]) for i in range(3)]
     exact = np.mean([np.linalg.norm(operator.matvec(v / np.linalg.norm(v))) for v in directions])
     assert found.values[0] == pytest.approx(exact, rel=1e-6)

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from landscape_viz import checkpoint, datasets, models, training
 from landscape_viz.evaluate import pinned_threads
-from multifractal._rng import realisation
+from multifractal.base.rng import realisation
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 

@@ -18,7 +18,7 @@ from multifractal import (
     gradient_correlation,
     tamsd,
 )
-from multifractal._rng import realisation
+from multifractal.base.rng import realisation
 
 MODULE = importlib.import_module("multifractal.diagram")
 SMALL = {"hursts": [0.3, 0.8], "learning_rates": [2.0, 300.0], "n_surfaces": 3, "n_starts": 4, "waiting_time": 60,

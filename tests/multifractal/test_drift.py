@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from multifractal import Drift, Landscape, drift_to_flat, fbm_surface, mbm_surface, paper_hoelder_map, well_passage
-from multifractal._rng import realisation
+from multifractal.base.rng import realisation
 from multifractal.drift import (
     NEVER,
     _from_increments,

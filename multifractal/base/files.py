@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from multifractal import _checks
+from multifractal.base import checks
 
 try:
     import fcntl
@@ -98,7 +98,7 @@ def load_arrays(path):
     DamagedFileError
         When the file is truncated, altered, or was not written by `save_arrays`.
     """
-    name = os.fspath(_checks.path("path", path))
+    name = os.fspath(checks.path("path", path))
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files if key != _META}

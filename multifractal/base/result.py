@@ -7,8 +7,9 @@ import platform
 
 import numpy as np
 
-from multifractal import _io, _rng
 from multifractal._version import __version__
+from multifractal.base import files
+from multifractal.base.rng import describe
 
 _RECORDED = ("numpy", "scipy", "numba")
 _ARRAY, _ITEMS = "__array__", "__items__"
@@ -28,7 +29,7 @@ class Provenance:
         words = ", ".join(f"{name}={_in_words(value)}" for name, value in arguments.items())
         versions = {"multifractal": __version__, "python": platform.python_version()}
         versions |= {name: _version_of(name) for name in packages}
-        return cls(f"{function}({words})", None if rng is None else _rng.describe(rng), versions)
+        return cls(f"{function}({words})", None if rng is None else describe(rng), versions)
 
 
 class Result:
@@ -39,14 +40,14 @@ class Result:
         arrays, plain = {}, {}
         for field in dataclasses.fields(self):
             plain[field.name] = _packed(getattr(self, field.name), field.name, arrays)
-        _io.save_arrays(path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite)
+        files.save_arrays(path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite)
 
     @classmethod
     def load(cls, path):
         """Read a result written by `save`; raises `DamagedFileError` when the file was altered or is of another class."""
-        arrays, metadata = _io.load_arrays(path)
+        arrays, metadata = files.load_arrays(path)
         if metadata.get("class") != cls.__name__:
-            raise _io.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
+            raise files.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
                                        f"load it with {metadata.get('class')}.load")
         kinds = {field.name: field.type for field in dataclasses.fields(cls)}
         return cls(**{name: _unpacked(value, kinds[name], arrays) for name, value in metadata["fields"].items()})

@@ -7,7 +7,7 @@ Here the lines are cut into blocks of a fixed number.
 import numpy as np
 from scipy import fft
 
-from multifractal._parallel import map_chunks
+from multifractal.base.chunks import map_chunks
 
 _LINES = 64
 

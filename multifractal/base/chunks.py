@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 
-from multifractal._checks import require
+from multifractal.base.checks import require
 
 
 def thread_count():

@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-from multifractal._checks import refuse
+from multifractal.base.checks import refuse
 
 _REMEDY = "pass an int seed, a numpy.random.SeedSequence or a numpy.random.Generator"
 
