@@ -17,8 +17,8 @@ from multifractal import (
     wavelet_cascade,
     weierstrass_mandelbrot,
 )
-from multifractal.brownian import _kept, torus_side
-from multifractal.multifractional import _add_level, chebyshev_nodes
+from multifractal.landscapes.brownian import _kept, torus_side
+from multifractal.landscapes.multifractional import _add_level, chebyshev_nodes
 from tests import naive
 
 _LEVELS = 8  # exponents that the paper's map needs at 1024 x 1024; the twin draws one

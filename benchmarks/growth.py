@@ -32,7 +32,7 @@ from multifractal import (
     paper_hoelder_map,
     tamsd,
 )
-from multifractal.brownian import _kept
+from multifractal.landscapes.brownian import _kept
 
 _CALLS, _SECONDS = 3, 0.1  # at least so many calls and so much time a size
 

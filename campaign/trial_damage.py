@@ -14,7 +14,7 @@ import numpy as np
 
 from campaign.harness import Kind, generator
 from multifractal import DamagedFileError, Displacement, Landscape, Spectrum, source_data, tamsd
-from multifractal.brownian import fbm_surface
+from multifractal.landscapes.brownian import fbm_surface
 from multifractal.run_folder import RunFolder
 from multifractal.spectrum import multifractal_spectrum
 from multifractal.training_run import TrainingRun

@@ -17,7 +17,7 @@ from landscape_viz.section_store import SectionStore
 from multifractal.base.checks import finite_array, path, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died
 from multifractal.base.result import Provenance, Result
-from multifractal.landscape import Landscape
+from multifractal.landscapes.landscape import Landscape
 
 FINITE, NOT_FINITE = 1, 2
 _PACKAGES = ("numpy", "torch")

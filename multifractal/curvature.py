@@ -9,7 +9,7 @@ import numpy as np
 
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
-from multifractal.landscape import checked_landscape
+from multifractal.landscapes.landscape import checked_landscape
 
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
 

@@ -22,7 +22,7 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
-from multifractal.landscape import Landscape, checked_landscape
+from multifractal.landscapes.landscape import Landscape, checked_landscape
 from multifractal.optimizers import checked_rule, require_rng
 from multifractal.walking import Plan, reflect, walk_together
 

@@ -34,9 +34,9 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import checked_executor, died, thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, describe, realisation
-from multifractal.brownian import fbm_surface
 from multifractal.descent import descend_ensemble
 from multifractal.displacement import tamsd
+from multifractal.landscapes.brownian import fbm_surface
 from multifractal.theory import diffusion_exponent_law
 
 HURSTS = tuple(np.round(np.arange(0.1, 0.91, 0.1), 1).tolist())

@@ -17,7 +17,7 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.descent import descend_ensemble, start_near_maximum
-from multifractal.landscape import Landscape, checked_landscape, interpolate_gradient
+from multifractal.landscapes.landscape import Landscape, checked_landscape, interpolate_gradient
 from multifractal.walking import reflect
 
 KINDS = ("descent", "same steps, random directions", "shuffled increments", "local steps, random directions")

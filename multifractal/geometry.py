@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from multifractal.base.checks import finite_array, positive_number, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
-from multifractal.landscape import checked_landscape
+from multifractal.landscapes.landscape import checked_landscape
 
 _ROWS_PER_CHUNK = 256
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from multifractal.base.result import Provenance, Result
 from multifractal.descent_table import DescentTable, joined, walk_table
-from multifractal.multifractional import mbm_surface, paper_hoelder_map
+from multifractal.landscapes.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.section_model import model_of_section
 
 STEP_LENGTHS = np.array([0.01, 0.1, 0.3, 1, 2, 3.5, 5, 7, 10, 20, 50, 100, 300])  # pixels (our choice)

@@ -12,7 +12,7 @@ from multifractal.base.checks import one_of
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.increments import increment_law, noise_share
-from multifractal.landscape import Landscape
+from multifractal.landscapes.landscape import Landscape
 from multifractal.spectrum import PAPER_SECTION_SETTINGS, multifractal_spectrum
 from multifractal.surrogates import shuffle_within_blocks
 

@@ -16,7 +16,7 @@ from multifractal.base.checks import grid_shape, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.descent import checked_rates, checked_starts, descend_ensemble
-from multifractal.landscape import _values_at, checked_landscape, interpolate_gradient
+from multifractal.landscapes.landscape import _values_at, checked_landscape, interpolate_gradient
 from multifractal.walking import interpolate_jacobian, reflect
 
 _WALKERS_IN_LOCKSTEP = 64  # as in `descent`

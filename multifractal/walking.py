@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from multifractal.landscape import Landscape, _values_at, cell_and_weights, interpolate_gradient
+from multifractal.landscapes.landscape import Landscape, _values_at, cell_and_weights, interpolate_gradient
 from multifractal.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
 
 REACH = 1e6  # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless

@@ -6,8 +6,8 @@ import numpy as np
 
 from multifractal import source_data
 from multifractal.base.result import Provenance
-from multifractal.brownian import fbm_surface
 from multifractal.figures import reproduction as figures
+from multifractal.landscapes.brownian import fbm_surface
 from multifractal.reproduction import claim as verdicts
 from multifractal.reproduction.claim import Claim, Judgement, Measured, Quantity
 from multifractal.spectrum import PAPER_SECTION_SETTINGS, PAPER_SURFACE_SETTINGS, multifractal_spectrum

@@ -18,8 +18,8 @@ from multifractal.base.checks import whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
-from multifractal.brownian import fbm_surface
-from multifractal.multifractional import mbm_surface, paper_hoelder_map
+from multifractal.landscapes.brownian import fbm_surface
+from multifractal.landscapes.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.reproduction.claim import Measured
 from multifractal.tables import AIRFOIL_FILE
 

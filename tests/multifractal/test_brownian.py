@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import fft
 
-from multifractal import brownian, fbm_path, fbm_surface, mbm_surface, surface_noise
+from multifractal import fbm_path, fbm_surface, mbm_surface, surface_noise
+from multifractal.landscapes import brownian
 from tests import naive
 
 

@@ -13,8 +13,8 @@ from multifractal import (
     multifractal_spectrum,
     wavelet_cascade,
 )
-from multifractal.cascades import _log_volatility
-from multifractal.fields import log_variogram_constant
+from multifractal.landscapes.cascades import _log_volatility
+from multifractal.landscapes.fields import log_variogram_constant
 from multifractal.leaders import wavelet_coefficients
 from tests import naive
 

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.special import hyp0f1
 
 from multifractal import FractalField, fbm_surface
-from multifractal.fields import log_variogram_constant
+from multifractal.landscapes.fields import log_variogram_constant
 from tests import naive
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from multifractal import brownian, fbm_surface, mbm_surface, multifractional, paper_hoelder_map, surface_noise
+from multifractal import fbm_surface, mbm_surface, paper_hoelder_map, surface_noise
+from multifractal.landscapes import brownian, multifractional
 from tests import naive
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from multifractal import Landscape, fbm_surface, local_hoelder, paper_hoelder_map
-from multifractal.multifractional import mbm_surface
+from multifractal.landscapes.multifractional import mbm_surface
 from multifractal.section_model import HIGHEST, LOWEST, model_of_section
 
 

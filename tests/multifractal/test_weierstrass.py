@@ -8,7 +8,7 @@ from scipy.special import j0
 from threadpoolctl import threadpool_limits
 
 from multifractal import multifractal_spectrum, weierstrass_mandelbrot
-from multifractal.fields import log_variogram_constant, wavenumbers_for
+from multifractal.landscapes.fields import log_variogram_constant, wavenumbers_for
 from tests import naive
 
 

@@ -12,10 +12,10 @@ import functools
 import numpy as np
 from numba import njit
 
-from multifractal import brownian
 from multifractal.base.checks import finite_array, float_dtype, grid_shape, positive_number, refuse, require
 from multifractal.base.chunks import map_chunks
-from multifractal.landscape import Landscape
+from multifractal.landscapes import brownian
+from multifractal.landscapes.landscape import Landscape
 
 _ROWS_PER_CHUNK = 128
 _PROXY_SIDE = 64  # the interpolation error is computed on this grid and scaled up by (N / 64)^Hmax,

@@ -7,9 +7,9 @@ import numpy as np
 from multifractal.base.checks import finite_array, float_dtype, require
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
-from multifractal.cascades import power_of_two
-from multifractal.landscape import Landscape
-from multifractal.laws import Multinomial
+from multifractal.landscapes.cascades import power_of_two
+from multifractal.landscapes.landscape import Landscape
+from multifractal.landscapes.laws import Multinomial
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -20,7 +20,7 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.fourier import along
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
-from multifractal.landscape import Landscape
+from multifractal.landscapes.landscape import Landscape
 
 # (largest H, R): the smallest reach, in steps, at which no eigenvalue is negative for grids of 4 to 2048 pixels.
 _REACHES = ((0.75, 1.0), (0.9, 1.1), (0.95, 1.2), (0.97, 1.4), (0.98, 1.6), (0.99, 2.0))

@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 from multifractal.base.checks import finite_number, float_dtype, grid_shape, positive_number, require
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
-from multifractal.fields import log_variogram_constant, wavenumbers_for
-from multifractal.landscape import Landscape
+from multifractal.landscapes.fields import log_variogram_constant, wavenumbers_for
+from multifractal.landscapes.landscape import Landscape
 
 _TRUNCATION = 0.02  # largest share of the variogram that the missing waves may take between one pixel and the longer side
 

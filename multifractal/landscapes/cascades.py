@@ -12,9 +12,9 @@ from multifractal.base.checks import finite_number, float_dtype, grid_shape, pos
 from multifractal.base.fourier import irfft2, rfft2
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
-from multifractal.fields import log_variogram_constant
-from multifractal.landscape import Landscape
-from multifractal.laws import LogNormal, LogPoisson
+from multifractal.landscapes.fields import log_variogram_constant
+from multifractal.landscapes.landscape import Landscape
+from multifractal.landscapes.laws import LogNormal, LogPoisson
 
 
 def wavelet_cascade(n, law, *, rng, wavelet="db3", dtype=np.float64):
