@@ -5,11 +5,11 @@ import pywt
 
 from benchmarks.harness import Case
 from multifractal import fbm_surface, local_hoelder, multifractal_spectrum, variogram
-from multifractal.bootstrap import _add_picked, bootstrap
-from multifractal.leaders import leaders_of, wavelet_coefficients
-from multifractal.scaling import log2_leaders, regression_weights
-from multifractal.spectrum import q_grid
-from multifractal.verdict import verdict_of
+from multifractal.analysis.bootstrap import _add_picked, bootstrap
+from multifractal.analysis.leaders import leaders_of, wavelet_coefficients
+from multifractal.analysis.scaling import log2_leaders, regression_weights
+from multifractal.analysis.spectrum import q_grid
+from multifractal.analysis.verdict import verdict_of
 from tests import naive
 
 TAPS = np.array(pywt.Wavelet("db2").rec_lo)

@@ -7,20 +7,13 @@ import sys
 
 import numpy as np
 
-from multifractal import (
-    LogNormal,
-    fbm_surface,
-    intervals,
-    multifractal_random_walk_2d,
-    multifractal_spectrum,
-    q_grid,
-    wavelet_cascade,
-)
+from multifractal import LogNormal, fbm_surface, multifractal_random_walk_2d, multifractal_spectrum, q_grid, wavelet_cascade
+from multifractal.analysis import intervals
+from multifractal.analysis.bootstrap import bootstrap
+from multifractal.analysis.leaders import leaders_of, wavelet_coefficients
+from multifractal.analysis.scaling import log2_leaders, regression_weights
+from multifractal.analysis.spectrum import MIN_LEADERS
 from multifractal.base.rng import realisation
-from multifractal.bootstrap import bootstrap
-from multifractal.leaders import leaders_of, wavelet_coefficients
-from multifractal.scaling import log2_leaders, regression_weights
-from multifractal.spectrum import MIN_LEADERS
 
 HURST = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 N_CALIBRATION, N_COVERAGE = {512: 60, 1024: 30}, {512: 100, 1024: 60}

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from multifractal import verdict
+from multifractal.analysis import verdict
 from tests.mixed_fields import KINDS, mixed_field
 
 N_CHOICE, N_FRESH = 800, 200

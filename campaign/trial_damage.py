@@ -14,9 +14,9 @@ import numpy as np
 
 from campaign.harness import Kind, generator
 from multifractal import DamagedFileError, Displacement, Landscape, Spectrum, source_data, tamsd
+from multifractal.analysis.spectrum import multifractal_spectrum
 from multifractal.landscapes.brownian import fbm_surface
 from multifractal.run_folder import RunFolder
-from multifractal.spectrum import multifractal_spectrum
 from multifractal.training_run import TrainingRun
 
 REFUSED, EQUAL, WRONG = "refused", "read with equal values", "SILENTLY WRONG"

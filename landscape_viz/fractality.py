@@ -11,12 +11,12 @@ import torch
 from landscape_viz import directions
 from landscape_viz.analyzer import LossLandscapeAnalyzer
 from landscape_viz.sections import section
+from multifractal.analysis.increments import increment_law
+from multifractal.analysis.spectrum import multifractal_spectrum
 from multifractal.base.checks import positive_number, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.increments import increment_law
 from multifractal.section_study import SMALL_SECTION_SETTINGS
-from multifractal.spectrum import multifractal_spectrum
 
 ZOOMS = (1, 10, 100)
 _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
@@ -36,7 +36,7 @@ class FractalReport(Result):
     losses : ndarray, shape (3, n_points, n_points), float64
         Index [zoom, y, x].
     kinds, verdicts : list of str
-        "rough", "smooth" or "noise" at the scale of a pixel, and the same in words (`multifractal.verdict`).
+        "rough", "smooth" or "noise" at the scale of a pixel, and the same in words (`multifractal.analysis.verdict`).
     rough_distances : ndarray, shape (3, 2)
         First and last distance of the rough range in units of the filters' norms, or NaN.
     rough_exponents : ndarray, shape (3,)

@@ -18,6 +18,7 @@ from landscape_viz.evaluate import pinned_threads
 from landscape_viz.problem import Problem
 from landscape_viz.sections import Section, section
 from multifractal import source_data
+from multifractal.analysis.validation import validate_estimator
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
 from multifractal.section_study import (
@@ -27,7 +28,6 @@ from multifractal.section_study import (
     measured,
     measured_pair,
 )
-from multifractal.validation import validate_estimator
 
 N_POINTS = 129
 BATCH, ALL = 64, 1437  # images: the paper's one batch, and the whole training set

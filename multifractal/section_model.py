@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multifractal.analysis.roughness import local_hoelder
 from multifractal.base.checks import finite_array
 from multifractal.base.result import Provenance, Result
 from multifractal.landscapes.landscape import Landscape
 from multifractal.landscapes.multifractional import mbm_surface
-from multifractal.roughness import local_hoelder
 
 LOWEST, HIGHEST = 0.02, 0.98  # the model's exponents are held between these (our choice; its limits are 0 and 1)
 

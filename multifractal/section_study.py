@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multifractal.analysis.increments import increment_law, noise_share
+from multifractal.analysis.spectrum import PAPER_SECTION_SETTINGS, multifractal_spectrum
+from multifractal.analysis.surrogates import shuffle_within_blocks
 from multifractal.base.checks import one_of
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.increments import increment_law, noise_share
 from multifractal.landscapes.landscape import Landscape
-from multifractal.spectrum import PAPER_SECTION_SETTINGS, multifractal_spectrum
-from multifractal.surrogates import shuffle_within_blocks
 
 # Sections of 129 pixels have too few leaders for the default scales, which begin at 3; our choice from `validate_estimator`.
 SMALL_SECTION_SETTINGS = {"scales": (2, None)}
@@ -40,7 +40,7 @@ class SectionStudy(Result):
         Of our own sections: network, dropout in training, epoch, half width of the plane (in units of the filters' norms),
         images, modes of dropout and BatchNorm, seed of the masks, dtype.
     kinds, verdicts : list of str
-        What each is at the scale of its pixels, and the same in words (`multifractal.verdict`).
+        What each is at the scale of its pixels, and the same in words (`multifractal.analysis.verdict`).
     pixel_noise_ratio, rough_exponent : ndarray, shape (n,)
         From the verdict; the exponent is NaN where there is no rough range.
     rough_range : ndarray, shape (n, 2)

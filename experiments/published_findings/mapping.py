@@ -10,8 +10,8 @@ from torch import nn
 from experiments.published_findings.finding import Row
 from landscape_viz import HessianOperator, LossLandscapeAnalyzer, Problem, directions, models, section, trajectory
 from landscape_viz.sharpness import scale_dependent_curvature
+from multifractal.analysis.verdict import verdict_of
 from multifractal.base.rng import realisation
-from multifractal.verdict import verdict_of
 
 
 def problem(*, dropout=0.0, mode="off"):

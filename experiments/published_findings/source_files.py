@@ -3,7 +3,7 @@
 import multifractal as mf
 from experiments.published_findings.finding import Row
 from multifractal import source_data
-from multifractal.verdict import verdict_of
+from multifractal.analysis.verdict import verdict_of
 
 _SECTION = "real_loss_landscape/{}.npy"
 _WITH_DROPOUT = ("vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist")

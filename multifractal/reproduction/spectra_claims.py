@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
+from multifractal.analysis.spectrum import PAPER_SECTION_SETTINGS, PAPER_SURFACE_SETTINGS, multifractal_spectrum
 from multifractal.base.result import Provenance
 from multifractal.figures import reproduction as figures
 from multifractal.landscapes.brownian import fbm_surface
 from multifractal.reproduction import claim as verdicts
 from multifractal.reproduction.claim import Claim, Judgement, Measured, Quantity
-from multifractal.spectrum import PAPER_SECTION_SETTINGS, PAPER_SURFACE_SETTINGS, multifractal_spectrum
 
 _PUBLISHED = {"left": (-5, 0.788), "middle": (0, 0.461), "right": (5, 0.160)}  # h(q) of the paper's surface
 _PUBLISHED_MONO = (0.437, 0.016)  # its monofractal surface: h(0), and h(-5) - h(5)
@@ -202,7 +202,7 @@ SECTION_SPECTRA = Claim(
     "section_spectra", "Sections of real losses are multifractal, at three epochs",
     "Spectra of sections of a network's loss after 1, 10 and 20 epochs are wide: real loss landscapes are multifractal. "
     "The published sections are of VGG and ResNet networks on CIFAR-10 and FashionMNIST.",
-    "A section is multifractal if at pixel scale it is rough, not noise and not smooth (`multifractal.verdict`, thresholds "
+    "A section is multifractal if at pixel scale it is rough, not noise and not smooth (`multifractal.analysis.verdict`, thresholds "
     "from synthetic fields only), if η(1) > 0 so that its leaders exist, and if the interval of c₂ lies below what one more "
     "exact monofractal section shows at the same settings. Reproduced if all published sections that are here are, with a "
     "correction if some are, not reproduced if none is. Without the files: not judged. Networks trained from scratch are "

@@ -13,9 +13,9 @@ from multifractal import (
     multifractal_spectrum,
     wavelet_cascade,
 )
+from multifractal.analysis.leaders import wavelet_coefficients
 from multifractal.landscapes.cascades import _log_volatility
 from multifractal.landscapes.fields import log_variogram_constant
-from multifractal.leaders import wavelet_coefficients
 from tests import naive
 
 LAWS = [LogNormal(0.5, -0.05), LogPoisson(0.3, 0.8, 0.6)]

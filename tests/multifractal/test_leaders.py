@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multifractal import WaveletLeaders, wavelet_leaders
-from multifractal.leaders import leaders_of, wavelet_coefficients
+from multifractal.analysis.leaders import leaders_of, wavelet_coefficients
 from tests import naive
 
 

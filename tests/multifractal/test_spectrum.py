@@ -20,8 +20,8 @@ from multifractal import (
     source_data,
     validate_estimator,
 )
-from multifractal.bootstrap import BLOCK, _add_picked, _blocks, bootstrap
-from multifractal.scaling import cumulants_of
+from multifractal.analysis.bootstrap import BLOCK, _add_picked, _blocks, bootstrap
+from multifractal.analysis.scaling import cumulants_of
 from tests import naive
 
 ROUGH = np.random.default_rng(0).normal(size=(257, 300)).cumsum(axis=0).cumsum(axis=1)

@@ -12,7 +12,7 @@ from multifractal import (
     source_data,
     variogram,
 )
-from multifractal.verdict import _mean_squares, verdict_of
+from multifractal.analysis.verdict import _mean_squares, verdict_of
 from tests import naive
 from tests.mixed_fields import KINDS, mixed_field
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multifractal.analysis.bootstrap import bootstrap
+from multifractal.analysis.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
+from multifractal.analysis.intervals import intervals_around
+from multifractal.analysis.leaders import leaders_of, wavelet_coefficients, writeable
+from multifractal.analysis.scaling import log2_leaders, regression_weights, scale_moments, slope
 from multifractal.base.checks import finite_array, finite_number, one_of, refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
-from multifractal.bootstrap import bootstrap
-from multifractal.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
-from multifractal.intervals import intervals_around
-from multifractal.leaders import leaders_of, wavelet_coefficients, writeable
-from multifractal.scaling import log2_leaders, regression_weights, scale_moments, slope
 
 MIN_LEADERS = 64  # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
 _CALIBRATED = {"wavelet": "db2", "p": math.inf, "integration": 0.0, "first_scale": 2, "scales": (3, None)}
@@ -34,7 +34,7 @@ class Spectrum(Result):
     log_cumulants : ndarray, shape (4,)
         c1 to c4: c1 is the most frequent exponent (integration taken off), c2 = c3 = c4 = 0 for a monofractal.
     h_interval, D_interval, zeta_interval, log_cumulants_interval : ndarray or None
-        95 % intervals, None without bootstrap; how they are calibrated is told in `multifractal.intervals`.
+        95 % intervals, None without bootstrap; how they are calibrated is told in `multifractal.analysis.intervals`.
     scales, n_leaders : ndarray of int, shape (n_scales,)
         The levels j of the fit and how many leaders each has.
     n_blocks : ndarray of int, shape (n_scales,), or None

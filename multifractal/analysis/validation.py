@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multifractal.analysis.spectrum import multifractal_spectrum
 from multifractal.base.checks import finite_vector, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.landscapes.brownian import fbm_surface
-from multifractal.spectrum import multifractal_spectrum
 
 N_CUMULANTS = 4
 

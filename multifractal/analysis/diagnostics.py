@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multifractal.scaling import fit_residuals, slope
-from multifractal.verdict import verdict_of
+from multifractal.analysis.scaling import fit_residuals, slope
+from multifractal.analysis.verdict import verdict_of
 
 LOWEST_C1 = 0.26  # exact surfaces of H = 0.1 and 0.2 give c1 = 0.20 and 0.23 at the default settings
 _ONE_LEADER = 9  # one coefficient gives 3x3 leaders: a moment that rests on fewer is the moment of that coefficient
@@ -33,7 +33,7 @@ class Diagnostics:
     eta_orders, eta : ndarray
         Orders p (1, 2 and the one asked for) and eta(p), the exponents of the mean |coefficient|^p (integration taken off).
     verdict, kind, rough_range, rough_exponent, pixel_noise_ratio, lags, exponents
-        The judgement of the image at pixel scale; see `multifractal.verdict.Verdict`, of which `verdict` is the words.
+        The judgement of the image at pixel scale; see `multifractal.analysis.verdict.Verdict`, of which `verdict` is the words.
     fit_residuals, r_squared : ndarray, shape (n_q,)
         Root mean square residual (log2 units) and explained share of each log-log fit behind zeta(q), weighted as the fit;
         at q = 0, where there is nothing to fit, 0 and 1.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from multifractal.analysis.scaling import N_CUMULANTS, cumulants_of, slope
 from multifractal.base.rng import as_generator
-from multifractal.scaling import N_CUMULANTS, cumulants_of, slope
 
 BLOCK = 4  # leaders along each side of a block
 _ALL_STARTS = 2**16  # with more leaders, blocks start at every BLOCK-th leader only, to save memory
