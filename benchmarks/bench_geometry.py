@@ -2,7 +2,7 @@
 
 from benchmarks.harness import Case
 from multifractal import clustering_curve, curvature_roughness, fbm_surface, flatness, local_minima
-from multifractal.clustering import PAPER_RADII
+from multifractal.geometry.clustering import PAPER_RADII
 from tests import naive
 
 

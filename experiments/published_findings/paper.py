@@ -7,7 +7,7 @@ from scipy.special import gamma
 
 import multifractal as mf
 from experiments.published_findings.finding import Row
-from multifractal.curvature import exact_curvature, published_curvature
+from multifractal.geometry.curvature import exact_curvature, published_curvature
 
 N_WALKS = 400
 

@@ -7,10 +7,10 @@ from scipy.spatial import cKDTree
 from scipy.stats import skew
 
 from multifractal import source_data
-from multifractal.clustering import clustering_curve
-from multifractal.curvature import curvature_roughness
 from multifractal.figures import reproduction as figures
-from multifractal.geometry import basins, local_minima
+from multifractal.geometry.clustering import clustering_curve
+from multifractal.geometry.curvature import curvature_roughness
+from multifractal.geometry.minima import basins, local_minima
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Claim, Judgement, Measured, Quantity
 
 _LOWEST, _PAPER_SIZE = 3000, 1024  # minima that are looked at on a surface of that size (paper)

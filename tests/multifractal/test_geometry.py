@@ -18,8 +18,8 @@ from multifractal import (
     mbm_surface,
     paper_hoelder_map,
 )
-from multifractal.clustering import PAPER_RADII, _two_segments
-from multifractal.curvature import exact_curvature, published_curvature
+from multifractal.geometry.clustering import PAPER_RADII, _two_segments
+from multifractal.geometry.curvature import exact_curvature, published_curvature
 from tests import naive
 
 
