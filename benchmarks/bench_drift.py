@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.harness import Case
 from multifractal import drift_to_flat, fbm_surface
-from multifractal.drift import _local_walks
+from multifractal.walkers.drift import _local_walks
 from tests import naive
 
 

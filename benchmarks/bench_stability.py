@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.harness import Case
 from multifractal import edge_of_stability, fbm_surface, lyapunov_exponents
-from multifractal.stability import sharpness_at
+from multifractal.walkers.stability import sharpness_at
 from tests import naive
 
 

@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.descent import checked_rates, descend_ensemble
 from multifractal.displacement import diffusion_exponent, tamsd
-from multifractal.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
+from multifractal.walkers.descent import checked_rates, descend_ensemble
+from multifractal.walkers.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
 
 SHORT, LONG = (2, 20), (1 / 160, 1 / 16)  # lags of the fits: in steps; and as shares of a run (our choice)
 _N_TIMES, _N_LAGS = 24, 24

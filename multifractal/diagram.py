@@ -34,10 +34,10 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import checked_executor, died, thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, describe, realisation
-from multifractal.descent import descend_ensemble
 from multifractal.displacement import tamsd
 from multifractal.landscapes.brownian import fbm_surface
 from multifractal.theory import diffusion_exponent_law
+from multifractal.walkers.descent import descend_ensemble
 
 HURSTS = tuple(np.round(np.arange(0.1, 0.91, 0.1), 1).tolist())
 LEARNING_RATES = (30.0, 55.0, 100.0, 180.0, 300.0, 550.0, 1e3, 1.8e3, 3e3, 5.5e3, 1e4, 3e4, 1e5)

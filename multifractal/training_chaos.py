@@ -6,8 +6,8 @@ from tqdm.auto import tqdm
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
-from multifractal.descent import checked_rates
 from multifractal.descent_table import displacement_of, schedule, stretch_times, training_record
+from multifractal.walkers.descent import checked_rates
 
 _CHUNK = 4000  # epochs a call of the compiled loop
 _TANGENT = 2  # the stream of a seed that the first tangent vector is drawn from; 0 and 1 are start and masks

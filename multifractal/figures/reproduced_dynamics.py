@@ -11,12 +11,12 @@ from matplotlib.ticker import FuncFormatter
 
 from multifractal.base.result import Provenance
 from multifractal.diagram import DiffusionDiagram
-from multifractal.drift import Drift
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.figures.drift import drift_shares
 from multifractal.figures.theory import alpha_slice
 from multifractal.theory import diffusion_exponent_law, theoretical_tamsd
 from multifractal.training_analysis import REGIMES
+from multifractal.walkers.drift import Drift
 
 _RATE = "learning rate (pixel² per unit of loss)"
 _LAG, _TAMSD = "lag (steps)", "TAMSD (pixel²)"

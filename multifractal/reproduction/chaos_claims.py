@@ -7,7 +7,7 @@ import numpy as np
 from multifractal import source_data
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Claim, Judgement, Measured, Quantity
-from multifractal.stability import edge_of_stability, lyapunov_exponents, two_trajectories_ceiling
+from multifractal.walkers.stability import edge_of_stability, lyapunov_exponents, two_trajectories_ceiling
 
 _RATES = np.logspace(0, 4, 40)  # paper
 _RANGE = (25.0, 1000.0)  # of the edge of stability: paper

@@ -6,7 +6,6 @@ import numpy as np
 
 from multifractal import source_data
 from multifractal.base.chunks import map_chunks
-from multifractal.descent import descend_ensemble
 from multifractal.diagram import curves_on
 from multifractal.displacement import tamsd
 from multifractal.figures import reproduced_dynamics as figures
@@ -16,6 +15,7 @@ from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Claim, Judgement, Measured, Quantity
 from multifractal.reproduction.exponents import Stated
 from multifractal.theory import diffusion_exponent_law, fit_tamsd
+from multifractal.walkers.descent import descend_ensemble
 
 _STREAM_ALPHA, _STREAM_FITS, _STREAM_PATHS = 31, 32, 33  # second index of what these claims draw on a surface
 

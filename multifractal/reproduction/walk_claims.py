@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
-from multifractal.descent import descend_ensemble, start_near_maximum
 from multifractal.displacement import tamsd
-from multifractal.drift import FIELDS, KINDS, drift_to_flat
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Claim, Judgement, Measured, Quantity
 from multifractal.reproduction.exponents import Stated
+from multifractal.walkers.descent import descend_ensemble, start_near_maximum
+from multifractal.walkers.drift import FIELDS, KINDS, drift_to_flat
 
 _RATE, _N_STEPS, _WINDOW = 1000.0, 9999, 3000  # paper
 _WAITING_TIMES = np.array([0, 500, 1000, 1500, 2000, 2500, 3000, 3200, 3400, 3600, 3800, 4000, 4500, 5000])  # paper

@@ -8,7 +8,8 @@ from scipy.stats import norm
 
 from multifractal import Drift, Landscape, drift_to_flat, fbm_surface, mbm_surface, paper_hoelder_map, well_passage
 from multifractal.base.rng import realisation
-from multifractal.drift import (
+from multifractal.passage import one_step_coefficients
+from multifractal.walkers.drift import (
     NEVER,
     _from_increments,
     _local_walks,
@@ -17,7 +18,6 @@ from multifractal.drift import (
     decile_maps,
     first_passage,
 )
-from multifractal.passage import one_step_coefficients
 from tests import naive
 
 

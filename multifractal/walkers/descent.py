@@ -23,8 +23,8 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
 from multifractal.landscapes.landscape import Landscape, checked_landscape
-from multifractal.optimizers import checked_rule, require_rng
-from multifractal.walking import Plan, reflect, walk_together
+from multifractal.walkers.optimizers import checked_rule, require_rng
+from multifractal.walkers.walking import Plan, reflect, walk_together
 
 _TASKS = 16  # an ensemble is cut into so many; an executor gets the landscape with each
 _WALKERS_PER_CALL = 1024  # at most, so that what is held besides the results stays small

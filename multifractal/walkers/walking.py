@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from multifractal.landscapes.landscape import Landscape, _values_at, cell_and_weights, interpolate_gradient
-from multifractal.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
+from multifractal.walkers.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
 
 REACH = 1e6  # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
 REACH_IN_TURNS = 2.0**40  # so many of a field's shortest waves away, phases have lost 40 of their 52 bits: stop there

@@ -16,9 +16,9 @@ from multifractal.base.checks import one_of, positive_number, require, whole_num
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.descent import descend_ensemble, start_near_maximum
 from multifractal.landscapes.landscape import Landscape, checked_landscape, interpolate_gradient
-from multifractal.walking import reflect
+from multifractal.walkers.descent import descend_ensemble, start_near_maximum
+from multifractal.walkers.walking import reflect
 
 KINDS = ("descent", "same steps, random directions", "shuffled increments", "local steps, random directions")
 FIELDS = ("flatness", "regional flatness", "low loss")

@@ -15,9 +15,9 @@ from scipy.special import stdtrit
 from multifractal.base.checks import grid_shape, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
-from multifractal.descent import checked_rates, checked_starts, descend_ensemble
 from multifractal.landscapes.landscape import _values_at, checked_landscape, interpolate_gradient
-from multifractal.walking import interpolate_jacobian, reflect
+from multifractal.walkers.descent import checked_rates, checked_starts, descend_ensemble
+from multifractal.walkers.walking import interpolate_jacobian, reflect
 
 _WALKERS_IN_LOCKSTEP = 64  # as in `descent`
 _D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps after running 9
