@@ -10,7 +10,7 @@ from landscape_viz.objective import Objective
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, realisation
-from multifractal.displacement import tamsd
+from multifractal.diffusion.displacement import tamsd
 
 
 @dataclass(frozen=True, repr=False, eq=False)

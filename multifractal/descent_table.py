@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.displacement import diffusion_exponent, tamsd
+from multifractal.diffusion.displacement import diffusion_exponent, tamsd
 from multifractal.walkers.descent import checked_rates, descend_ensemble
 from multifractal.walkers.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
 

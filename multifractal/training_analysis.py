@@ -7,7 +7,7 @@ import numpy as np
 from multifractal import source_data
 from multifractal.base.checks import finite_number, positive_number, require
 from multifractal.base.result import Provenance
-from multifractal.displacement import DiffusionExponent, Displacement, diffusion_exponent, tamsd
+from multifractal.diffusion.displacement import DiffusionExponent, Displacement, diffusion_exponent, tamsd
 
 WINDOW = 100_000  # paper, Supplementary; waiting times reach as far, lags a tenth of it
 _REACH = 2.1  # window + longest waiting time + longest lag, in windows

@@ -10,11 +10,11 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter
 
 from multifractal.base.result import Provenance
-from multifractal.diagram import DiffusionDiagram
+from multifractal.diffusion.diagram import DiffusionDiagram
+from multifractal.diffusion.theory import diffusion_exponent_law, theoretical_tamsd
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.figures.drift import drift_shares
 from multifractal.figures.theory import alpha_slice
-from multifractal.theory import diffusion_exponent_law, theoretical_tamsd
 from multifractal.training_analysis import REGIMES
 from multifractal.walkers.drift import Drift
 

@@ -6,15 +6,15 @@ import numpy as np
 
 from multifractal import source_data
 from multifractal.base.chunks import map_chunks
-from multifractal.diagram import curves_on
-from multifractal.displacement import tamsd
+from multifractal.diffusion.diagram import curves_on
+from multifractal.diffusion.displacement import tamsd
+from multifractal.diffusion.langevin import fractional_langevin, published_noise
+from multifractal.diffusion.potentials import PaperPotential
+from multifractal.diffusion.theory import diffusion_exponent_law, fit_tamsd
 from multifractal.figures import reproduced_dynamics as figures
-from multifractal.langevin import fractional_langevin, published_noise
-from multifractal.potentials import PaperPotential
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Claim, Judgement, Measured, Quantity
 from multifractal.reproduction.exponents import Stated
-from multifractal.theory import diffusion_exponent_law, fit_tamsd
 from multifractal.walkers.descent import descend_ensemble
 
 _STREAM_ALPHA, _STREAM_FITS, _STREAM_PATHS = 31, 32, 33  # second index of what these claims draw on a surface

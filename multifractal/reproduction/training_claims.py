@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from multifractal import source_data
-from multifractal.displacement import tamsd
+from multifractal.diffusion.displacement import tamsd
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import NOT_JUDGED, Claim, Judgement, Measured, Quantity

@@ -20,7 +20,7 @@ from multifractal import (
 )
 from multifractal.base.rng import realisation
 
-MODULE = importlib.import_module("multifractal.diagram")
+MODULE = importlib.import_module("multifractal.diffusion.diagram")
 SMALL = {"hursts": [0.3, 0.8], "learning_rates": [2.0, 300.0], "n_surfaces": 3, "n_starts": 4, "waiting_time": 60,
          "size": 64}
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multifractal import Displacement, diffusion_exponent, displacement, fbm_path, source_data, tamsd
+from multifractal import Displacement, diffusion_exponent, fbm_path, source_data, tamsd
+from multifractal.diffusion import displacement
 from tests import naive
 
 

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from multifractal import Drift, Landscape, drift_to_flat, fbm_surface, mbm_surface, paper_hoelder_map, well_passage
 from multifractal.base.rng import realisation
-from multifractal.passage import one_step_coefficients
+from multifractal.diffusion.passage import one_step_coefficients
 from multifractal.walkers.drift import (
     NEVER,
     _from_increments,

@@ -17,7 +17,7 @@ from multifractal import (
     tamsd,
     theoretical_tamsd,
 )
-from multifractal.langevin import memory_nodes
+from multifractal.diffusion.langevin import memory_nodes
 from tests import naive
 
 SETTINGS = {"hurst": 0.7, "eta": 1000.0, "beta": 5e3}  # the paper's

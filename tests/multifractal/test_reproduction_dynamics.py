@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multifractal import Landscape, Provenance, regime_exponents, tamsd, training_displacement
-from multifractal.potentials import HarmonicPotential, TiltedWashboard
+from multifractal.diffusion.potentials import HarmonicPotential, TiltedWashboard
 from multifractal.reproduction import chaos_claims, exponents, theory_claims, training_claims, walk_claims
 from multifractal.reproduction.claim import CORRECTED, NOT_JUDGED, NOT_REPRODUCED, REPRODUCED, Quantity
 from multifractal.reproduction.study import Study

@@ -34,9 +34,9 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import checked_executor, died, thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, describe, realisation
-from multifractal.displacement import tamsd
+from multifractal.diffusion.displacement import tamsd
+from multifractal.diffusion.theory import diffusion_exponent_law
 from multifractal.landscapes.brownian import fbm_surface
-from multifractal.theory import diffusion_exponent_law
 from multifractal.walkers.descent import descend_ensemble
 
 HURSTS = tuple(np.round(np.arange(0.1, 0.91, 0.1), 1).tolist())

@@ -23,8 +23,8 @@ from multifractal.base.checks import finite_array, finite_number, positive_numbe
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
+from multifractal.diffusion.potentials import gradient_of, named_gradient
 from multifractal.landscapes.brownian import fbm_path
-from multifractal.potentials import gradient_of, named_gradient
 
 _ORDER = 10  # of each quadrature panel: the kernel is right to 1e-14 with it
 _LARGEST_RATE = 30.0  # beyond, e^-s is below 1e-13 of the kernel at n = 2

@@ -13,8 +13,8 @@ from scipy.special import gamma
 from multifractal.base.checks import finite_number, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
-from multifractal.langevin import fractional_langevin
-from multifractal.potentials import PaperPotential, Potential
+from multifractal.diffusion.langevin import fractional_langevin
+from multifractal.diffusion.potentials import PaperPotential, Potential
 
 KINDS = ("fractional", "ordinary", "fractional, noise only", "ordinary, noise only")
 NEVER = -1
