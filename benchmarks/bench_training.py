@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import Case
-from multifractal.full_batch import FullBatchDescent, _epoch_keys, _kept
+from multifractal.training.full_batch import FullBatchDescent, _epoch_keys, _kept
 
 ROWS, FEATURES, EPOCHS, RATE = 1503, 5, 4000, 0.01
 

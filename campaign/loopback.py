@@ -27,7 +27,7 @@ def contents():
 
 def table():
     """Return the bytes of a table of the airfoil's shape and ranges, other numbers."""
-    from multifractal.tables import AIRFOIL_COLUMNS, AIRFOIL_SHAPE
+    from multifractal.training.tables import AIRFOIL_COLUMNS, AIRFOIL_SHAPE
 
     rng = np.random.default_rng(0)
     columns = [rng.uniform(low, high, AIRFOIL_SHAPE[0]) for _, _, low, high in AIRFOIL_COLUMNS]

@@ -16,8 +16,8 @@ from campaign.harness import Kind, generator
 from multifractal import DamagedFileError, Displacement, Landscape, Spectrum, source_data, tamsd
 from multifractal.analysis.spectrum import multifractal_spectrum
 from multifractal.landscapes.brownian import fbm_surface
-from multifractal.run_folder import RunFolder
-from multifractal.training_run import TrainingRun
+from multifractal.training.run import TrainingRun
+from multifractal.training.run_folder import RunFolder
 
 REFUSED, EQUAL, WRONG = "refused", "read with equal values", "SILENTLY WRONG"
 MARKED, UNMARKED = "foreign, marked unverified", "FOREIGN, NOT MARKED"

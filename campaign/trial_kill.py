@@ -118,12 +118,12 @@ def _finished(part, whole):
 
 def _warm(name):
     """Import what the job needs, in this process, which starts no threads and so may fork."""
-    import multifractal.training_run  # noqa: F401
+    import multifractal.training.run  # noqa: F401
 
     if name == "full-batch":
         import jax
 
-        import multifractal.full_batch  # noqa: F401
+        import multifractal.training.full_batch  # noqa: F401
 
         jax.config.update("jax_compilation_cache_dir", str(Path(tempfile.gettempdir(), "campaign-jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -227,7 +227,7 @@ def _whole_results(part, whole):
 def _download(folder):
     from campaign.loopback import TABLE
     from multifractal import source_data
-    from multifractal.tables import AIRFOIL_FILE, fetch_airfoil
+    from multifractal.training.tables import AIRFOIL_FILE, fetch_airfoil
 
     url = os.environ["CAMPAIGN_LOOPBACK"]
     source_data.fetch(folder, server=url)

@@ -63,7 +63,7 @@ def _calls(group, folder):
 
 def _download(folder):
     from campaign import loopback
-    from multifractal.tables import fetch_airfoil
+    from multifractal.training.tables import fetch_airfoil
 
     server = subprocess.Popen([sys.executable, "-m", "campaign.loopback"], stdout=subprocess.PIPE, text=True)
     try:

@@ -94,7 +94,7 @@ def supplement(experiment, flags):
     """Yield the table of the supplement's network on each data set, with and without dropout."""
     from multifractal import load_table
     from multifractal.descent_table import DescentTable
-    from multifractal.training_chaos import training_table
+    from multifractal.training.chaos import training_table
 
     tables = [load_table("diabetes")]
     try:

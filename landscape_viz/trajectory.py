@@ -8,7 +8,7 @@ from landscape_viz.directions import displacements, gram
 from landscape_viz.evaluate import Evaluator, pinned_threads
 from multifractal.base.checks import require
 from multifractal.base.result import Provenance, Result
-from multifractal.embedding import embed_path
+from multifractal.training.embedding import embed_path
 
 
 @dataclass(frozen=True, repr=False, eq=False)

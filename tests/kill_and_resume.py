@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jax
 
-import multifractal.full_batch  # noqa: F401  imported before forking, so that no child has to
+import multifractal.training.full_batch  # noqa: F401  imported before forking, so that no child has to
 from multifractal import Training, load_table, train_full_batch
 
 EPOCHS, CHUNK = 2400, 40

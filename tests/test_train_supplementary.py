@@ -14,7 +14,7 @@ import pytest
 
 import train_supplementary
 from multifractal import Displacement, PathEmbedding, Training, TrainingRun, load_table, regime_exponents, train_full_batch
-from multifractal.full_batch import FullBatchDescent
+from multifractal.training.full_batch import FullBatchDescent
 from tests import naive
 from tests.conftest import ROOT
 

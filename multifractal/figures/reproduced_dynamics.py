@@ -15,7 +15,7 @@ from multifractal.diffusion.theory import diffusion_exponent_law, theoretical_ta
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.figures.drift import drift_shares
 from multifractal.figures.theory import alpha_slice
-from multifractal.training_analysis import REGIMES
+from multifractal.training.displacement import REGIMES
 from multifractal.walkers.drift import Drift
 
 _RATE = "learning rate (pixel² per unit of loss)"

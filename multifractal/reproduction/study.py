@@ -21,7 +21,7 @@ from multifractal.base.rng import realisation
 from multifractal.landscapes.brownian import fbm_surface
 from multifractal.landscapes.multifractional import mbm_surface, paper_hoelder_map
 from multifractal.reproduction.claim import Measured
-from multifractal.tables import AIRFOIL_FILE
+from multifractal.training.tables import AIRFOIL_FILE
 
 
 def published_sections():

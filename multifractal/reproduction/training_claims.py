@@ -11,8 +11,8 @@ from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import NOT_JUDGED, Claim, Judgement, Measured, Quantity
 from multifractal.reproduction.exponents import Stated
-from multifractal.tables import AIRFOIL_FILE, load_table
-from multifractal.training_analysis import REGIMES, WINDOW, published_displacement, published_name, regime_exponents
+from multifractal.training.displacement import REGIMES, WINDOW, published_displacement, published_name, regime_exponents
+from multifractal.training.tables import AIRFOIL_FILE, load_table
 
 _RATE, _DROPOUT = 0.1, 0.75  # paper
 _WAITING_TIMES = np.round(np.logspace(0, 5, 10)).astype(int)[:8]  # paper; the last that an exponent is read at is 7743
@@ -58,7 +58,7 @@ def _table():
 
 def _train(study, table, window, seed):
     """Return the displacement curves of one run, with dropout, from a seed of its own."""
-    from multifractal.full_batch import FullBatchDescent
+    from multifractal.training.full_batch import FullBatchDescent
 
     inputs, target = table.standardised(len(table.target))
     descent = FullBatchDescent(inputs, target, n_train=len(target), learning_rate=_RATE, dropout=_DROPOUT,

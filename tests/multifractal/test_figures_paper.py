@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from multifractal import Provenance, descend, fbm_surface, figures
-from multifractal.embedding import PathEmbedding
+from multifractal.training.embedding import PathEmbedding
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from multifractal import full_batch, load_table
-from multifractal.full_batch import FullBatchDescent, initial_parameters, parameter_count
+from multifractal import load_table
+from multifractal.training import full_batch
+from multifractal.training.full_batch import FullBatchDescent, initial_parameters, parameter_count
 from tests import naive
 
 

@@ -26,7 +26,7 @@ from multifractal.reproduction.claim import (
     Quantity,
 )
 from multifractal.reproduction.study import Study
-from multifractal.tables import AIRFOIL_FILE
+from multifractal.training.tables import AIRFOIL_FILE
 
 CALL = Provenance("somewhere()")
 OURS = (*spectra_claims.CLAIMS, *surface_claims.CLAIMS)

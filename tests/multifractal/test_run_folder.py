@@ -8,8 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from multifractal import DamagedFileError, run_folder
-from multifractal.run_folder import GrowingArray, RunFolder, read_record, read_rows, require_space
+from multifractal import DamagedFileError
+from multifractal.training import run_folder
+from multifractal.training.run_folder import GrowingArray, RunFolder, read_record, read_rows, require_space
 
 FORMS = {"track": ((3,), np.float32), "loss": ((), np.float64)}
 PARAMETERS = {"rate": 0.1, "epochs": 20}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from multifractal import load_table, tables
+from multifractal import load_table
+from multifractal.training import tables
 
 
 @pytest.fixture

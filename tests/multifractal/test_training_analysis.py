@@ -8,7 +8,7 @@ import pytest
 
 import multifractal as mf
 from multifractal import figures
-from multifractal.training_analysis import published_name
+from multifractal.training.displacement import published_name
 
 
 def made_up_run(positions, every=1, **arrays):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from multifractal import load_table
-from multifractal.full_batch import FullBatchDescent
-from multifractal.training_chaos import training_table
+from multifractal.training.chaos import training_table
+from multifractal.training.full_batch import FullBatchDescent
 from tests import naive
 
 

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from multifractal.base import files
 from multifractal.base.checks import float_dtype, one_of, positive_number, require, whole_number
-from multifractal.run_folder import RunFolder, read_record, read_rows, require_space
+from multifractal.training.run_folder import RunFolder, read_record, read_rows, require_space
 
 CURVES = "learning_curves.npz"
 OUTPUTS = (CURVES, "displacement.npz", "embedding.npz")
@@ -89,7 +89,7 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
     FloatingPointError
         When the training diverges; what was done before stays.
     """
-    from multifractal.full_batch import FullBatchDescent
+    from multifractal.training.full_batch import FullBatchDescent
 
     chunk = whole_number("chunk", chunk)
     n_train = len(table.target) if training.n_train is None else training.n_train

@@ -69,7 +69,7 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
 
 
 def _descent(table, dropout, seed):
-    from multifractal.full_batch import FullBatchDescent
+    from multifractal.training.full_batch import FullBatchDescent
 
     inputs, target = table.standardised(len(table.target))
     return FullBatchDescent(inputs, target, n_train=len(target), learning_rate=1.0, dropout=dropout, seed=int(seed),
