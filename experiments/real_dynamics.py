@@ -40,8 +40,8 @@ def main(argv=None):
     flags = parser().parse_args(argv)
     from landscape_viz.experiment import Experiment
     from multifractal.base.result import Provenance
-    from multifractal.descent_table import DescentTable, joined
-    from multifractal.real_dynamics import RealDynamics, all_sections, walk_on_paper_surface
+    from multifractal.measured.descent_table import DescentTable, joined
+    from multifractal.measured.real_dynamics import RealDynamics, all_sections, walk_on_paper_surface
 
     own = ("save_dir", "data_root", "source_data", "out")
     settings = {name: value for name, value in vars(flags).items() if name not in own}
@@ -62,7 +62,7 @@ def own_sections(experiment, flags):
     """Yield the walks on each of our sections."""
     from landscape_viz import Section
     from landscape_viz.real_dynamics import DROPOUT, mlp_section, trained_mlp
-    from multifractal.real_dynamics import SectionWalks, walk_on_section
+    from multifractal.measured.real_dynamics import SectionWalks, walk_on_section
 
     network = trained_mlp()
     for mode in DROPOUT:
@@ -78,7 +78,7 @@ def own_sections(experiment, flags):
 def published_sections(experiment, flags):
     """Yield the walks on each of the paper's sections that is there."""
     from multifractal import Landscape, source_data
-    from multifractal.real_dynamics import SectionWalks, walk_on_section
+    from multifractal.measured.real_dynamics import SectionWalks, walk_on_section
 
     for name in PUBLISHED:
         stored = f"real_loss_landscape/{name}.npy"
@@ -93,7 +93,7 @@ def published_sections(experiment, flags):
 def supplement(experiment, flags):
     """Yield the table of the supplement's network on each data set, with and without dropout."""
     from multifractal import load_table
-    from multifractal.descent_table import DescentTable
+    from multifractal.measured.descent_table import DescentTable
     from multifractal.training.chaos import training_table
 
     tables = [load_table("diabetes")]
@@ -111,7 +111,7 @@ def supplement(experiment, flags):
 def small_networks(experiment, flags):
     """Yield the table of each small network on digits."""
     from landscape_viz.real_dynamics import NETWORKS, network_table
-    from multifractal.descent_table import DescentTable
+    from multifractal.measured.descent_table import DescentTable
 
     for kind in NETWORKS:
         print(f"training: {kind} network", flush=True)

@@ -16,7 +16,7 @@ from multifractal.analysis.spectrum import multifractal_spectrum
 from multifractal.base.checks import positive_number, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.section_study import SMALL_SECTION_SETTINGS
+from multifractal.measured.section_study import SMALL_SECTION_SETTINGS
 
 ZOOMS = (1, 10, 100)
 _LEAST_POINTS = 113  # two scales of 8 x 8 leaders

@@ -13,7 +13,7 @@ from landscape_viz.hessian import HessianOperator
 from landscape_viz.problem import Problem
 from landscape_viz.sections import section
 from multifractal.base.result import Provenance
-from multifractal.descent_table import displacement_of, stretch_times, training_record
+from multifractal.measured.descent_table import displacement_of, stretch_times, training_record
 
 DROPOUT = {"eval mode": "off", "live dropout": "live", "fixed mask": "fixed"}
 # Kind of `small_models`: learning rates, from far below the edge of stability at the start to where training fails.

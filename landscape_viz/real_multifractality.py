@@ -3,7 +3,7 @@
 The sections are chosen so that each question has its comparison: dropout (eval mode, one fixed mask, a new mask at each
 point from two seeds), scale (nested zooms of one plane, the last also in float32 and of a network without ReLU), data (one
 batch or the training set), training (epochs), BatchNorm (running or batch statistics), and networks without dropout.
-`multifractal.section_study` says what is measured. Everything is kept in a folder as it is finished, so that a stopped
+`multifractal.measured.section_study` says what is measured. Everything is kept in a folder as it is finished, so that a stopped
 study goes on where it was.
 """
 
@@ -21,7 +21,7 @@ from multifractal import source_data
 from multifractal.analysis.validation import validate_estimator
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
-from multifractal.section_study import (
+from multifractal.measured.section_study import (
     PAPER_SETTINGS_AT_ANY_ZOOM,
     SMALL_SECTION_SETTINGS,
     SectionStudy,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multifractal.descent_table import LONG, SHORT, interval
-from multifractal.real_dynamics import FACTS, RealDynamics
+from multifractal.measured.descent_table import LONG, SHORT, interval
+from multifractal.measured.real_dynamics import FACTS, RealDynamics
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE, PAGE = ROOT / "experiments" / "results" / "real_dynamics.npz", ROOT / "docs" / "real_and_model.md"

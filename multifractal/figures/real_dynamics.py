@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from multifractal.descent_table import SHORT, interval
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.measured.descent_table import SHORT, interval
 
 _COLOURS = (OURS, PUBLISHED, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _FLOOR = 1e-5  # exponents smaller than this are drawn in the linear middle of the axis

@@ -6,7 +6,7 @@ from tqdm.auto import tqdm
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
-from multifractal.descent_table import displacement_of, schedule, stretch_times, training_record
+from multifractal.measured.descent_table import displacement_of, schedule, stretch_times, training_record
 from multifractal.walkers.descent import checked_rates
 
 _CHUNK = 4000  # epochs a call of the compiled loop

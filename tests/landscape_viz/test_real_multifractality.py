@@ -17,7 +17,7 @@ from landscape_viz import study_networks
 from landscape_viz.evaluate import Evaluator
 from landscape_viz.real_multifractality import KEPT, PAIRS, PLAN, PUBLISHED
 from multifractal import figures, source_data
-from multifractal.section_study import SectionStudy, measured, measured_pair
+from multifractal.measured.section_study import SectionStudy, measured, measured_pair
 from tests.landscape_viz import small_study
 
 ROOT = Path(__file__).resolve().parents[2]

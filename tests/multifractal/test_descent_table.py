@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from multifractal import Landscape
-from multifractal.descent_table import SHORT, DescentTable, interval, joined, schedule, stretch_times, walk_table
+from multifractal.measured.descent_table import SHORT, DescentTable, interval, joined, schedule, stretch_times, walk_table
 
 
 def bowl(k=0.2):

@@ -5,7 +5,7 @@ import pytest
 
 from multifractal import Landscape, fbm_surface, local_hoelder, paper_hoelder_map
 from multifractal.landscapes.multifractional import mbm_surface
-from multifractal.section_model import HIGHEST, LOWEST, model_of_section
+from multifractal.measured.section_model import HIGHEST, LOWEST, model_of_section
 
 
 def test_the_model_has_the_sections_exponents():

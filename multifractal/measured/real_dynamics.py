@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal.base.result import Provenance, Result
-from multifractal.descent_table import DescentTable, joined, walk_table
 from multifractal.landscapes.multifractional import mbm_surface, paper_hoelder_map
-from multifractal.section_model import model_of_section
+from multifractal.measured.descent_table import DescentTable, joined, walk_table
+from multifractal.measured.section_model import model_of_section
 
 STEP_LENGTHS = np.array([0.01, 0.1, 0.3, 1, 2, 3.5, 5, 7, 10, 20, 50, 100, 300])  # pixels (our choice)
 SURFACE_RATES = np.array([1, 3, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000, 2000, 3000, 10000.0])
