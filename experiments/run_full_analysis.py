@@ -42,7 +42,7 @@ def main(argv=None):
     flags = parser().parse_args(argv)
     from landscape_viz.experiment import Experiment, device_named, subject
     from landscape_viz.full_analysis import FullAnalysis
-    from multifractal.html_report import write_report
+    from multifractal.figures.html_report import write_report
 
     if flags.points < 3 or flags.points % 2 == 0:
         raise ValueError(f"--points must be odd and at least 3, got {flags.points}; the middle one is the trained point")

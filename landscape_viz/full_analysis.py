@@ -13,7 +13,7 @@ from landscape_viz.sections import Section, section
 from landscape_viz.trajectory import Trajectory
 from landscape_viz.xtrace import Trace, trace
 from multifractal.base.result import Provenance, Result
-from multifractal.html_report import Chapter
+from multifractal.figures.html_report import Chapter
 
 _N_EIGENVALUES = 5
 _MOST_STATES = 12  # of a training run that are projected

@@ -12,7 +12,7 @@ import numpy as np
 from multifractal import source_data
 from multifractal.base import files
 from multifractal.figures._style import HOUSE_STYLE
-from multifractal.html_report import NOTHING, Chapter, Mark, Table, write_report
+from multifractal.figures.html_report import NOTHING, Chapter, Mark, Table, write_report
 from multifractal.reproduction.claim import VERDICTS, Claim, Judgement, Measured
 from multifractal.reproduction.study import measure
 

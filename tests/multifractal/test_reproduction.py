@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from multifractal import Landscape, Provenance, fbm_surface, reproduction
-from multifractal.html_report import Chapter, write_report
+from multifractal.figures.html_report import Chapter, write_report
 from multifractal.reproduction import page, spectra_claims, study, surface_claims
 from multifractal.reproduction.claim import (
     CORRECTED,
