@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.harness import Case
 from landscape_viz import Problem, directions, models, section
-from landscape_viz.evaluate import Evaluator, pinned_threads
+from landscape_viz.loss.evaluate import Evaluator, pinned_threads
 
 _NETWORKS = {"ResNet-20, batch 512": ("resnet20", 512, 1.33), "ResNet-20, batch 64": ("resnet20", 64, 1.11),
              "VGG-16, batch 64": ("vgg16", 64, 0.91), "MLP, batch 512": ("mlp", 512, 0.91),

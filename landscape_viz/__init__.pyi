@@ -30,8 +30,8 @@ from .matching import Matching as Matching
 from .matching import match as match
 from .matching import permuted as permuted
 from .matching import sequential_groups as sequential_groups
-from .objective import Objective as Objective
-from .problem import Problem as Problem
+from .loss.objective import Objective as Objective
+from .loss.problem import Problem as Problem
 from .sections import Section as Section
 from .sections import section as section
 from .training import TrainingRun as TrainingRun

@@ -7,9 +7,9 @@ import numpy as np
 
 from landscape_viz import directions, models, sharpness, small_models, training
 from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.evaluate import pinned_threads
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.problem import Problem
+from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
 from landscape_viz.xtrace import trace
 from multifractal.base.result import Provenance, Result

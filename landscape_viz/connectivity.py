@@ -10,8 +10,8 @@ import torch
 from scipy.special import comb
 
 from landscape_viz import directions
-from landscape_viz.objective import Objective
-from landscape_viz.problem import checked_state
+from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.problem import checked_state
 from landscape_viz.trajectory import losses_at
 from multifractal.base.checks import one_of, positive_number, whole_number
 from multifractal.base.result import Provenance, Result

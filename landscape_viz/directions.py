@@ -9,7 +9,7 @@ import torch
 
 from landscape_viz.eigenpairs import top_eigenpairs
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.problem import checked_problem
+from landscape_viz.loss.problem import checked_problem
 from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation

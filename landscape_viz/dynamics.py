@@ -6,7 +6,7 @@ import numpy as np
 
 from landscape_viz.eigenpairs import top_eigenpairs
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.objective import Objective
+from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, realisation

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from landscape_viz import checkpoint, datasets, models, training
-from landscape_viz.problem import Problem
+from landscape_viz.loss.problem import Problem
 from multifractal.base import files
 
 RECORD = "experiment.json"

@@ -7,9 +7,9 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from landscape_viz._twice import CheapSecondDerivatives
-from landscape_viz.evaluate import quiet_numerics
-from landscape_viz.objective import Objective
+from landscape_viz.loss.evaluate import quiet_numerics
+from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.twice import CheapSecondDerivatives
 from multifractal.base.checks import finite_number, positive_number, refuse
 
 _BUDGET = 2e9  # bytes

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.problem import checked_problem, checked_state
+from landscape_viz.loss.problem import checked_problem, checked_state
 from multifractal.base.checks import refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator

@@ -8,9 +8,9 @@ from tqdm.auto import tqdm
 from landscape_viz import datasets, directions, models, small_models, training
 from landscape_viz.dynamics import training_lyapunov
 from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.evaluate import pinned_threads
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.problem import Problem
+from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
 from multifractal.base.result import Provenance
 from multifractal.measured.descent_table import displacement_of, stretch_times, training_record

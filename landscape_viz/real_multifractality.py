@@ -14,8 +14,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint, directions, study_networks, training
-from landscape_viz.evaluate import pinned_threads
-from landscape_viz.problem import Problem
+from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import Section, section
 from multifractal import source_data
 from multifractal.analysis.validation import validate_estimator

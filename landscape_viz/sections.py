@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from landscape_viz import workers
 from landscape_viz.directions import Directions
-from landscape_viz.evaluate import METRICS, check_metrics, checked_device
-from landscape_viz.problem import checked_problem
+from landscape_viz.loss.evaluate import METRICS, check_metrics, checked_device
+from landscape_viz.loss.problem import checked_problem
 from landscape_viz.section_store import SectionStore
 from multifractal.base.checks import finite_array, path, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died

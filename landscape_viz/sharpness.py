@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from landscape_viz.evaluate import quiet_numerics
-from landscape_viz.objective import Objective
+from landscape_viz.loss.evaluate import quiet_numerics
+from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation

@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint
-from landscape_viz._call import digest
-from landscape_viz.evaluate import checked_device
+from landscape_viz.loss.call import digest
+from landscape_viz.loss.evaluate import checked_device
 from multifractal.base import checks
 from multifractal.base.checks import finite_number, one_of, positive_number, refuse, require, whole_number
 from multifractal.base.result import Provenance, Result

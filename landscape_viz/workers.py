@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from landscape_viz.evaluate import METRICS, Evaluator, pinned_threads
-from landscape_viz.stacked import StackedEvaluator, can_stack
+from landscape_viz.loss.evaluate import METRICS, Evaluator, pinned_threads
+from landscape_viz.loss.stacked import StackedEvaluator, can_stack
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 _held = threading.local()  # one task a thread: the latest

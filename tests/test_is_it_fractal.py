@@ -9,7 +9,7 @@ import pytest
 
 import multifractal as mf
 from landscape_viz import fractality
-from landscape_viz.evaluate import pinned_threads
+from landscape_viz.loss.evaluate import pinned_threads
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "is_it_fractal.md"

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
 from experiments.published_findings import eigenvalues, files, finding, mapping, paper, source_files, spectra
-from landscape_viz.evaluate import pinned_threads
+from landscape_viz.loss.evaluate import pinned_threads
 from multifractal import source_data
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "findings.md"

@@ -46,7 +46,7 @@ def main(argv=None):
 
 def pinned_torch():
     """Return the context in which torch uses one thread, so that bits do not depend on the machine's cores."""
-    from landscape_viz.evaluate import pinned_threads
+    from landscape_viz.loss.evaluate import pinned_threads
 
     return pinned_threads(1)
 

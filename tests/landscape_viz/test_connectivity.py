@@ -9,8 +9,8 @@ from torch import nn
 
 from landscape_viz import matching
 from landscape_viz.connectivity import linear_path, trained_path
-from landscape_viz.evaluate import Evaluator
-from landscape_viz.problem import Problem, seeded
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.problem import Problem, seeded
 
 from .test_hessian import classification, mean_output, small_network
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from landscape_viz import Problem, directions, section
-from landscape_viz.evaluate import Evaluator, pinned_threads
-from landscape_viz.stacked import StackedEvaluator
+from landscape_viz.loss.evaluate import Evaluator, pinned_threads
+from landscape_viz.loss.stacked import StackedEvaluator
 from tests import naive_networks
 from tests.landscape_viz import small_networks
 from tests.landscape_viz.small_networks import SmallConv, images

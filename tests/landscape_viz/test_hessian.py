@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_viz._twice import CheapSecondDerivatives
-from landscape_viz.evaluate import Evaluator
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.objective import Objective
-from landscape_viz.problem import Problem
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.problem import Problem
+from landscape_viz.loss.twice import CheapSecondDerivatives
 
 from . import small_networks
 

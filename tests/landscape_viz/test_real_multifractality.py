@@ -14,7 +14,7 @@ import torch
 import multifractal as mf
 from landscape_viz import real_multifractality as study_module
 from landscape_viz import study_networks
-from landscape_viz.evaluate import Evaluator
+from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.real_multifractality import KEPT, PAIRS, PLAN, PUBLISHED
 from multifractal import figures, source_data
 from multifractal.measured.section_study import SectionStudy, measured, measured_pair

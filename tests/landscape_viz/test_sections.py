@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape_viz import Problem, Section, directions, section, workers
-from landscape_viz.evaluate import Evaluator
+from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.section_store import SectionStore
 from landscape_viz.sections import estimate_seconds, parse_axis
 from multifractal import DamagedFileError, variogram

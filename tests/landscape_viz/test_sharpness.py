@@ -9,8 +9,8 @@ from torch import nn
 
 from landscape_viz import sharpness
 from landscape_viz.hessian import HessianOperator
-from landscape_viz.objective import Objective
-from landscape_viz.problem import Problem
+from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.problem import Problem
 
 from .test_hessian import Quadratic, classification, mean_output
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, vmap
 
-from landscape_viz.evaluate import METRICS, Evaluator, batches, dropout_masks, quiet_numerics
+from landscape_viz.loss.evaluate import METRICS, Evaluator, batches, dropout_masks, quiet_numerics
 from multifractal.base.checks import require
 
 _SHARE_OF_MEMORY, _MOST = 0.5, 64  # our choices

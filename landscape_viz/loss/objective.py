@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from landscape_viz.evaluate import batches, checked_device, dropout_masks, loss_function, quiet_numerics
-from landscape_viz.problem import checked_problem
+from landscape_viz.loss.evaluate import batches, checked_device, dropout_masks, loss_function, quiet_numerics
+from landscape_viz.loss.problem import checked_problem
 from multifractal.base.checks import refuse, require
 
 

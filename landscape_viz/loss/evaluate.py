@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.problem import checked_problem, seeded
+from landscape_viz.loss.problem import checked_problem, seeded
 from multifractal.base.checks import one_of, require
 
 METRICS = ("loss", "accuracy")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz._call import digest, importable, in_words
+from landscape_viz.loss.call import digest, importable, in_words
 from multifractal.base.checks import one_of, refuse, require, whole_number
 
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
