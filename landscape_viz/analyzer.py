@@ -12,16 +12,16 @@ import torch
 
 from landscape_viz import directions
 from landscape_viz.connectivity import linear_path
-from landscape_viz.density import condition_number, negative_eigenvalues, spectral_density
-from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.density import condition_number, negative_eigenvalues, spectral_density
+from landscape_viz.curvature.eigenpairs import top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.curvature.xtrace import trace
 from landscape_viz.loss.call import digest
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem, seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
-from landscape_viz.xtrace import trace
 from multifractal.base import files
 from multifractal.base.checks import positive_number, refuse, require, whole_number
 from multifractal.base.result import Provenance, Result

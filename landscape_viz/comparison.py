@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 
 from landscape_viz import directions, models, sharpness, small_models, training
-from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.eigenpairs import top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.curvature.xtrace import trace
 from landscape_viz.loss.evaluate import pinned_threads
 from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
-from landscape_viz.xtrace import trace
 from multifractal.base.result import Provenance, Result
 
 COLUMNS = {"parameters": "parameters", "accuracy": "test accuracy", "loss_train": "training loss", "loss_test": "test loss",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.eigenpairs import top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.problem import checked_problem
 from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
 from multifractal.base.result import Provenance, Result

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.eigenpairs import top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result

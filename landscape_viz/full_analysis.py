@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_viz import checkpoint, directions, figures, sharpness, summary_figures, trajectory
-from landscape_viz.density import SpectralDensity, negative_eigenvalues, spectral_density
-from landscape_viz.eigenpairs import Eigenpairs, top_eigenpairs
+from landscape_viz.curvature.density import SpectralDensity, negative_eigenvalues, spectral_density
+from landscape_viz.curvature.eigenpairs import Eigenpairs, top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.curvature.xtrace import Trace, trace
 from landscape_viz.experiment import Experiment, Subject, Trained
-from landscape_viz.hessian import HessianOperator
 from landscape_viz.sections import Section, section
 from landscape_viz.trajectory import Trajectory
-from landscape_viz.xtrace import Trace, trace
 from multifractal.base.result import Provenance, Result
 from multifractal.figures.html_report import Chapter
 

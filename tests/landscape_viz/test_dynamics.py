@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from landscape_viz import dynamics
-from landscape_viz.eigenpairs import top_eigenpairs
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.eigenpairs import top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.problem import Problem
 
 from .test_hessian import Quadratic, classification, mean_output, small_network

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from landscape_viz.density import condition_number, negative_eigenvalues, spectral_density
-from landscape_viz.eigenpairs import Lanczos, top_eigenpairs
-from landscape_viz.hessian import HessianOperator
-from landscape_viz.xtrace import trace
+from landscape_viz.curvature.density import condition_number, negative_eigenvalues, spectral_density
+from landscape_viz.curvature.eigenpairs import Lanczos, top_eigenpairs
+from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.curvature.xtrace import trace
 
 from .test_hessian import classification
 

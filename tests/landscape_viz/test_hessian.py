@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem

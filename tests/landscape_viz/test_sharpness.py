@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from landscape_viz import sharpness
-from landscape_viz.hessian import HessianOperator
+from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_viz.eigenpairs import checked_operator
+from landscape_viz.curvature.eigenpairs import checked_operator
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_viz.eigenpairs import Lanczos, checked_operator
+from landscape_viz.curvature.eigenpairs import Lanczos, checked_operator
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation

@@ -1,0 +1,1 @@
+"""Curvature of a network's loss: Hessian products, top eigenpairs, trace and spectral density."""
