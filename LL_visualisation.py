@@ -177,7 +177,8 @@ class _Work:
     def _draw(self, mapped):
         import matplotlib.pyplot as plt
 
-        from landscape_viz import figures, page
+        from landscape_viz import figures
+        from landscape_viz.figures import page
         from multifractal.base.files import atomic_write
 
         if mapped.n_not_finite == mapped.status.size:

@@ -160,7 +160,7 @@ def section_page(folder, version):
 
 def report(folder, version):
     """Write a section's page of `landscape_viz`."""
-    from landscape_viz.page import write_page
+    from landscape_viz.figures.page import write_page
 
     write_page(_section(version), folder / "section.html", overwrite=True)
 

@@ -29,8 +29,9 @@ def parser():
 def main(argv=None):
     """Compare as the flags say; return the table."""
     flags = parser().parse_args(argv)
-    from landscape_viz import comparison, small_models, summary_figures
+    from landscape_viz import comparison, small_models
     from landscape_viz.experiment import Experiment, subject
+    from landscape_viz.figures import summaries
     from multifractal.base.files import atomic_write
 
     for name, least in (("seeds", 1), ("points", 3)):
@@ -50,7 +51,7 @@ def main(argv=None):
     print(comparison.as_text(table))
     with atomic_write(experiment.folder / "table.csv", overwrite=True) as file:
         file.write(table.to_csv().encode())
-    experiment.picture("architectures", summary_figures.architectures(
+    experiment.picture("architectures", summaries.architectures(
         {kind: networks[kind, 0] for kind in small_models.DEPTHS}))
     print(f"output: {experiment.folder}")
     return table

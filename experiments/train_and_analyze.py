@@ -71,14 +71,15 @@ def show_training(trained):
 
 def analyse_hessian(experiment, problem, flags, device):
     """Write and draw the largest eigenvalues of the Hessian and its spectral density."""
-    from landscape_viz import Eigenpairs, HessianOperator, SpectralDensity, spectral_density, summary_figures, top_eigenpairs
+    from landscape_viz import Eigenpairs, HessianOperator, SpectralDensity, spectral_density, top_eigenpairs
+    from landscape_viz.figures import summaries
 
     operator = HessianOperator(problem, device=device)
     pairs = experiment.result("hessian", Eigenpairs, lambda: top_eigenpairs(
         operator, min(_N_EIGENVALUES, flags.hessian_iters), rng=flags.seed, max_products=flags.hessian_iters))
     density = experiment.result("hessian_density", SpectralDensity, lambda: spectral_density(
         operator, n_probes=3, n_steps=flags.hessian_iters, rng=flags.seed))
-    experiment.picture("hessian", summary_figures.hessian(pairs, density))
+    experiment.picture("hessian", summaries.hessian(pairs, density))
     print(f"largest Hessian eigenvalue: {pairs.values[0]:.4g}, residual {pairs.residuals[0]:.1g}"
           f"{'' if pairs.converged else f'; not all {len(pairs.values)} have converged: raise --hessian_iters'}", flush=True)
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_viz import checkpoint, directions, figures, sharpness, summary_figures, trajectory
+from landscape_viz import checkpoint, directions, figures, sharpness, trajectory
 from landscape_viz.curvature.density import SpectralDensity, negative_eigenvalues, spectral_density
 from landscape_viz.curvature.eigenpairs import Eigenpairs, top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.xtrace import Trace, trace
 from landscape_viz.experiment import Experiment, Subject, Trained
+from landscape_viz.figures import summaries
 from landscape_viz.sections import Section, section
 from landscape_viz.trajectory import Trajectory
 from multifractal.base.result import Provenance, Result
@@ -58,7 +59,7 @@ class FullAnalysis:
              "best epoch": f"{best} of {len(run.train_loss)}",
              "test accuracy": _share(self.trained.best_accuracy, len(self.subject.data.test_targets)),
              "training loss": f"{run.train_loss[best - 1]:.4g} nats", "test loss": f"{run.test_loss[best - 1]:.4g} nats"},
-            {self.experiment.picture("training", summary_figures.training(run)): "Losses and accuracy by epoch."})
+            {self.experiment.picture("training", summaries.training(run)): "Losses and accuracy by epoch."})
 
     def sharpness(self):
         """Return the chapter on sharpness, which is cheap and always there."""
@@ -131,7 +132,7 @@ class FullAnalysis:
              "trace": f"{estimate.value:.4g} ± {estimate.standard_error:.2g} ({estimate.products} products)",
              f"eigenvalues below -{threshold:.2g}": f"{negative.count:.3g} ± {negative.standard_error:.2g}, "
              f"{negative.share:.2%} of {density.n:,}"},
-            {self._picture("hessian", summary_figures.hessian(pairs, density)): "Largest eigenvalues and spectral density "
+            {self._picture("hessian", summaries.hessian(pairs, density)): "Largest eigenvalues and spectral density "
              f"of the loss on {self.n_samples} training images."})
 
     def trajectory(self):
@@ -145,7 +146,7 @@ class FullAnalysis:
             f"The largest Hessian eigenvalue goes from {along.values[0]:.3g} at the start to {along.values[-1]:.3g} at the "
             f"last epoch (on {self.n_samples} training images, evaluation mode)."],
             {"saved states": f"{len(epochs)}, epochs {epochs[0]} to {epochs[-1]}"},
-            {self._picture("sharpness_along", summary_figures.sharpness_along(
+            {self._picture("sharpness_along", summaries.sharpness_along(
                 along.epochs, along.values, along.residuals)): "Largest Hessian eigenvalue by epoch; bars are residuals."})
         if len(states) < 4:
             chapter.words.append("Too few saved states for a principal plane: train for at least 3 epochs.")

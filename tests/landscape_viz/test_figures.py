@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from landscape_viz import Problem, directions, figures, page, section, trajectory
+from landscape_viz import Problem, directions, figures, section, trajectory
+from landscape_viz.figures import page
 from tests.landscape_viz.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
 

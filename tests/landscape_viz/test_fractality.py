@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import multifractal as mf
-from landscape_viz import FractalReport, fractal_report, fractality, probe_figures
+from landscape_viz import FractalReport, fractal_report, fractality
+from landscape_viz.figures import probes
 
 DATA = [(torch.zeros(1, 1), torch.zeros(1))]
 N = 113
@@ -87,7 +88,7 @@ def test_figure_and_file(monkeypatch, tmp_path):
     """The figure draws the arrays of the report; a saved one says the same."""
     replaced(monkeypatch, [mf.fbm_surface(N, 0.5, rng=seed).values for seed in range(3)])
     found = report()
-    axes = probe_figures.fractality(found)
+    axes = probes.fractality(found)
     assert axes.shape == (2, 3)
     np.testing.assert_array_equal(axes[0, 1].images[0].get_array(), found.losses[1])
     np.testing.assert_array_equal(axes[1, 1].lines[0].get_ydata(), found.D[0])

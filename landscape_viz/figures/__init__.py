@@ -1,0 +1,5 @@
+"""Figures of sections and probes: a function takes results and returns matplotlib axes; nothing is computed here."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,14 @@
+from .probes import save_figure as save_figure
+from .probes import spectrum as spectrum
+from .probes import edge_of_stability as edge_of_stability
+from .probes import paths as paths
+from .probes import fractality as fractality
+from .sections import contour as contour
+from .sections import surface as surface
+from .sections import overview as overview
+from .sections import line as line
+from .sections import trajectory as trajectory
+from .summaries import training as training
+from .summaries import hessian as hessian
+from .summaries import sharpness_along as sharpness_along
+from .summaries import architectures as architectures
