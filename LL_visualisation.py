@@ -170,7 +170,7 @@ class _Work:
                        dropout=self.flags.map_dropout or ("live" if published and self.drops else "off"))
 
     def _executor(self):
-        from landscape_viz.process_pool import workers
+        from landscape_viz.studies.process_pool import workers
 
         return workers(self.workers if self.workers > 1 else 0)
 

@@ -8,7 +8,7 @@ architectures.png, and what each network gave as .npz. Stopped at any moment, th
 
 import argparse
 
-from landscape_viz._command import run_as_command
+from landscape_viz.studies.command import run_as_command
 
 
 def parser():
@@ -29,9 +29,10 @@ def parser():
 def main(argv=None):
     """Compare as the flags say; return the table."""
     flags = parser().parse_args(argv)
-    from landscape_viz import comparison, small_models
-    from landscape_viz.experiment import Experiment, subject
+    from landscape_viz import small_models
     from landscape_viz.figures import summaries
+    from landscape_viz.studies import comparison
+    from landscape_viz.studies.experiment import Experiment, subject
     from multifractal.base.files import atomic_write
 
     for name, least in (("seeds", 1), ("points", 3)):

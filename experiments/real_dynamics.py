@@ -11,7 +11,7 @@ airfoil table and the paper's sections are used where they are found (--data_roo
 import argparse
 from functools import partial
 
-from landscape_viz._command import run_as_command
+from landscape_viz.studies.command import run_as_command
 
 RATES = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3, 0.4)  # of the supplement's network: from 0.1 of the edge to where it diverges
 DROPOUTS = (0.0, 0.75)  # paper, Supplementary
@@ -38,7 +38,7 @@ def parser():
 def main(argv=None):
     """Measure as the flags say; return the `RealDynamics`."""
     flags = parser().parse_args(argv)
-    from landscape_viz.experiment import Experiment
+    from landscape_viz.studies.experiment import Experiment
     from multifractal.base.result import Provenance
     from multifractal.measured.descent_table import DescentTable, joined
     from multifractal.measured.real_dynamics import RealDynamics, all_sections, walk_on_paper_surface
@@ -61,7 +61,7 @@ def main(argv=None):
 def own_sections(experiment, flags):
     """Yield the walks on each of our sections."""
     from landscape_viz import Section
-    from landscape_viz.real_dynamics import DROPOUT, mlp_section, trained_mlp
+    from landscape_viz.studies.real_dynamics import DROPOUT, mlp_section, trained_mlp
     from multifractal.measured.real_dynamics import SectionWalks, walk_on_section
 
     network = trained_mlp()
@@ -110,7 +110,7 @@ def supplement(experiment, flags):
 
 def small_networks(experiment, flags):
     """Yield the table of each small network on digits."""
-    from landscape_viz.real_dynamics import NETWORKS, network_table
+    from landscape_viz.studies.real_dynamics import NETWORKS, network_table
     from multifractal.measured.descent_table import DescentTable
 
     for kind in NETWORKS:

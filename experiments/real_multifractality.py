@@ -11,7 +11,7 @@ experiments/results/real_multifractality.npz.
 import argparse
 import time
 
-from landscape_viz._command import run_as_command
+from landscape_viz.studies.command import run_as_command
 
 
 def parser():
@@ -27,9 +27,9 @@ def parser():
 def main(argv=None):
     """Run the study as the flags say; return the path of its table."""
     flags = parser().parse_args(argv)
-    from landscape_viz.experiment import Experiment
-    from landscape_viz.process_pool import workers
-    from landscape_viz.real_multifractality import study
+    from landscape_viz.studies.experiment import Experiment
+    from landscape_viz.studies.process_pool import workers
+    from landscape_viz.studies.section_study import study
 
     start = time.perf_counter()
     experiment = Experiment(flags.save_dir, {"points": flags.points})

@@ -14,7 +14,7 @@ Stopped at any moment, the same command goes on where it was; flags that add cha
 import argparse
 import time
 
-from landscape_viz._command import run_as_command
+from landscape_viz.studies.command import run_as_command
 
 
 def parser():
@@ -40,8 +40,8 @@ def parser():
 def main(argv=None):
     """Train and analyse as the flags say; return the report's path."""
     flags = parser().parse_args(argv)
-    from landscape_viz.experiment import Experiment, device_named, subject
-    from landscape_viz.full_analysis import FullAnalysis
+    from landscape_viz.studies.experiment import Experiment, device_named, subject
+    from landscape_viz.studies.full_analysis import FullAnalysis
     from multifractal.figures.html_report import write_report
 
     if flags.points < 3 or flags.points % 2 == 0:

@@ -11,7 +11,7 @@ Stopped at any moment, the same command goes on where it was. On CIFAR-10:
 
 import argparse
 
-from landscape_viz._command import run_as_command
+from landscape_viz.studies.command import run_as_command
 
 _WEIGHT_DECAY = 5e-4
 _N_EIGENVALUES = 5
@@ -43,7 +43,7 @@ def parser():
 def main(argv=None):
     """Train and analyse as the flags say; return the `Experiment`."""
     flags = parser().parse_args(argv)
-    from landscape_viz.experiment import Experiment, device_named, subject
+    from landscape_viz.studies.experiment import Experiment, device_named, subject
 
     device = device_named(flags.device)
     chosen = subject(flags.dataset, flags.model, seed=flags.seed, data_root=flags.data_root, download=flags.download_data)
@@ -87,7 +87,7 @@ def analyse_hessian(experiment, problem, flags, device):
 def draw_sections(experiment, problem, trained, flags, device):
     """Write and draw the line to the initial weights, and a plane of two random directions."""
     from landscape_viz import Section, checkpoint, directions, figures, section
-    from landscape_viz.process_pool import workers
+    from landscape_viz.studies.process_pool import workers
 
     start = directions.toward(problem, checkpoint.load(trained.checkpoints[0]).state_dict)
     start.labels[:] = ["0: trained, 1: initial weights"]

@@ -18,7 +18,7 @@ def real_multifractality(study, axes=None):
     Parameters
     ----------
     study : SectionStudy
-        With the rows of `landscape_viz.real_multifractality.PLAN`; published sections are drawn if they are in it.
+        With the rows of `landscape_viz.studies.section_study.PLAN`; published sections are drawn if they are in it.
     axes : 2 x 3 array of Axes, optional
 
     Returns

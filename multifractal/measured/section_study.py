@@ -1,6 +1,6 @@
 """A study of sections of real networks: each measured alike, pairs that differ by noise only, and what the methods tell.
 
-`landscape_viz.real_multifractality` maps the sections and fills the table; here is what it measures and the file it writes,
+`landscape_viz.studies.section_study` maps the sections and fills the table; here is what it measures and the file it writes,
 which needs no torch to be read.
 """
 

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from landscape_viz.experiment import Experiment
-from landscape_viz.real_multifractality import Wanted, study
+from landscape_viz.studies.experiment import Experiment
+from landscape_viz.studies.section_study import Wanted, study
 
 PLAN = {"still": Wanted(images=4, epoch=1), "live": Wanted(images=4, epoch=1, dropout="live")}
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import multifractal as mf
-from landscape_viz import real_multifractality as study_module
-from landscape_viz import study_networks
 from landscape_viz.loss.evaluate import Evaluator
-from landscape_viz.real_multifractality import KEPT, PAIRS, PLAN, PUBLISHED
+from landscape_viz.studies import section_study as study_module
+from landscape_viz.studies import study_networks
+from landscape_viz.studies.section_study import KEPT, PAIRS, PLAN, PUBLISHED
 from multifractal import figures, source_data
 from multifractal.measured.section_study import SectionStudy, measured, measured_pair
 from tests.landscape_viz import small_study

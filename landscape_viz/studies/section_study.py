@@ -13,10 +13,11 @@ from functools import partial
 import numpy as np
 from tqdm.auto import tqdm
 
-from landscape_viz import checkpoint, directions, study_networks, training
+from landscape_viz import checkpoint, directions, training
 from landscape_viz.loss.evaluate import pinned_threads
 from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import Section, section
+from landscape_viz.studies import study_networks
 from multifractal import source_data
 from multifractal.analysis.validation import validate_estimator
 from multifractal.base.result import Provenance

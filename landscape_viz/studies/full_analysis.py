@@ -9,9 +9,9 @@ from landscape_viz.curvature.density import SpectralDensity, negative_eigenvalue
 from landscape_viz.curvature.eigenpairs import Eigenpairs, top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.xtrace import Trace, trace
-from landscape_viz.experiment import Experiment, Subject, Trained
 from landscape_viz.figures import summaries
 from landscape_viz.sections import Section, section
+from landscape_viz.studies.experiment import Experiment, Subject, Trained
 from landscape_viz.trajectory import Trajectory
 from multifractal.base.result import Provenance, Result
 from multifractal.figures.html_report import Chapter
