@@ -10,7 +10,7 @@ from multifractal.analysis.leaders import leaders_of, wavelet_coefficients
 from multifractal.analysis.scaling import log2_leaders, regression_weights
 from multifractal.analysis.spectrum import q_grid
 from multifractal.analysis.verdict import verdict_of
-from tests import naive
+from tests.helpers import naive
 
 TAPS = np.array(pywt.Wavelet("db2").rec_lo)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.harness import Case
 from multifractal import FractalField, descend, descend_ensemble, fbm_surface
-from tests import naive
+from tests.helpers import naive
 
 
 def cases():

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.harness import Case
 from multifractal import PaperPotential, fit_tamsd, fractional_langevin, tamsd, theoretical_tamsd
-from tests import naive
+from tests.helpers import naive
 
 _WAITING = np.array([0, 500, 1000, 1500, 2000, 2500, 3000, 3200, 3400, 3600, 3800, 4000, 4500, 5000])
 _LONG_WAITING = np.round(np.logspace(0, 5, 10)).astype(int)

@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.harness import Case
 from multifractal import drift_to_flat, fbm_surface
 from multifractal.walkers.drift import _local_walks
-from tests import naive
+from tests.helpers import naive
 
 
 def cases():

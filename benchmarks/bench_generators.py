@@ -19,7 +19,7 @@ from multifractal import (
 )
 from multifractal.landscapes.brownian import _kept, torus_side
 from multifractal.landscapes.multifractional import _add_level, chebyshev_nodes
-from tests import naive
+from tests.helpers import naive
 
 _LEVELS = 8  # exponents that the paper's map needs at 1024 x 1024; the twin draws one
 

@@ -3,7 +3,7 @@
 from benchmarks.harness import Case
 from multifractal import clustering_curve, curvature_roughness, fbm_surface, flatness, local_minima
 from multifractal.geometry.clustering import PAPER_RADII
-from tests import naive
+from tests.helpers import naive
 
 
 def cases():

@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.harness import Case
 from multifractal import Landscape
-from tests import naive
+from tests.helpers import naive
 
 
 def cases():

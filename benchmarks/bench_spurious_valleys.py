@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.harness import Case
 from experiments.spurious_valleys import random_features as rf
 from experiments.spurious_valleys.theorem16 import half_octaves
-from tests import naive
+from tests.helpers import naive
 
 _RIDGE = 1e-8
 

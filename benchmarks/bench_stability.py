@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.harness import Case
 from multifractal import edge_of_stability, fbm_surface, lyapunov_exponents
 from multifractal.walkers.stability import sharpness_at
-from tests import naive
+from tests.helpers import naive
 
 
 def cases():

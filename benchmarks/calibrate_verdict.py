@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from multifractal.analysis import verdict
-from tests.mixed_fields import KINDS, mixed_field
+from tests.helpers.mixed_fields import KINDS, mixed_field
 
 N_CHOICE, N_FRESH = 800, 200
 CANDIDATES = {

@@ -8,12 +8,12 @@ import sys
 from campaign.harness import HERE, Kind
 
 PASSED = "passed"
-FAST = ("test_io.py", "multifractal/test_laws.py", "multifractal/test_landscape.py", "multifractal/test_geometry.py",
-        "multifractal/test_displacement.py", "multifractal/test_theory.py", "multifractal/test_measures.py",
-        "multifractal/test_descent.py", "multifractal/test_run_folder.py", "multifractal/test_tables.py",
-        "multifractal/test_verdict.py", "multifractal/test_leaders.py", "multifractal/test_weierstrass.py",
-        "multifractal/test_figures_style.py", "multifractal/test_embedding.py", "landscape_viz/test_checkpoint.py",
-        "landscape_viz/test_directions.py", "landscape_viz/test_models.py", "landscape_viz/test_problem.py")
+FAST = ("multifractal/base/test_base.py", "multifractal/landscapes/test_laws.py", "multifractal/landscapes/test_landscape.py", "multifractal/geometry/test_minima.py",
+        "multifractal/diffusion/test_displacement.py", "multifractal/diffusion/test_theory.py", "multifractal/landscapes/test_measures.py",
+        "multifractal/walkers/test_descent.py", "multifractal/training/test_run_folder.py", "multifractal/training/test_tables.py",
+        "multifractal/analysis/test_verdict.py", "multifractal/analysis/test_leaders.py", "multifractal/landscapes/test_weierstrass.py",
+        "multifractal/figures/test_style.py", "multifractal/training/test_embedding.py", "landscape_viz/test_checkpoint.py",
+        "landscape_viz/test_directions.py", "landscape_viz/test_models.py", "landscape_viz/loss/test_problem.py")
 
 
 def kinds():

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import harness
 from benchmarks.growth import constant_cost, slope
 from benchmarks.harness import Case, Parts, Timing
-from tests import naive
+from tests.helpers import naive
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("multifractal", "landscape_viz")

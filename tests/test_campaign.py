@@ -9,7 +9,7 @@ import pytest
 
 from campaign import boundary, computations, harness, trial_boundary, trial_damage, trial_disk, trial_memory, trial_suite
 from multifractal import Landscape, fbm_surface
-from tests import campaign_fakes
+from tests.helpers import campaign_fakes
 
 
 def _kind(name):

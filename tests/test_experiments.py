@@ -12,7 +12,7 @@ from landscape_viz import Eigenpairs, Section, checkpoint, datasets, small_model
 from landscape_viz.loss.evaluate import pinned_threads
 from landscape_viz.studies import comparison, experiment
 from multifractal.base.files import DamagedFileError
-from tests.landscape_viz.small_data import write_cifar10
+from tests.helpers.small_data import write_cifar10
 
 QUICK = "--dataset digits --epochs 3 --analysis_samples 64 --hessian_iters 6".split()
 

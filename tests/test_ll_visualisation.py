@@ -16,7 +16,7 @@ import LL_visualisation
 from landscape_viz import Section, checkpoint, datasets, directions, models, training
 from landscape_viz.loss.evaluate import pinned_threads
 from tests.conftest import ROOT
-from tests.landscape_viz.small_data import write_cifar10
+from tests.helpers.small_data import write_cifar10
 
 SMALL = "--dataset synthetic --model mlp --visualize y --x -1:1:5 --y -0.5:0.5:3 --workers 1 --device cpu".split()
 

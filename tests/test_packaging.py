@@ -44,11 +44,11 @@ def test_requirements_are_ranges_that_this_environment_satisfies():
 
 
 def test_lower_bounds_are_the_versions_that_are_tested():
-    """tests/oldest.txt pins each requirement to its lower bound: the suite is run with those too."""
+    """tests/helpers/oldest.txt pins each requirement to its lower bound: the suite is run with those too."""
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    pins = [line for line in (ROOT / "tests" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = [line for line in (ROOT / "tests" / "helpers" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
     pinned = {name.lower(): Version(version) for name, version in (pin.split("==") for pin in pins)}
     bounds = {(one := Requirement(line)).name.lower(): Version(next(iter(one.specifier)).version)
               for line in requirements_file()}

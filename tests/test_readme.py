@@ -18,7 +18,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text()
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 RUN_ELSEWHERE = {  # the tests that run the python blocks of a page
     "docs/curvature.md": "test_docs.py", "docs/walkthrough.md": "test_notebooks.py",
-    "docs/beyond_one_machine.md": "test_beyond_one_machine.py", "docs/is_it_fractal.md": "test_is_it_fractal.py"}
+    "docs/beyond_one_machine.md": "test_beyond_one_machine.py", "docs/section_study.md": "test_section_study.py"}
 OTHER_TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py") if path.name != "test_readme.py")
 
 

@@ -10,7 +10,7 @@ from experiments.spurious_valleys import kernel_tail, theorem8, theorem13, theor
 from experiments.spurious_valleys import random_features as rf
 from experiments.spurious_valleys.mixture import Mixture
 from experiments.spurious_valleys.rank_path import filter_dimension, independent_rows, least_loss, monomials, rank_path
-from tests import naive
+from tests.helpers import naive
 
 
 def start_of_kind(kind, width, n_inputs, n_outputs, generator):

@@ -15,8 +15,8 @@ import pytest
 import train_supplementary
 from multifractal import Displacement, PathEmbedding, Training, TrainingRun, load_table, regime_exponents, train_full_batch
 from multifractal.training.full_batch import FullBatchDescent
-from tests import naive
 from tests.conftest import ROOT
+from tests.helpers import naive
 
 FILES = ("trajectory.npy", "max_eigs.npy", "losses.npy", "learning_curves.npz", "checkpoint.npz")
 FLAGS = "--dataset diabetes --lr 0.1 --dropout 0.5 --epochs 60 --hess_every 20 --hess_term 50 --ntrain 400".split()
@@ -103,7 +103,7 @@ def test_a_finished_run_can_be_resumed_and_made_longer(small_run, tmp_path):
 
 def test_killed_at_20_random_moments_and_resumed_it_is_the_same_run(tmp_path):
     """A run killed 20 times by SIGKILL, mostly in the middle, ends in the same bytes as one never stopped."""
-    output = subprocess.run([sys.executable, "-W", "ignore", "-m", "tests.kill_and_resume", str(tmp_path), "20", "0"],
+    output = subprocess.run([sys.executable, "-W", "ignore", "-m", "tests.helpers.kill_and_resume", str(tmp_path), "20", "0"],
                             cwd=ROOT, check=True, capture_output=True, text=True, timeout=500).stdout
     reached = [float(word) for word in output.split()]
     assert len(reached) == 20

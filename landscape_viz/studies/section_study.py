@@ -127,7 +127,7 @@ def study(experiment, *, plan=None, pairs=PAIRS, kept=KEPT, n_points=N_POINTS, n
         names=[*losses, *published], settings=[asdict(wanted) for wanted in plan.values()], **_columns(rows), pairs=pairs,
         **_columns(differing), **_checks(n_points, n_surfaces), kept=list(kept), offsets=middle,
         sections=np.array([losses[name] - value for name, value in zip(kept, middle, strict=True)], np.float32),
-        provenance=Provenance.of("real_multifractality.study", rng=_SEED, n_points=n_points, n_surfaces=n_surfaces,
+        provenance=Provenance.of("section_study.study", rng=_SEED, n_points=n_points, n_surfaces=n_surfaces,
                                  packages=("numpy", "scipy", "numba", "torch")))
 
 

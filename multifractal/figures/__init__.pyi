@@ -30,4 +30,4 @@ from .spectra import sections_in_relief as sections_in_relief
 from .spectra import write_section_page as write_section_page
 from .real_dynamics import section_beside_model as section_beside_model
 from .real_dynamics import training_beside_model as training_beside_model
-from .real_sections import real_multifractality as real_multifractality
+from .section_study import section_study as section_study

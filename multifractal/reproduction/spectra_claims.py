@@ -206,7 +206,7 @@ SECTION_SPECTRA = Claim(
     "from synthetic fields only), if η(1) > 0 so that its leaders exist, and if the interval of c₂ lies below what one more "
     "exact monofractal section shows at the same settings. Reproduced if all published sections that are here are, with a "
     "correction if some are, not reproduced if none is. Without the files: not judged. Networks trained from scratch are "
-    "measured in docs/is_it_fractal.md, since they need torch, which this report does without.",
+    "measured in docs/section_study.md, since they need torch, which this report does without.",
     _measure_sections, _judge_sections, figures.section_spectra_by_rule,
     "Spectra at the paper's settings for sections (db3, p = 1, scales 1 to 4). Above: the published spectra by epoch, "
     "smooth bowls under pixel noise and exact monofractal surfaces (means; the legend says of how many). Below: the "

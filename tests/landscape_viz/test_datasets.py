@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from landscape_viz import datasets
-from tests.landscape_viz.small_data import write_cifar10, write_idx
+from tests.helpers.small_data import write_cifar10, write_idx
 
 
 def test_digits_are_the_embedded_ones_resized_and_normalised():

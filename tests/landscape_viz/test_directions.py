@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from landscape_viz import Directions, Problem, directions
-from tests import naive_networks
-from tests.landscape_viz.small_networks import Point, SmallConv, crooked, images
+from tests.helpers import naive_networks
+from tests.helpers.small_networks import Point, SmallConv, crooked, images
 
 ROUNDING = 8 * np.finfo(np.float32).eps
 

@@ -23,10 +23,9 @@ from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.section_store import SectionStore
 from landscape_viz.sections import estimate_seconds, parse_axis
 from multifractal import DamagedFileError, variogram
-from tests import naive_networks
-from tests.landscape_viz import small_networks
-from tests.landscape_viz.kill_sections import AXES as KILLED_AXES
-from tests.landscape_viz.small_networks import Point, SmallConv, images
+from tests.helpers import naive_networks, small_networks
+from tests.helpers.kill_sections import AXES as KILLED_AXES
+from tests.helpers.small_networks import Point, SmallConv, images
 
 ROOT = Path(__file__).resolve().parents[2]
 AXES = ["-1:1:6", "-2:2:9"]
@@ -215,7 +214,7 @@ def test_chunks_cover_the_grid_once_in_steps_of_two_percent_at_most(shape):
 def test_killed_at_30_60_and_90_percent_and_resumed(tmp_path):
     """Killed three times, the section is bit for bit the undisturbed one, and each kill costs at most one chunk."""
     kills = [str(int(0.3 * 300)), str(int(0.6 * 300)), str(int(0.9 * 300))]
-    done = subprocess.run([sys.executable, "-m", "tests.landscape_viz.kill_sections", tmp_path, *kills], cwd=ROOT,
+    done = subprocess.run([sys.executable, "-m", "tests.helpers.kill_sections", tmp_path, *kills], cwd=ROOT,
                           capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     killed = Section.load(tmp_path / "section.npz")

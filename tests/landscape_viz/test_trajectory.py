@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from landscape_viz import Problem, Trajectory, directions, section, trajectory
-from tests import naive_networks
-from tests.landscape_viz.small_networks import SmallConv, images
+from tests.helpers import naive_networks
+from tests.helpers.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
 
 

@@ -1,0 +1,188 @@
+"""Figures show the numbers they are given; the interactive page opens in a real browser without a network."""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from landscape_viz import Problem, directions, figures, section, trajectory
+from landscape_viz.figures import page
+from tests.helpers.small_networks import SmallConv, images
+from tests.landscape_viz.test_directions import run_of
+
+BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+           "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+           "--enable-unsafe-swiftshader", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=8000")
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """A small convolutional problem."""
+    return Problem(SmallConv, None, "cross_entropy", images())
+
+
+@pytest.fixture(scope="module")
+def run(problem):
+    """A run, its plane's section and its trajectory."""
+    states = run_of(problem, 6)
+    plane = directions.pca(problem, states)
+    return section(problem, plane, ["-2:6:9", "-3:3:7"]), trajectory.project(problem, states, plane)
+
+
+@pytest.fixture(scope="module")
+def holed(run):
+    """The same section with three holes."""
+    result, _ = run
+    grid = result.grid.copy()
+    grid[:, [2, 2, 3], [1, 2, 2]] = np.nan
+    return dataclasses.replace(result, grid=grid, status=np.where(np.isfinite(grid[0]), 1, 2).astype(np.int8))
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    """Close what a test has drawn, and see that the global settings were left alone."""
+    before = dict(mpl.rcParams)
+    yield
+    plt.close("all")
+    assert dict(mpl.rcParams) == before
+
+
+def drawn(axes):
+    """Draw the figure of `axes` and return all its texts."""
+    figure = np.ravel(axes)[0].figure
+    figure.canvas.draw()
+    return " | ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+
+
+def test_contours_have_x_along_x(run):
+    """The image spans x horizontally and y vertically, with the directions as labels and the modes in the title."""
+    ax = figures.contour(run[0])
+    words = drawn(ax)
+    assert ax.get_xlim() == (-2, 6)
+    assert ax.get_ylim() == (-3, 3)
+    assert ax.get_xlabel().startswith("weights along PC 1")
+    assert "9 × 7 points, BatchNorm eval, dropout off" in words
+    assert "loss (nats)" in words
+
+
+def test_contours_follow_the_values():
+    """For a section that rises along x alone, the contour lines are vertical."""
+    result = rising_along_x()
+    ax = figures.contour(result)
+    lines = ax.collections[1].get_paths()
+    ends = np.concatenate([path.vertices for path in lines if len(path.vertices)])
+    assert set(np.round(ends[:, 1], 6)) >= {0.0, 3.0}
+    for path in lines:
+        assert np.ptp(path.vertices[:, 0]) < 1e-9 if len(path.vertices) else True
+
+
+def rising_along_x():
+    """A section whose loss is x, on a 5 x 4 grid."""
+    problem = Problem(SmallConv, None, "cross_entropy", images())
+    flat = section(problem, directions.random(problem), [np.arange(5.0), np.arange(4.0)], metrics=("loss",))
+    return dataclasses.replace(flat, grid=np.broadcast_to(np.arange(5.0)[:, None], (1, 5, 4)).copy())
+
+
+def test_holes_are_shown_and_counted(holed):
+    """Points that are NaN are marked where they are, and their number is said."""
+    ax = figures.contour(holed)
+    marks = next(line for line in ax.get_lines() if line.get_marker() == "x")
+    assert sorted(zip(*marks.get_data(), strict=True)) == [(0, -2), (0, -1), (1, -1)]
+    assert "3 points NaN or inf" in drawn(ax)
+
+
+def test_clipping_is_said_and_changes_no_contour_below(run):
+    """With `clip` the colours end at the minimum plus clip, marked by an arrow."""
+    result, low = run[0], run[0].values["loss"].min()
+    clip = np.ptp(run[0].values["loss"]) / 2
+    ax = figures.contour(result, clip=clip)
+    filled = ax.collections[0]
+    assert filled.extend == "max"
+    assert low + clip <= filled.levels[-1] < low + 1.1 * clip
+    assert figures.contour(result, clip=1e9).collections[0].extend == "neither"
+    assert "cut at" in drawn(figures.surface(result, clip=clip))
+
+
+def test_lines_show_loss_and_accuracy(problem):
+    """A 1-D section has two axes, each with its own curve."""
+    line = section(problem, directions.random(problem, 1), ["-1:1:9"])
+    loss, accuracy = figures.line(line)
+    assert np.array_equal(loss.get_lines()[0].get_ydata(), line.values["loss"])
+    assert np.array_equal(accuracy.get_lines()[0].get_ydata(), line.values["accuracy"])
+    assert {"loss (nats)", "accuracy"} <= set(drawn(loss).split(" | "))
+    only = dataclasses.replace(line, metrics=["loss"], grid=line.grid[:1])
+    assert figures.line(only).get_lines()[0].get_ydata().shape == (9,)
+
+
+def test_trajectories_show_path_true_loss_and_residual(run):
+    """The path lies over the contours, and the true loss and the residual are drawn below."""
+    result, path = run
+    plane, below = figures.trajectory(path, result)
+    assert any(np.array_equal(np.column_stack(line.get_data()), path.coordinates) for line in plane.get_lines())
+    assert np.array_equal(below.get_lines()[0].get_ydata(), path.true_loss)
+    assert "residual" in drawn(plane)
+    other = dataclasses.replace(path, directions_hash="other")
+    with pytest.raises(ValueError, match="directions_hash"):
+        figures.trajectory(other, result)
+
+
+def test_live_dropout_is_marked(run):
+    """The title of a section under live dropout says that each point drew a new mask."""
+    live = dataclasses.replace(run[0], problem=run[0].problem | {"dropout": "live"})
+    assert "each point draws a new mask" in drawn(figures.contour(live))
+
+
+def chromium():
+    """Return the browser; skip without it, but fail in CI."""
+    found = shutil.which("chromium")
+    if found is None:
+        message = "chromium is not installed (apt-get install chromium)"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return found
+
+
+def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
+    """A headless Chromium that can resolve no host draws surface, run and title, and the picture has their colours."""
+    browser, path = chromium(), tmp_path / "page.html"
+    script = ("<script>window.addEventListener('load', () => setTimeout(() => {"
+              "document.body.dataset.kinds = document.getElementById('section').data.map(d => d.type).join();"
+              "document.body.dataset.drawn = document.querySelectorAll('#section .gl-container canvas').length}, 500))"
+              "</script>")
+    page.write_page(holed, path, run=run[1])
+    path.write_text(path.read_text().replace("</body>", f"{script}</body>"))
+    dom = subprocess.run([browser, *BROWSER, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,700",
+                          f"--screenshot={tmp_path / 'page.png'}", "--dump-dom", path.as_uri()], capture_output=True,
+                         timeout=120, text=True, check=True).stdout
+    assert 'data-kinds="surface,scatter3d"' in dom
+    assert re.search(r'data-drawn="[1-9]', dom)
+    assert "3 points NaN or inf" in dom
+    colours = (plt.imread(tmp_path / "page.png")[..., :3] * 7).astype(int).reshape(-1, 3)
+    yellow = (colours[:, 0] > 4) & (colours[:, 1] > 4) & (colours[:, 2] < 4)
+    dark_blue = (colours[:, 0] < 2) & (colours[:, 1] < 3) & (colours[:, 2] > 1)
+    assert min(yellow.sum(), dark_blue.sum()) > 500
+
+
+def test_the_page_holds_everything_and_is_not_overwritten(run, tmp_path):
+    """No script or style is fetched from elsewhere; an existing page is kept unless asked."""
+    path = tmp_path / "page.html"
+    page.write_page(run[0], path, clip=0.5)
+    text = path.read_text()
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text)
+    assert "cut at minimum + 0.5" in text
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        page.write_page(run[0], path)
+
+
+def test_pages_of_other_sections_are_refused(problem, run, tmp_path):
+    """A line has no page, and a run along other directions is refused."""
+    with pytest.raises(ValueError, match="two-dimensional"):
+        page.write_page(section(problem, directions.random(problem, 1), ["-1:1:3"]), tmp_path / "page.html")
+    plane = section(problem, directions.random(problem, 2), ["-1:1:3", "-1:1:3"])
+    with pytest.raises(ValueError, match="along the directions of the section"):
+        page.write_page(plane, tmp_path / "page.html", run=run[1])

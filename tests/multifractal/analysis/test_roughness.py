@@ -1,0 +1,114 @@
+"""Variogram, power spectrum and local Hoelder map: naive twins, the laws of exact surfaces, stated errors, refusals."""
+
+import re
+
+import numpy as np
+import pytest
+
+from multifractal import LocalHoelder, fbm_surface, local_hoelder, mbm_surface, paper_hoelder_map, power_spectrum, variogram
+from tests.helpers import naive
+
+HURST = (0.2, 0.5, 0.8)
+
+
+def test_variogram_is_the_mean_square_of_differences():
+    """Each value is the naive mean; the default lags are distinct and end at a quarter of the shorter side."""
+    x = np.random.default_rng(0).normal(size=(30, 47)).cumsum(axis=0)
+    found = variogram(x, [1, 2, 5])
+    np.testing.assert_allclose(found.values, [naive.mean_squares(x, lag)[0] for lag in (1, 2, 5)], rtol=1e-13)
+    np.testing.assert_allclose(found.along_y[2], np.mean((x[5:] - x[:-5]) ** 2), rtol=1e-13)
+    lags = variogram(np.ones((64, 80))).lags
+    assert lags[0] == 1
+    assert lags[-1] == 16
+    assert (np.diff(lags) > 0).all()
+
+
+@pytest.mark.parametrize("hurst", HURST)
+def test_variogram_and_power_spectrum_give_the_exponent(hurst):
+    """Over 8 exact surfaces the mean exponents are within 4 standard errors of H (0.005 more for the frequency range)."""
+    surfaces = [fbm_surface(256, hurst, rng=seed) for seed in range(8)]
+    estimates = ((lambda s: variogram(s, [1, 2, 4, 8]).hurst, 0.0), (lambda s: power_spectrum(s).hurst, 0.005))
+    for estimate, systematic in estimates:
+        found = np.array([estimate(surface) for surface in surfaces])
+        assert abs(found.mean() - hurst) < 4 * found.std(ddof=1) / np.sqrt(8) + systematic
+
+
+def test_the_stated_error_of_the_power_spectrum_is_that_between_surfaces():
+    """exponent_error agrees with the scatter of 16 surfaces within a factor 1.8 (a Hann window ties neighbouring rings)."""
+    found = [power_spectrum(fbm_surface(128, 0.5, rng=seed)) for seed in range(16)]
+    scatter = np.std([f.exponent for f in found], ddof=1)
+    assert 1 / 1.8 < scatter / np.mean([f.exponent_error for f in found]) < 1.8
+
+
+def test_the_power_of_white_noise_is_its_variance():
+    """White noise of variance 4 has a flat spectrum of height 4, at every ring within 5 standard errors."""
+    noise = 2 * np.random.default_rng(1).normal(size=(256, 200))
+    found = power_spectrum(noise)
+    effective = found.n_modes / 2 / (35 / 18) ** 2  # a mode and its mirror are one; the window ties (35/18)^2 neighbours
+    assert (np.abs(found.power / 4 - 1)[2:] < 5 / np.sqrt(effective[2:])).all()
+    assert abs(found.exponent) < 4 * found.exponent_error
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_local_energy_is_the_windowed_mean(step):
+    """The ratio map equals that of the naive twin at the corner, at a border and inside."""
+    x = np.random.default_rng(2).normal(size=(24, 30)).cumsum(axis=1)
+    found = local_hoelder(x, 3.0).hoelder
+    for row, col in ((0, 0), (12, 0), (11, 17)):
+        energy = [naive.local_second_differences(x, k, 3.0, row, col) for k in (1, 2)]
+        assert abs(found[row, col] - np.log2(energy[1] / energy[0]) / 2) < 1e-10
+
+
+@pytest.mark.parametrize("method", ["ratio", "amplitude"])
+@pytest.mark.parametrize("hurst", HURST)
+def test_local_hoelder_errors_are_as_stated(method, hurst):
+    """Over the interior of 4 exact surfaces the rms error is the stated standard error within 10 % (1000 windows)."""
+    squares = []
+    for seed in range(4):
+        found = local_hoelder(fbm_surface(256, hurst, rng=seed), 4, method=method)
+        squares.append((((found.hoelder - hurst) / found.standard_error)[32:-32, 32:-32] ** 2).mean())
+    assert abs(np.sqrt(np.mean(squares)) - 1) < 0.1
+
+
+def test_stated_errors_grow_at_the_border():
+    """A corner window holds a quarter of the data: twice the error, to the 10 % that the border itself takes."""
+    error = local_hoelder(fbm_surface(256, 0.5, rng=0), 8, method="amplitude").standard_error
+    assert abs(error[0, 0] / error[128, 128] / 2 - 1) < 0.1
+
+
+def test_the_papers_map_is_recovered():
+    """On a multifractional surface of the paper's map, 512 pixels a side, the amplitude map follows the prescribed one."""
+    prescribed = paper_hoelder_map(512)
+    found = local_hoelder(mbm_surface(prescribed, rng=0), 8, method="amplitude")
+    error = found.hoelder - prescribed
+    assert np.corrcoef(found.hoelder.ravel(), prescribed.ravel())[0, 1] > 0.999
+    assert np.sqrt((error[32:-32, 32:-32] ** 2).mean()) < 2 * np.sqrt((found.standard_error[32:-32, 32:-32] ** 2).mean())
+
+
+def test_results_are_saved(tmp_path):
+    """A map survives a round trip."""
+    found = local_hoelder(np.random.default_rng(3).normal(size=(40, 50)), 5)
+    found.save(tmp_path / "map.npz")
+    assert np.array_equal(LocalHoelder.load(tmp_path / "map.npz").hoelder, found.hoelder)
+
+
+RAMP = np.add.outer(np.arange(80.0), np.arange(80.0))
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda: variogram(np.ones((3, 9))), "values must be at least 4x4"),
+    (lambda: variogram(RAMP, [0]), "lags must be a whole number, at least 1"),
+    (lambda: variogram(RAMP, [80]), "lags must hold lags below 80, the shorter side"),
+    (lambda: variogram(np.where(RAMP == 3, np.inf, RAMP)), "at index (0, 3)"),
+    (lambda: power_spectrum(np.ones((40, 40))), "values must vary"),
+    (lambda: power_spectrum(RAMP[:15]), "values must be at least 16x16"),
+    (lambda: power_spectrum(RAMP, (0.1, 0.11)), "fit_range must hold at least 3 rings"),
+    (lambda: local_hoelder(RAMP, 5), "vary within every window"),
+    (lambda: local_hoelder(RAMP, 21), "landscape must be at least 84 pixels a side"),
+    (lambda: local_hoelder(RAMP, 1), "window must be a number of at least 2 pixels, got 1"),
+    (lambda: local_hoelder(RAMP, 5, method="wavelet"), "method must be one of 'ratio', 'amplitude'"),
+])
+def test_bad_input_is_refused_with_its_rule(call, words):
+    """Each refusal names the argument, its value and the rule."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        call()
