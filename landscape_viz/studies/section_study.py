@@ -3,8 +3,8 @@
 The sections are chosen so that each question has its comparison: dropout (eval mode, one fixed mask, a new mask at each
 point from two seeds), scale (nested zooms of one plane, the last also in float32 and of a network without ReLU), data (one
 batch or the training set), training (epochs), BatchNorm (running or batch statistics), and networks without dropout.
-`multifractal.measured.section_study` says what is measured. Everything is kept in a folder as it is finished, so that a stopped
-study goes on where it was.
+`multifractal.measured.section_study` says what is measured. Everything is kept in a folder as it is
+finished, so that a stopped study is resumed where it was.
 """
 
 from dataclasses import asdict, dataclass

@@ -33,7 +33,8 @@ class Diagnostics:
     eta_orders, eta : ndarray
         Orders p (1, 2 and the one asked for) and eta(p), the exponents of the mean |coefficient|^p (integration taken off).
     verdict, kind, rough_range, rough_exponent, pixel_noise_ratio, lags, exponents
-        The judgement of the image at pixel scale; see `multifractal.analysis.verdict.Verdict`, of which `verdict` is the words.
+        The judgement of the image at pixel scale; see
+        `multifractal.analysis.verdict.Verdict`, of which `verdict` is the words.
     fit_residuals, r_squared : ndarray, shape (n_q,)
         Root mean square residual (log2 units) and explained share of each log-log fit behind zeta(q), weighted as the fit;
         at q = 0, where there is nothing to fit, 0 and 1.

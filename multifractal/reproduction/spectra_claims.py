@@ -202,8 +202,8 @@ SECTION_SPECTRA = Claim(
     "section_spectra", "Sections of real losses are multifractal, at three epochs",
     "Spectra of sections of a network's loss after 1, 10 and 20 epochs are wide: real loss landscapes are multifractal. "
     "The published sections are of VGG and ResNet networks on CIFAR-10 and FashionMNIST.",
-    "A section is multifractal if at pixel scale it is rough, not noise and not smooth (`multifractal.analysis.verdict`, thresholds "
-    "from synthetic fields only), if η(1) > 0 so that its leaders exist, and if the interval of c₂ lies below what one more "
+    "A section is multifractal if at pixel scale it is rough, not noise and not smooth (`multifractal.analysis.verdict`, "
+    "thresholds from synthetic fields only), if η(1) > 0 so that its leaders exist, and if the interval of c₂ lies below what one more "
     "exact monofractal section shows at the same settings. Reproduced if all published sections that are here are, with a "
     "correction if some are, not reproduced if none is. Without the files: not judged. Networks trained from scratch are "
     "measured in docs/section_study.md, since they need torch, which this report does without.",

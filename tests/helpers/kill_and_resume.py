@@ -1,6 +1,7 @@
 """Train in forked children that are killed at random moments, and resume until the run is done.
 
-Run apart from pytest (`python -m tests.helpers.kill_and_resume FOLDER KILLS SEED`): forking is safe only while jax has no threads.
+Run apart from pytest (`python -m tests.helpers.kill_and_resume FOLDER KILLS SEED`): forking is safe only
+while jax has no threads.
 FOLDER/whole is a run never stopped, FOLDER/killed the one that was.
 """
 
