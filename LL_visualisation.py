@@ -20,46 +20,131 @@ from pathlib import Path
 _CLIP = 10  # above the minimum, for display only (paper)
 _MOST_WORKERS = 8  # each holds a few copies of the network (our choice)
 _PRODUCTS = ("section.npz", "section.png", "section.html", "section.store", "training.npz")
-_FORWARD_SHARE = 0.35  # a forward pass over a training step, for the estimate only (measured: .3 to .4)
+# a forward pass over a training step, for the estimate only (measured: .3 to .4)
+_FORWARD_SHARE = 0.35
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     yes_or_no = {"choices": ("y", "n")}
     training = flags.add_argument_group("training")
     add = training.add_argument
-    add("--dataset", default="digits", help="digits | fashionmnist | cifar10 | mnist | synthetic (default: %(default)s)")
-    add("--model", "-m", default="resnet20", choices=("vgg", "resnet", "resnet20", "mlp"),
-        help="vgg is VGG-13 for 28x28 images and VGG-16 for 32x32, resnet is ResNet-18 (%(default)s)")
-    add("--no_drop", default="n", **yes_or_no, help="leave the dropout layer of vgg out: y | n (%(default)s)")
+    add(
+        "--dataset",
+        default="digits",
+        help="digits | fashionmnist | cifar10 | mnist | synthetic (default: %(default)s)",
+    )
+    add(
+        "--model",
+        "-m",
+        default="resnet20",
+        choices=("vgg", "resnet", "resnet20", "mlp"),
+        help="vgg is VGG-13 for 28x28 images and VGG-16 for 32x32, resnet is ResNet-18 (%(default)s)",
+    )
+    add(
+        "--no_drop",
+        default="n",
+        **yes_or_no,
+        help="leave the dropout layer of vgg out: y | n (%(default)s)",
+    )
     add("--optimizer", default="adam", choices=("sgd", "adam", "momentum"), help="(%(default)s)")
     add("--epochs", default=1, type=int, metavar="N", help="number of epochs in all (%(default)s)")
-    add("--batch_size", default=64, type=int, help="images a step, and of the section (%(default)s)")
-    add("--save_every", default=1, type=int, metavar="N", help="a checkpoint every N epochs (%(default)s)")
+    add(
+        "--batch_size", default=64, type=int, help="images a step, and of the section (%(default)s)"
+    )
+    add(
+        "--save_every",
+        default=1,
+        type=int,
+        metavar="N",
+        help="a checkpoint every N epochs (%(default)s)",
+    )
     add("--load_model", metavar="FILE", help="map this checkpoint instead of training")
     add("--data_root", default="data", help="folder of the data sets' files (%(default)s)")
     add("--download_data", action="store_true", help="fetch a data set that is not there")
     section = flags.add_argument_group("section")
     add = section.add_argument
-    add("--visualize", default="n", **yes_or_no, help="map a section of the loss: y | n (%(default)s)")
-    add("--interpolate", default="linear", choices=("linear",), help="how weights move along the directions (%(default)s)")
-    add("--x", default="-2.4:2.4:51", metavar="MIN:MAX:NUM", help="coordinates along the first direction (%(default)s)")
-    add("--y", default="-2.4:2.4:51", metavar="MIN:MAX:NUM", help="and along the second (%(default)s)")
-    add("--train_mode", default="n", **yes_or_no, help="BatchNorm by the statistics of the batch and live dropout, as "
-        "published: y | n (%(default)s: as evaluated)")
-    add("--map_dropout", choices=("off", "fixed", "live"), help="no dropout, one mask for all points, or a new mask at each "
-        "(off; with --train_mode y live, where the network has dropout)")
-    add("--shuffle", default="n", **yes_or_no, help="random labels on the batch: y | n (%(default)s)")
-    add("--html", default="y", nargs="?", const="y", **yes_or_no, help="write an interactive page: y | n (%(default)s)")
+    add(
+        "--visualize",
+        default="n",
+        **yes_or_no,
+        help="map a section of the loss: y | n (%(default)s)",
+    )
+    add(
+        "--interpolate",
+        default="linear",
+        choices=("linear",),
+        help="how weights move along the directions (%(default)s)",
+    )
+    add(
+        "--x",
+        default="-2.4:2.4:51",
+        metavar="MIN:MAX:NUM",
+        help="coordinates along the first direction (%(default)s)",
+    )
+    add(
+        "--y",
+        default="-2.4:2.4:51",
+        metavar="MIN:MAX:NUM",
+        help="and along the second (%(default)s)",
+    )
+    add(
+        "--train_mode",
+        default="n",
+        **yes_or_no,
+        help="BatchNorm by the statistics of the batch and live dropout, as "
+        "published: y | n (%(default)s: as evaluated)",
+    )
+    add(
+        "--map_dropout",
+        choices=("off", "fixed", "live"),
+        help="no dropout, one mask for all points, or a new mask at each "
+        "(off; with --train_mode y live, where the network has dropout)",
+    )
+    add(
+        "--shuffle",
+        default="n",
+        **yes_or_no,
+        help="random labels on the batch: y | n (%(default)s)",
+    )
+    add(
+        "--html",
+        default="y",
+        nargs="?",
+        const="y",
+        **yes_or_no,
+        help="write an interactive page: y | n (%(default)s)",
+    )
     run = flags.add_argument_group("run")
     add = run.add_argument
-    add("--seed", default=0, type=int, help="of weights, order, masks, batch and directions (%(default)s)")
-    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto takes cuda where there is one (%(default)s)")
-    add("--workers", type=int, metavar="N", help=f"processes that map, a thread each (processors, at most {_MOST_WORKERS})")
+    add(
+        "--seed",
+        default=0,
+        type=int,
+        help="of weights, order, masks, batch and directions (%(default)s)",
+    )
+    add(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda"),
+        help="auto takes cuda where there is one (%(default)s)",
+    )
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"processes that map, a thread each (processors, at most {_MOST_WORKERS})",
+    )
     add("--out", metavar="FOLDER", help="where everything goes (results/MODEL_OPTIMIZER_...)")
     add("--resume", action="store_true", help="go on with what is in the folder")
-    add("--any_threads", action="store_true", help="resume training though torch's number of threads is another: other bits")
+    add(
+        "--any_threads",
+        action="store_true",
+        help="resume training though torch's number of threads is another: other bits",
+    )
     add("--overwrite", action="store_true", help="replace what is in the folder")
     return flags
 
@@ -70,8 +155,18 @@ def main(argv=None):
     from landscape_viz import datasets
     from multifractal.base.checks import whole_number
 
-    device, axes, out = _device(flags.device), [_axis("--x", flags.x), _axis("--y", flags.y)], _folder(flags)
-    for name, least in (("workers", 1), ("seed", 0), ("epochs", 1), ("batch_size", 1), ("save_every", 1)):
+    device, axes, out = (
+        _device(flags.device),
+        [_axis("--x", flags.x), _axis("--y", flags.y)],
+        _folder(flags),
+    )
+    for name, least in (
+        ("workers", 1),
+        ("seed", 0),
+        ("epochs", 1),
+        ("batch_size", 1),
+        ("save_every", 1),
+    ):
         if getattr(flags, name) is not None:
             whole_number(f"--{name}", getattr(flags, name), least)
     data = datasets.load(flags.dataset, data_root=flags.data_root, download=flags.download_data)
@@ -93,10 +188,19 @@ class _Work:
     def __init__(self, flags, device, axes, out, data, factory):
         from torch.nn import Dropout
 
-        self.flags, self.device, self.axes, self.out, self.data, self.factory = flags, device, axes, out, data, factory
+        self.flags, self.device, self.axes, self.out, self.data, self.factory = (
+            flags,
+            device,
+            axes,
+            out,
+            data,
+            factory,
+        )
         self.written = {}
         self.replace = flags.overwrite or flags.resume
-        self.batch = data.batch(flags.batch_size, rng=flags.seed, random_labels=flags.shuffle == "y")
+        self.batch = data.batch(
+            flags.batch_size, rng=flags.seed, random_labels=flags.shuffle == "y"
+        )
         self.drops = any(isinstance(module, Dropout) for module in factory().modules())
         self.workers = 1 if device != "cpu" else flags.workers or _default_workers()
 
@@ -105,11 +209,26 @@ class _Work:
         from landscape_viz import training
 
         flags, network = self.flags, self.factory()
-        run = training.train(network, self.data, self.out, epochs=flags.epochs, batch_size=flags.batch_size,
-                             optimizer=flags.optimizer, save_every=flags.save_every, seed=flags.seed, device=self.device,
-                             resume=flags.resume, any_threads=flags.any_threads, overwrite=flags.overwrite)
-        for epoch, (train, test, right) in enumerate(zip(run.train_loss, run.test_loss, run.test_accuracy, strict=True), 1):
-            print(f"epoch {epoch}: training loss {train:.4f}, test loss {test:.4f}, test accuracy {right:.1%}")
+        run = training.train(
+            network,
+            self.data,
+            self.out,
+            epochs=flags.epochs,
+            batch_size=flags.batch_size,
+            optimizer=flags.optimizer,
+            save_every=flags.save_every,
+            seed=flags.seed,
+            device=self.device,
+            resume=flags.resume,
+            any_threads=flags.any_threads,
+            overwrite=flags.overwrite,
+        )
+        for epoch, (train, test, right) in enumerate(
+            zip(run.train_loss, run.test_loss, run.test_accuracy, strict=True), 1
+        ):
+            print(
+                f"epoch {epoch}: training loss {train:.4f}, test loss {test:.4f}, test accuracy {right:.1%}"
+            )
         self.written["checkpoint"] = self.out / f"epoch_{flags.epochs:04d}.pt"
         self.written["history"] = self.out / "training.npz"
         run.save(self.written["history"], overwrite=self.replace)
@@ -121,9 +240,13 @@ class _Work:
 
         stored = checkpoint.load(self.flags.load_model)
         network = self._problem(stored.state_dict).build().to(self.device)
-        right = training.evaluate(network, self.data.test_inputs, self.data.test_targets, device=self.device)
-        print(f"{self.flags.load_model}: {'verified' if stored.verified else 'UNVERIFIED, it carries no SHA-256 of ours'}; "
-              f"test loss {right['loss']:.4f}, test accuracy {right['accuracy']:.1%}")
+        right = training.evaluate(
+            network, self.data.test_inputs, self.data.test_targets, device=self.device
+        )
+        print(
+            f"{self.flags.load_model}: {'verified' if stored.verified else 'UNVERIFIED, it carries no SHA-256 of ours'}; "
+            f"test loss {right['loss']:.4f}, test accuracy {right['accuracy']:.1%}"
+        )
         self.written["checkpoint"] = Path(self.flags.load_model).resolve()
         return network
 
@@ -134,12 +257,22 @@ class _Work:
         problem = self._problem(network.state_dict())
         plane = directions.random(problem, 2, rng=self.flags.seed)
         with self._executor() as executor:
-            mapped = section(problem, plane, self.axes, device=self.device, executor=executor, resume=self.flags.resume,
-                             overwrite=self.flags.overwrite, store=self.out / "section.store")
+            mapped = section(
+                problem,
+                plane,
+                self.axes,
+                device=self.device,
+                executor=executor,
+                resume=self.flags.resume,
+                overwrite=self.flags.overwrite,
+                store=self.out / "section.store",
+            )
         self.written["section"] = self.out / "section.npz"
         mapped.save(self.written["section"], overwrite=self.replace)
         if mapped.n_not_finite:
-            print(f"{mapped.n_not_finite} of {mapped.status.size} are NaN or inf: kept in the file, holes in the picture")
+            print(
+                f"{mapped.n_not_finite} of {mapped.status.size} are NaN or inf: kept in the file, holes in the picture"
+            )
         self._draw(mapped)
         return mapped
 
@@ -150,24 +283,41 @@ class _Work:
 
         flags, seconds = self.flags, 0.0
         if not flags.load_model:
-            step = training.seconds_per_step(self.factory, self.data, batch_size=flags.batch_size, optimizer=flags.optimizer,
-                                             device=self.device)
+            step = training.seconds_per_step(
+                self.factory,
+                self.data,
+                batch_size=flags.batch_size,
+                optimizer=flags.optimizer,
+                device=self.device,
+            )
             images = len(self.data.train_targets) + _FORWARD_SHARE * len(self.data.test_targets)
-            done = max((e for e in training.saved_epochs(self.out) if e <= flags.epochs), default=0) if flags.resume else 0
+            done = (
+                max((e for e in training.saved_epochs(self.out) if e <= flags.epochs), default=0)
+                if flags.resume
+                else 0
+            )
             seconds += (flags.epochs - done) * images / flags.batch_size * step
         if flags.visualize == "y":
             problem = self._problem(self.factory().state_dict())
             plane = directions.random(problem, 2, rng=flags.seed)
-            seconds += estimate_seconds(problem, plane, self.axes, device=self.device, n_workers=self.workers)
+            seconds += estimate_seconds(
+                problem, plane, self.axes, device=self.device, n_workers=self.workers
+            )
         return seconds
 
     def _problem(self, state):
         from landscape_viz import Problem
 
         published = self.flags.train_mode == "y"
-        return Problem(self.factory, state, "cross_entropy", self.batch, seed=self.flags.seed,
-                       batch_norm="batch" if published else "eval",
-                       dropout=self.flags.map_dropout or ("live" if published and self.drops else "off"))
+        return Problem(
+            self.factory,
+            state,
+            "cross_entropy",
+            self.batch,
+            seed=self.flags.seed,
+            batch_norm="batch" if published else "eval",
+            dropout=self.flags.map_dropout or ("live" if published and self.drops else "off"),
+        )
 
     def _executor(self):
         from landscape_viz.studies.process_pool import workers
@@ -212,7 +362,9 @@ def _axis(flag, text):
     except ValueError as error:
         raise ValueError(f"{flag}: {error}") from error
     if len(axis) < 2 or axis[0] == axis[-1]:
-        raise ValueError(f"{flag} must have two different points at least, got {text!r}; write for example -2.4:2.4:51")
+        raise ValueError(
+            f"{flag} must have two different points at least, got {text!r}; write for example -2.4:2.4:51"
+        )
     return axis
 
 
@@ -220,8 +372,10 @@ def _device(name):
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device must be one that torch finds, got 'cuda' and no CUDA device; pass --device cpu, or "
-                         "install a torch built for CUDA")
+        raise ValueError(
+            "--device must be one that torch finds, got 'cuda' and no CUDA device; pass --device cpu, or "
+            "install a torch built for CUDA"
+        )
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
@@ -229,23 +383,38 @@ def _factory(flags, data):
     from landscape_viz import models
 
     options = {"dropout": 0.0} if flags.no_drop == "y" and flags.model in ("vgg", "mlp") else {}
-    return partial(models.build, flags.model, seed=flags.seed, input_shape=data.input_shape, n_classes=data.n_classes,
-                   **options)
+    return partial(
+        models.build,
+        flags.model,
+        seed=flags.seed,
+        input_shape=data.input_shape,
+        n_classes=data.n_classes,
+        **options,
+    )
 
 
 def _folder(flags):
     """Return the output folder, absolute, having refused what it holds unless asked to go on or to replace it."""
-    name = (f"{flags.model}{'_no_drop' if flags.no_drop == 'y' else ''}_{flags.optimizer}_bs={flags.batch_size}"
-            f"_dataset={flags.dataset}_epochs={flags.epochs}")
+    name = (
+        f"{flags.model}{'_no_drop' if flags.no_drop == 'y' else ''}_{flags.optimizer}_bs={flags.batch_size}"
+        f"_dataset={flags.dataset}_epochs={flags.epochs}"
+    )
     if flags.load_model:
         name = f"{Path(flags.load_model).stem}_{flags.model}_dataset={flags.dataset}"
     out = Path(flags.out or Path("results") / name).resolve()
-    there = [found.name for found in (*map(out.joinpath, _PRODUCTS), *out.glob("epoch_*.pt")) if found.exists()]
+    there = [
+        found.name
+        for found in (*map(out.joinpath, _PRODUCTS), *out.glob("epoch_*.pt"))
+        if found.exists()
+    ]
     if flags.load_model and Path(flags.load_model).resolve().parent == out:
-        there = [name for name in there if name in _PRODUCTS[:4]]  # mapping a trained network beside its checkpoints
+        # mapping a trained network beside its checkpoints
+        there = [name for name in there if name in _PRODUCTS[:4]]
     if there and not (flags.resume or flags.overwrite):
-        raise FileExistsError(f"--out must hold no results yet, got {out} with {', '.join(sorted(there)[:6])}; pass "
-                              "--resume to go on, --overwrite to replace them, or another folder")
+        raise FileExistsError(
+            f"--out must hold no results yet, got {out} with {', '.join(sorted(there)[:6])}; pass "
+            "--resume to go on, --overwrite to replace them, or another folder"
+        )
     return out
 
 

@@ -14,7 +14,10 @@ def main(words):
     """Measure the cases whose name holds one of `words` (all without words), printing each as it comes."""
     if words == ["growth"]:
         return growth.main()
-    modules = [importlib.import_module(f"benchmarks.{path.stem}") for path in sorted(harness.HERE.glob("bench_*.py"))]
+    modules = [
+        importlib.import_module(f"benchmarks.{path.stem}")
+        for path in sorted(harness.HERE.glob("bench_*.py"))
+    ]
     timings = []
     for case in (case for module in modules for case in module.cases()):
         named = any(word.lower() in case.name.lower() for word in words)

@@ -23,12 +23,20 @@ def cases():
 def replay():
     """Return {part: seconds} of the demo in a process and a folder of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
-    environment |= {"PYTHONPATH": str(ROOT), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "experiments" / "results", Path(folder, "experiments", "results"))
         start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "benchmarks.bench_demo", ROOT / "demo.ipynb"], cwd=folder,
-                              env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.bench_demo", ROOT / "demo.ipynb"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         total = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"the demo failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -16,21 +16,42 @@ def cases():
     cases = []
     for rate in (30.0, 1000.0):
         cases += [
-            Case(f"one walk, 10 000 steps, rate {rate:g}", _walk(surface, starts[0], rate),
-                 lambda rate=rate: naive.optimise(surface.gradient, starts[0], rate, 10_000, lambda g, memory, t: g),
-                 aim="2 ms", repeats=25),
-            Case(f"1000 walkers in lockstep, 1000 steps, last kept, rate {rate:g}", _ensemble(surface, starts, rate),
-                 lambda rate=rate: [_walk(surface, start, rate, 1000)() for start in starts[:100]], share=1 / 10,
-                 against="one after the other, one thread", aim="60 ms"),
+            Case(
+                f"one walk, 10 000 steps, rate {rate:g}",
+                _walk(surface, starts[0], rate),
+                lambda rate=rate: naive.optimise(
+                    surface.gradient, starts[0], rate, 10_000, lambda g, memory, t: g
+                ),
+                aim="2 ms",
+                repeats=25,
+            ),
+            Case(
+                f"1000 walkers in lockstep, 1000 steps, last kept, rate {rate:g}",
+                _ensemble(surface, starts, rate),
+                lambda rate=rate: [_walk(surface, start, rate, 1000)() for start in starts[:100]],
+                share=1 / 10,
+                against="one after the other, one thread",
+                aim="60 ms",
+            ),
         ]
     return cases + [
-        Case("Adam, 1000 walkers in lockstep, 1000 steps, last kept",
-             _ensemble(surface, starts, 1.0, method="adam")),
-        Case("descent on a FractalField, 200 steps, 1024 modes, d = 100",
-             lambda: descend(field, np.zeros(100), learning_rate=0.01, n_steps=200),
-             lambda: naive.descend_on_field(field.gradient, np.zeros(100), 0.01, 200), against="the steps in Python"),
-        Case("a million walkers on 256², 100 steps, last kept", Million(), aim="bounded memory", repeats=1,
-             fresh_process=True),
+        Case(
+            "Adam, 1000 walkers in lockstep, 1000 steps, last kept",
+            _ensemble(surface, starts, 1.0, method="adam"),
+        ),
+        Case(
+            "descent on a FractalField, 200 steps, 1024 modes, d = 100",
+            lambda: descend(field, np.zeros(100), learning_rate=0.01, n_steps=200),
+            lambda: naive.descend_on_field(field.gradient, np.zeros(100), 0.01, 200),
+            against="the steps in Python",
+        ),
+        Case(
+            "a million walkers on 256², 100 steps, last kept",
+            Million(),
+            aim="bounded memory",
+            repeats=1,
+            fresh_process=True,
+        ),
     ]
 
 
@@ -39,7 +60,9 @@ def _walk(surface, start, rate, n_steps=10_000):
 
 
 def _ensemble(surface, starts, rate, **method):
-    return lambda: descend_ensemble(surface, starts, learning_rates=[rate], n_steps=1000, keep_last=1, **method)
+    return lambda: descend_ensemble(
+        surface, starts, learning_rates=[rate], n_steps=1000, keep_last=1, **method
+    )
 
 
 class Million:
@@ -47,5 +70,8 @@ class Million:
 
     def __call__(self):
         """Walk."""
-        surface, starts = fbm_surface(256, 0.5, rng=0), np.random.default_rng(1).uniform(0, 255, size=(1_000_000, 2))
+        surface, starts = (
+            fbm_surface(256, 0.5, rng=0),
+            np.random.default_rng(1).uniform(0, 255, size=(1_000_000, 2)),
+        )
         return descend_ensemble(surface, starts, learning_rates=[100.0], n_steps=100, keep_last=1)

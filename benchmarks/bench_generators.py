@@ -28,23 +28,70 @@ def cases():
     """Return this chapter's cases."""
     hoelder, levels = paper_hoelder_map(), _Levels()
     return [
-        Case("fBm surface, 1024²", lambda: fbm_surface(1024, 0.5, rng=0), _naive_surface,
-             against="same formulae, full torus"),
-        Case("mBm surface, 1024², float32, the first", _first(lambda: mbm_surface(hoelder, rng=0, dtype=np.float32))),
-        Case("mBm surface, 1024², float32", lambda: mbm_surface(hoelder, rng=0, dtype=np.float32), _naive_surface,
-             share=1 / _LEVELS, against="8 levels, full torus", aim="2 s"),
-        Case("mBm surface, 1024², float64", lambda: mbm_surface(hoelder, rng=0), _naive_surface, share=1 / _LEVELS,
-             against="8 levels, full torus", aim="3.5 s"),
-        Case("mBm surface, 4096², float32", large_surface, aim="60 s, 4 GB", fresh_process=True, repeats=1),
+        Case(
+            "fBm surface, 1024²",
+            lambda: fbm_surface(1024, 0.5, rng=0),
+            _naive_surface,
+            against="same formulae, full torus",
+        ),
+        Case(
+            "mBm surface, 1024², float32, the first",
+            _first(lambda: mbm_surface(hoelder, rng=0, dtype=np.float32)),
+        ),
+        Case(
+            "mBm surface, 1024², float32",
+            lambda: mbm_surface(hoelder, rng=0, dtype=np.float32),
+            _naive_surface,
+            share=1 / _LEVELS,
+            against="8 levels, full torus",
+            aim="2 s",
+        ),
+        Case(
+            "mBm surface, 1024², float64",
+            lambda: mbm_surface(hoelder, rng=0),
+            _naive_surface,
+            share=1 / _LEVELS,
+            against="8 levels, full torus",
+            aim="3.5 s",
+        ),
+        Case(
+            "mBm surface, 4096², float32",
+            large_surface,
+            aim="60 s, 4 GB",
+            fresh_process=True,
+            repeats=1,
+        ),
         Case("fBm path, 10⁶ points", lambda: fbm_path(10**6, 0.3, rng=0)),
         Case("wavelet cascade, 1024²", lambda: wavelet_cascade(1024, LogNormal(0.5, -0.05), rng=0)),
-        Case("multifractal random walk, 1024²", lambda: multifractal_random_walk_2d(1024, 0.5, 0.05, rng=0)),
-        Case("Weierstrass-Mandelbrot, 128²", lambda: weierstrass_mandelbrot(128, 0.5, rng=0), _naive_weierstrass),
-        Case("8 levels interpolated to a map, 1024²", levels.added, levels.naively, share=1 / 1024, repeats=3),
+        Case(
+            "multifractal random walk, 1024²",
+            lambda: multifractal_random_walk_2d(1024, 0.5, 0.05, rng=0),
+        ),
+        Case(
+            "Weierstrass-Mandelbrot, 128²",
+            lambda: weierstrass_mandelbrot(128, 0.5, rng=0),
+            _naive_weierstrass,
+        ),
+        Case(
+            "8 levels interpolated to a map, 1024²",
+            levels.added,
+            levels.naively,
+            share=1 / 1024,
+            repeats=3,
+        ),
         *_field_cases(),
-        *(Case(f"{kind} surface, 8192², {dtype}", Surface(kind, dtype), aim=aim, fresh_process=True, on_request=True,
-               repeats=1)
-          for kind, aim in (("fBm", "24 GB"), ("mBm", "24 GB")) for dtype in ("float32", "float64")),
+        *(
+            Case(
+                f"{kind} surface, 8192², {dtype}",
+                Surface(kind, dtype),
+                aim=aim,
+                fresh_process=True,
+                on_request=True,
+                repeats=1,
+            )
+            for kind, aim in (("fBm", "24 GB"), ("mBm", "24 GB"))
+            for dtype in ("float32", "float64")
+        ),
     ]
 
 
@@ -109,13 +156,30 @@ def _field_cases():
     points, vectors = np.random.default_rng(0).normal(size=(1000, 100)), np.ones((4096, 100))
     field = FractalField(100, 0.5, rng=0)
     one = np.zeros(100_000)
-    redrawn, kept = (FractalField(100_000, 0.5, rng=0, n_modes=256, memory=memory) for memory in (0, 2**30))
+    redrawn, kept = (
+        FractalField(100_000, 0.5, rng=0, n_modes=256, memory=memory) for memory in (0, 2**30)
+    )
     return [
-        Case("FractalField, 1000 points, 4096 modes, d = 100", lambda: field.value_and_gradient(points),
-             lambda: points @ vectors.T, against="one BLAS product", aim="3 products (0.33)", repeats=15),
-        Case("FractalField, 1000 points, 4096 modes, d = 100, again", lambda: field.value_and_gradient(points),
-             lambda: naive.fractal_field(points[0], vectors, np.ones(4096), field.wavenumbers, 0.5, np.zeros(100)),
-             share=1 / 1000),
-        Case("FractalField, 1 point, 256 modes, d = 10⁵, directions redrawn", lambda: redrawn.value_and_gradient(one),
-             lambda: kept.value_and_gradient(one), against="directions kept"),
+        Case(
+            "FractalField, 1000 points, 4096 modes, d = 100",
+            lambda: field.value_and_gradient(points),
+            lambda: points @ vectors.T,
+            against="one BLAS product",
+            aim="3 products (0.33)",
+            repeats=15,
+        ),
+        Case(
+            "FractalField, 1000 points, 4096 modes, d = 100, again",
+            lambda: field.value_and_gradient(points),
+            lambda: naive.fractal_field(
+                points[0], vectors, np.ones(4096), field.wavenumbers, 0.5, np.zeros(100)
+            ),
+            share=1 / 1000,
+        ),
+        Case(
+            "FractalField, 1 point, 256 modes, d = 10⁵, directions redrawn",
+            lambda: redrawn.value_and_gradient(one),
+            lambda: kept.value_and_gradient(one),
+            against="directions kept",
+        ),
     ]

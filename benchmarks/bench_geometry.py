@@ -12,13 +12,24 @@ def cases():
     surface.hessian_eigenvalues  # noqa: B018  the cached part, timed with Landscape
     lowest = local_minima(surface).lowest(3000).positions
     return [
-        Case("minima, 1024²", lambda: local_minima(surface),
-             lambda: naive.local_minima(surface.values), aim="15 ms"),
-        Case("minima and the flatness of all points, 1024²", lambda: (local_minima(surface), flatness(surface)),
-             lambda: (naive.local_minima(surface.values), naive.flatness(surface.values)), repeats=1),
-        Case("N(R), 3000 points x 100 radii", lambda: clustering_curve(lowest),
-             lambda: naive.mean_counts(lowest, lowest[:30], PAPER_RADII), share=0.01, aim="60 ms"),
+        Case(
+            "minima, 1024²",
+            lambda: local_minima(surface),
+            lambda: naive.local_minima(surface.values),
+            aim="15 ms",
+        ),
+        Case(
+            "minima and the flatness of all points, 1024²",
+            lambda: (local_minima(surface), flatness(surface)),
+            lambda: (naive.local_minima(surface.values), naive.flatness(surface.values)),
+            repeats=1,
+        ),
+        Case(
+            "N(R), 3000 points x 100 radii",
+            lambda: clustering_curve(lowest),
+            lambda: naive.mean_counts(lowest, lowest[:30], PAPER_RADII),
+            share=0.01,
+            aim="60 ms",
+        ),
         Case("curvature law, 1024²", lambda: curvature_roughness(surface)),
     ]
-
-

@@ -15,10 +15,23 @@ def cases():
     """Return this chapter's cases."""
     files = _Files()
     return [
-        Case("training: an epoch of ResNet-20 on digits", _trained, _plainly_trained, against="plain torch loop",
-             aim="about 1", repeats=3),
-        Case("checkpoint: save VGG-13 (106 MB), hashed, synced", files.save, files.torch_save, against="torch.save"),
-        Case("checkpoint: load VGG-13, verified", files.load, files.torch_load, against="torch.load"),
+        Case(
+            "training: an epoch of ResNet-20 on digits",
+            _trained,
+            _plainly_trained,
+            against="plain torch loop",
+            aim="about 1",
+            repeats=3,
+        ),
+        Case(
+            "checkpoint: save VGG-13 (106 MB), hashed, synced",
+            files.save,
+            files.torch_save,
+            against="torch.save",
+        ),
+        Case(
+            "checkpoint: load VGG-13, verified", files.load, files.torch_load, against="torch.load"
+        ),
     ]
 
 
@@ -58,7 +71,9 @@ def _plainly_trained():
     data = datasets.load("digits")
     model = models.build("resnet20").train()
     adam = torch.optim.Adam(model.parameters())
-    for chosen in torch.randperm(len(data.train_targets), generator=torch.Generator().manual_seed(0)).split(64):
+    for chosen in torch.randperm(
+        len(data.train_targets), generator=torch.Generator().manual_seed(0)
+    ).split(64):
         adam.zero_grad()
         cross_entropy(model(data.train_inputs[chosen]), data.train_targets[chosen]).backward()
         adam.step()

@@ -12,9 +12,13 @@ from benchmarks.harness import Case
 from landscape_viz import Problem, directions, models, section
 from landscape_viz.loss.evaluate import Evaluator, pinned_threads
 
-_NETWORKS = {"ResNet-20, batch 512": ("resnet20", 512, 1.33), "ResNet-20, batch 64": ("resnet20", 64, 1.11),
-             "VGG-16, batch 64": ("vgg16", 64, 0.91), "MLP, batch 512": ("mlp", 512, 0.91),
-             "MLP, batch 64": ("mlp", 64, 0.91)}
+_NETWORKS = {
+    "ResNet-20, batch 512": ("resnet20", 512, 1.33),
+    "ResNet-20, batch 64": ("resnet20", 64, 1.11),
+    "VGG-16, batch 64": ("vgg16", 64, 0.91),
+    "MLP, batch 512": ("mlp", 512, 0.91),
+    "MLP, batch 64": ("mlp", 64, 0.91),
+}
 
 
 def cases():
@@ -25,8 +29,16 @@ def cases():
 def _point_cases(name):
     network, size, aim = _NETWORKS[name]
     made = _Lazy(network, size)
-    return [Case(f"section point, {name}", made.point, made.forward, against="contiguous forward pass", aim=f"≥ {aim}"),
-            Case(f"section point, {name}", made.point, made.loop, against="set parameters and forward")]
+    return [
+        Case(
+            f"section point, {name}",
+            made.point,
+            made.forward,
+            against="contiguous forward pass",
+            aim=f"≥ {aim}",
+        ),
+        Case(f"section point, {name}", made.point, made.loop, against="set parameters and forward"),
+    ]
 
 
 class _Lazy:
@@ -53,7 +65,9 @@ class _Lazy:
         self._evaluator()
         with pinned_threads(1), torch.no_grad():
             for name, parameter in self._model.named_parameters():
-                parameter.copy_(self._start[name] + 0.1 * self._parts[0][name] + 1e-3 * self._parts[1][name])
+                parameter.copy_(
+                    self._start[name] + 0.1 * self._parts[0][name] + 1e-3 * self._parts[1][name]
+                )
             outputs = self._model(self._images)
             float(torch.nn.functional.cross_entropy(outputs, self._classes))
             float((outputs.argmax(1) == self._classes).double().mean())
@@ -65,7 +79,9 @@ class _Lazy:
             vectors = directions.random(problem, 2).vectors
             self._made = Evaluator(problem, vectors)
             self._model = problem.build()
-            self._start = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
+            self._start = {
+                name: tensor.clone() for name, tensor in self._model.state_dict().items()
+            }
             self._parts = [problem.unflatten(torch.tensor(np.array(vector))) for vector in vectors]
         return self._made
 
@@ -79,22 +95,34 @@ def _two_workers():
     def run(n):
         if not pools:
             for count in (1, 2):
-                pools[count] = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+                pools[count] = ProcessPoolExecutor(
+                    count, mp_context=multiprocessing.get_context("spawn")
+                )
                 atexit.register(pools[count].shutdown)
                 section(problem, plane, ["-1:1:4", "-1:1:4"], executor=pools[count], progress=False)
         section(problem, plane, ["-1:1:32", "-1:1:32"], executor=pools[n], progress=False)
 
-    return Case("section of 1024 points, ResNet-20, batch 8, two workers", partial(run, 2), partial(run, 1),
-                against="one worker", aim="≥ 1.8", repeats=3)
+    return Case(
+        "section of 1024 points, ResNet-20, batch 8, two workers",
+        partial(run, 2),
+        partial(run, 1),
+        against="one worker",
+        aim="≥ 1.8",
+        repeats=3,
+    )
 
 
 def _problem(network, size):
-    return Problem(partial(models.build, network, input_shape=(3, 32, 32)), None, "cross_entropy",
-                   partial(_random_images, size))
+    return Problem(
+        partial(models.build, network, input_shape=(3, 32, 32)),
+        None,
+        "cross_entropy",
+        partial(_random_images, size),
+    )
 
 
 def _random_images(size):
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(size, 3, 32, 32, generator=generator), torch.randint(0, 10, (size,), generator=generator)
-
-
+    return torch.randn(size, 3, 32, 32, generator=generator), torch.randint(
+        0, 10, (size,), generator=generator
+    )

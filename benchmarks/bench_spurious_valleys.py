@@ -22,17 +22,30 @@ def cases():
 
     def nested():
         with threadpool_limits(1):
-            return rf.nested_errors(directions, widths, train, test, sample_sizes=[8000], ridge=_RIDGE)
+            return rf.nested_errors(
+                directions, widths, train, test, sample_sizes=[8000], ridge=_RIDGE
+            )
 
     def apart(fit):
         with threadpool_limits(1):
             return [fit(directions[:width], train, test, _RIDGE) for width in widths]
 
     return [
-        Case("random features, 15 widths", nested, lambda: apart(normal_equations), against="Cholesky at each width",
-             aim="2 times faster", repeats=3),
-        Case("random features, 15 widths, again", nested, lambda: apart(naive.ridge_test_error),
-             aim="2 times faster", repeats=1),
+        Case(
+            "random features, 15 widths",
+            nested,
+            lambda: apart(normal_equations),
+            against="Cholesky at each width",
+            aim="2 times faster",
+            repeats=3,
+        ),
+        Case(
+            "random features, 15 widths, again",
+            nested,
+            lambda: apart(naive.ridge_test_error),
+            aim="2 times faster",
+            repeats=1,
+        ),
     ]
 
 

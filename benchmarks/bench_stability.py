@@ -15,18 +15,43 @@ def cases():
     rates, starts = np.logspace(0, 4, 40), np.random.default_rng(1).uniform(0, 1023, size=(100, 2))
     points = np.random.default_rng(2).uniform(0, 1023, size=(100_000, 2))
     return [
-        Case("Lyapunov exponents, 40 rates x 100 starts x 5000 steps",
-             lambda: lyapunov_exponents(surface, learning_rates=rates, starts=starts, n_steps=5000, burn_in=2500),
-             lambda: naive.lyapunov(surface.gradient, starts[0], 100.0, 500, 250), share=1 / 40_000, aim="3 s on one core",
-             repeats=3),
-        Case("Lyapunov exponents, published estimator, the same walks",
-             lambda: lyapunov_exponents(surface, learning_rates=rates, starts=starts, n_steps=5000, burn_in=4100,
-                                        method="two_trajectories"),
-             lambda: naive.two_trajectories(surface.gradient, starts[0], 100.0, 1400, 500), share=2300 / 5900 / 4000,
-             repeats=3),
-        Case("edge of stability, 40 rates x 10 starts x 5000 positions",
-             lambda: edge_of_stability(surface, learning_rates=rates, starts=starts[:10], n_steps=4999)),
-        Case("sharpness of the map at 100 000 positions", lambda: sharpness_at(surface, points, "map"),
-             lambda: [np.linalg.eigvals(naive.jacobian(surface.gradient, *point)).real.max() for point in points[:1000]],
-             share=0.01),
+        Case(
+            "Lyapunov exponents, 40 rates x 100 starts x 5000 steps",
+            lambda: lyapunov_exponents(
+                surface, learning_rates=rates, starts=starts, n_steps=5000, burn_in=2500
+            ),
+            lambda: naive.lyapunov(surface.gradient, starts[0], 100.0, 500, 250),
+            share=1 / 40_000,
+            aim="3 s on one core",
+            repeats=3,
+        ),
+        Case(
+            "Lyapunov exponents, published estimator, the same walks",
+            lambda: lyapunov_exponents(
+                surface,
+                learning_rates=rates,
+                starts=starts,
+                n_steps=5000,
+                burn_in=4100,
+                method="two_trajectories",
+            ),
+            lambda: naive.two_trajectories(surface.gradient, starts[0], 100.0, 1400, 500),
+            share=2300 / 5900 / 4000,
+            repeats=3,
+        ),
+        Case(
+            "edge of stability, 40 rates x 10 starts x 5000 positions",
+            lambda: edge_of_stability(
+                surface, learning_rates=rates, starts=starts[:10], n_steps=4999
+            ),
+        ),
+        Case(
+            "sharpness of the map at 100 000 positions",
+            lambda: sharpness_at(surface, points, "map"),
+            lambda: [
+                np.linalg.eigvals(naive.jacobian(surface.gradient, *point)).real.max()
+                for point in points[:1000]
+            ],
+            share=0.01,
+        ),
     ]

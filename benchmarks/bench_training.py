@@ -20,21 +20,42 @@ def cases():
     plain, dropped = (_obvious(*data, dropout=p) for p in (0.0, 0.75))
     against = "obvious lax.scan"
     return [
-        Case("training, 4000 epochs, dropout .75", _ours(*data, dropout=0.75), dropped, against=against, aim="3 times"),
-        Case("training: hashed masks only", _obvious(*data, dropout=0.75, hashed=True), dropped, against=against),
-        Case("training: hashed masks, rows last", _obvious(*data, dropout=0.75, hashed=True, rows_last=True), dropped,
-             against=against),
-        Case("training, 4000 epochs, no dropout", _ours(*data, dropout=0.0), plain, against=against),
+        Case(
+            "training, 4000 epochs, dropout .75",
+            _ours(*data, dropout=0.75),
+            dropped,
+            against=against,
+            aim="3 times",
+        ),
+        Case(
+            "training: hashed masks only",
+            _obvious(*data, dropout=0.75, hashed=True),
+            dropped,
+            against=against,
+        ),
+        Case(
+            "training: hashed masks, rows last",
+            _obvious(*data, dropout=0.75, hashed=True, rows_last=True),
+            dropped,
+            against=against,
+        ),
+        Case(
+            "training, 4000 epochs, no dropout", _ours(*data, dropout=0.0), plain, against=against
+        ),
     ]
 
 
 def _data():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(ROWS, FEATURES)).astype(np.float32), rng.normal(size=ROWS).astype(np.float32)
+    return rng.normal(size=(ROWS, FEATURES)).astype(np.float32), rng.normal(size=ROWS).astype(
+        np.float32
+    )
 
 
 def _descent(x, y, dropout):
-    return FullBatchDescent(x, y, n_train=ROWS, learning_rate=RATE, dropout=dropout, seed=0, chunk=EPOCHS)
+    return FullBatchDescent(
+        x, y, n_train=ROWS, learning_rate=RATE, dropout=dropout, seed=0, chunk=EPOCHS
+    )
 
 
 def _ours(x, y, *, dropout):
@@ -68,7 +89,11 @@ def _obvious(x, y, *, dropout, hashed=False, rows_last=False):
 
     @jax.jit
     def run(parameters):
-        keys = _epoch_keys(0, np.uint32(0), EPOCHS) if hashed else jax.random.split(jax.random.key(0), EPOCHS)
+        keys = (
+            _epoch_keys(0, np.uint32(0), EPOCHS)
+            if hashed
+            else jax.random.split(jax.random.key(0), EPOCHS)
+        )
         return jax.lax.scan(step, parameters, keys)
 
     return lambda: jax.block_until_ready(run(parameters))

@@ -12,9 +12,12 @@ from tests.helpers.mixed_fields import KINDS, mixed_field
 
 N_CHOICE, N_FRESH = 800, 200
 CANDIDATES = {
-    "NOISE_SECOND_FINE": (0.125, 0.15, 0.175, 0.2), "SMOOTH_FIRST": (0.8, 0.825, 0.85, 0.875, 0.9),
-    "STEADY_RISE": (0.0, 0.02, 0.03, 0.04, 0.05, 0.07), "SMOOTH_SECOND_COARSE": (0.9, 0.925, 0.95, 0.975, 1.0),
-    "NOISY_SECOND_COARSE": (0.7, 0.75, 0.8, 0.85)}
+    "NOISE_SECOND_FINE": (0.125, 0.15, 0.175, 0.2),
+    "SMOOTH_FIRST": (0.8, 0.825, 0.85, 0.875, 0.9),
+    "STEADY_RISE": (0.0, 0.02, 0.03, 0.04, 0.05, 0.07),
+    "SMOOTH_SECOND_COARSE": (0.9, 0.925, 0.95, 0.975, 1.0),
+    "NOISY_SECOND_COARSE": (0.7, 0.75, 0.8, 0.85),
+}
 
 
 def three_exponents(values):
@@ -26,12 +29,19 @@ def three_exponents(values):
 def draw(seed, n):
     """Return (exponents, shares) of `n` fields."""
     fields = [mixed_field(seed, i) for i in range(n)]
-    return np.array([three_exponents(values) for values, _ in fields]), np.array([shares for _, shares in fields])
+    return np.array([three_exponents(values) for values, _ in fields]), np.array(
+        [shares for _, shares in fields]
+    )
 
 
 def hits(exponents, shares):
     """Return where the verdict names the largest share."""
-    return np.array([verdict._kind(*row) == KINDS[share.argmax()] for row, share in zip(exponents, shares, strict=True)])
+    return np.array(
+        [
+            verdict._kind(*row) == KINDS[share.argmax()]
+            for row, share in zip(exponents, shares, strict=True)
+        ]
+    )
 
 
 def choose(exponents, shares):
@@ -55,7 +65,9 @@ def confusion(exponents, shares):
         print(f"{kind:>23}", *row)
     clear = shares.max(axis=1) > 2 / 3
     good = hits(exponents, shares)
-    print(f"right: {good.mean():.3f} of {len(good)}; where one kind exceeds 2/3: {good[clear].mean():.3f} of {clear.sum()}")
+    print(
+        f"right: {good.mean():.3f} of {len(good)}; where one kind exceeds 2/3: {good[clear].mean():.3f} of {clear.sum()}"
+    )
 
 
 if __name__ == "__main__":

@@ -87,8 +87,19 @@ def measure(study):
     expected, _ = slope(study.sizes, [study.work(float(size)) for size in study.sizes])
     last = np.log(seconds[-1] / seconds[-2]) / np.log(study.sizes[-1] / study.sizes[-2])
     constant = constant_cost([study.work(float(size)) for size in study.sizes], seconds)
-    return Growth(study.name, study.size, study.sizes, tuple(seconds), exponent, error, float(last), expected, constant,
-                  study.law, study.why)
+    return Growth(
+        study.name,
+        study.size,
+        study.sizes,
+        tuple(seconds),
+        exponent,
+        error,
+        float(last),
+        expected,
+        constant,
+        study.law,
+        study.why,
+    )
 
 
 def slope(sizes, seconds):
@@ -102,7 +113,9 @@ def constant_cost(work, seconds):
     """Return c of the fit seconds = c + b work, neither negative, by least squares of the relative errors."""
     work, seconds = np.asarray(work), np.asarray(seconds)
     scale = work.mean()
-    return float(nnls(np.column_stack([1 / seconds, work / scale / seconds]), np.ones(len(work)))[0][0])
+    return float(
+        nnls(np.column_stack([1 / seconds, work / scale / seconds]), np.ones(len(work)))[0][0]
+    )
 
 
 def least_seconds(call):
@@ -118,11 +131,16 @@ def least_seconds(call):
 
 def table(rows):
     """Return the rows as a Markdown table."""
-    lines = ["| what | grows with | sizes | exponent | of the last two | expected | constant cost | why else they differ |",
-             "|---|---|---|---|---|---|---|---|"]
-    lines += [f"| {r.name} | {r.size} | {r.sizes[0]:,} to {r.sizes[-1]:,} | {r.exponent:.2f} ± {r.error:.2f} | "
-              f"{r.last:.2f} | {r.expected:.2f} ({r.law}) | {1e3 * r.constant:.2g} ms, {r.constant / r.seconds[0]:.0%} of "
-              f"the smallest | {r.why} |" for r in rows]
+    lines = [
+        "| what | grows with | sizes | exponent | of the last two | expected | constant cost | why else they differ |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r.name} | {r.size} | {r.sizes[0]:,} to {r.sizes[-1]:,} | {r.exponent:.2f} ± {r.error:.2f} | "
+        f"{r.last:.2f} | {r.expected:.2f} ({r.law}) | {1e3 * r.constant:.2g} ms, {r.constant / r.seconds[0]:.0%} of "
+        f"the smallest | {r.why} |"
+        for r in rows
+    ]
     return "\n".join(lines)
 
 
@@ -136,41 +154,96 @@ def _by_pixels():
     pixels = {"size": "pixels a side n", "sizes": sides}
     fourier = {"work": lambda n: n**2 * np.log(n), "law": "n² log n"}
     square = {"work": lambda n: n**2, "law": "n²"}
-    largest, smallest = "probably the cache, which 2048² exceeds", "probably the cache, which holds the smallest"
+    largest, smallest = (
+        "probably the cache, which 2048² exceeds",
+        "probably the cache, which holds the smallest",
+    )
     return [
         Study("fBm surface, the first", **pixels, **fourier, prepare=_fractional),
-        Study("mBm surface, float32, the first", **pixels, **fourier, prepare=_multifractional, why=largest),
+        Study(
+            "mBm surface, float32, the first",
+            **pixels,
+            **fourier,
+            prepare=_multifractional,
+            why=largest,
+        ),
         Study("multifractal spectrum", **pixels, **square, prepare=_spectrum, why=largest),
         Study("minima and Hessian eigenvalues", **pixels, **square, prepare=_minima, why=smallest),
     ]
 
 
 def _by_steps():
-    steps = {"size": "steps T", "sizes": (10_000, 30_000, 100_000, 300_000, 1_000_000), "work": lambda n: n, "law": "T"}
+    steps = {
+        "size": "steps T",
+        "sizes": (10_000, 30_000, 100_000, 300_000, 1_000_000),
+        "work": lambda n: n,
+        "law": "T",
+    }
     longer = {**steps, "sizes": (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)}
     return [
         Study("one walk, rate 30", **steps, prepare=_walk),
         Study("TAMSD, 30 lags, window T/2", **longer, prepare=_displacement),
-        Study("fractional Langevin path", **{**steps, "work": lambda n: n * np.log(n), "law": "T log T"}, prepare=_langevin),
+        Study(
+            "fractional Langevin path",
+            **{**steps, "work": lambda n: n * np.log(n), "law": "T log T"},
+            prepare=_langevin,
+        ),
     ]
 
 
 def _by_walkers_and_points():
     return [
-        Study("100 steps of an ensemble, rate 30", "walkers", (100, 1000, 10_000, 100_000), _ensemble, lambda n: n,
-              "walkers"),
-        Study("N(R), every point a centre", "points", (1000, 2000, 4000, 8000, 16_000), _pairs, lambda n: n**2, "points²"),
-        Study("FractalField, 1024 modes, d = 100", "points", (30, 100, 300, 1000, 3000), _field_of_points, lambda n: n,
-              "points"),
+        Study(
+            "100 steps of an ensemble, rate 30",
+            "walkers",
+            (100, 1000, 10_000, 100_000),
+            _ensemble,
+            lambda n: n,
+            "walkers",
+        ),
+        Study(
+            "N(R), every point a centre",
+            "points",
+            (1000, 2000, 4000, 8000, 16_000),
+            _pairs,
+            lambda n: n**2,
+            "points²",
+        ),
+        Study(
+            "FractalField, 1024 modes, d = 100",
+            "points",
+            (30, 100, 300, 1000, 3000),
+            _field_of_points,
+            lambda n: n,
+            "points",
+        ),
     ]
 
 
 def _by_parameters():
-    width = {"size": "width w of 3 layers", "sizes": (128, 256, 512, 1024, 2048), "work": lambda w: w**2, "law": "w²"}
+    width = {
+        "size": "width w of 3 layers",
+        "sizes": (128, 256, 512, 1024, 2048),
+        "work": lambda w: w**2,
+        "law": "w²",
+    }
     return [
-        Study("FractalField, 100 points, 256 modes", "parameters d", (100, 300, 1000, 3000, 10_000), _field_of_parameters,
-              lambda d: d, "d"),
-        Study("TAMSD of training, 20 000 epochs", "parameters d", (10, 30, 100, 300, 1000), _training, lambda d: d, "d"),
+        Study(
+            "FractalField, 100 points, 256 modes",
+            "parameters d",
+            (100, 300, 1000, 3000, 10_000),
+            _field_of_parameters,
+            lambda d: d,
+            "d",
+        ),
+        Study(
+            "TAMSD of training, 20 000 epochs",
+            "parameters d",
+            (10, 30, 100, 300, 1000),
+            _training,
+            lambda d: d,
+            "d",
+        ),
         Study("section point, MLP of w² parameters, batch 64", **width, prepare=_section_point),
         Study("Hessian product, MLP of w² parameters, batch 64", **width, prepare=_hessian_product),
     ]
@@ -215,14 +288,25 @@ def _displacement(n_steps):
 
 
 def _langevin(n_steps):
-    noise = np.random.default_rng(0).normal(size=n_steps + 1).cumsum()  # its law does not matter to the time
-    return partial(fractional_langevin, PaperPotential(), -700.0, n_steps=n_steps, hurst=0.7, eta=1000, beta=5e3,
-                   noise=noise)
+    # its law does not matter to the time
+    noise = np.random.default_rng(0).normal(size=n_steps + 1).cumsum()
+    return partial(
+        fractional_langevin,
+        PaperPotential(),
+        -700.0,
+        n_steps=n_steps,
+        hurst=0.7,
+        eta=1000,
+        beta=5e3,
+        noise=noise,
+    )
 
 
 def _ensemble(n):
     surface, starts = _surface(), np.random.default_rng(0).uniform(0, 1023, (n, 2))
-    return partial(descend_ensemble, surface, starts, learning_rates=[30.0], n_steps=100, keep_last=1)
+    return partial(
+        descend_ensemble, surface, starts, learning_rates=[30.0], n_steps=100, keep_last=1
+    )
 
 
 def _pairs(n):
@@ -230,13 +314,18 @@ def _pairs(n):
 
 
 def _field_of_points(n):
-    field, points = FractalField(100, 0.5, rng=0, n_modes=1024), np.random.default_rng(0).normal(size=(n, 100)) / 10
+    field, points = (
+        FractalField(100, 0.5, rng=0, n_modes=1024),
+        np.random.default_rng(0).normal(size=(n, 100)) / 10,
+    )
     return partial(field.value_and_gradient, points)
 
 
 def _field_of_parameters(d):
     field = FractalField(d, 0.5, rng=0, n_modes=256)
-    return partial(field.value_and_gradient, np.random.default_rng(0).normal(size=(100, d)) / np.sqrt(d))
+    return partial(
+        field.value_and_gradient, np.random.default_rng(0).normal(size=(100, d)) / np.sqrt(d)
+    )
 
 
 def _training(d):
@@ -245,7 +334,9 @@ def _training(d):
 
 
 def _wide_network(width):
-    return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+    return nn.Sequential(
+        nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
+    )
 
 
 def _problem(width):
@@ -255,7 +346,10 @@ def _problem(width):
 
 def _section_point(width):
     problem = _problem(width)
-    evaluator, places = Evaluator(problem, directions.random(problem, 2).vectors), iter(np.linspace(0, 1, 100_000))
+    evaluator, places = (
+        Evaluator(problem, directions.random(problem, 2).vectors),
+        iter(np.linspace(0, 1, 100_000)),
+    )
 
     def point():
         with pinned_threads(1):

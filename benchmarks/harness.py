@@ -65,8 +65,10 @@ class Timing:
 def measure(case):
     """Return the timings of `case`: one call apart, then ours and the yardstick in turn, medians of both."""
     if isinstance(case, Parts):
-        return [Timing(f"{case.name}: {part}", seconds, aim=case.aim if part == "total" else "")
-                for part, seconds in case.run().items()]
+        return [
+            Timing(f"{case.name}: {part}", seconds, aim=case.aim if part == "total" else "")
+            for part, seconds in case.run().items()
+        ]
     if case.fresh_process:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             first, peak = pool.submit(_first_call_and_peak, case.run).result()
@@ -78,28 +80,48 @@ def measure(case):
         if case.yardstick is not None and (not theirs or sum(theirs) < 20):
             theirs.append(_seconds(case.yardstick) / case.share)
     ratio = statistics.median(theirs) / statistics.median(ours) if theirs else None
-    return [Timing(case.name, statistics.median(ours), first, ratio, case.against if theirs else "", case.aim, peak,
-                   where_and_when() if case.on_request else "")]
+    return [
+        Timing(
+            case.name,
+            statistics.median(ours),
+            first,
+            ratio,
+            case.against if theirs else "",
+            case.aim,
+            peak,
+            where_and_when() if case.on_request else "",
+        )
+    ]
 
 
 def table(timings):
     """Return the timings as a Markdown table."""
-    rows = ["| what | time | first call | times faster | than | aim | peak memory |", "|---|---|---|---|---|---|---|"]
-    rows += [f"| {t.name} | {_time(t.seconds)} | {_time(t.first)} | {'' if t.ratio is None else f'{t.ratio:.3g}'} | "
-             f"{t.against} | {t.aim} | {'' if t.peak_gb is None else f'{t.peak_gb:.2f} GB'} |" for t in timings]
+    rows = [
+        "| what | time | first call | times faster | than | aim | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {t.name} | {_time(t.seconds)} | {_time(t.first)} | {'' if t.ratio is None else f'{t.ratio:.3g}'} | "
+        f"{t.against} | {t.aim} | {'' if t.peak_gb is None else f'{t.peak_gb:.2f} GB'} |"
+        for t in timings
+    ]
     return "\n".join(rows)
 
 
 def where_and_when():
     """Return the machine, the versions and the date in words."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "numba")]
+    versions = [
+        f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "numba")
+    ]
     machine = f"{processor_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return f"{machine}, {', '.join(versions)}, {datetime.date.today().isoformat()}"
 
 
 def stored():
     """Return what `results.json` holds: {"machine", "timings", "growth"}."""
-    record = {"machine": "", "timings": [], "growth": None} | (json.loads(RESULTS.read_text()) if RESULTS.exists() else {})
+    record = {"machine": "", "timings": [], "growth": None} | (
+        json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    )
     return {**record, "timings": [Timing(**timing) for timing in record["timings"]]}
 
 
@@ -111,21 +133,32 @@ def write(timings, *, everything):
     record = stored()
     names = {timing.name for timing in timings}
     kept = [t for t in record["timings"] if t.name not in names and (t.measured or not everything)]
-    ordinary = [t for t in timings if not t.measured] if everything else [t for t in kept if not t.measured]
+    ordinary = (
+        [t for t in timings if not t.measured]
+        if everything
+        else [t for t in kept if not t.measured]
+    )
     on_request = sorted((t for t in [*timings, *kept] if t.measured), key=lambda t: t.name)
     machine = where_and_when() if everything else record["machine"]
     _store({**record, "machine": machine, "timings": [*map(asdict, [*ordinary, *on_request])]})
     text = f"Measured on {machine}.\n\n{table([*ordinary, *on_request])}"
     for where in sorted({t.measured for t in on_request if t.measured != machine}):
-        text += "\n\n" + "; ".join(t.name for t in on_request if t.measured == where) + f": on {where}."
+        text += (
+            "\n\n" + "; ".join(t.name for t in on_request if t.measured == where) + f": on {where}."
+        )
     put_into_readme("benchmarks", text)
 
 
 def write_growth(text, rows):
     """Keep the rows of `growth` in `results.json` and their table in the README."""
     record = stored()
-    _store({**record, "timings": [asdict(t) for t in record["timings"]],
-            "growth": {"machine": where_and_when(), "rows": [asdict(row) for row in rows]}})
+    _store(
+        {
+            **record,
+            "timings": [asdict(t) for t in record["timings"]],
+            "growth": {"machine": where_and_when(), "rows": [asdict(row) for row in rows]},
+        }
+    )
     put_into_readme("growth", f"Measured on {where_and_when()}.\n\n{text}")
 
 

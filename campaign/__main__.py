@@ -8,11 +8,19 @@ from campaign import harness
 def main(arguments=None):
     """Carry out the kinds whose name holds one of the words (all without words), going on where the last run stopped."""
     parser = argparse.ArgumentParser(prog="python -m campaign", description=__doc__)
-    parser.add_argument("words", nargs="*", help="part of a kind's name; none: all, and the README's table is written")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        help="part of a kind's name; none: all, and the README's table is written",
+    )
     parser.add_argument("--count", type=int, help="at most so many trials of each kind")
     parser.add_argument("--list", action="store_true", help="name the kinds and stop")
-    parser.add_argument("--report", action="store_true", help="do nothing new; write the table of what is done")
-    parser.add_argument("--again", action="store_true", help="do the failed trials again, after a repair")
+    parser.add_argument(
+        "--report", action="store_true", help="do nothing new; write the table of what is done"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="do the failed trials again, after a repair"
+    )
     asked = parser.parse_args(arguments)
     records = []
     for kind in harness.kinds():

@@ -18,7 +18,9 @@ def calls():
 
 @functools.cache
 def _core():
-    return _landscapes() | _analysis() | _geometry_and_walkers() | _diffusion() | _tables_and_files()
+    return (
+        _landscapes() | _analysis() | _geometry_and_walkers() | _diffusion() | _tables_and_files()
+    )
 
 
 def _surface():
@@ -41,29 +43,71 @@ def _landscapes():
         "Landscape": (mf.Landscape, {"values": image, "hoelder": np.full((64, 64), 0.5)}),
         "Landscape.value_at": (surface.value_at, {"xy": STARTS}),
         "Landscape.gradient_at": (surface.gradient_at, {"xy": STARTS}),
-        "surface_noise": (mf.surface_noise, {"n": 16, "max_hurst": 0.6, "rng": 0, "dtype": np.float64}),
-        "fbm_surface": (mf.fbm_surface, {"n": 16, "hurst": 0.5, "rng": 0, "dtype": np.float64, "noise": None}),
+        "surface_noise": (
+            mf.surface_noise,
+            {"n": 16, "max_hurst": 0.6, "rng": 0, "dtype": np.float64},
+        ),
+        "fbm_surface": (
+            mf.fbm_surface,
+            {"n": 16, "hurst": 0.5, "rng": 0, "dtype": np.float64, "noise": None},
+        ),
         "fbm_surface from noise": (mf.fbm_surface, {"n": 16, "hurst": 0.5, "noise": noise}),
         "fbm_path": (mf.fbm_path, {"n": 100, "hurst": 0.5, "rng": 0}),
         "paper_hoelder_map": (mf.paper_hoelder_map, {"n": 16}),
-        "mbm_surface": (mf.mbm_surface, {"hoelder_map": hoelder, "rng": 0, "dtype": np.float64, "tol": 1e-3, "noise": None}),
-        "wavelet_cascade": (mf.wavelet_cascade, {"n": 16, "law": law, "rng": 0, "wavelet": "db3", "dtype": np.float64}),
-        "multifractal_random_walk_2d": (mf.multifractal_random_walk_2d, {
-            "n": 16, "hurst": 0.5, "intermittency": 0.02, "rng": 0, "integral_scale": None, "dtype": np.float64}),
-        "multiplicative_measure": (mf.multiplicative_measure, {
-            "n": 16, "weights": [0.1, 0.2, 0.3, 0.4], "rng": 0, "dtype": np.float64}),
-        "measure_spectrum": (mf.measure_spectrum, {"masses": np.full((16, 16), 1 / 256), "q": [-1.0, 0.0, 2.0]}),
-        "weierstrass_mandelbrot": (mf.weierstrass_mandelbrot, {
-            "n": 16, "hurst": 0.5, "base": 1.5, "rng": 0, "dtype": np.float64}),
-        "FractalField": (mf.FractalField, {"dimension": 3, "hurst": 0.5, "rng": 0, "hurst_range": None, "n_modes": 16,
-                                           "scales": (0.01, 1.0), "tol": 0.05, "memory": 2**20}),
+        "mbm_surface": (
+            mf.mbm_surface,
+            {"hoelder_map": hoelder, "rng": 0, "dtype": np.float64, "tol": 1e-3, "noise": None},
+        ),
+        "wavelet_cascade": (
+            mf.wavelet_cascade,
+            {"n": 16, "law": law, "rng": 0, "wavelet": "db3", "dtype": np.float64},
+        ),
+        "multifractal_random_walk_2d": (
+            mf.multifractal_random_walk_2d,
+            {
+                "n": 16,
+                "hurst": 0.5,
+                "intermittency": 0.02,
+                "rng": 0,
+                "integral_scale": None,
+                "dtype": np.float64,
+            },
+        ),
+        "multiplicative_measure": (
+            mf.multiplicative_measure,
+            {"n": 16, "weights": [0.1, 0.2, 0.3, 0.4], "rng": 0, "dtype": np.float64},
+        ),
+        "measure_spectrum": (
+            mf.measure_spectrum,
+            {"masses": np.full((16, 16), 1 / 256), "q": [-1.0, 0.0, 2.0]},
+        ),
+        "weierstrass_mandelbrot": (
+            mf.weierstrass_mandelbrot,
+            {"n": 16, "hurst": 0.5, "base": 1.5, "rng": 0, "dtype": np.float64},
+        ),
+        "FractalField": (
+            mf.FractalField,
+            {
+                "dimension": 3,
+                "hurst": 0.5,
+                "rng": 0,
+                "hurst_range": None,
+                "n_modes": 16,
+                "scales": (0.01, 1.0),
+                "tol": 0.05,
+                "memory": 2**20,
+            },
+        ),
         "FractalField.value": (field.value, {"x": [0.1, 0.2, 0.3]}),
         "FractalField.gradient": (field.gradient, {"x": [0.1, 0.2, 0.3]}),
         "FractalField.value_and_gradient": (field.value_and_gradient, {"x": [0.1, 0.2, 0.3]}),
         "LogNormal": (mf.LogNormal, {"c1": 0.5, "c2": -0.02}),
         "LogNormal.zeta": (law.zeta, {"q": [0.0, 1.0]}),
         "LogNormal.spectrum": (law.spectrum, {"q": [0.0, 1.0]}),
-        "LogPoisson": (mf.LogPoisson, dict(zip(_fields(mf.LogPoisson), (0.5, 0.8, 0.1), strict=False))),
+        "LogPoisson": (
+            mf.LogPoisson,
+            dict(zip(_fields(mf.LogPoisson), (0.5, 0.8, 0.1), strict=False)),
+        ),
         "Multinomial": (mf.Multinomial, {"weights": (0.1, 0.2, 0.3, 0.4)}),
     }
 
@@ -71,48 +115,149 @@ def _landscapes():
 def _analysis():
     image = _image()
     return {
-        "wavelet_leaders": (mf.wavelet_leaders, {"values": image, "wavelet": "db2", "p": np.inf, "integration": 0.0,
-                                                 "first_scale": 2}),
-        "multifractal_spectrum": (mf.multifractal_spectrum, {
-            "values": np.asarray(mf.fbm_surface(128, 0.5, rng=1).values), "wavelet": "db2", "p": np.inf, "integration": 0.0,
-            "correction": True, "first_scale": 2, "scales": (2, None), "weights": "count", "q": None, "floor": "relative",
-            "n_bootstrap": 5, "rng": 0}),
+        "wavelet_leaders": (
+            mf.wavelet_leaders,
+            {"values": image, "wavelet": "db2", "p": np.inf, "integration": 0.0, "first_scale": 2},
+        ),
+        "multifractal_spectrum": (
+            mf.multifractal_spectrum,
+            {
+                "values": np.asarray(mf.fbm_surface(128, 0.5, rng=1).values),
+                "wavelet": "db2",
+                "p": np.inf,
+                "integration": 0.0,
+                "correction": True,
+                "first_scale": 2,
+                "scales": (2, None),
+                "weights": "count",
+                "q": None,
+                "floor": "relative",
+                "n_bootstrap": 5,
+                "rng": 0,
+            },
+        ),
         "q_grid": (mf.q_grid, {"smallest": 0.01, "largest": 5.0, "n": 10}),
         "variogram": (mf.variogram, {"values": image, "lags": [1, 2, 4]}),
         "power_spectrum": (mf.power_spectrum, {"values": image, "fit_range": None}),
         "local_hoelder": (mf.local_hoelder, {"landscape": image, "window": 8.0, "method": "ratio"}),
-        "validate_estimator": (mf.validate_estimator, {"hurst": (0.5,), "n": 128, "n_surfaces": 2, "rng": 0,
-                                                       "dtype": np.float32, "scales": (2, None)}),
-        "shuffle_within_blocks": (mf.shuffle_within_blocks, {"values": image, "block": 4, "rng": 0}),
+        "validate_estimator": (
+            mf.validate_estimator,
+            {
+                "hurst": (0.5,),
+                "n": 128,
+                "n_surfaces": 2,
+                "rng": 0,
+                "dtype": np.float32,
+                "scales": (2, None),
+            },
+        ),
+        "shuffle_within_blocks": (
+            mf.shuffle_within_blocks,
+            {"values": image, "block": 4, "rng": 0},
+        ),
     }
 
 
 def _geometry_and_walkers():
     surface, walk, hoelder = _surface(), _walk(), mf.paper_hoelder_map(32)
-    minima, smooth = mf.local_minima(surface), mf.Landscape(np.add.outer(np.arange(32.0) ** 2, np.arange(32.0)))
+    minima, smooth = (
+        mf.local_minima(surface),
+        mf.Landscape(np.add.outer(np.arange(32.0) ** 2, np.arange(32.0))),
+    )
     return {
         "local_minima": (mf.local_minima, {"landscape": surface}),
         "flatness": (mf.flatness, {"landscape": surface}),
         "basins": (mf.basins, {"minima": minima, "link_length": 12.0, "among": 6}),
-        "loss_histogram": (mf.loss_histogram, {"landscape": surface, "box": (2, 2, 20, 20), "bins": 10}),
-        "clustering_curve": (mf.clustering_curve, {"points": walk[:50], "centres": None, "radii": None, "fit_range": None}),
-        "curvature_roughness": (mf.curvature_roughness, {"landscape": mf.mbm_surface(hoelder, rng=0), "bins": 5}),
-        "descend": (mf.descend, {"landscape": smooth, "start": [3.0, 4.0], "learning_rate": 0.1, "n_steps": 20,
-                                 "unfold": "exact", "method": "gd", "rng": None}),
-        "descend momentum": (mf.descend, {"landscape": surface, "start": [3.0, 4.0], "learning_rate": 5.0, "n_steps": 20,
-                                          "method": "momentum", "momentum": 0.9}),
-        "descend sgd": (mf.descend, {"landscape": surface, "start": [3.0, 4.0], "learning_rate": 5.0, "n_steps": 20,
-                                     "method": "sgd", "noise": "isotropic", "noise_scale": 0.1, "rng": 0}),
-        "descend_ensemble": (mf.descend_ensemble, {
-            "landscape": surface, "starts": STARTS, "learning_rates": [1.0, 10.0], "n_steps": 20, "unfold": "exact",
-            "keep_last": None, "keep_every": 1, "method": "gd", "rng": None, "executor": None}),
+        "loss_histogram": (
+            mf.loss_histogram,
+            {"landscape": surface, "box": (2, 2, 20, 20), "bins": 10},
+        ),
+        "clustering_curve": (
+            mf.clustering_curve,
+            {"points": walk[:50], "centres": None, "radii": None, "fit_range": None},
+        ),
+        "curvature_roughness": (
+            mf.curvature_roughness,
+            {"landscape": mf.mbm_surface(hoelder, rng=0), "bins": 5},
+        ),
+        "descend": (
+            mf.descend,
+            {
+                "landscape": smooth,
+                "start": [3.0, 4.0],
+                "learning_rate": 0.1,
+                "n_steps": 20,
+                "unfold": "exact",
+                "method": "gd",
+                "rng": None,
+            },
+        ),
+        "descend momentum": (
+            mf.descend,
+            {
+                "landscape": surface,
+                "start": [3.0, 4.0],
+                "learning_rate": 5.0,
+                "n_steps": 20,
+                "method": "momentum",
+                "momentum": 0.9,
+            },
+        ),
+        "descend sgd": (
+            mf.descend,
+            {
+                "landscape": surface,
+                "start": [3.0, 4.0],
+                "learning_rate": 5.0,
+                "n_steps": 20,
+                "method": "sgd",
+                "noise": "isotropic",
+                "noise_scale": 0.1,
+                "rng": 0,
+            },
+        ),
+        "descend_ensemble": (
+            mf.descend_ensemble,
+            {
+                "landscape": surface,
+                "starts": STARTS,
+                "learning_rates": [1.0, 10.0],
+                "n_steps": 20,
+                "unfold": "exact",
+                "keep_last": None,
+                "keep_every": 1,
+                "method": "gd",
+                "rng": None,
+                "executor": None,
+            },
+        ),
         "start_near_maximum": (mf.start_near_maximum, {"landscape": surface, "rng": 0}),
-        "edge_of_stability": (mf.edge_of_stability, {"landscape": surface, "learning_rates": [1.0, 10.0], "starts": STARTS,
-                                                     "n_steps": 50, "last": 10, "sharpness": "hessian"}),
-        "sharpness_at": (mf.sharpness_at, {"landscape": surface, "positions": STARTS, "kind": "hessian"}),
-        "lyapunov_exponents": (mf.lyapunov_exponents, {
-            "landscape": surface, "learning_rates": [1.0, 10.0], "starts": STARTS, "n_steps": 50, "burn_in": 10,
-            "method": "tangent"}),
+        "edge_of_stability": (
+            mf.edge_of_stability,
+            {
+                "landscape": surface,
+                "learning_rates": [1.0, 10.0],
+                "starts": STARTS,
+                "n_steps": 50,
+                "last": 10,
+                "sharpness": "hessian",
+            },
+        ),
+        "sharpness_at": (
+            mf.sharpness_at,
+            {"landscape": surface, "positions": STARTS, "kind": "hessian"},
+        ),
+        "lyapunov_exponents": (
+            mf.lyapunov_exponents,
+            {
+                "landscape": surface,
+                "learning_rates": [1.0, 10.0],
+                "starts": STARTS,
+                "n_steps": 50,
+                "burn_in": 10,
+                "method": "tangent",
+            },
+        ),
         "two_trajectories_ceiling": (mf.two_trajectories_ceiling, {"shape": (32, 32)}),
     }
 
@@ -121,25 +266,91 @@ def _diffusion():
     surface, walk, fit_lags = _surface(), _walk(), np.arange(1, 41)
     curve = mf.tamsd(walk, waiting_times=[0], lag_times=LAGS, window=200).values[0]
     return {
-        "tamsd": (mf.tamsd, {"positions": walk, "waiting_times": [0, 50], "lag_times": LAGS, "window": 200}),
-        "diffusion_exponent": (mf.diffusion_exponent, {"lag_times": LAGS, "tamsd": curve, "lag_range": (1, 8)}),
-        "drift_to_flat": (mf.drift_to_flat, {"landscapes": [surface], "learning_rate": 30.0, "n_steps": 30, "n_walkers": 2,
-                                             "start": "maximum", "window": 8, "rng": 0}),
-        "fractional_langevin": (mf.fractional_langevin, {
-            "gradient": mf.HarmonicPotential(1.0), "x0": 0.0, "n_steps": 50, "hurst": 0.6, "eta": 10.0, "beta": 1.0,
-            "rng": 0, "noise": None}),
+        "tamsd": (
+            mf.tamsd,
+            {"positions": walk, "waiting_times": [0, 50], "lag_times": LAGS, "window": 200},
+        ),
+        "diffusion_exponent": (
+            mf.diffusion_exponent,
+            {"lag_times": LAGS, "tamsd": curve, "lag_range": (1, 8)},
+        ),
+        "drift_to_flat": (
+            mf.drift_to_flat,
+            {
+                "landscapes": [surface],
+                "learning_rate": 30.0,
+                "n_steps": 30,
+                "n_walkers": 2,
+                "start": "maximum",
+                "window": 8,
+                "rng": 0,
+            },
+        ),
+        "fractional_langevin": (
+            mf.fractional_langevin,
+            {
+                "gradient": mf.HarmonicPotential(1.0),
+                "x0": 0.0,
+                "n_steps": 50,
+                "hurst": 0.6,
+                "eta": 10.0,
+                "beta": 1.0,
+                "rng": 0,
+                "noise": None,
+            },
+        ),
         "published_noise": (mf.published_noise, {"n_steps": 50, "hurst": 0.6, "seed": 0}),
         "HarmonicPotential": (mf.HarmonicPotential, {_fields(mf.HarmonicPotential)[0]: 1.0}),
-        "well_passage": (mf.well_passage, {"potential": None, "x0": -700.0, "n_steps": 50, "n_paths": 3, "hurst": 0.7,
-                                           "eta": 1000.0, "beta": 5000.0, "rng": 0}),
-        "theoretical_tamsd": (mf.theoretical_tamsd, {"lag_times": LAGS, "learning_rate": 10.0, "hurst": 0.6, "theta": 1.0,
-                                                     "stiffness": 0.01}),
+        "well_passage": (
+            mf.well_passage,
+            {
+                "potential": None,
+                "x0": -700.0,
+                "n_steps": 50,
+                "n_paths": 3,
+                "hurst": 0.7,
+                "eta": 1000.0,
+                "beta": 5000.0,
+                "rng": 0,
+            },
+        ),
+        "theoretical_tamsd": (
+            mf.theoretical_tamsd,
+            {
+                "lag_times": LAGS,
+                "learning_rate": 10.0,
+                "hurst": 0.6,
+                "theta": 1.0,
+                "stiffness": 0.01,
+            },
+        ),
         "diffusion_exponent_law": (mf.diffusion_exponent_law, {"hurst": 0.6}),
-        "fit_tamsd": (mf.fit_tamsd, {"lag_times": fit_lags, "tamsd": mf.theoretical_tamsd(
-            fit_lags, learning_rate=10.0, hurst=0.6, theta=1.0, stiffness=0.01), "learning_rate": 10.0, "lags": "distinct"}),
-        "diffusion_diagram": (mf.diffusion_diagram, {
-            "hursts": [0.5], "learning_rates": [10.0], "n_surfaces": 1, "n_starts": 2, "waiting_time": 5,
-            "lag_range": (1, 4), "size": 16, "rng": 0, "folder": None, "executor": None}),
+        "fit_tamsd": (
+            mf.fit_tamsd,
+            {
+                "lag_times": fit_lags,
+                "tamsd": mf.theoretical_tamsd(
+                    fit_lags, learning_rate=10.0, hurst=0.6, theta=1.0, stiffness=0.01
+                ),
+                "learning_rate": 10.0,
+                "lags": "distinct",
+            },
+        ),
+        "diffusion_diagram": (
+            mf.diffusion_diagram,
+            {
+                "hursts": [0.5],
+                "learning_rates": [10.0],
+                "n_surfaces": 1,
+                "n_starts": 2,
+                "waiting_time": 5,
+                "lag_range": (1, 4),
+                "size": 16,
+                "rng": 0,
+                "folder": None,
+                "executor": None,
+            },
+        ),
         "gradient_correlation": (mf.gradient_correlation, {"distance": [0.0, 2.0], "hurst": 0.6}),
     }
 
@@ -148,16 +359,46 @@ def _tables_and_files():
     table, image = mf.load_table("diabetes"), _image()
     return {
         "load_table": (mf.load_table, {"dataset": "diabetes", "data": "nowhere", "fetch": False}),
-        "Table.of": (mf.Table.of, {"name": "mine", "values": np.random.default_rng(0).normal(size=(20, 3))}),
+        "Table.of": (
+            mf.Table.of,
+            {"name": "mine", "values": np.random.default_rng(0).normal(size=(20, 3))},
+        ),
         "Table.standardised": (table.standardised, {"n_train": 400, "by": "all"}),
-        "Training": (mf.Training, {"learning_rate": 0.1, "dropout": 0.1, "epochs": 10, "n_train": 100, "hess_every": 5,
-                                   "hess_term": 5, "seed": 0, "dtype": "float32", "every": 1, "standardise": "all"}),
-        "published_displacement": (mf.published_displacement, {"learning_rate": 0.1, "dropout": 0.0, "folder": None}),
-        "source_data.read": (mf.source_data.read, {"name": "multifractional_brownian_surface/TAMSD.mat", "folder": None}),
-        "source_data.available": (mf.source_data.available, {"name": "multifractional_brownian_surface/TAMSD.mat",
-                                                             "folder": None}),
-        "increment_law": (mf.increment_law, {"values": image, "other": None, "n_bootstrap": 9, "rng": 0}),
-        "noise_share": (mf.noise_share, {"values": image, "other": None, "exponent": 1.0, "n_bootstrap": 9, "rng": 0}),
+        "Training": (
+            mf.Training,
+            {
+                "learning_rate": 0.1,
+                "dropout": 0.1,
+                "epochs": 10,
+                "n_train": 100,
+                "hess_every": 5,
+                "hess_term": 5,
+                "seed": 0,
+                "dtype": "float32",
+                "every": 1,
+                "standardise": "all",
+            },
+        ),
+        "published_displacement": (
+            mf.published_displacement,
+            {"learning_rate": 0.1, "dropout": 0.0, "folder": None},
+        ),
+        "source_data.read": (
+            mf.source_data.read,
+            {"name": "multifractional_brownian_surface/TAMSD.mat", "folder": None},
+        ),
+        "source_data.available": (
+            mf.source_data.available,
+            {"name": "multifractional_brownian_surface/TAMSD.mat", "folder": None},
+        ),
+        "increment_law": (
+            mf.increment_law,
+            {"values": image, "other": None, "n_bootstrap": 9, "rng": 0},
+        ),
+        "noise_share": (
+            mf.noise_share,
+            {"values": image, "other": None, "exponent": 1.0, "n_bootstrap": 9, "rng": 0},
+        ),
         "Landscape.load": (mf.Landscape.load, {"path": "nothing-here.npz"}),
         "Spectrum.load": (mf.Spectrum.load, {"path": "nothing-here.npz"}),
     }
@@ -175,33 +416,116 @@ def _networks():
     plane, operator = lv.directions.random(problem, 2, rng=0), lv.HessianOperator(problem)
     images = lv.datasets.synthetic(input_shape=(1, 4, 4), n_train=20, n_test=10)
     return {
-        "Problem": (lv.Problem, {"factory": _network, "state": model.state_dict(), "loss": "cross_entropy", "data": data,
-                                 "batch_norm": "eval", "dropout": "off", "seed": 0}),
+        "Problem": (
+            lv.Problem,
+            {
+                "factory": _network,
+                "state": model.state_dict(),
+                "loss": "cross_entropy",
+                "data": data,
+                "batch_norm": "eval",
+                "dropout": "off",
+                "seed": 0,
+            },
+        ),
         "directions.random": (lv.directions.random, {"problem": problem, "n": 2, "rng": 0}),
-        "directions.from_vectors": (lv.directions.from_vectors, {"problem": problem, "vectors": np.array(plane.vectors)}),
-        "section": (lv.section, {"problem": problem, "directions": plane, "axes": ["-1:1:3", "-1:1:2"],
-                                 "metrics": ("loss",), "threads": 1, "device": "cpu", "at_once": None, "executor": None,
-                                 "store": None, "resume": False, "overwrite": False, "progress": False}),
+        "directions.from_vectors": (
+            lv.directions.from_vectors,
+            {"problem": problem, "vectors": np.array(plane.vectors)},
+        ),
+        "section": (
+            lv.section,
+            {
+                "problem": problem,
+                "directions": plane,
+                "axes": ["-1:1:3", "-1:1:2"],
+                "metrics": ("loss",),
+                "threads": 1,
+                "device": "cpu",
+                "at_once": None,
+                "executor": None,
+                "store": None,
+                "resume": False,
+                "overwrite": False,
+                "progress": False,
+            },
+        ),
         "HessianOperator": (lv.HessianOperator, {"problem": problem}),
-        "top_eigenpairs": (lv.top_eigenpairs, {"operator": operator, "k": 2, "tol": 1e-2, "rng": 0}),
+        "top_eigenpairs": (
+            lv.top_eigenpairs,
+            {"operator": operator, "k": 2, "tol": 1e-2, "rng": 0},
+        ),
         "trace": (lv.trace, {"operator": operator, "n_products": 8, "rng": 0}),
-        "spectral_density": (lv.spectral_density, {"operator": operator, "n_probes": 2, "n_steps": 5, "width": None,
-                                                         "rng": 0}),
-        "sam_sharpness": (lv.sharpness.sam_sharpness, {"problem": problem, "rho": 0.05, "device": "cpu"}),
-        "ball_sharpness": (lv.sharpness.ball_sharpness, {"problem": problem, "radius": 0.1, "n_samples": 3, "n_ascent": 2,
-                                                         "rng": 0}),
-        "keskar_sharpness": (lv.sharpness.keskar_sharpness, {"problem": problem, "epsilon": 1e-3, "n_iterations": 2}),
-        "match": (lv.match, {"problem": problem, "other": model.state_dict(), "groups": None, "rng": 0, "max_sweeps": 5}),
-        "linear_path": (lv.linear_path, {"problem": problem, "other": _network().state_dict(), "n_points": 3}),
-        "datasets.synthetic": (lv.datasets.synthetic, {"input_shape": (1, 4, 4), "n_classes": 3, "n_train": 20, "n_test": 10,
-                                                       "noise": 1.0, "rng": 0}),
-        "datasets.load": (lv.datasets.load, {"name": "digits", "data_root": "nowhere", "download": False}),
+        "spectral_density": (
+            lv.spectral_density,
+            {"operator": operator, "n_probes": 2, "n_steps": 5, "width": None, "rng": 0},
+        ),
+        "sam_sharpness": (
+            lv.sharpness.sam_sharpness,
+            {"problem": problem, "rho": 0.05, "device": "cpu"},
+        ),
+        "ball_sharpness": (
+            lv.sharpness.ball_sharpness,
+            {"problem": problem, "radius": 0.1, "n_samples": 3, "n_ascent": 2, "rng": 0},
+        ),
+        "keskar_sharpness": (
+            lv.sharpness.keskar_sharpness,
+            {"problem": problem, "epsilon": 1e-3, "n_iterations": 2},
+        ),
+        "match": (
+            lv.match,
+            {
+                "problem": problem,
+                "other": model.state_dict(),
+                "groups": None,
+                "rng": 0,
+                "max_sweeps": 5,
+            },
+        ),
+        "linear_path": (
+            lv.linear_path,
+            {"problem": problem, "other": _network().state_dict(), "n_points": 3},
+        ),
+        "datasets.synthetic": (
+            lv.datasets.synthetic,
+            {
+                "input_shape": (1, 4, 4),
+                "n_classes": 3,
+                "n_train": 20,
+                "n_test": 10,
+                "noise": 1.0,
+                "rng": 0,
+            },
+        ),
+        "datasets.load": (
+            lv.datasets.load,
+            {"name": "digits", "data_root": "nowhere", "download": False},
+        ),
         "Dataset.batch": (images.batch, {"size": 5, "rng": 0, "random_labels": False}),
-        "training.train": (lv.training.train, {
-            "model": _image_network(), "data": images, "folder": None, "epochs": 1, "batch_size": 10, "optimizer": "sgd",
-            "learning_rate": 0.01, "weight_decay": 0.0, "schedule": "constant", "save_every": 1, "seed": 0, "device": "cpu",
-            "resume": False, "any_threads": False, "overwrite": False}),
-        "models.build": (lv.models.build, {"name": "mlp", "seed": 0, "input_shape": (1, 8, 8), "n_classes": 3}),
+        "training.train": (
+            lv.training.train,
+            {
+                "model": _image_network(),
+                "data": images,
+                "folder": None,
+                "epochs": 1,
+                "batch_size": 10,
+                "optimizer": "sgd",
+                "learning_rate": 0.01,
+                "weight_decay": 0.0,
+                "schedule": "constant",
+                "save_every": 1,
+                "seed": 0,
+                "device": "cpu",
+                "resume": False,
+                "any_threads": False,
+                "overwrite": False,
+            },
+        ),
+        "models.build": (
+            lv.models.build,
+            {"name": "mlp", "seed": 0, "input_shape": (1, 8, 8), "n_classes": 3},
+        ),
         "checkpoint.load": (lv.checkpoint.load, {"path": "nothing-here.pt"}),
     }
 

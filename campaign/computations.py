@@ -31,37 +31,75 @@ def core():
         "mbm_surface": lambda _: mf.mbm_surface(mf.paper_hoelder_map(256), rng=0, dtype=np.float32),
         "wavelet_cascade": lambda _: mf.wavelet_cascade(512, mf.LogNormal(0.5, -0.05), rng=0),
         "random walk measure": lambda _: mf.multifractal_random_walk_2d(256, 0.5, 0.02, rng=0),
-        "multiplicative_measure": lambda _: mf.multiplicative_measure(256, [0.1, 0.2, 0.3, 0.4], rng=0),
+        "multiplicative_measure": lambda _: mf.multiplicative_measure(
+            256, [0.1, 0.2, 0.3, 0.4], rng=0
+        ),
         "weierstrass_mandelbrot": lambda _: mf.weierstrass_mandelbrot(128, 0.5, rng=0),
-        "FractalField": lambda _: mf.FractalField(50, 0.6, rng=0, n_modes=512).value_and_gradient(np.full((40, 50), 0.01)),
+        "FractalField": lambda _: mf.FractalField(50, 0.6, rng=0, n_modes=512).value_and_gradient(
+            np.full((40, 50), 0.01)
+        ),
         "spectrum with bootstrap": lambda _: mf.multifractal_spectrum(image, n_bootstrap=99, rng=0),
         "leaders": lambda _: mf.wavelet_leaders(image),
         "local_hoelder": lambda _: mf.local_hoelder(image[:256, :256]),
         "variogram": lambda _: mf.variogram(image),
         "power_spectrum": lambda _: mf.power_spectrum(image),
         "increment_law": lambda _: mf.increment_law(image, n_bootstrap=19, rng=0),
-        "validate_estimator": lambda pool: mf.validate_estimator((0.4,), n=256, n_surfaces=4, rng=0, executor=pool),
+        "validate_estimator": lambda pool: mf.validate_estimator(
+            (0.4,), n=256, n_surfaces=4, rng=0, executor=pool
+        ),
         "local_minima": lambda _: mf.local_minima(surface()),
         "clustering_curve": lambda _: mf.clustering_curve(mf.local_minima(surface()).positions),
-        "curvature_roughness": lambda _: mf.curvature_roughness(mf.mbm_surface(mf.paper_hoelder_map(256), rng=0)),
-        "ensemble": lambda pool: mf.descend_ensemble(surface(), starts, learning_rates=[30.0], n_steps=500, executor=pool),
-        "ensemble, noisy": lambda pool: mf.descend_ensemble(surface(), starts, learning_rates=[30.0], n_steps=300,
-                                                            method="sgd", noise_scale=0.1, rng=0, executor=pool),
-        "ensemble, Adam": lambda pool: mf.descend_ensemble(surface(), starts, learning_rates=[0.5], n_steps=200,
-                                                           method="adam", executor=pool),
-        "edge_of_stability": lambda _: mf.edge_of_stability(surface(), learning_rates=[1, 10, 100, 1000], starts=starts[:20],
-                                                            n_steps=400),
-        "lyapunov_exponents": lambda _: mf.lyapunov_exponents(surface(), learning_rates=[1, 10, 100, 1000],
-                                                              starts=starts[:20], n_steps=400, burn_in=100),
+        "curvature_roughness": lambda _: mf.curvature_roughness(
+            mf.mbm_surface(mf.paper_hoelder_map(256), rng=0)
+        ),
+        "ensemble": lambda pool: mf.descend_ensemble(
+            surface(), starts, learning_rates=[30.0], n_steps=500, executor=pool
+        ),
+        "ensemble, noisy": lambda pool: mf.descend_ensemble(
+            surface(),
+            starts,
+            learning_rates=[30.0],
+            n_steps=300,
+            method="sgd",
+            noise_scale=0.1,
+            rng=0,
+            executor=pool,
+        ),
+        "ensemble, Adam": lambda pool: mf.descend_ensemble(
+            surface(), starts, learning_rates=[0.5], n_steps=200, method="adam", executor=pool
+        ),
+        "edge_of_stability": lambda _: mf.edge_of_stability(
+            surface(), learning_rates=[1, 10, 100, 1000], starts=starts[:20], n_steps=400
+        ),
+        "lyapunov_exponents": lambda _: mf.lyapunov_exponents(
+            surface(),
+            learning_rates=[1, 10, 100, 1000],
+            starts=starts[:20],
+            n_steps=400,
+            burn_in=100,
+        ),
         "tamsd": lambda _: mf.tamsd(walk, waiting_times=[0, 1000], lag_times=lags, window=3000),
-        "drift_to_flat": lambda _: mf.drift_to_flat([surface()], learning_rate=300.0, n_steps=300, n_walkers=6, rng=0),
-        "fractional_langevin": lambda _: mf.fractional_langevin(mf.HarmonicPotential(1e-3), 0.0, n_steps=5000, hurst=0.7,
-                                                                eta=100.0, beta=10.0, rng=0),
+        "drift_to_flat": lambda _: mf.drift_to_flat(
+            [surface()], learning_rate=300.0, n_steps=300, n_walkers=6, rng=0
+        ),
+        "fractional_langevin": lambda _: mf.fractional_langevin(
+            mf.HarmonicPotential(1e-3), 0.0, n_steps=5000, hurst=0.7, eta=100.0, beta=10.0, rng=0
+        ),
         "well_passage": lambda _: mf.well_passage(n_steps=2000, n_paths=10, rng=0),
-        "fit_tamsd": lambda _: mf.fit_tamsd(lags, mf.theoretical_tamsd(lags, learning_rate=30.0, hurst=0.6, theta=2.0,
-                                                                       stiffness=1e-3), learning_rate=30.0),
-        "diffusion_diagram": lambda _: mf.diffusion_diagram(hursts=[0.3, 0.6], learning_rates=[10.0, 300.0], n_surfaces=2,
-                                                            n_starts=10, waiting_time=100, size=128, rng=0),
+        "fit_tamsd": lambda _: mf.fit_tamsd(
+            lags,
+            mf.theoretical_tamsd(lags, learning_rate=30.0, hurst=0.6, theta=2.0, stiffness=1e-3),
+            learning_rate=30.0,
+        ),
+        "diffusion_diagram": lambda _: mf.diffusion_diagram(
+            hursts=[0.3, 0.6],
+            learning_rates=[10.0, 300.0],
+            n_surfaces=2,
+            n_starts=10,
+            waiting_time=100,
+            size=128,
+            rng=0,
+        ),
         "full-batch training": lambda _: _full_batch(),
     }
 
@@ -75,18 +113,33 @@ def networks():
 
     def problem():
         torch.manual_seed(0)
-        return lv.Problem(network, network().state_dict(), "cross_entropy",
-                          (torch.randn(100, 10), torch.randint(3, (100,))))
+        return lv.Problem(
+            network,
+            network().state_dict(),
+            "cross_entropy",
+            (torch.randn(100, 10), torch.randint(3, (100,))),
+        )
 
     def pinned(work):
         with pinned_threads(1):
             return work()
 
     return {
-        "section": lambda pool: lv.section(problem(), lv.directions.random(problem(), 2, rng=0), ["-1:1:15", "-1:1:10"],
-                                           executor=pool, progress=False).grid,
-        "top_eigenpairs": lambda _: pinned(lambda: lv.top_eigenpairs(lv.HessianOperator(problem()), 3, rng=0).values),
-        "trace": lambda _: pinned(lambda: lv.trace(lv.HessianOperator(problem()), n_products=12, rng=0)),
+        "section": lambda pool: (
+            lv.section(
+                problem(),
+                lv.directions.random(problem(), 2, rng=0),
+                ["-1:1:15", "-1:1:10"],
+                executor=pool,
+                progress=False,
+            ).grid
+        ),
+        "top_eigenpairs": lambda _: pinned(
+            lambda: lv.top_eigenpairs(lv.HessianOperator(problem()), 3, rng=0).values
+        ),
+        "trace": lambda _: pinned(
+            lambda: lv.trace(lv.HessianOperator(problem()), n_products=12, rng=0)
+        ),
         "training of a network": lambda _: pinned(_trained),
     }
 
@@ -112,7 +165,9 @@ def content_hash(value):
 
 def _absorb(digest, value):
     if isinstance(value, np.ndarray):
-        digest.update(f"{value.dtype} {value.shape};".encode() + np.ascontiguousarray(value).tobytes())
+        digest.update(
+            f"{value.dtype} {value.shape};".encode() + np.ascontiguousarray(value).tobytes()
+        )
     elif isinstance(value, mf.Landscape):
         _absorb(digest, value.values)
     elif dataclasses.is_dataclass(value):
@@ -132,8 +187,11 @@ def _absorb(digest, value):
 
 def _full_batch():
     with tempfile.TemporaryDirectory() as folder:
-        run = mf.train_full_batch(mf.load_table("diabetes"), mf.Training(learning_rate=0.1, dropout=0.5, epochs=200,
-                                                                         hess_every=50), Path(folder, "run"))
+        run = mf.train_full_batch(
+            mf.load_table("diabetes"),
+            mf.Training(learning_rate=0.1, dropout=0.5, epochs=200, hess_every=50),
+            Path(folder, "run"),
+        )
         return np.array(run.positions), np.array(run.losses), np.array(run.sharpness)
 
 
@@ -153,8 +211,14 @@ def main(workers):
     """Print {name: hash} of every computation; with `workers` above 0, those that take an executor get so many processes."""
     report = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    pool = ProcessPoolExecutor(int(workers), mp_context=get_context("spawn")) if int(workers) else None
-    print(json.dumps({name: content_hash(compute(pool)) for name, compute in everything().items()}), file=report, flush=True)
+    pool = (
+        ProcessPoolExecutor(int(workers), mp_context=get_context("spawn")) if int(workers) else None
+    )
+    print(
+        json.dumps({name: content_hash(compute(pool)) for name, compute in everything().items()}),
+        file=report,
+        flush=True,
+    )
     if pool:
         pool.shutdown()
 

@@ -71,7 +71,7 @@ def carry_out(kind, count=None, state=STATE):
     left = [index for index in range(count) if index not in done]
     for first in range(0, len(left), kind.batch):
         start = time.perf_counter()
-        done |= _batch(kind, left[first:first + kind.batch])
+        done |= _batch(kind, left[first : first + kind.batch])
         seconds += time.perf_counter() - start
         _remember(path, done, seconds)
     return {index: done[index] for index in range(count)}, seconds
@@ -85,26 +85,42 @@ def remembered(kind, state=STATE):
 def forget_failures(kind, state=STATE):
     """Forget the trials that failed, so that they are done again."""
     done, seconds = remembered(kind, state)
-    _remember(Path(state) / f"{kind.name}.json", {i: found for i, found in done.items() if found[0] in kind.good}, seconds)
+    _remember(
+        Path(state) / f"{kind.name}.json",
+        {i: found for i, found in done.items() if found[0] in kind.good},
+        seconds,
+    )
 
 
 def report(kind, done, seconds):
     """Return the record of a kind that goes into results.json."""
     bad = {index: found for index, found in done.items() if found[0] not in kind.good}
-    return {"name": kind.name, "what": kind.what, "trials": len(done), "of": kind.count, "unit": kind.unit,
-            "outcomes": dict(Counter(outcome for outcome, _ in done.values()).most_common()), "failures": len(bad),
-            "first_failures": [[index, *found] for index, found in sorted(bad.items())[:_SHOWN]],
-            "seconds": round(seconds, 1), "command": f"python -m campaign {kind.name}"}
+    return {
+        "name": kind.name,
+        "what": kind.what,
+        "trials": len(done),
+        "of": kind.count,
+        "unit": kind.unit,
+        "outcomes": dict(Counter(outcome for outcome, _ in done.values()).most_common()),
+        "failures": len(bad),
+        "first_failures": [[index, *found] for index, found in sorted(bad.items())[:_SHOWN]],
+        "seconds": round(seconds, 1),
+        "command": f"python -m campaign {kind.name}",
+    }
 
 
 def table(records):
     """Return the records as a Markdown table."""
-    rows = ["| what is done | trials | what came of it | failures | minutes | `python -m campaign` |",
-            "|---|---|---|---|---|---|"]
+    rows = [
+        "| what is done | trials | what came of it | failures | minutes | `python -m campaign` |",
+        "|---|---|---|---|---|---|",
+    ]
     for r in records:
         outcomes = "; ".join(f"{number} {outcome}" for outcome, number in r["outcomes"].items())
         number = f"{r['trials']}" if r["trials"] == r["of"] else f"{r['trials']} of {r['of']}"
-        rows.append(f"| {r['what']} | {number} | {outcomes} | {r['failures']} | {r['seconds'] / 60:.1f} | `{r['name']}` |")
+        rows.append(
+            f"| {r['what']} | {number} | {outcomes} | {r['failures']} | {r['seconds'] / 60:.1f} | `{r['name']}` |"
+        )
     return "\n".join(rows)
 
 
@@ -116,8 +132,10 @@ def machine():
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             continue
-    return (f"version {__version__}, {processor_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
-            f"{', '.join(versions)}")
+    return (
+        f"version {__version__}, {processor_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
+        f"{', '.join(versions)}"
+    )
 
 
 def write(records, readme=README, results=HERE / "results.json"):
@@ -127,7 +145,9 @@ def write(records, readme=README, results=HERE / "results.json"):
     before, rest = readme.read_text().split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     with files.atomic_write(readme, overwrite=True) as file:
-        file.write(f"{before}{MARKS[0]}\nMeasured with {machine()}.\n\n{table(records)}\n{MARKS[1]}{after}".encode())
+        file.write(
+            f"{before}{MARKS[0]}\nMeasured with {machine()}.\n\n{table(records)}\n{MARKS[1]}{after}".encode()
+        )
 
 
 def _remembered(path):
@@ -155,12 +175,22 @@ def _batch(kind, indices):
 def _child(kind, indices):
     """Yield (index, (outcome, detail)) of each trial as the child reports it; its death belongs to the trial under way."""
     environment = {**os.environ, **dict(kind.environment)}
-    child = subprocess.Popen([sys.executable, "-m", "campaign.child", kind.name, *map(str, indices)], env=environment,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE.parent,
-                             start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "campaign.child", kind.name, *map(str, indices)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=HERE.parent,
+        start_new_session=True,
+    )
     lines, errors = queue.Queue(), []
-    readers = [threading.Thread(target=lambda: [lines.put(line) for line in child.stdout] + [lines.put(None)]),
-               threading.Thread(target=lambda: errors.extend(child.stderr.readlines()[-5:]))]
+    readers = [
+        threading.Thread(
+            target=lambda: [lines.put(line) for line in child.stdout] + [lines.put(None)]
+        ),
+        threading.Thread(target=lambda: errors.extend(child.stderr.readlines()[-5:])),
+    ]
     for reader in readers:
         reader.start()
     position, patience = 0, _SECONDS_TO_START

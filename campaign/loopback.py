@@ -17,7 +17,10 @@ _PIECE, _PAUSE = 1 << 16, 0.01  # bytes, and the seconds before each
 def contents():
     """Return the record's files by key: an archive of two sections, and one section alone."""
     rng = np.random.default_rng(0)
-    sections = {name: _npy(rng.normal(size=(257, 257))) for name in ("vgg_a", "resnet_sgd_fashionmnist", "alone")}
+    sections = {
+        name: _npy(rng.normal(size=(257, 257)))
+        for name in ("vgg_a", "resnet_sgd_fashionmnist", "alone")
+    }
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as out:
         for name in ("vgg_a", "resnet_sgd_fashionmnist"):
@@ -41,8 +44,14 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     files = contents()
-    entries = [{"key": key, "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
-                "links": {"self": f"{server.url}{RECORD}/files/{key}/content"}} for key, content in files.items()]
+    entries = [
+        {
+            "key": key,
+            "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
+            "links": {"self": f"{server.url}{RECORD}/files/{key}/content"},
+        }
+        for key, content in files.items()
+    ]
     server.answers = {RECORD: json.dumps({"files": entries}).encode(), TABLE: table()}
     server.answers |= {f"{RECORD}/files/{key}/content": content for key, content in files.items()}
     print(server.url, flush=True)
@@ -60,7 +69,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         for first in range(0, len(content), _PIECE):
             time.sleep(_PAUSE)
-            self.wfile.write(content[first:first + _PIECE])
+            self.wfile.write(content[first : first + _PIECE])
 
     def log_message(self, *arguments):
         """Stay silent."""

@@ -30,10 +30,28 @@ _FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, PermissionError
 
 def kinds():
     """Return ten thousand calls, four fifths of them of the core."""
-    return [Kind("boundary-core", "odd arguments to the public functions of `multifractal`", 8000, (TAKEN, REFUSED),
-                 functools.partial(_trial, "_core"), batch=500, seconds=300, unit="calls"),
-            Kind("boundary-networks", "odd arguments to the public functions of `landscape_viz`", 2000, (TAKEN, REFUSED),
-                 functools.partial(_trial, "_networks"), batch=500, seconds=300, unit="calls")]
+    return [
+        Kind(
+            "boundary-core",
+            "odd arguments to the public functions of `multifractal`",
+            8000,
+            (TAKEN, REFUSED),
+            functools.partial(_trial, "_core"),
+            batch=500,
+            seconds=300,
+            unit="calls",
+        ),
+        Kind(
+            "boundary-networks",
+            "odd arguments to the public functions of `landscape_viz`",
+            2000,
+            (TAKEN, REFUSED),
+            functools.partial(_trial, "_networks"),
+            batch=500,
+            seconds=300,
+            unit="calls",
+        ),
+    ]
 
 
 def _trial(part, index, folder):
@@ -49,8 +67,14 @@ def _trial(part, index, folder):
             warnings.simplefilter("ignore")
             function(**(arguments | changes))
     except (ValueError, TypeError, *_FILES) as error:
-        good = isinstance(error, _FILES) or (_SAID.search(str(error)) and _names_one(error, arguments))
-        return (REFUSED, "") if good else ("POORLY REFUSED", f"{said}: {type(error).__name__}: {str(error)[:300]}")
+        good = isinstance(error, _FILES) or (
+            _SAID.search(str(error)) and _names_one(error, arguments)
+        )
+        return (
+            (REFUSED, "")
+            if good
+            else ("POORLY REFUSED", f"{said}: {type(error).__name__}: {str(error)[:300]}")
+        )
     except Exception as error:
         return "OTHER EXCEPTION", f"{said}: {type(error).__name__}: {str(error)[:300]}"
     return TAKEN, ""
@@ -70,32 +94,84 @@ def _cases(part, block):
     calls, drawn = getattr(boundary, part)(), []
 
     @seed(block)
-    @settings(max_examples=2 * _BLOCK, database=None, deadline=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=2 * _BLOCK,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.sampled_from(sorted(calls)), st.data())
     def draw(name, data):
-        keys = data.draw(st.lists(st.sampled_from(sorted(calls[name][1])), min_size=1, max_size=2, unique=True))
+        keys = data.draw(
+            st.lists(st.sampled_from(sorted(calls[name][1])), min_size=1, max_size=2, unique=True)
+        )
         drawn.append((name, {key: data.draw(_odd()) for key in keys}))
 
     draw()
-    return drawn[1:_BLOCK + 1]  # the first is always the simplest
+    return drawn[1 : _BLOCK + 1]  # the first is always the simplest
 
 
 def _odd():
     """Return a strategy for arguments: near misses, numbers of every type, arrays of every kind, and things."""
     huge = st.sampled_from([2**63, -(2**70), 10**400, -0.0])
     numbers = st.one_of(st.integers(-5, 70), st.floats(), st.floats(-2, 2), huge)
-    scalars = st.one_of(numbers, st.sampled_from([
-        np.float32(3), np.float64(0.5), np.int8(5), np.bool_(True), np.array(2.0), np.array(7), decimal.Decimal("0.5"),
-        fractions.Fraction(1, 2), np.datetime64("2020-01-01"), 1 + 2j, np.str_("a")]))
+    scalars = st.one_of(
+        numbers,
+        st.sampled_from(
+            [
+                np.float32(3),
+                np.float64(0.5),
+                np.int8(5),
+                np.bool_(True),
+                np.array(2.0),
+                np.array(7),
+                decimal.Decimal("0.5"),
+                fractions.Fraction(1, 2),
+                np.datetime64("2020-01-01"),
+                1 + 2j,
+                np.str_("a"),
+            ]
+        ),
+    )
     arrays = hnp.arrays(
-        st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_, np.complex128, "U3", object]),
-        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6))
-    things = st.sampled_from([None, True, False, object(), int, np.float64, len, {}, {"a": 1}, set(), b"bytes", range(3),
-                              datetime.date(2020, 1, 1), Path("nowhere"), Ellipsis, slice(1, 2), NotImplemented])
+        st.sampled_from(
+            [np.float64, np.float32, np.int64, np.uint8, np.bool_, np.complex128, "U3", object]
+        ),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6),
+    )
+    things = st.sampled_from(
+        [
+            None,
+            True,
+            False,
+            object(),
+            int,
+            np.float64,
+            len,
+            {},
+            {"a": 1},
+            set(),
+            b"bytes",
+            range(3),
+            datetime.date(2020, 1, 1),
+            Path("nowhere"),
+            Ellipsis,
+            slice(1, 2),
+            NotImplemented,
+        ]
+    )
     lists = st.lists(st.one_of(numbers, st.none(), st.text(max_size=3)), max_size=4)
-    return st.one_of(numbers, scalars, st.text(max_size=5), lists, lists.map(tuple), st.lists(lists, max_size=3), arrays,
-                     things)
+    return st.one_of(
+        numbers,
+        scalars,
+        st.text(max_size=5),
+        lists,
+        lists.map(tuple),
+        st.lists(lists, max_size=3),
+        arrays,
+        things,
+    )
 
 
 @functools.cache

@@ -27,11 +27,26 @@ N_FILES = 1500
 
 def kinds():
     """Return a kind a format, and one each for section stores and run folders."""
-    trials = {"npz": (_npz, "`.npz`: results, landscapes, source data"), "npy": (_npy, "`.npy`: source data, foreign files"),
-              "pt": (_pt, "`.pt`: checkpoints, foreign files"), "mat": (_mat, "`.mat`: source data, foreign files"),
-              "store": (_store, "section stores, resumed"), "run": (_run, "run folders, read and resumed")}
-    return [Kind(f"damaged-{name}", f"damaged files: {what}", N_FILES, GOOD, functools.partial(run, f"damaged-{name}"),
-                 batch=250, unit="files") for name, (run, what) in trials.items()]
+    trials = {
+        "npz": (_npz, "`.npz`: results, landscapes, source data"),
+        "npy": (_npy, "`.npy`: source data, foreign files"),
+        "pt": (_pt, "`.pt`: checkpoints, foreign files"),
+        "mat": (_mat, "`.mat`: source data, foreign files"),
+        "store": (_store, "section stores, resumed"),
+        "run": (_run, "run folders, read and resumed"),
+    }
+    return [
+        Kind(
+            f"damaged-{name}",
+            f"damaged files: {what}",
+            N_FILES,
+            GOOD,
+            functools.partial(run, f"damaged-{name}"),
+            batch=250,
+            unit="files",
+        )
+        for name, (run, what) in trials.items()
+    ]
 
 
 def damaged(content, rng):
@@ -42,12 +57,15 @@ def damaged(content, rng):
             for at in rng.integers(len(new), size=rng.integers(1, 5)):
                 new[at] ^= int(rng.integers(1, 256))
         elif how == 1:
-            del new[rng.integers(len(new)):]
+            del new[rng.integers(len(new)) :]
         else:
             size = int(rng.integers(1, max(2, len(new) // 4)))
             first, second = sorted(int(at) for at in rng.integers(len(new) - size, size=2))
             size = min(size, second - first)
-            new[first:first + size], new[second:second + size] = new[second:second + size], new[first:first + size]
+            new[first : first + size], new[second : second + size] = (
+                new[second : second + size],
+                new[first : first + size],
+            )
         if bytes(new) != content:
             return bytes(new)
 
@@ -61,7 +79,11 @@ def verdict(read, expected, foreign=False):
         except (DamagedFileError, FileExistsError, ValueError) as error:
             return (REFUSED, "") if str(error) else (WRONG, f"an error without words: {error!r}")
     if foreign:
-        marks = [str(w.message) for w in warned if "unverified" in str(w.message) or "no checksum" in str(w.message)]
+        marks = [
+            str(w.message)
+            for w in warned
+            if "unverified" in str(w.message) or "no checksum" in str(w.message)
+        ]
         return (MARKED, "") if marks else (UNMARKED, repr(found)[:300])
     return (EQUAL, "") if equal(found, expected) else (WRONG, repr(found)[:300])
 
@@ -69,15 +91,20 @@ def verdict(read, expected, foreign=False):
 def equal(found, expected):
     """Whether two nested values hold the same numbers and words."""
     if isinstance(expected, dict):
-        return isinstance(found, dict) and found.keys() == expected.keys() and all(
-            equal(found[key], value) for key, value in expected.items())
+        return (
+            isinstance(found, dict)
+            and found.keys() == expected.keys()
+            and all(equal(found[key], value) for key, value in expected.items())
+        )
     if hasattr(expected, "__dataclass_fields__"):
         return type(found) is type(expected) and equal(vars(found), vars(expected))
     if hasattr(expected, "detach"):
         return hasattr(found, "detach") and equal(found.detach().numpy(), expected.detach().numpy())
     if isinstance(expected, np.ndarray):
         found = np.asarray(found)
-        return found.dtype == expected.dtype and np.array_equal(found, expected, equal_nan=expected.dtype.kind == "f")
+        return found.dtype == expected.dtype and np.array_equal(
+            found, expected, equal_nan=expected.dtype.kind == "f"
+        )
     if isinstance(expected, list | tuple):
         return len(found) == len(expected) and all(map(equal, found, expected))
     return found == expected or (found != found and expected != expected)
@@ -103,15 +130,26 @@ def _mat(kind, index, folder):
 
 
 _FOREIGN = {  # a file of the record, and the name of one of its form for which no hash is shipped
-    ".npy": ("real_loss_landscape/vgg_sgd_cifar10.npy", "real_loss_landscape/resnet_sgd_fashionmnist.npy"),
-    ".mat": ("fractional_brownian_surfaces/TAMSD_H=0.5.mat", "fractional_brownian_surfaces/TAMSD_H=0.6.mat")}
+    ".npy": (
+        "real_loss_landscape/vgg_sgd_cifar10.npy",
+        "real_loss_landscape/resnet_sgd_fashionmnist.npy",
+    ),
+    ".mat": (
+        "fractional_brownian_surfaces/TAMSD_H=0.5.mat",
+        "fractional_brownian_surfaces/TAMSD_H=0.6.mat",
+    ),
+}
 
 
 def _source(rng, folder, suffix, foreign):
     """Read a damaged file of the record: under its own name, or under that of one for which no hash is shipped."""
-    names = [name for name in source_data.NAMES if name.endswith(suffix) and source_data.available(name)]
+    names = [
+        name for name in source_data.NAMES if name.endswith(suffix) and source_data.available(name)
+    ]
     if not names:
-        raise FileNotFoundError("the campaign needs the paper's source data; set MULTIFRACTAL_DATA to their folder")
+        raise FileNotFoundError(
+            "the campaign needs the paper's source data; set MULTIFRACTAL_DATA to their folder"
+        )
     name = place = names[rng.integers(len(names))]
     if foreign:
         name, place = _FOREIGN[suffix]
@@ -119,7 +157,9 @@ def _source(rng, folder, suffix, foreign):
     path = folder / place
     path.parent.mkdir(parents=True)
     path.write_bytes(damaged(content, rng))
-    return verdict(lambda: source_data.read(path.relative_to(folder).as_posix(), folder), expected, foreign)
+    return verdict(
+        lambda: source_data.read(path.relative_to(folder).as_posix(), folder), expected, foreign
+    )
 
 
 def _pt(kind, index, folder):
@@ -141,7 +181,10 @@ def _store(kind, index, folder):
     from landscape_viz.section_store import SectionStore
 
     chunks = {first: np.random.default_rng(first).normal(size=(2, 5)) for first in range(0, 60, 5)}
-    path, identity = folder / "store", {"problem": {"loss": "cross_entropy"}, "axes": [[0.0, 1.0], [0.0, 0.5]]}
+    path, identity = (
+        folder / "store",
+        {"problem": {"loss": "cross_entropy"}, "axes": [[0.0, 1.0], [0.0, 0.5]]},
+    )
     with SectionStore(path, identity) as store:
         for first, values in chunks.items():
             store.add(first, values)
@@ -149,7 +192,9 @@ def _store(kind, index, folder):
 
     def read():
         with SectionStore(path, identity, resume=True) as store:
-            return all(np.array_equal(values, chunks.get(first)) for first, values in store.chunks.items())
+            return all(
+                np.array_equal(values, chunks.get(first)) for first, values in store.chunks.items()
+            )
 
     return verdict(read, True)
 
@@ -178,24 +223,39 @@ def _parts(result):
 
 
 def _parts_of_run(run):
-    return {"parameters": run.parameters, "positions": np.array(run.positions), "losses": np.array(run.losses),
-            "sharpness": np.array(run.sharpness)}
+    return {
+        "parameters": run.parameters,
+        "positions": np.array(run.positions),
+        "losses": np.array(run.losses),
+        "sharpness": np.array(run.sharpness),
+    }
 
 
 @functools.cache
 def _results():
     """Return (loader, bytes, content) of a spectrum, a displacement and a landscape."""
     surface, small = fbm_surface(256, 0.5, rng=0), fbm_surface(48, 0.5, rng=0)
-    made = (multifractal_spectrum(surface, n_bootstrap=20, rng=0),
-            tamsd(np.random.default_rng(0).normal(size=(400, 2)), waiting_times=[0, 50], lag_times=[1, 2, 4], window=100),
-            small)
+    made = (
+        multifractal_spectrum(surface, n_bootstrap=20, rng=0),
+        tamsd(
+            np.random.default_rng(0).normal(size=(400, 2)),
+            waiting_times=[0, 50],
+            lag_times=[1, 2, 4],
+            window=100,
+        ),
+        small,
+    )
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (result, kind) in enumerate(zip(made, (Spectrum, Displacement, Landscape), strict=True)):
+        for number, (result, kind) in enumerate(
+            zip(made, (Spectrum, Displacement, Landscape), strict=True)
+        ):
             path = Path(folder, f"{number}.npz")
             result.save(path)
             found.append((kind.load, path.read_bytes(), _parts(kind.load(path))))
-    assert all(equal(_parts(result), parts) for result, (_, _, parts) in zip(made, found, strict=True))
+    assert all(
+        equal(_parts(result), parts) for result, (_, _, parts) in zip(made, found, strict=True)
+    )
     return found
 
 
@@ -212,7 +272,9 @@ def _checkpoints():
     from landscape_viz import checkpoint
 
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3)
+    )
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.randn(5, 6)).sum().backward()
     optimizer.step()
@@ -222,18 +284,32 @@ def _checkpoints():
         checkpoint.save(ours, model.state_dict(), training)
         torch.save({"state_dict": model.state_dict()}, foreign)
         whole = checkpoint.load(ours)
-        return ((foreign.read_bytes(), None), (ours.read_bytes(), (whole.state_dict, whole.training, True)))
+        return (
+            (foreign.read_bytes(), None),
+            (ours.read_bytes(), (whole.state_dict, whole.training, True)),
+        )
 
 
-_ARRAYS = {"trajectory": ((4,), np.float32), "max_eigs": ((), np.float64), "losses": ((1,), np.float32)}
+_ARRAYS = {
+    "trajectory": ((4,), np.float32),
+    "max_eigs": ((), np.float64),
+    "losses": ((1,), np.float32),
+}
 
 
 @functools.cache
 def _run_folder():
     """Return (folder, names of files, parameters, content) of a run that was stopped after its second checkpoint."""
     path, rng = Path(tempfile.mkdtemp(prefix="campaign-run-")), np.random.default_rng(0)
-    parameters = {"learning_rate": 0.1, "dropout": 0.5, "epochs": 100, "dataset": "diabetes", "hess_every": 10, "seed": 0,
-                  "dtype": "float32"}
+    parameters = {
+        "learning_rate": 0.1,
+        "dropout": 0.5,
+        "epochs": 100,
+        "dataset": "diabetes",
+        "hess_every": 10,
+        "seed": 0,
+        "dtype": "float32",
+    }
     run = RunFolder(path / "run", _ARRAYS)
     run.start(parameters)
     for _ in range(2):

@@ -21,18 +21,42 @@ RESUMED = "clear error, then resumed to the same bytes"
 
 def kinds():
     """Return five full disks a kind of file, and eight a kind of job."""
-    jobs = [("full-batch", trial_kill._full_batch), ("training", trial_kill._training), ("section", trial_kill._section),
-            ("sweep", trial_kill._sweep), ("download", trial_kill._download)]
-    return [Kind("full-disk-files", "a full disk under every kind of file", 5 * len(_WRITERS), (KEPT, ENOUGH), _file_trial),
-            Kind("full-disk-jobs", "a full disk under every kind of job", 8 * len(jobs), (RESUMED, ENOUGH),
-                 functools.partial(_job_trial, jobs), batch=40, environment=(("OMP_NUM_THREADS", "1"),))]
+    jobs = [
+        ("full-batch", trial_kill._full_batch),
+        ("training", trial_kill._training),
+        ("section", trial_kill._section),
+        ("sweep", trial_kill._sweep),
+        ("download", trial_kill._download),
+    ]
+    return [
+        Kind(
+            "full-disk-files",
+            "a full disk under every kind of file",
+            5 * len(_WRITERS),
+            (KEPT, ENOUGH),
+            _file_trial,
+        ),
+        Kind(
+            "full-disk-jobs",
+            "a full disk under every kind of job",
+            8 * len(jobs),
+            (RESUMED, ENOUGH),
+            functools.partial(_job_trial, jobs),
+            batch=40,
+            environment=(("OMP_NUM_THREADS", "1"),),
+        ),
+    ]
 
 
 @contextmanager
 def small_disk(folder, megabytes=16):
     """Mount a file system of so many megabytes on `folder`."""
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True, capture_output=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder],
+        check=True,
+        capture_output=True,
+    )
     try:
         yield
     finally:
@@ -64,7 +88,9 @@ def _file_trial(index, folder):
         write(disk, 0)
         before = trial_kill._bytes(disk)
         size = sum(map(len, before.values()))
-        fill_but(folder / "disk" / "filler", int(generator("full-disk-files", index).uniform(0, size)))
+        fill_but(
+            folder / "disk" / "filler", int(generator("full-disk-files", index).uniform(0, size))
+        )
         outcome = _refused(lambda: write(disk, 1))
         (disk / "filler").unlink()
         if outcome is None:
@@ -72,7 +98,11 @@ def _file_trial(index, folder):
         after = trial_kill._bytes(disk)
         if outcome:
             return "UNCLEAR ERROR", f"{name}: {outcome}"
-        return (KEPT, name) if after == before else ("OLD FILE LOST", f"{name}: {sorted(before)}, now {sorted(after)}")
+        return (
+            (KEPT, name)
+            if after == before
+            else ("OLD FILE LOST", f"{name}: {sorted(before)}, now {sorted(after)}")
+        )
 
 
 def _job_trial(jobs, index, folder):
@@ -105,7 +135,11 @@ def _refused(write):
             warnings.simplefilter("ignore")
             write()
     except Exception as error:
-        return "" if any(words in str(error) for words in _CLEAR) else f"{type(error).__name__}: {error}"
+        return (
+            ""
+            if any(words in str(error) for words in _CLEAR)
+            else f"{type(error).__name__}: {error}"
+        )
     return None
 
 
@@ -116,8 +150,12 @@ def result(folder, version):
     """Write a displacement."""
     from multifractal import tamsd
 
-    tamsd(np.random.default_rng(version).normal(size=(40, 3000, 2)), waiting_times=[0], lag_times=np.arange(1, 400),
-          window=2000).save(folder / "result.npz", overwrite=True)
+    tamsd(
+        np.random.default_rng(version).normal(size=(40, 3000, 2)),
+        waiting_times=[0],
+        lag_times=np.arange(1, 400),
+        window=2000,
+    ).save(folder / "result.npz", overwrite=True)
 
 
 def landscape(folder, version):
@@ -147,7 +185,9 @@ def figure(folder, version):
     matplotlib.use("agg")
     axes = plt.figure().subplots()
     axes.imshow(paper_hoelder_map(64) + version)
-    figures.save_figure(axes, folder / "figures", "map", values=np.random.default_rng(version).normal(size=2000))
+    figures.save_figure(
+        axes, folder / "figures", "map", values=np.random.default_rng(version).normal(size=2000)
+    )
     plt.close("all")
 
 
@@ -155,7 +195,9 @@ def section_page(folder, version):
     """Write the page of a section of the record."""
     from multifractal import figures
 
-    figures.write_section_page(folder / "page.html", np.random.default_rng(version).uniform(1, 2, (40, 40)), overwrite=True)
+    figures.write_section_page(
+        folder / "page.html", np.random.default_rng(version).uniform(1, 2, (40, 40)), overwrite=True
+    )
 
 
 def report(folder, version):
@@ -172,8 +214,15 @@ def _section(version):
     from landscape_viz import Problem, directions, section
 
     torch.manual_seed(version)
-    problem = Problem(network, network().state_dict(), "cross_entropy", (torch.randn(20, 10), torch.randint(3, (20,))))
-    return section(problem, directions.random(problem, 2, rng=0), ["-1:1:5", "-1:1:4"], progress=False)
+    problem = Problem(
+        network,
+        network().state_dict(),
+        "cross_entropy",
+        (torch.randn(20, 10), torch.randint(3, (20,))),
+    )
+    return section(
+        problem, directions.random(problem, 2, rng=0), ["-1:1:5", "-1:1:4"], progress=False
+    )
 
 
 _WRITERS = (result, landscape, checkpoint, figure, section_page, report)

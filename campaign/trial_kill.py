@@ -22,14 +22,26 @@ WHOLE = "resumed to the same bytes"
 
 def kinds():
     """Return twenty kills for each of five kinds of job."""
-    jobs = {"full-batch": ("full-batch training", _full_batch, _whole_run),
-            "training": ("training of a network", _training, _whole_checkpoints),
-            "section": ("a section of the loss", _section, _whole_store),
-            "sweep": ("a sweep of descents", _sweep, _whole_results),
-            "download": ("downloads", _download, _whole_downloads)}
-    return [Kind(f"killed-{name}", f"SIGKILL at a random moment of {what}", 20, (WHOLE,),
-                 functools.partial(_trial, name, job, look), batch=20, environment=(("OMP_NUM_THREADS", "1"),), unit="kills")
-            for name, (what, job, look) in jobs.items()]
+    jobs = {
+        "full-batch": ("full-batch training", _full_batch, _whole_run),
+        "training": ("training of a network", _training, _whole_checkpoints),
+        "section": ("a section of the loss", _section, _whole_store),
+        "sweep": ("a sweep of descents", _sweep, _whole_results),
+        "download": ("downloads", _download, _whole_downloads),
+    }
+    return [
+        Kind(
+            f"killed-{name}",
+            f"SIGKILL at a random moment of {what}",
+            20,
+            (WHOLE,),
+            functools.partial(_trial, name, job, look),
+            batch=20,
+            environment=(("OMP_NUM_THREADS", "1"),),
+            unit="kills",
+        )
+        for name, (what, job, look) in jobs.items()
+    ]
 
 
 def _trial(name, job, look, index, folder):
@@ -50,7 +62,10 @@ def _trial(name, job, look, index, folder):
     if problem:
         return "NOT RESUMED", f"killed after {moment:.3f} of {usual:.3f} s: {problem}"
     if _bytes(part) != _bytes(whole):
-        return "OTHER BYTES", f"killed after {moment:.3f} of {usual:.3f} s: {_differing(part, whole)}"
+        return (
+            "OTHER BYTES",
+            f"killed after {moment:.3f} of {usual:.3f} s: {_differing(part, whole)}",
+        )
     again = [file for file, stamp in finished.items() if (part / file).stat().st_mtime_ns != stamp]
     if again:
         return "DONE AGAIN", f"killed after {moment:.3f} of {usual:.3f} s: {again}"
@@ -88,6 +103,7 @@ def _forked(work):
 
 def _said(work, path):
     """Run `work` in a child and return what went wrong in it, if anything: its error, or how it died."""
+
     def saying():
         try:
             work()
@@ -101,7 +117,11 @@ def _said(work, path):
 
 
 def _bytes(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def _differing(one, other):
@@ -112,8 +132,11 @@ def _differing(one, other):
 def _finished(part, whole):
     """Return the files that are as they will be at the end and are written in one go, with the time they were written."""
     last = _bytes(whole)
-    return {name: (part / name).stat().st_mtime_ns for name, content in _bytes(part).items()
-            if content == last.get(name) and name.startswith(("epoch_", "surface_", "airfoil"))}
+    return {
+        name: (part / name).stat().st_mtime_ns
+        for name, content in _bytes(part).items()
+        if content == last.get(name) and name.startswith(("epoch_", "surface_", "airfoil"))
+    }
 
 
 def _warm(name):
@@ -125,11 +148,15 @@ def _warm(name):
 
         import multifractal.training.full_batch  # noqa: F401
 
-        jax.config.update("jax_compilation_cache_dir", str(Path(tempfile.gettempdir(), "campaign-jax")))
+        jax.config.update(
+            "jax_compilation_cache_dir", str(Path(tempfile.gettempdir(), "campaign-jax"))
+        )
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if name == "download" and "CAMPAIGN_LOOPBACK" not in os.environ:
-        server = subprocess.Popen([sys.executable, "-m", "campaign.loopback"], stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "campaign.loopback"], stdout=subprocess.PIPE, text=True
+        )
         atexit.register(server.kill)
         os.environ["CAMPAIGN_LOOPBACK"] = server.stdout.readline().strip()
     if name in ("training", "section"):
@@ -144,7 +171,15 @@ def _warm(name):
 def _full_batch(folder):
     from multifractal import Training, load_table, train_full_batch
 
-    training = Training(learning_rate=0.1, dropout=0.5, epochs=2400, hess_every=20, hess_term=60, every=3, n_train=400)
+    training = Training(
+        learning_rate=0.1,
+        dropout=0.5,
+        epochs=2400,
+        hess_every=20,
+        hess_term=60,
+        every=3,
+        n_train=400,
+    )
     train_full_batch(load_table("diabetes"), training, folder / "run", chunk=40, resume=True)
 
 
@@ -157,8 +192,12 @@ def _whole_run(part, whole):
     if not (part / "run" / "checkpoint.npz").exists():
         return
     run, end = TrainingRun(part / "run"), TrainingRun(whole / "run")
-    for now, last in ((run.positions, end.positions), (run.losses, end.losses), (run.sharpness, end.sharpness)):
-        assert np.array_equal(now, last[:len(now)])
+    for now, last in (
+        (run.positions, end.positions),
+        (run.losses, end.losses),
+        (run.sharpness, end.sharpness),
+    ):
+        assert np.array_equal(now, last[: len(now)])
 
 
 def _training(folder):
@@ -168,8 +207,13 @@ def _training(folder):
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 64), torch.nn.ReLU(), torch.nn.Dropout(0.2),
-                                torch.nn.Linear(64, 10))
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(),
+        torch.nn.Linear(144, 64),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(0.2),
+        torch.nn.Linear(64, 10),
+    )
     data = datasets.synthetic(input_shape=(1, 12, 12), n_train=1000, n_test=100)
     training.train(model, data, folder / "run", epochs=12, resume=True)
 
@@ -193,8 +237,14 @@ def _section(folder):
     generator = torch.Generator().manual_seed(1)
     data = torch.randn(200, 10, generator=generator), torch.randint(3, (200,), generator=generator)
     problem = Problem(_network, model.state_dict(), "cross_entropy", data)
-    found = section(problem, directions.random(problem, 2, rng=0), ["-1:1:40", "-1:1:30"], store=folder / "store",
-                    resume=True, progress=False)
+    found = section(
+        problem,
+        directions.random(problem, 2, rng=0),
+        ["-1:1:40", "-1:1:30"],
+        store=folder / "store",
+        resume=True,
+        progress=False,
+    )
     found.save(folder / "section.npz", overwrite=True)
 
 
@@ -213,8 +263,16 @@ def _whole_store(part, whole):
 def _sweep(folder):
     from multifractal import diffusion_diagram
 
-    found = diffusion_diagram(hursts=[0.3, 0.6], learning_rates=[10, 100, 1000], n_surfaces=6, n_starts=8, waiting_time=100,
-                              size=128, rng=0, folder=folder / "sweep")
+    found = diffusion_diagram(
+        hursts=[0.3, 0.6],
+        learning_rates=[10, 100, 1000],
+        n_surfaces=6,
+        n_starts=8,
+        waiting_time=100,
+        size=128,
+        rng=0,
+        folder=folder / "sweep",
+    )
     found.save(folder / "sweep.npz", overwrite=True)
 
 

@@ -9,17 +9,35 @@ from campaign import computations
 from campaign.harness import Kind
 
 FLAT = "flat"
-_NAMES = ("ensemble", "ensemble, noisy", "spectrum with bootstrap", "mbm_surface", "tamsd", "lyapunov_exponents", "section",
-          "top_eigenpairs")
+_NAMES = (
+    "ensemble",
+    "ensemble, noisy",
+    "spectrum with bootstrap",
+    "mbm_surface",
+    "tamsd",
+    "lyapunov_exponents",
+    "section",
+    "top_eigenpairs",
+)
 _WARM, _REPEATS = 20, 200
 _ALLOWED = 20e3  # bytes a repeat: the smallest of these results holds more
 
 
 def kinds():
     """Return one series for each computation."""
-    return [Kind("memory", f"{_REPEATS} repeats of an ensemble, a spectrum, a section ...: growth of memory", len(_NAMES),
-                 (FLAT,), _trial, batch=1, seconds=1800, environment=(("NUMBA_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1")),
-                 unit="series")]
+    return [
+        Kind(
+            "memory",
+            f"{_REPEATS} repeats of an ensemble, a spectrum, a section ...: growth of memory",
+            len(_NAMES),
+            (FLAT,),
+            _trial,
+            batch=1,
+            seconds=1800,
+            environment=(("NUMBA_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1")),
+            unit="series",
+        )
+    ]
 
 
 def _trial(index, folder):
@@ -45,5 +63,3 @@ def _slope(used):
 def _resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
-
-

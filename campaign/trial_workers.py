@@ -22,11 +22,32 @@ EQUAL, SPARED = "same bits, chunks done again", "done before the kill"
 
 def kinds():
     """Return ten kills in a pool under a section, five under an ensemble, and ten in a dask cluster."""
-    return [Kind("dead-worker-pool", "a worker of a process pool killed in a section: error, then resumed", 10,
-                 (EQUAL, SPARED), _pool, batch=10),
-            Kind("dead-worker-ensemble", "a worker of a process pool killed in an ensemble: error, then again", 5,
-                 (EQUAL, SPARED), _ensemble, batch=5),
-            Kind("dead-worker-dask", "a worker of a dask cluster killed in a section", 10, (EQUAL, SPARED), _dask, batch=5)]
+    return [
+        Kind(
+            "dead-worker-pool",
+            "a worker of a process pool killed in a section: error, then resumed",
+            10,
+            (EQUAL, SPARED),
+            _pool,
+            batch=10,
+        ),
+        Kind(
+            "dead-worker-ensemble",
+            "a worker of a process pool killed in an ensemble: error, then again",
+            5,
+            (EQUAL, SPARED),
+            _ensemble,
+            batch=5,
+        ),
+        Kind(
+            "dead-worker-dask",
+            "a worker of a dask cluster killed in a section",
+            10,
+            (EQUAL, SPARED),
+            _dask,
+            batch=5,
+        ),
+    ]
 
 
 def slow_loss(outputs, targets):
@@ -41,7 +62,9 @@ def _pool(index, folder):
     expected, usual = _whole()
     store = folder / "store"
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        error = _killing(pool, usual, "dead-worker-pool", index, lambda: _mapped(executor=pool, store=store))
+        error = _killing(
+            pool, usual, "dead-worker-pool", index, lambda: _mapped(executor=pool, store=store)
+        )
     if isinstance(error, np.ndarray):
         return (SPARED, "") if np.array_equal(error, expected) else ("OTHER BITS", "")
     if not isinstance(error, BrokenExecutor) or "resume=True" not in str(error):
@@ -54,10 +77,15 @@ def _pool(index, folder):
 def _ensemble(index, folder):
     from multifractal import descend_ensemble, fbm_surface
 
-    surface, starts = fbm_surface(128, 0.4, rng=0), np.random.default_rng(0).uniform(0, 127, size=(4000, 2))
+    surface, starts = (
+        fbm_surface(128, 0.4, rng=0),
+        np.random.default_rng(0).uniform(0, 127, size=(4000, 2)),
+    )
 
     def walked(pool):
-        return descend_ensemble(surface, starts, learning_rates=[300.0], n_steps=2000, keep_last=1, executor=pool).positions
+        return descend_ensemble(
+            surface, starts, learning_rates=[300.0], n_steps=2000, keep_last=1, executor=pool
+        ).positions
 
     expected = walked(None)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -74,9 +102,16 @@ def _dask(index, folder):
     import distributed
 
     expected, usual = _whole()
-    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
-                                   local_directory=tempfile.gettempdir()) as cluster,
-          distributed.Client(cluster) as client):
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            local_directory=tempfile.gettempdir(),
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         workers = sorted(client.run(os.getpid).values())
         killed = []
         rng = generator("dead-worker-dask", index)
@@ -113,8 +148,12 @@ def _mapped(**how):
     from landscape_viz import Problem, directions, section
 
     torch.manual_seed(0)
-    problem = Problem(network, network().state_dict(), slow_loss, (torch.randn(20, 10), torch.randint(3, (20,))))
-    return section(problem, directions.random(problem, 2, rng=0), ["-1:1:20", "-1:1:10"], progress=False, **how).grid
+    problem = Problem(
+        network, network().state_dict(), slow_loss, (torch.randn(20, 10), torch.randint(3, (20,)))
+    )
+    return section(
+        problem, directions.random(problem, 2, rng=0), ["-1:1:20", "-1:1:10"], progress=False, **how
+    ).grid
 
 
 @functools.cache
@@ -122,5 +161,3 @@ def _whole():
     """Return the section by this process alone, and about how long two workers take."""
     start = time.perf_counter()
     return _mapped(), (time.perf_counter() - start) / 2 + 1.0
-
-

@@ -13,25 +13,71 @@ from functools import partial
 
 from landscape_viz.studies.command import run_as_command
 
-RATES = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3, 0.4)  # of the supplement's network: from 0.1 of the edge to where it diverges
+# of the supplement's network: from 0.1 of the edge to where it diverges
+RATES = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3, 0.4)
 DROPOUTS = (0.0, 0.75)  # paper, Supplementary
-PUBLISHED = ("vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist", "vgg_nodrop_sgd_fashionmnist",
-             "resnet_sgd_fashionmnist")
+PUBLISHED = (
+    "vgg_sgd_cifar10",
+    "vgg_sgd_fashionmnist",
+    "vgg_adam_fashionmnist",
+    "vgg_nodrop_sgd_fashionmnist",
+    "resnet_sgd_fashionmnist",
+)
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = flags.add_argument
-    add("--runs", default=5, type=int, metavar="N", help="seeds, draws of surfaces, sets of starts (%(default)s)")
-    add("--n_points", default=129, type=int, metavar="N", help="of a section, along either axis; at least 64 (%(default)s)")
-    add("--epochs", default=4000, type=int, metavar="N", help="of the supplement's network (%(default)s)")
+    add(
+        "--runs",
+        default=5,
+        type=int,
+        metavar="N",
+        help="seeds, draws of surfaces, sets of starts (%(default)s)",
+    )
+    add(
+        "--n_points",
+        default=129,
+        type=int,
+        metavar="N",
+        help="of a section, along either axis; at least 64 (%(default)s)",
+    )
+    add(
+        "--epochs",
+        default=4000,
+        type=int,
+        metavar="N",
+        help="of the supplement's network (%(default)s)",
+    )
     add("--steps", default=160, type=int, metavar="N", help="of the small networks (%(default)s)")
     add("--side", default=1024, type=int, metavar="N", help="of the paper's surface (%(default)s)")
-    add("--data_root", default="data", metavar="PATH", help="where the airfoil table is looked for (%(default)s)")
-    add("--source_data", default=None, metavar="FOLDER", help="where the paper's source data are looked for")
-    add("--save_dir", default="experiments/outputs/real_dynamics", metavar="FOLDER", help="of finished parts (%(default)s)")
-    add("--out", default=None, metavar="FILE", help="the numbers, replaced if there (SAVE_DIR/real_dynamics.npz)")
+    add(
+        "--data_root",
+        default="data",
+        metavar="PATH",
+        help="where the airfoil table is looked for (%(default)s)",
+    )
+    add(
+        "--source_data",
+        default=None,
+        metavar="FOLDER",
+        help="where the paper's source data are looked for",
+    )
+    add(
+        "--save_dir",
+        default="experiments/outputs/real_dynamics",
+        metavar="FOLDER",
+        help="of finished parts (%(default)s)",
+    )
+    add(
+        "--out",
+        default=None,
+        metavar="FILE",
+        help="the numbers, replaced if there (SAVE_DIR/real_dynamics.npz)",
+    )
     return flags
 
 
@@ -41,18 +87,26 @@ def main(argv=None):
     from landscape_viz.studies.experiment import Experiment
     from multifractal.base.result import Provenance
     from multifractal.measured.descent_table import DescentTable, joined
-    from multifractal.measured.real_dynamics import RealDynamics, all_sections, walk_on_paper_surface
+    from multifractal.measured.real_dynamics import (
+        RealDynamics,
+        all_sections,
+        walk_on_paper_surface,
+    )
 
     own = ("save_dir", "data_root", "source_data", "out")
     settings = {name: value for name, value in vars(flags).items() if name not in own}
     experiment = Experiment(flags.save_dir, settings)
     out = experiment.folder / "real_dynamics.npz" if flags.out is None else flags.out
     print(f"output: {out}", flush=True)
-    surface = experiment.result("surface", DescentTable, partial(walk_on_paper_surface, runs=flags.runs, side=flags.side))
+    surface = experiment.result(
+        "surface", DescentTable, partial(walk_on_paper_surface, runs=flags.runs, side=flags.side)
+    )
     parts = [*own_sections(experiment, flags), *published_sections(experiment, flags)]
     walks = all_sections(parts, n_pictures=2)
     training = joined([*supplement(experiment, flags), *small_networks(experiment, flags)])
-    found = RealDynamics(walks, training, surface, Provenance.of("experiments/real_dynamics.py", rng=0, **settings))
+    found = RealDynamics(
+        walks, training, surface, Provenance.of("experiments/real_dynamics.py", rng=0, **settings)
+    )
     found.save(out, overwrite=True)
     print(f"output: {out}")
     return found
@@ -68,11 +122,24 @@ def own_sections(experiment, flags):
     for mode in DROPOUT:
         name = mode.replace(" ", "_")
         print(f"section: {mode}", flush=True)
-        mapped = experiment.result(f"section_{name}", Section, partial(
-            mlp_section, mode, flags.n_points, network=network, store=experiment.folder / f"{name}.store", resume=True))
+        mapped = experiment.result(
+            f"section_{name}",
+            Section,
+            partial(
+                mlp_section,
+                mode,
+                flags.n_points,
+                network=network,
+                store=experiment.folder / f"{name}.store",
+                resume=True,
+            ),
+        )
         (experiment.folder / f"{name}.store").unlink(missing_ok=True)
-        yield experiment.result(f"walks_{name}", SectionWalks, partial(
-            walk_on_section, f"MLP, {mode}", mapped.to_landscape(), runs=flags.runs))
+        yield experiment.result(
+            f"walks_{name}",
+            SectionWalks,
+            partial(walk_on_section, f"MLP, {mode}", mapped.to_landscape(), runs=flags.runs),
+        )
 
 
 def published_sections(experiment, flags):
@@ -86,8 +153,11 @@ def published_sections(experiment, flags):
             print(f"not here, left out: {stored}")
             continue
         section = Landscape(source_data.read(stored, folder=flags.source_data)["loss"])
-        yield experiment.result(f"walks_{name}", SectionWalks, partial(
-            walk_on_section, f"published {name}", section, runs=flags.runs, window=16.0))
+        yield experiment.result(
+            f"walks_{name}",
+            SectionWalks,
+            partial(walk_on_section, f"published {name}", section, runs=flags.runs, window=16.0),
+        )
 
 
 def supplement(experiment, flags):
@@ -104,8 +174,18 @@ def supplement(experiment, flags):
     for table in tables:
         for dropout in DROPOUTS:
             print(f"training: {table.name}, dropout {dropout:g}", flush=True)
-            yield experiment.result(f"training_{table.name}_{dropout:g}", DescentTable, partial(
-                training_table, table, learning_rates=RATES, dropout=dropout, seeds=flags.runs, n_steps=flags.epochs))
+            yield experiment.result(
+                f"training_{table.name}_{dropout:g}",
+                DescentTable,
+                partial(
+                    training_table,
+                    table,
+                    learning_rates=RATES,
+                    dropout=dropout,
+                    seeds=flags.runs,
+                    n_steps=flags.epochs,
+                ),
+            )
 
 
 def small_networks(experiment, flags):
@@ -115,8 +195,11 @@ def small_networks(experiment, flags):
 
     for kind in NETWORKS:
         print(f"training: {kind} network", flush=True)
-        yield experiment.result(f"network_{kind}", DescentTable, partial(
-            network_table, kind, seeds=flags.runs, n_steps=flags.steps))
+        yield experiment.result(
+            f"network_{kind}",
+            DescentTable,
+            partial(network_table, kind, seeds=flags.runs, n_steps=flags.steps),
+        )
 
 
 if __name__ == "__main__":

@@ -19,18 +19,59 @@ from landscape_viz.studies.command import run_as_command
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = flags.add_argument
-    add("--model", default="mlp", choices=("mlp", "resnet18", "resnet20", "vgg"), help="(%(default)s)")
-    add("--dataset", default="digits", choices=("digits", "synthetic", "fashionmnist", "cifar10"), help="(%(default)s)")
-    add("--visualize", action="store_true", help="map the line to the initial weights and a random plane")
-    add("--compute-hessian", action="store_true", help="largest eigenvalues, trace and spectral density")
-    add("--track-trajectory", action="store_true", help="the run in its principal plane, and its sharpness by epoch")
+    add(
+        "--model",
+        default="mlp",
+        choices=("mlp", "resnet18", "resnet20", "vgg"),
+        help="(%(default)s)",
+    )
+    add(
+        "--dataset",
+        default="digits",
+        choices=("digits", "synthetic", "fashionmnist", "cifar10"),
+        help="(%(default)s)",
+    )
+    add(
+        "--visualize",
+        action="store_true",
+        help="map the line to the initial weights and a random plane",
+    )
+    add(
+        "--compute-hessian",
+        action="store_true",
+        help="largest eigenvalues, trace and spectral density",
+    )
+    add(
+        "--track-trajectory",
+        action="store_true",
+        help="the run in its principal plane, and its sharpness by epoch",
+    )
     add("--save-dir", metavar="FOLDER", help="(results/full_analysis_MODEL_DATASET)")
     add("--epochs", default=10, type=int, metavar="N", help="(%(default)s)")
-    add("--samples", default=256, type=int, metavar="N", help="training images that losses are taken on (%(default)s)")
-    add("--points", default=15, type=int, metavar="N", help="odd number of points along an axis of a plane (%(default)s)")
-    add("--data-root", default="data", metavar="FOLDER", help="where the data sets' files are (%(default)s)")
+    add(
+        "--samples",
+        default=256,
+        type=int,
+        metavar="N",
+        help="training images that losses are taken on (%(default)s)",
+    )
+    add(
+        "--points",
+        default=15,
+        type=int,
+        metavar="N",
+        help="odd number of points along an axis of a plane (%(default)s)",
+    )
+    add(
+        "--data-root",
+        default="data",
+        metavar="FOLDER",
+        help="where the data sets' files are (%(default)s)",
+    )
     add("--download-data", action="store_true", help="fetch a data set that is not there")
     add("--seed", default=0, type=int, help="of weights and order of images (%(default)s)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(%(default)s)")
@@ -45,22 +86,46 @@ def main(argv=None):
     from multifractal.figures.html_report import write_report
 
     if flags.points < 3 or flags.points % 2 == 0:
-        raise ValueError(f"--points must be odd and at least 3, got {flags.points}; the middle one is the trained point")
+        raise ValueError(
+            f"--points must be odd and at least 3, got {flags.points}; the middle one is the trained point"
+        )
     start, device = time.perf_counter(), device_named(flags.device)
-    chosen = subject(flags.dataset, flags.model, seed=flags.seed, data_root=flags.data_root, download=flags.download_data)
-    settings = {name: getattr(flags, name) for name in ("model", "dataset", "epochs", "samples", "points", "seed")}
-    experiment = Experiment(flags.save_dir or f"results/full_analysis_{flags.model}_{flags.dataset}", settings)
+    chosen = subject(
+        flags.dataset,
+        flags.model,
+        seed=flags.seed,
+        data_root=flags.data_root,
+        download=flags.download_data,
+    )
+    settings = {
+        name: getattr(flags, name)
+        for name in ("model", "dataset", "epochs", "samples", "points", "seed")
+    }
+    experiment = Experiment(
+        flags.save_dir or f"results/full_analysis_{flags.model}_{flags.dataset}", settings
+    )
     print(f"{chosen.data}\noutput: {experiment.folder}", flush=True)
-    trained = experiment.trained(chosen, epochs=flags.epochs, optimizer="momentum", seed=flags.seed, device=device)
+    trained = experiment.trained(
+        chosen, epochs=flags.epochs, optimizer="momentum", seed=flags.seed, device=device
+    )
     analysis = FullAnalysis(experiment, chosen, trained, flags.samples, device, flags.points)
     chapters = []
-    for wanted, chapter in ((True, analysis.training), (flags.visualize, analysis.landscape),
-                            (flags.compute_hessian, analysis.hessian), (True, analysis.sharpness),
-                            (flags.track_trajectory, analysis.trajectory)):
+    for wanted, chapter in (
+        (True, analysis.training),
+        (flags.visualize, analysis.landscape),
+        (flags.compute_hessian, analysis.hessian),
+        (True, analysis.sharpness),
+        (flags.track_trajectory, analysis.trajectory),
+    ):
         if wanted:
             chapters.append(chapter())
             _show(chapters[-1])
-    report = write_report(experiment.folder / "report.html", f"{flags.model} on {flags.dataset}", chapters, overwrite=True)
+    report = write_report(
+        experiment.folder / "report.html",
+        f"{flags.model} on {flags.dataset}",
+        chapters,
+        overwrite=True,
+    )
     print(f"took {time.perf_counter() - start:.0f} s\nreport: {report}")
     return report
 

@@ -16,11 +16,25 @@ from landscape_viz.studies.command import run_as_command
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = flags.add_argument
     add("--save-dir", default="results/section_study", metavar="FOLDER", help="(%(default)s)")
-    add("--points", default=129, type=int, metavar="N", help="along each side of a section (%(default)s)")
-    add("--workers", default=2, type=int, metavar="N", help="processes; the numbers are the same with any (%(default)s)")
+    add(
+        "--points",
+        default=129,
+        type=int,
+        metavar="N",
+        help="along each side of a section (%(default)s)",
+    )
+    add(
+        "--workers",
+        default=2,
+        type=int,
+        metavar="N",
+        help="processes; the numbers are the same with any (%(default)s)",
+    )
     return flags
 
 

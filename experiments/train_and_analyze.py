@@ -19,23 +19,56 @@ _N_EIGENVALUES = 5
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = flags.add_argument
     add("--model", default="mlp", choices=("mlp", "resnet20"), help="(%(default)s)")
-    add("--dataset", default="synthetic", choices=("synthetic", "cifar10", "digits"), help="(%(default)s)")
+    add(
+        "--dataset",
+        default="synthetic",
+        choices=("synthetic", "cifar10", "digits"),
+        help="(%(default)s)",
+    )
     add("--epochs", default=10, type=int, metavar="N", help="(%(default)s)")
     add("--batch_size", default=128, type=int, metavar="N", help="images a step (%(default)s)")
-    add("--lr", default=0.1, type=float, help="learning rate of SGD with momentum 0.9, weight decay 5e-4 and a cosine "
-        "schedule (%(default)s)")
-    add("--num_workers", default=0, type=int, metavar="N", help="processes that map the plane; 0 is this one; images are in "
-        "memory and need none (%(default)s)")
-    add("--analysis_samples", default=512, type=int, metavar="N", help="training images that losses are taken on "
-        "(%(default)s)")
+    add(
+        "--lr",
+        default=0.1,
+        type=float,
+        help="learning rate of SGD with momentum 0.9, weight decay 5e-4 and a cosine "
+        "schedule (%(default)s)",
+    )
+    add(
+        "--num_workers",
+        default=0,
+        type=int,
+        metavar="N",
+        help="processes that map the plane; 0 is this one; images are in "
+        "memory and need none (%(default)s)",
+    )
+    add(
+        "--analysis_samples",
+        default=512,
+        type=int,
+        metavar="N",
+        help="training images that losses are taken on (%(default)s)",
+    )
     add("--hessian_iters", default=20, type=int, metavar="N", help="Lanczos steps (%(default)s)")
-    add("--data_root", default="data", metavar="FOLDER", help="where CIFAR-10 is looked for (%(default)s)")
+    add(
+        "--data_root",
+        default="data",
+        metavar="FOLDER",
+        help="where CIFAR-10 is looked for (%(default)s)",
+    )
     add("--download_data", action="store_true", help="fetch it where it is not there")
     add("--save_dir", default="experiments/outputs", metavar="FOLDER", help="(%(default)s)")
-    add("--seed", default=0, type=int, help="of weights, order of images and directions (%(default)s)")
+    add(
+        "--seed",
+        default=0,
+        type=int,
+        help="of weights, order of images and directions (%(default)s)",
+    )
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(%(default)s)")
     return flags
 
@@ -46,17 +79,41 @@ def main(argv=None):
     from landscape_viz.studies.experiment import Experiment, device_named, subject
 
     device = device_named(flags.device)
-    chosen = subject(flags.dataset, flags.model, seed=flags.seed, data_root=flags.data_root, download=flags.download_data)
+    chosen = subject(
+        flags.dataset,
+        flags.model,
+        seed=flags.seed,
+        data_root=flags.data_root,
+        download=flags.download_data,
+    )
     own = ("save_dir", "data_root", "download_data", "num_workers", "device")
-    experiment = Experiment(flags.save_dir, {name: value for name, value in vars(flags).items() if name not in own})
+    experiment = Experiment(
+        flags.save_dir, {name: value for name, value in vars(flags).items() if name not in own}
+    )
     print(f"{chosen.data}\noutput: {experiment.folder}", flush=True)
-    trained = experiment.trained(chosen, epochs=flags.epochs, batch_size=flags.batch_size, optimizer="momentum",
-                                 learning_rate=flags.lr, weight_decay=_WEIGHT_DECAY, schedule="cosine", seed=flags.seed,
-                                 device=device)
+    trained = experiment.trained(
+        chosen,
+        epochs=flags.epochs,
+        batch_size=flags.batch_size,
+        optimizer="momentum",
+        learning_rate=flags.lr,
+        weight_decay=_WEIGHT_DECAY,
+        schedule="cosine",
+        seed=flags.seed,
+        device=device,
+    )
     show_training(trained)
     kind = {"batch_norm": "recalibrate"} if flags.model == "resnet20" else {}
-    analyse_hessian(experiment, chosen.problem(trained.state, flags.analysis_samples), flags, device)
-    draw_sections(experiment, chosen.problem(trained.state, flags.analysis_samples, **kind), trained, flags, device)
+    analyse_hessian(
+        experiment, chosen.problem(trained.state, flags.analysis_samples), flags, device
+    )
+    draw_sections(
+        experiment,
+        chosen.problem(trained.state, flags.analysis_samples, **kind),
+        trained,
+        flags,
+        device,
+    )
     print(f"output: {experiment.folder}")
     return experiment
 
@@ -64,24 +121,50 @@ def main(argv=None):
 def show_training(trained):
     """Print the history and the best epoch."""
     run = trained.run
-    for epoch, (train, test, right) in enumerate(zip(run.train_loss, run.test_loss, run.test_accuracy, strict=True), 1):
-        print(f"epoch {epoch}: training loss {train:.4f}, test loss {test:.4f}, test accuracy {right:.1%}")
-    print(f"best: epoch {trained.best_epoch} with {trained.best_accuracy:.1%} (chosen on the test images), in model.pth")
+    for epoch, (train, test, right) in enumerate(
+        zip(run.train_loss, run.test_loss, run.test_accuracy, strict=True), 1
+    ):
+        print(
+            f"epoch {epoch}: training loss {train:.4f}, test loss {test:.4f}, test accuracy {right:.1%}"
+        )
+    print(
+        f"best: epoch {trained.best_epoch} with {trained.best_accuracy:.1%} (chosen on the test images), in model.pth"
+    )
 
 
 def analyse_hessian(experiment, problem, flags, device):
     """Write and draw the largest eigenvalues of the Hessian and its spectral density."""
-    from landscape_viz import Eigenpairs, HessianOperator, SpectralDensity, spectral_density, top_eigenpairs
+    from landscape_viz import (
+        Eigenpairs,
+        HessianOperator,
+        SpectralDensity,
+        spectral_density,
+        top_eigenpairs,
+    )
     from landscape_viz.figures import summaries
 
     operator = HessianOperator(problem, device=device)
-    pairs = experiment.result("hessian", Eigenpairs, lambda: top_eigenpairs(
-        operator, min(_N_EIGENVALUES, flags.hessian_iters), rng=flags.seed, max_products=flags.hessian_iters))
-    density = experiment.result("hessian_density", SpectralDensity, lambda: spectral_density(
-        operator, n_probes=3, n_steps=flags.hessian_iters, rng=flags.seed))
+    pairs = experiment.result(
+        "hessian",
+        Eigenpairs,
+        lambda: top_eigenpairs(
+            operator,
+            min(_N_EIGENVALUES, flags.hessian_iters),
+            rng=flags.seed,
+            max_products=flags.hessian_iters,
+        ),
+    )
+    density = experiment.result(
+        "hessian_density",
+        SpectralDensity,
+        lambda: spectral_density(operator, n_probes=3, n_steps=flags.hessian_iters, rng=flags.seed),
+    )
     experiment.picture("hessian", summaries.hessian(pairs, density))
-    print(f"largest Hessian eigenvalue: {pairs.values[0]:.4g}, residual {pairs.residuals[0]:.1g}"
-          f"{'' if pairs.converged else f'; not all {len(pairs.values)} have converged: raise --hessian_iters'}", flush=True)
+    print(
+        f"largest Hessian eigenvalue: {pairs.values[0]:.4g}, residual {pairs.residuals[0]:.1g}"
+        f"{'' if pairs.converged else f'; not all {len(pairs.values)} have converged: raise --hessian_iters'}",
+        flush=True,
+    )
 
 
 def draw_sections(experiment, problem, trained, flags, device):
@@ -91,14 +174,27 @@ def draw_sections(experiment, problem, trained, flags, device):
 
     start = directions.toward(problem, checkpoint.load(trained.checkpoints[0]).state_dict)
     start.labels[:] = ["0: trained, 1: initial weights"]
-    line = experiment.result("interp_1d", Section, lambda: section(problem, start, ["-0.5:1.5:41"], device=device))
+    line = experiment.result(
+        "interp_1d", Section, lambda: section(problem, start, ["-0.5:1.5:41"], device=device)
+    )
     experiment.picture("interp_1d", figures.line(line))
     plane = directions.random(problem, 2, rng=flags.seed)
     with workers(flags.num_workers) as executor:
-        contour = experiment.result("contour_2d", Section, lambda: section(
-            problem, plane, ["-1:1:25", "-1:1:25"], device=device, executor=executor,
-            store=experiment.folder / "contour_2d.store", resume=True))
-    (experiment.folder / "contour_2d.store").unlink(missing_ok=True)  # what a stopped section goes on from
+        contour = experiment.result(
+            "contour_2d",
+            Section,
+            lambda: section(
+                problem,
+                plane,
+                ["-1:1:25", "-1:1:25"],
+                device=device,
+                executor=executor,
+                store=experiment.folder / "contour_2d.store",
+                resume=True,
+            ),
+        )
+    # what a stopped section goes on from
+    (experiment.folder / "contour_2d.store").unlink(missing_ok=True)
     experiment.picture("contour_2d", figures.contour(contour, clip=10))
 
 

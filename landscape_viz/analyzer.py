@@ -28,20 +28,36 @@ from multifractal.base.result import Provenance, Result
 
 _SEED = 0  # of probes, directions and samples, recorded with each result
 _EXACT_UP_TO = 512  # parameters: below, the whole Hessian is computed and its eigenvalues are exact
-_THRESHOLD = 1e-3  # of the largest |eigenvalue|: smaller ones count neither as negative nor for the condition number
+# of the largest |eigenvalue|: smaller ones count neither as negative nor for the condition number
+_THRESHOLD = 1e-3
 _RADIUS = 0.05  # of the ball, relative to the norm of the weights
 _N_SAMPLES = 50
 
 # (field, unremarkable below, large above, what it is called): thresholds of the analyzers that this one replaces, our words.
 _THRESHOLDS = (
-    ("condition_number", 100, 1000, "Condition number",
-     "gradient descent along the flat directions is slower than along the steep ones by this factor; it covers only "
-     "eigenvalues above the threshold"),
-    ("sharpness", 0.1, 1, "Sharpness",
-     "rise of the loss at the worst point sampled in the ball, a lower bound; rescaling a ReLU network changes it without "
-     "changing the function, so it does not compare networks"),
-    ("num_negative_eigenvalues", 0.5, 5, "Negative eigenvalues",
-     "directions in which the loss curves down more than the threshold; a few are usual before convergence"),
+    (
+        "condition_number",
+        100,
+        1000,
+        "Condition number",
+        "gradient descent along the flat directions is slower than along the steep ones by this factor; it covers only "
+        "eigenvalues above the threshold",
+    ),
+    (
+        "sharpness",
+        0.1,
+        1,
+        "Sharpness",
+        "rise of the loss at the worst point sampled in the ball, a lower bound; rescaling a ReLU network changes it without "
+        "changing the function, so it does not compare networks",
+    ),
+    (
+        "num_negative_eigenvalues",
+        0.5,
+        5,
+        "Negative eigenvalues",
+        "directions in which the loss curves down more than the threshold; a few are usual before convergence",
+    ),
 )
 
 
@@ -93,28 +109,46 @@ class LossLandscapeAnalyzer:
 
     def __init__(self, model, train_loader, test_loader, criterion, device=None):
         parameters = list(model.parameters())
-        require(any(p.requires_grad for p in parameters), "model", type(model).__name__,
-                "have trainable parameters", "call requires_grad_(True) on those to probe")
+        require(
+            any(p.requires_grad for p in parameters),
+            "model",
+            type(model).__name__,
+            "have trainable parameters",
+            "call requires_grad_(True) on those to probe",
+        )
         self._model, self._criterion = model, criterion
         self.device = torch.device(parameters[0].device if device is None else device)
         (self._train, self._batch_size), (self._test, _) = (
-            _read(name, loader) for name, loader in (("train_loader", train_loader), ("test_loader", test_loader)))
+            _read(name, loader)
+            for name, loader in (("train_loader", train_loader), ("test_loader", test_loader))
+        )
         self.problem = self._problem(model, self._train)
 
     def full_analysis(self):
         """Return the analysis of the loss on the training data: Hessian, trace and sharpness, with their uncertainties."""
         metrics = self.compute_hessian_metrics()
         radius = _RADIUS * float(np.linalg.norm(self.problem.weights().double().numpy()))
-        ball = ball_sharpness(self.problem, radius, n_samples=_N_SAMPLES, rng=_SEED, device=self.device)
+        ball = ball_sharpness(
+            self.problem, radius, n_samples=_N_SAMPLES, rng=_SEED, device=self.device
+        )
         top = metrics["top_eigenvalues"]
         uncertainty = metrics["uncertainty"] | {
             "sharpness": f"a lower bound; mean rise {ball.mean:.3g} ± {ball.standard_error:.2g}, "
-                         f"by ascent {ball.ascent:.3g}",
-            "flatness": f"relative error {metrics['uncertainty']['top_eigenvalues'][0] / abs(top[0]) / 2:.1g}"}
-        made_by = Provenance.of("full_analysis", rng=_SEED, packages=("numpy", "torch"), problem=self.problem)
-        return Analysis(loss=ball.loss, sharpness=ball.sampled_maximum, sharpness_radius=radius,
-                        sharpness_samples=_N_SAMPLES, flatness=float(1 / np.sqrt(top[0])) if top[0] > 0 else np.inf,
-                        provenance=made_by, **metrics | {"uncertainty": uncertainty})
+            f"by ascent {ball.ascent:.3g}",
+            "flatness": f"relative error {metrics['uncertainty']['top_eigenvalues'][0] / abs(top[0]) / 2:.1g}",
+        }
+        made_by = Provenance.of(
+            "full_analysis", rng=_SEED, packages=("numpy", "torch"), problem=self.problem
+        )
+        return Analysis(
+            loss=ball.loss,
+            sharpness=ball.sampled_maximum,
+            sharpness_radius=radius,
+            sharpness_samples=_N_SAMPLES,
+            flatness=float(1 / np.sqrt(top[0])) if top[0] > 0 else np.inf,
+            provenance=made_by,
+            **metrics | {"uncertainty": uncertainty},
+        )
 
     def compute_hessian_metrics(self, num_eigenvalues=20):
         """Return a dict of what the Hessian of the training loss says, with the uncertainty of each number.
@@ -143,12 +177,20 @@ class LossLandscapeAnalyzer:
         -------
         Section
         """
-        distance, resolution = positive_number("distance", distance), whole_number("resolution", resolution, 2)
+        distance, resolution = (
+            positive_number("distance", distance),
+            whole_number("resolution", resolution, 2),
+        )
         if save_path is not None:
             files.refuse_existing(save_path, overwrite=False)
         axis = np.linspace(-distance, distance, resolution)
-        mapped = section(self.problem, directions.random(self.problem, 2, rng=_SEED), [axis, axis], metrics=("loss",),
-                         device=str(self.device))
+        mapped = section(
+            self.problem,
+            directions.random(self.problem, 2, rng=_SEED),
+            [axis, axis],
+            metrics=("loss",),
+            device=str(self.device),
+        )
         if save_path is not None:
             from landscape_viz import figures
 
@@ -175,11 +217,16 @@ class LossLandscapeAnalyzer:
             `steps`, and at each of them `losses_train`, `losses_test` (mean over all data, evaluation mode) and `grad_norms`
             (of the training loss); `sharpness` (largest Hessian eigenvalue) at `steps[::5]`. float64 arrays.
         """
-        num_steps, interval = whole_number("num_steps", num_steps), whole_number("track_interval", track_interval)
+        num_steps, interval = (
+            whole_number("num_steps", num_steps),
+            whole_number("track_interval", track_interval),
+        )
         model, optimizer = _copies(self._model, optimizer)
         model.train()
         inputs, targets = self._train
-        batches = itertools.cycle(list(zip(inputs.split(self._batch_size), targets.split(self._batch_size), strict=True)))
+        batches = itertools.cycle(
+            list(zip(inputs.split(self._batch_size), targets.split(self._batch_size), strict=True))
+        )
         rows, sharpness = [], []
         with seeded(_SEED):
             for step in range(num_steps + 1):
@@ -192,7 +239,9 @@ class LossLandscapeAnalyzer:
                 if step < num_steps:
                     _step(model, optimizer, self._criterion, *next(batches), self.device)
         names = ("steps", "losses_train", "losses_test", "grad_norms")
-        return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)) | {"sharpness": np.array(sharpness)}
+        return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)) | {
+            "sharpness": np.array(sharpness)
+        }
 
     def compute_mode_connectivity(self, model2, num_points=50):
         """Measure the training loss on the straight line to another model of the same shape.
@@ -204,29 +253,48 @@ class LossLandscapeAnalyzer:
             `connectivity_score` = 1 / (1 + max(barrier_height, 0)); `path_norm` = |theta2 - theta1|; the curve, `t` and
             `losses`. Running statistics of BatchNorm are computed anew at each point.
         """
-        batch_norm = any(isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in self._model.modules())
+        batch_norm = any(
+            isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in self._model.modules()
+        )
         problem = replace(self.problem, batch_norm="recalibrate") if batch_norm else self.problem
         path = linear_path(problem, model2.state_dict(), n_points=num_points)
-        return {"barrier_height": path.barrier_height, "barrier_above_line": path.barrier_above_line,
-                "connectivity_score": 1 / (1 + max(path.barrier_height, 0.0)), "path_norm": path.norm, "t": path.t,
-                "losses": path.losses}
+        return {
+            "barrier_height": path.barrier_height,
+            "barrier_above_line": path.barrier_above_line,
+            "connectivity_score": 1 / (1 + max(path.barrier_height, 0.0)),
+            "path_norm": path.norm,
+            "t": path.t,
+            "losses": path.losses,
+        }
 
     def compare_architectures(self, models):
         """Return a pandas frame, a row a model of the dict `models` {name: model}, on this analyzer's data and criterion."""
         import pandas
 
-        require(isinstance(models, dict) and len(models) > 0, "models", models, "be a dict of name: model",
-                "name each model")
+        require(
+            isinstance(models, dict) and len(models) > 0,
+            "models",
+            models,
+            "be a dict of name: model",
+            "name each model",
+        )
         rows = {}
         for name, model in models.items():
             other = copy.copy(self)
             other._model, other.problem = model, self._problem(model, self._train)
             found = other.full_analysis()
             train, test = other._losses(model)
-            rows[name] = {"parameters": sum(p.numel() for p in model.parameters()), "loss_train": train, "loss_test": test,
-                          "largest_eigenvalue": found.top_eigenvalues[0], "trace": found.trace,
-                          "condition_number": found.condition_number, "sharpness": found.sharpness,
-                          "flatness": found.flatness, "num_negative_eigenvalues": found.num_negative_eigenvalues}
+            rows[name] = {
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "loss_train": train,
+                "loss_test": test,
+                "largest_eigenvalue": found.top_eigenvalues[0],
+                "trace": found.trace,
+                "condition_number": found.condition_number,
+                "sharpness": found.sharpness,
+                "flatness": found.flatness,
+                "num_negative_eigenvalues": found.num_negative_eigenvalues,
+            }
         return pandas.DataFrame.from_dict(rows, orient="index")
 
     def interpret(self, analysis=None, connectivity=None):
@@ -240,21 +308,42 @@ class LossLandscapeAnalyzer:
             What `compute_mode_connectivity` returned.
         """
         analysis = self.full_analysis() if analysis is None else analysis
-        lines = [_in_words(label, getattr(analysis, field), low, high, caveat, analysis.uncertainty.get(field))
-                 for field, low, high, label, caveat in _THRESHOLDS]
+        lines = [
+            _in_words(
+                label, getattr(analysis, field), low, high, caveat, analysis.uncertainty.get(field)
+            )
+            for field, low, high, label, caveat in _THRESHOLDS
+        ]
         if connectivity is not None:
-            lines.append(_in_words("Barrier", connectivity["barrier_height"], 0.1, 1, "of the straight line only: a curved "
-                                   "path, or permuting hidden units, may have none", None))
+            lines.append(
+                _in_words(
+                    "Barrier",
+                    connectivity["barrier_height"],
+                    0.1,
+                    1,
+                    "of the straight line only: a curved "
+                    "path, or permuting hidden units, may have none",
+                    None,
+                )
+            )
         return "\n".join(lines)
 
     def _problem(self, model, data):
         kept = copy.deepcopy(model).to("cpu")
-        return Problem(functools.partial(copy.deepcopy, kept), kept.state_dict(),
-                       functools.partial(_apply, self._criterion), data, batch_size=self._batch_size, seed=_SEED)
+        return Problem(
+            functools.partial(copy.deepcopy, kept),
+            kept.state_dict(),
+            functools.partial(_apply, self._criterion),
+            data,
+            batch_size=self._batch_size,
+            seed=_SEED,
+        )
 
     def _losses(self, model):
-        return [Evaluator(self._problem(model, data), [], ("loss",), device=self.device).measure()[0]
-                for data in (self._train, self._test)]
+        return [
+            Evaluator(self._problem(model, data), [], ("loss",), device=self.device).measure()[0]
+            for data in (self._train, self._test)
+        ]
 
 
 def _apply(criterion, outputs, targets):
@@ -266,17 +355,34 @@ def _read(name, loader):
     with seeded(_SEED):
         passes = [[_pair(name, batch) for batch in loader] for _ in range(2)]
     require(len(passes[0]) > 0, name, loader, "give at least one batch", "check its data set")
-    samples = [sorted(digest([("", x), ("", y)]) for batch in batches for x, y in zip(*batch, strict=True))
-               for batches in passes]
+    samples = [
+        sorted(digest([("", x), ("", y)]) for batch in batches for x, y in zip(*batch, strict=True))
+        for batches in passes
+    ]
     if samples[0] != samples[1]:
-        raise refuse(name, loader, "give the same samples at each pass", "leave random augmentation and drop_last out")
+        raise refuse(
+            name,
+            loader,
+            "give the same samples at each pass",
+            "leave random augmentation and drop_last out",
+        )
     inputs, targets = (torch.cat(parts) for parts in zip(*passes[0], strict=True))
     return (inputs, targets), len(passes[0][0][0])
 
 
 def _pair(name, batch):
-    pair = isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(part, torch.Tensor) for part in batch)
-    require(pair, name, type(batch).__name__, "give batches (inputs, targets) of two tensors", "wrap the loader")
+    pair = (
+        isinstance(batch, tuple | list)
+        and len(batch) == 2
+        and all(isinstance(part, torch.Tensor) for part in batch)
+    )
+    require(
+        pair,
+        name,
+        type(batch).__name__,
+        "give batches (inputs, targets) of two tensors",
+        "wrap the loader",
+    )
     return tuple(part.detach().cpu() for part in batch)
 
 
@@ -285,11 +391,21 @@ def _exact(operator, count):
     threshold = _threshold(values)
     rounding = float(np.finfo(operator.dtype).eps * np.abs(values).max() * len(values))
     words = "all eigenvalues, exact to rounding"
-    return {"top_eigenvalues": values[:count].copy(), "trace": float(values.sum()), "threshold": threshold,
-            "condition_number": condition_number(values, threshold).value, "spectral_gap": _gap(values),
-            "num_negative_eigenvalues": float((values < -threshold).sum()),
-            "uncertainty": {"top_eigenvalues": [rounding] * count, "trace": rounding * len(values),
-                            "condition_number": words, "spectral_gap": 2 * rounding, "num_negative_eigenvalues": 0.0}}
+    return {
+        "top_eigenvalues": values[:count].copy(),
+        "trace": float(values.sum()),
+        "threshold": threshold,
+        "condition_number": condition_number(values, threshold).value,
+        "spectral_gap": _gap(values),
+        "num_negative_eigenvalues": float((values < -threshold).sum()),
+        "uncertainty": {
+            "top_eigenvalues": [rounding] * count,
+            "trace": rounding * len(values),
+            "condition_number": words,
+            "spectral_gap": 2 * rounding,
+            "num_negative_eigenvalues": 0.0,
+        },
+    }
 
 
 def _estimated(operator, count):
@@ -299,12 +415,21 @@ def _estimated(operator, count):
     negative = negative_eigenvalues(density, threshold)
     estimate = trace(operator, rng=_SEED)
     words = f"a lower bound: over the {count} largest eigenvalues only, those above the threshold {threshold:.2g}"
-    return {"top_eigenvalues": pairs.values, "trace": estimate.value, "threshold": threshold,
-            "condition_number": condition_number(pairs.values, threshold).value, "spectral_gap": _gap(pairs.values),
-            "num_negative_eigenvalues": negative.count,
-            "uncertainty": {"top_eigenvalues": pairs.residuals.tolist(), "trace": estimate.standard_error,
-                            "condition_number": words, "spectral_gap": float(pairs.residuals[:2].sum()),
-                            "num_negative_eigenvalues": negative.standard_error}}
+    return {
+        "top_eigenvalues": pairs.values,
+        "trace": estimate.value,
+        "threshold": threshold,
+        "condition_number": condition_number(pairs.values, threshold).value,
+        "spectral_gap": _gap(pairs.values),
+        "num_negative_eigenvalues": negative.count,
+        "uncertainty": {
+            "top_eigenvalues": pairs.residuals.tolist(),
+            "trace": estimate.standard_error,
+            "condition_number": words,
+            "spectral_gap": float(pairs.residuals[:2].sum()),
+            "num_negative_eigenvalues": negative.standard_error,
+        },
+    }
 
 
 def _threshold(values):
@@ -324,11 +449,18 @@ def _copies(model, optimizer):
     memo = {}
     twin = copy.deepcopy(model, memo)
     groups = [[memo.get(id(p)) for p in group["params"]] for group in optimizer.param_groups]
-    require(all(p is not None for group in groups for p in group), "optimizer", type(optimizer).__name__,
-            "hold parameters of the analyzed model only", "make it from model.parameters()")
+    require(
+        all(p is not None for group in groups for p in group),
+        "optimizer",
+        type(optimizer).__name__,
+        "hold parameters of the analyzed model only",
+        "make it from model.parameters()",
+    )
     accepted = inspect.signature(type(optimizer)).parameters
-    twin_optimizer = type(optimizer)([{"params": group} for group in groups],
-                                     **{name: value for name, value in optimizer.defaults.items() if name in accepted})
+    twin_optimizer = type(optimizer)(
+        [{"params": group} for group in groups],
+        **{name: value for name, value in optimizer.defaults.items() if name in accepted},
+    )
     twin_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     return twin, twin_optimizer
 
@@ -343,6 +475,18 @@ def _step(model, optimizer, criterion, inputs, targets, device):
 
 
 def _in_words(label, value, low, high, caveat, uncertainty):
-    size = f"below {low}" if value < low else f"above {high}" if value > high else f"between {low} and {high}"
-    known = f" ({uncertainty})" if isinstance(uncertainty, str) else f" ± {uncertainty:.2g}" if uncertainty else ""
+    size = (
+        f"below {low}"
+        if value < low
+        else f"above {high}"
+        if value > high
+        else f"between {low} and {high}"
+    )
+    known = (
+        f" ({uncertainty})"
+        if isinstance(uncertainty, str)
+        else f" ± {uncertainty:.2g}"
+        if uncertainty
+        else ""
+    )
     return f"{label}: {value:.4g}{known}, {size}. Caveat: {caveat}."

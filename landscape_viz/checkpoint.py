@@ -102,13 +102,18 @@ def load(path):
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise files.DamagedFileError(
             f"{name!r} cannot be read as a file of tensors ({reason}); nothing in it was executed; restore it from a copy, "
-            "or save the network's state_dict() with torch.save") from error
+            "or save the network's state_dict() with torch.save"
+        ) from error
     if not good or (ours and content["format"] != FORMAT):
-        raise files.DamagedFileError(f"{name!r} does not match the SHA-256 it carries, or is of another version; restore it "
-                                   "from a copy, or delete it and train again")
+        raise files.DamagedFileError(
+            f"{name!r} does not match the SHA-256 it carries, or is of another version; restore it "
+            "from a copy, or delete it and train again"
+        )
     if ours:
         return Checkpoint(content["state_dict"], content["training"])
-    warnings.warn(f"{name!r} carries no SHA-256 of this package; it is read unverified", stacklevel=2)
+    warnings.warn(
+        f"{name!r} carries no SHA-256 of this package; it is read unverified", stacklevel=2
+    )
     return Checkpoint(_foreign_state(name, content), verified=False)
 
 
@@ -121,9 +126,15 @@ def content_sha256(value):
 
 def _foreign_state(name, content):
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise files.DamagedFileError(f"{name!r} must hold {{'state_dict': tensors by name}} or tensors by name, and does not; "
-                                   "save the network's state_dict() with torch.save")
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(t, torch.Tensor) for t in state.values())
+    ):
+        raise files.DamagedFileError(
+            f"{name!r} must hold {{'state_dict': tensors by name}} or tensors by name, and does not; "
+            "save the network's state_dict() with torch.save"
+        )
     return dict(state)
 
 
@@ -139,11 +150,15 @@ def _absorb(total, value):
         for item in value:
             _absorb(total, item)
     elif isinstance(value, torch.Tensor):
-        raw = np.ascontiguousarray(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        raw = np.ascontiguousarray(
+            value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        )
         total.update(f"tensor {value.dtype} {tuple(value.shape)};".encode())
         total.update(raw.data)
     elif isinstance(value, str | bool | int | float | None):
         text = repr(value).encode()
         total.update(f"{type(value).__name__} {len(text)};".encode() + text)
     else:
-        raise TypeError(f"a checkpoint holds tensors and plain values only, got {type(value).__name__}")
+        raise TypeError(
+            f"a checkpoint holds tensors and plain values only, got {type(value).__name__}"
+        )

@@ -76,8 +76,18 @@ def linear_path(problem, other, *, n_points=51):
     return _measured(problem, vectors, "linear", n_points)
 
 
-def trained_path(problem, other, *, kind="bezier", n_bends=1, n_steps=200, learning_rate=0.01, n_points=51, rng=0,
-                 device="cpu"):
+def trained_path(
+    problem,
+    other,
+    *,
+    kind="bezier",
+    n_bends=1,
+    n_steps=200,
+    learning_rate=0.01,
+    n_points=51,
+    rng=0,
+    device="cpu",
+):
     """Return a curved path between two networks whose control points were trained to lower the mean loss along it.
 
     Parameters
@@ -143,7 +153,9 @@ def _measured(problem, vectors, kind, n_points, rng=None, **settings):
     t = np.linspace(0, 1, whole_number("n_points", n_points, 3))
     coordinates = np.array([_coordinates(kind, s, len(vectors) - 1) for s in t])
     losses = losses_at(problem, directions.from_vectors(problem, vectors), coordinates)
-    made_by = Provenance.of(f"{kind}_path", rng=rng, packages=("numpy", "torch"), problem=problem, **settings)
+    made_by = Provenance.of(
+        f"{kind}_path", rng=rng, packages=("numpy", "torch"), problem=problem, **settings
+    )
     return Path(t, losses, coordinates, vectors, kind, made_by)
 
 

@@ -16,7 +16,8 @@ _PIXELS = {
     "mnist": ((0.1307,), (0.3081,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)),
 }
-_CLASSES = {"fashionmnist": "FashionMNIST", "mnist": "MNIST", "cifar10": "CIFAR10"}  # torchvision's names
+# torchvision's names
+_CLASSES = {"fashionmnist": "FashionMNIST", "mnist": "MNIST", "cifar10": "CIFAR10"}
 _DIGITS_TEST = 360  # a fifth of the 1797 digits (our choice)
 
 
@@ -71,7 +72,13 @@ class Dataset:
         """
         rng, total = as_generator(rng), len(self.train_targets)
         size = whole_number("size", size)
-        require(size <= total, "size", size, f"be at most the {total} training images", "pass a smaller batch")
+        require(
+            size <= total,
+            "size",
+            size,
+            f"be at most the {total} training images",
+            "pass a smaller batch",
+        )
         chosen = torch.from_numpy(rng.permutation(total)[:size])
         targets = self.train_targets[chosen]
         if random_labels:
@@ -80,8 +87,10 @@ class Dataset:
 
     def __repr__(self):
         """Name, sizes and shape."""
-        return (f"Dataset({self.name!r}, {len(self.train_targets)} training and {len(self.test_targets)} test images "
-                f"{self.input_shape}, {self.n_classes} classes)")
+        return (
+            f"Dataset({self.name!r}, {len(self.train_targets)} training and {len(self.test_targets)} test images "
+            f"{self.input_shape}, {self.n_classes} classes)"
+        )
 
 
 def load(name, *, data_root="data", download=False, **options):
@@ -149,21 +158,40 @@ def synthetic(*, input_shape=(1, 28, 28), n_classes=10, n_train=2000, n_test=500
         When a shape or a count is not positive, or the noise is negative.
     """
     good = isinstance(input_shape, tuple | list) and len(input_shape) == 3
-    require(good, "input_shape", input_shape, "be three whole numbers", "pass (channels, height, width)")
+    require(
+        good, "input_shape", input_shape, "be three whole numbers", "pass (channels, height, width)"
+    )
     for side in input_shape:
         whole_number("input_shape", side)
     for name, value in (("n_classes", n_classes), ("n_train", n_train), ("n_test", n_test)):
         whole_number(name, value)
-    require(finite_number("noise", noise) >= 0, "noise", noise, "be at least 0", "pass a standard deviation")
+    require(
+        finite_number("noise", noise) >= 0,
+        "noise",
+        noise,
+        "be at least 0",
+        "pass a standard deviation",
+    )
     rng = as_generator(rng)
     coarse = torch.from_numpy(rng.standard_normal((n_classes, input_shape[0], 4, 4))).float()
-    patterns = interpolate(coarse, size=tuple(input_shape[1:]), mode="bilinear", align_corners=False)
+    patterns = interpolate(
+        coarse, size=tuple(input_shape[1:]), mode="bilinear", align_corners=False
+    )
     patterns = patterns / patterns.std((1, 2, 3), keepdim=True)
     targets = torch.from_numpy(rng.integers(n_classes, size=n_train + n_test))
-    inputs = torch.from_numpy(rng.standard_normal((n_train + n_test, *input_shape), dtype=np.float32)).mul_(noise)
+    inputs = torch.from_numpy(
+        rng.standard_normal((n_train + n_test, *input_shape), dtype=np.float32)
+    ).mul_(noise)
     inputs += patterns[targets]
     inputs /= (1 + noise**2) ** 0.5
-    return Dataset("synthetic", inputs[:n_train], targets[:n_train], inputs[n_train:], targets[n_train:], n_classes)
+    return Dataset(
+        "synthetic",
+        inputs[:n_train],
+        targets[:n_train],
+        inputs[n_train:],
+        targets[n_train:],
+        n_classes,
+    )
 
 
 def _from_torchvision(name, root, download):
@@ -178,8 +206,10 @@ def _from_torchvision(name, root, download):
     except (RuntimeError, OSError, ValueError, AssertionError, EOFError) as error:
         files = ", ".join(str(path) for path, _ in _files(kind, root))
         verb = "fetched or read" if download else "read"
-        raise MissingDataError(f"data set {name!r} could not be {verb} ({error}); its files are {files}; delete a bad one "
-                               "and pass --download_data (download=True), or copy them from elsewhere") from error
+        raise MissingDataError(
+            f"data set {name!r} could not be {verb} ({error}); its files are {files}; delete a bad one "
+            "and pass --download_data (download=True), or copy them from elsewhere"
+        ) from error
     return Dataset(name, *tensors)
 
 
@@ -189,7 +219,9 @@ def _tensors(name, part):
     if len(images) != len(targets):
         raise ValueError(f"{len(images)} images but {len(targets)} labels")
     if not 0 <= int(targets.min()) <= int(targets.max()) < len(part.classes):
-        raise ValueError(f"labels from {int(targets.min())} to {int(targets.max())}, {len(part.classes)} classes")
+        raise ValueError(
+            f"labels from {int(targets.min())} to {int(targets.max())}, {len(part.classes)} classes"
+        )
     images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
     mean, deviation = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in _PIXELS[name])
     return images.float().div_(255).sub_(mean).div_(deviation).contiguous(), targets
@@ -207,13 +239,21 @@ def _refuse_missing(name, kind, root):
     from torchvision.datasets.utils import check_integrity
 
     missing = [path for path, _ in _files(kind, root) if not path.is_file()]
-    damaged = [path for path, md5 in _files(kind, root) if path.is_file() and not check_integrity(path, md5)]
+    damaged = [
+        path
+        for path, md5 in _files(kind, root)
+        if path.is_file() and not check_integrity(path, md5)
+    ]
     if not missing and not damaged:
         return
-    said = [f"{word}: {', '.join(str(path) for path in paths)}" for word, paths in
-            (("missing", missing), ("not matching its MD5", damaged)) if paths]
+    said = [
+        f"{word}: {', '.join(str(path) for path in paths)}"
+        for word, paths in (("missing", missing), ("not matching its MD5", damaged))
+        if paths
+    ]
     source = kind.url if hasattr(kind, "url") else kind.mirrors[0]
     raise MissingDataError(
         f"data set {name!r} is not whole under {root.resolve()}; {'; '.join(said)}. Pass --download_data (download=True) to "
         f"fetch it from {source}, or --data_root (data_root) with the folder that holds it, or take --dataset digits, "
-        "which needs no files")
+        "which needs no files"
+    )

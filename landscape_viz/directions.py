@@ -56,7 +56,9 @@ class Directions(Result):
     @property
     def hash(self):
         """SHA-256 of the vectors, in hexadecimal."""
-        return hashlib.sha256(f"{self.vectors.dtype.str}{self.vectors.shape}".encode() + self.vectors.data).hexdigest()
+        return hashlib.sha256(
+            f"{self.vectors.dtype.str}{self.vectors.shape}".encode() + self.vectors.data
+        ).hexdigest()
 
     def orthogonalised(self):
         """Return the directions after Gram-Schmidt in their order (twice, in float64), each with the norm it had."""
@@ -66,18 +68,39 @@ class Directions(Result):
             for other in 2 * basis:
                 rest -= (other @ rest) * other
             size = np.linalg.norm(rest)
-            require(size > 1e-6 * norm, "directions", self.labels, "be linearly independent", "leave out the parallel ones")
+            require(
+                size > 1e-6 * norm,
+                "directions",
+                self.labels,
+                "be linearly independent",
+                "leave out the parallel ones",
+            )
             basis.append(rest / size)
-        vectors = np.array([norm * unit for norm, unit in zip(self.norms, basis, strict=True)], self.vectors.dtype)
-        return replace(self, vectors=vectors, provenance=_of("orthogonalised", directions=self.provenance.call))
+        vectors = np.array(
+            [norm * unit for norm, unit in zip(self.norms, basis, strict=True)], self.vectors.dtype
+        )
+        return replace(
+            self, vectors=vectors, provenance=_of("orthogonalised", directions=self.provenance.call)
+        )
 
     def check(self, problem):
         """Raise ValueError unless these directions fit the network of `problem`, are finite and not zero."""
         count = sum(int(np.prod(shape)) for shape in problem.shapes.values())
-        require(self.vectors.shape[1] == count, "directions", self.vectors.shape, f"have the network's {count} parameters",
-                "make them from the same factory")
+        require(
+            self.vectors.shape[1] == count,
+            "directions",
+            self.vectors.shape,
+            f"have the network's {count} parameters",
+            "make them from the same factory",
+        )
         good = np.isfinite(self.vectors).all() and (self.norms > 0).all()
-        require(good, "directions", self.norms, "be finite and not zero", "check what they were made from")
+        require(
+            good,
+            "directions",
+            self.norms,
+            "be finite and not zero",
+            "check what they were made from",
+        )
 
 
 def random(problem, n=2, *, norm="filter", rng=0):
@@ -106,8 +129,11 @@ def random(problem, n=2, *, norm="filter", rng=0):
     n, weights = whole_number("n", n), checked_problem(problem).unflatten(problem.weights())
     weights = {name: tensor.numpy() for name, tensor in weights.items()}
     vectors = [_normalised(weights, realisation(seed, k), norm) for k in range(n)]
-    return Directions(np.array(vectors), [f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
-                      _of("random", rng=seed, n=n, norm=norm))
+    return Directions(
+        np.array(vectors),
+        [f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
+        _of("random", rng=seed, n=n, norm=norm),
+    )
 
 
 def toward(problem, *states):
@@ -117,7 +143,13 @@ def toward(problem, *states):
     network's own; `batch_norm="recalibrate"` removes the difference. `states` are state dicts of the problem's architecture;
     ValueError where one does not fit, or there is none.
     """
-    require(len(states) > 0, "states", states, "hold at least one state dict", "pass the other network's state_dict()")
+    require(
+        len(states) > 0,
+        "states",
+        states,
+        "hold at least one state dict",
+        "pass the other network's state_dict()",
+    )
     origin = checked_problem(problem).weights().double()
     vectors = [(problem.flatten(state).double() - origin).numpy() for state in states]
     return from_vectors(problem, vectors, [f"towards network {k + 2}" for k in range(len(states))])
@@ -129,24 +161,43 @@ def from_vectors(problem, vectors, labels=None):
     Each vector is an array of shape (n_parameters,) in the order of `problem.shapes`, or a dict of tensors by name. Raises
     ValueError where one does not fit the problem.
     """
-    good = isinstance(vectors, list | tuple) or (isinstance(vectors, np.ndarray) and vectors.ndim == 2)
+    good = isinstance(vectors, list | tuple) or (
+        isinstance(vectors, np.ndarray) and vectors.ndim == 2
+    )
     good = good and len(vectors) > 0
-    require(good, "vectors", vectors, "be a sequence of vectors, one at least", "pass a list of arrays")
+    require(
+        good, "vectors", vectors, "be a sequence of vectors, one at least", "pass a list of arrays"
+    )
     kind = _dtype(checked_problem(problem))
-    rows = [problem.flatten(v).numpy() if isinstance(v, dict) else real_array("vectors", v, ndim=1, dtype=kind)
-            for v in vectors]
-    require(len({len(row) for row in rows}) == 1, "vectors", [len(row) for row in rows], "have one length",
-            "give each the network's number of parameters")
-    made = Directions(np.array(rows, kind), list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
-                      _of("from_vectors", n=len(rows)))
+    rows = [
+        problem.flatten(v).numpy()
+        if isinstance(v, dict)
+        else real_array("vectors", v, ndim=1, dtype=kind)
+        for v in vectors
+    ]
+    require(
+        len({len(row) for row in rows}) == 1,
+        "vectors",
+        [len(row) for row in rows],
+        "have one length",
+        "give each the network's number of parameters",
+    )
+    made = Directions(
+        np.array(rows, kind),
+        list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
+        _of("from_vectors", n=len(rows)),
+    )
     made.check(problem)
     return made
 
 
 def combined(*directions):
     """Return several `directions` (each a `Directions` of the same problem) as one, in order."""
-    return Directions(np.concatenate([d.vectors for d in directions]), [label for d in directions for label in d.labels],
-                      _of("combined", calls=[d.provenance.call for d in directions]))
+    return Directions(
+        np.concatenate([d.vectors for d in directions]),
+        [label for d in directions for label in d.labels],
+        _of("combined", calls=[d.provenance.call for d in directions]),
+    )
 
 
 def pca(problem, states, n=2, *, about="end"):
@@ -178,12 +229,19 @@ def pca(problem, states, n=2, *, about="end"):
         moves = moves - moves.mean(axis=0, dtype=np.float64).astype(moves.dtype)
     values, vectors = np.linalg.eigh(products)
     values, vectors = values[::-1], vectors[:, ::-1]
-    require(whole_number("n", n) < len(moves) and values[n - 1] > 1e-12 * values[0], "n", n,
-            "be less than the number of independent states", "pass more states or a smaller n")
+    require(
+        whole_number("n", n) < len(moves) and values[n - 1] > 1e-12 * values[0],
+        "n",
+        n,
+        "be less than the number of independent states",
+        "pass more states or a smaller n",
+    )
     rows = vectors[:, :n].T.astype(moves.dtype) @ moves
     rows /= np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True).astype(moves.dtype)
     shares, walk = values / values.sum(), random_walk_shares(len(moves), about)
-    labels = [f"weights along PC {k + 1} ({shares[k]:.0%}; random walk {walk[k]:.0%})" for k in range(n)]
+    labels = [
+        f"weights along PC {k + 1} ({shares[k]:.0%}; random walk {walk[k]:.0%})" for k in range(n)
+    ]
     return from_vectors(problem, rows, labels)
 
 
@@ -203,7 +261,12 @@ def random_walk_shares(n_states, about="end"):
 def displacements(problem, states):
     """Return the states' parameters minus the problem's, shape (n_states, n_parameters), rounded once."""
     origin = problem.weights()
-    return np.array([(problem.flatten(state).double() - origin.double()).to(origin.dtype).numpy() for state in states])
+    return np.array(
+        [
+            (problem.flatten(state).double() - origin.double()).to(origin.dtype).numpy()
+            for state in states
+        ]
+    )
 
 
 def hessian(problem, n=2, *, tol=1e-3, rng=0):
@@ -221,21 +284,33 @@ def hessian(problem, n=2, *, tol=1e-3, rng=0):
     """
     pairs = top_eigenpairs(HessianOperator(problem), n, tol=tol, rng=rng)
     if not pairs.converged:
-        warnings.warn(f"the Hessian's eigenvectors have not converged to tol={tol}: residuals {pairs.residuals}",
-                      stacklevel=2)
-    labels = [f"Hessian eigenvector {k + 1} (λ = {value:.3g})" for k, value in enumerate(pairs.values)]
+        warnings.warn(
+            f"the Hessian's eigenvectors have not converged to tol={tol}: residuals {pairs.residuals}",
+            stacklevel=2,
+        )
+    labels = [
+        f"Hessian eigenvector {k + 1} (λ = {value:.3g})" for k, value in enumerate(pairs.values)
+    ]
     return from_vectors(problem, pairs.vectors.T, labels)
 
 
 def _normalised(weights, generator, norm):
     kind = np.float32 if all(w.dtype == np.float32 for w in weights.values()) else np.float64
-    draws = {name: generator.standard_normal(weight.shape, dtype=kind) if weight.ndim > 1 else np.zeros_like(weight)
-             for name, weight in weights.items()}
+    draws = {
+        name: generator.standard_normal(weight.shape, dtype=kind)
+        if weight.ndim > 1
+        else np.zeros_like(weight)
+        for name, weight in weights.items()
+    }
     if norm == "model":
-        moving = np.sqrt(sum(np.sum(np.square(w, dtype=np.float64)) for w in weights.values() if w.ndim > 1))
+        moving = np.sqrt(
+            sum(np.sum(np.square(w, dtype=np.float64)) for w in weights.values() if w.ndim > 1)
+        )
         drawn = np.sqrt(sum(np.sum(np.square(d, dtype=np.float64)) for d in draws.values()))
         return np.concatenate([(d * kind(moving / drawn)).ravel() for d in draws.values()])
-    return np.concatenate([_like(draws[name], weights[name], name, norm).ravel() for name in weights])
+    return np.concatenate(
+        [_like(draws[name], weights[name], name, norm).ravel() for name in weights]
+    )
 
 
 def _like(draw, weight, name, norm):
@@ -246,8 +321,12 @@ def _like(draw, weight, name, norm):
     sizes = np.linalg.norm(weight.reshape(rows), axis=1)
     if not sizes.all():
         where = np.flatnonzero(sizes == 0)
-        raise refuse("state", f"{name} with {len(where)} of {len(sizes)} zero (first {where[0]})",
-                     f"have no {norm}s of norm zero", "use norm='layer' or 'model', or prune the layer away")
+        raise refuse(
+            "state",
+            f"{name} with {len(where)} of {len(sizes)} zero (first {where[0]})",
+            f"have no {norm}s of norm zero",
+            "use norm='layer' or 'model', or prune the layer away",
+        )
     drawn = np.linalg.norm(draw.reshape(rows), axis=1)
     scale = (sizes / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)
     return (draw.reshape(rows) * scale[:, None]).reshape(weight.shape)
@@ -257,7 +336,7 @@ def gram(vectors, block=1 << 20):
     """Return vectors @ vectors.T in float64, block by block of columns."""
     total = np.zeros((len(vectors), len(vectors)))
     for first in range(0, vectors.shape[1], block):
-        part = vectors[:, first:first + block].astype(np.float64)
+        part = vectors[:, first : first + block].astype(np.float64)
         total += part @ part.T
     return total
 

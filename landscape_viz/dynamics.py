@@ -48,10 +48,21 @@ class DescentRecord(Result):
 
     def tamsd(self, *, waiting_times, lag_times, window):
         """Return the time-averaged displacement of the kept weights, times counted in kept positions."""
-        return tamsd(self.positions, waiting_times=waiting_times, lag_times=lag_times, window=window)
+        return tamsd(
+            self.positions, waiting_times=waiting_times, lag_times=lag_times, window=window
+        )
 
 
-def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None, keep_every=None, tol=1e-3, device="cpu"):
+def full_batch_descent(
+    problem,
+    *,
+    learning_rate,
+    n_steps,
+    sharpness_every=None,
+    keep_every=None,
+    tol=1e-3,
+    device="cpu",
+):
     """Run gradient descent on the mean loss of a problem and record what it does.
 
     Parameters
@@ -78,9 +89,14 @@ def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None,
     FloatingPointError
         When the loss is no longer finite: says at which step.
     """
-    rate, n_steps = positive_number("learning_rate", learning_rate), whole_number("n_steps", n_steps)
-    every = [None if k is None else whole_number(name, k)
-             for name, k in (("sharpness_every", sharpness_every), ("keep_every", keep_every))]
+    rate, n_steps = (
+        positive_number("learning_rate", learning_rate),
+        whole_number("n_steps", n_steps),
+    )
+    every = [
+        None if k is None else whole_number(name, k)
+        for name, k in (("sharpness_every", sharpness_every), ("keep_every", keep_every))
+    ]
     objective = Objective(problem, device=device)
     operator = HessianOperator(problem, device=device) if every[0] else None
     losses, norms, tops, kept, start, products = [], [], [], [], None, 0
@@ -89,7 +105,9 @@ def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None,
         gradient = objective.gradient(w)
         losses.append(objective.loss())
         if not np.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]} at step {step}; lower the learning rate (now {rate:g})")
+            raise FloatingPointError(
+                f"the loss is {losses[-1]} at step {step}; lower the learning rate (now {rate:g})"
+            )
         norms.append(np.linalg.norm(gradient.astype(np.float64)))
         if every[0] and step % every[0] == 0:
             operator.move(w)
@@ -99,12 +117,34 @@ def full_batch_descent(problem, *, learning_rate, n_steps, sharpness_every=None,
         if every[1] and step % every[1] == 0:
             kept.append((step, w.copy()))
         w = w - objective.dtype.type(rate) * gradient
-    made_by = Provenance.of("full_batch_descent", packages=("numpy", "torch"), problem=problem, learning_rate=rate,
-                            n_steps=n_steps, sharpness_every=every[0], keep_every=every[1], tol=tol)
-    steps, values, errors = (np.array(column) for column in zip(*tops, strict=True)) if tops else (np.empty(0),) * 3
-    positions = np.array([position for _, position in kept], objective.dtype).reshape(len(kept), objective.size)
-    return DescentRecord(np.array(losses), np.array(norms), steps.astype(np.int64), values, errors, positions,
-                         np.array([step for step, _ in kept], np.int64), rate, products, made_by)
+    made_by = Provenance.of(
+        "full_batch_descent",
+        packages=("numpy", "torch"),
+        problem=problem,
+        learning_rate=rate,
+        n_steps=n_steps,
+        sharpness_every=every[0],
+        keep_every=every[1],
+        tol=tol,
+    )
+    steps, values, errors = (
+        (np.array(column) for column in zip(*tops, strict=True)) if tops else (np.empty(0),) * 3
+    )
+    positions = np.array([position for _, position in kept], objective.dtype).reshape(
+        len(kept), objective.size
+    )
+    return DescentRecord(
+        np.array(losses),
+        np.array(norms),
+        steps.astype(np.int64),
+        values,
+        errors,
+        positions,
+        np.array([step for step, _ in kept], np.int64),
+        rate,
+        products,
+        made_by,
+    )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -124,7 +164,9 @@ class TrainingLyapunov(Result):
     provenance: Provenance
 
 
-def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, keep_every=None, rng=0, device="cpu"):
+def training_lyapunov(
+    problem, *, learning_rate, n_steps, burn_in=0, keep_every=None, rng=0, device="cpu"
+):
     """Return the largest Lyapunov exponent of full-batch descent by its tangent map, v <- v - eta H v.
 
     For small networks: one Hessian-vector product a step. The exponent of a run that converges tends to ln |1 - eta lambda|
@@ -162,7 +204,12 @@ def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, keep_every=
     objective = operator.objective
     v = as_generator(rng).standard_normal(objective.size)
     v /= np.linalg.norm(v)
-    growth, losses, kept, w = np.empty(burn_in + n_steps), np.empty(burn_in + n_steps), [], objective.origin.copy()
+    growth, losses, kept, w = (
+        np.empty(burn_in + n_steps),
+        np.empty(burn_in + n_steps),
+        [],
+        objective.origin.copy(),
+    )
     for step in range(burn_in + n_steps + 1):
         if every and step % every == 0:
             kept.append(w)
@@ -172,17 +219,33 @@ def training_lyapunov(problem, *, learning_rate, n_steps, burn_in=0, keep_every=
         v = v - rate * operator.matvec(v.astype(objective.dtype)).astype(np.float64)
         size = np.linalg.norm(v)
         if not np.isfinite(size):
-            raise FloatingPointError(f"the tangent vector is not finite at step {step}; lower the learning rate "
-                                     f"(now {rate:g})")
+            raise FloatingPointError(
+                f"the tangent vector is not finite at step {step}; lower the learning rate "
+                f"(now {rate:g})"
+            )
         growth[step], losses[step], v = np.log(size), objective.loss(), v / size
         w = w - objective.dtype.type(rate) * operator.gradient
     counted = growth[burn_in:]
     blocks = np.array([block.mean() for block in np.array_split(counted, 10)])
-    made_by = Provenance.of("training_lyapunov", rng=rng, packages=("numpy", "torch"), problem=problem, learning_rate=rate,
-                            n_steps=n_steps, burn_in=burn_in, keep_every=every)
+    made_by = Provenance.of(
+        "training_lyapunov",
+        rng=rng,
+        packages=("numpy", "torch"),
+        problem=problem,
+        learning_rate=rate,
+        n_steps=n_steps,
+        burn_in=burn_in,
+        keep_every=every,
+    )
     positions = np.array(kept, objective.dtype).reshape(len(kept), objective.size)
-    return TrainingLyapunov(float(counted.mean()), float(blocks.std(ddof=1) / np.sqrt(10)), counted, losses, positions,
-                            made_by)
+    return TrainingLyapunov(
+        float(counted.mean()),
+        float(blocks.std(ddof=1) / np.sqrt(10)),
+        counted,
+        losses,
+        positions,
+        made_by,
+    )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -227,10 +290,17 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
     S. McCandlish et al., "An empirical model of large-batch training" (2018), appendix A.1.
     """
     inputs, targets = problem.load()
-    small, big, n_draws = (whole_number(name, value, minimum) for name, value, minimum in (
-        ("small", small, 1), ("big", big, 2), ("n_draws", n_draws, 3)))
-    require(small < big <= len(inputs), "big", big, f"lie between small + 1 = {small + 1} and the {len(inputs)} samples",
-            "choose other batch sizes")
+    small, big, n_draws = (
+        whole_number(name, value, minimum)
+        for name, value, minimum in (("small", small, 1), ("big", big, 2), ("n_draws", n_draws, 3))
+    )
+    require(
+        small < big <= len(inputs),
+        "big",
+        big,
+        f"lie between small + 1 = {small + 1} and the {len(inputs)} samples",
+        "choose other batch sizes",
+    )
     objective = Objective(replace(problem, batch_size=None), device=device)
     squares = np.empty((n_draws, 2))
     for i in range(n_draws):
@@ -239,16 +309,30 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
             part = drawn[:size]
             objective.batches, objective.n_samples = [(inputs[part], targets[part])], size
             squares[i, k] = np.sum(objective.gradient().astype(np.float64) ** 2)
-    parts = np.array([_noise_parts(squares.mean(axis=0), small, big)]
-                     + [_noise_parts(np.delete(squares, i, axis=0).mean(axis=0), small, big) for i in range(n_draws)])
-    made_by = Provenance.of("gradient_noise_scale", rng=rng, packages=("numpy", "torch"), problem=problem, small=small,
-                            big=big, n_draws=n_draws)
+    parts = np.array(
+        [_noise_parts(squares.mean(axis=0), small, big)]
+        + [
+            _noise_parts(np.delete(squares, i, axis=0).mean(axis=0), small, big)
+            for i in range(n_draws)
+        ]
+    )
+    made_by = Provenance.of(
+        "gradient_noise_scale",
+        rng=rng,
+        packages=("numpy", "torch"),
+        problem=problem,
+        small=small,
+        big=big,
+        n_draws=n_draws,
+    )
     return NoiseScale(*_ratio_interval(parts), float(parts[0, 0]), float(parts[0, 1]), made_by)
 
 
 def _noise_parts(squares, small, big):
     """Return unbiased |G|^2 and S from the mean squared norms of small and big batches' gradients."""
-    return (big * squares[1] - small * squares[0]) / (big - small), (squares[0] - squares[1]) / (1 / small - 1 / big)
+    return (big * squares[1] - small * squares[0]) / (big - small), (squares[0] - squares[1]) / (
+        1 / small - 1 / big
+    )
 
 
 def _ratio_interval(parts):

@@ -85,36 +85,75 @@ class FractalReport(Result):
 
     def __str__(self):
         """Say it in plain words: a line a zoom, then what follows."""
-        lines = [f"Loss {self.loss:.4g} at the weights; one random plane, BatchNorm {self.batch_norm}, dropout "
-                 f"{self.dropout}, {self.losses.shape[1]} x {self.losses.shape[2]} points at each zoom."]
-        return "\n".join([*lines, *map(self._zoom_in_words, range(len(self.half_widths))), self._conclusion()])
+        lines = [
+            f"Loss {self.loss:.4g} at the weights; one random plane, BatchNorm {self.batch_norm}, dropout "
+            f"{self.dropout}, {self.losses.shape[1]} x {self.losses.shape[2]} points at each zoom."
+        ]
+        return "\n".join(
+            [*lines, *map(self._zoom_in_words, range(len(self.half_widths))), self._conclusion()]
+        )
 
     def _zoom_in_words(self, k):
         low, high = self.exponents_interval[k, :, 0]
-        spectrum = "the spectrum is not defined here" if not self.valid[k] else (
-            f"spectrum c1 = {self.c1[k]:.2f}" + ("" if self.kinds[k] == "rough" else ", which tells no roughness here"))
-        return (f"± {self.half_widths[k]:g}: {self.verdicts[k]}; second differences grow as distance^"
-                f"{self.exponents[k, 0]:.2f} [{low:.2f}, {high:.2f}] from {self.distances[k, 0]:.2g} on; {spectrum}.")
+        spectrum = (
+            "the spectrum is not defined here"
+            if not self.valid[k]
+            else (
+                f"spectrum c1 = {self.c1[k]:.2f}"
+                + ("" if self.kinds[k] == "rough" else ", which tells no roughness here")
+            )
+        )
+        return (
+            f"± {self.half_widths[k]:g}: {self.verdicts[k]}; second differences grow as distance^"
+            f"{self.exponents[k, 0]:.2f} [{low:.2f}, {high:.2f}] from {self.distances[k, 0]:.2g} on; {spectrum}."
+        )
 
     def _conclusion(self):
         if "noise" in self.kinds:
-            where = [f"± {width:g}" for width, kind in zip(self.half_widths, self.kinds, strict=True) if kind == "noise"]
-            cause = ("every point drew its own dropout mask; map with dropout off or one fixed mask to see the landscape"
-                     if self.dropout == "live" else "neighbouring points are unrelated: look for rounding, or a loss that "
-                     "is not a function of the weights alone")
+            where = [
+                f"± {width:g}"
+                for width, kind in zip(self.half_widths, self.kinds, strict=True)
+                if kind == "noise"
+            ]
+            cause = (
+                "every point drew its own dropout mask; map with dropout off or one fixed mask to see the landscape"
+                if self.dropout == "live"
+                else "neighbouring points are unrelated: look for rounding, or a loss that "
+                "is not a function of the weights alone"
+            )
             return f"Noise, not landscape, makes up the differences at {', '.join(where)}: {cause}."
         rough = np.isfinite(self.rough_exponents)
         if rough.any():
-            found = [f"{exponent:.2f} from {low:.2g} to {high:.2g}" for exponent, (low, high)
-                     in zip(self.rough_exponents[rough], self.rough_distances[rough], strict=True)]
-            return (f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
-                    "would keep its exponent over several zooms; compare other planes (rng) before believing it.")
-        return ("Smooth at every zoom: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
-                "such sections do not mean multifractality.")
+            found = [
+                f"{exponent:.2f} from {low:.2g} to {high:.2g}"
+                for exponent, (low, high) in zip(
+                    self.rough_exponents[rough], self.rough_distances[rough], strict=True
+                )
+            ]
+            return (
+                f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
+                "would keep its exponent over several zooms; compare other planes (rng) before believing it."
+            )
+        return (
+            "Smooth at every zoom: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
+            "such sections do not mean multifractality."
+        )
 
 
-def fractal_report(model, loader, criterion, *, half_width=1.0, n_points=129, dropout="off", batch_norm="eval", rng=0,
-                   device=None, executor=None, folder=None):
+def fractal_report(
+    model,
+    loader,
+    criterion,
+    *,
+    half_width=1.0,
+    n_points=129,
+    dropout="off",
+    batch_norm="eval",
+    rng=0,
+    device=None,
+    executor=None,
+    folder=None,
+):
     """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say whether it is rough, smooth or noise.
 
     The loss is taken in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a
@@ -154,32 +193,75 @@ def fractal_report(model, loader, criterion, *, half_width=1.0, n_points=129, dr
     for k, zoom in enumerate(ZOOMS):
         axis = np.linspace(-half_width / zoom, half_width / zoom, n_points)
         store = None if folder is None else Path(folder) / f"zoom_{zoom}.store"
-        mapped = section(problem, plane, [axis, axis], metrics=("loss",), device=str(analyzer.device), executor=executor,
-                         store=store, resume=True)
+        mapped = section(
+            problem,
+            plane,
+            [axis, axis],
+            metrics=("loss",),
+            device=str(analyzer.device),
+            executor=executor,
+            store=store,
+            resume=True,
+        )
         maps.append(mapped.to_landscape().values)
-        rows.append(_measured(maps[-1], 2 * half_width / zoom / (n_points - 1), realisation(rng, k + 1)))
+        rows.append(
+            _measured(maps[-1], 2 * half_width / zoom / (n_points - 1), realisation(rng, k + 1))
+        )
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return FractalReport(
-        loss=float(maps[0][n_points // 2, n_points // 2]), half_widths=half_width / np.array(ZOOMS), losses=np.array(maps),
-        **{name: column if isinstance(column[0], str) else np.array(column) for name, column in columns.items()},
-        dropout=dropout, batch_norm=batch_norm, provenance=Provenance.of(
-            "fractal_report", rng=rng, packages=("numpy", "torch"), problem=problem, half_width=half_width,
-            n_points=n_points))
+        loss=float(maps[0][n_points // 2, n_points // 2]),
+        half_widths=half_width / np.array(ZOOMS),
+        losses=np.array(maps),
+        **{
+            name: column if isinstance(column[0], str) else np.array(column)
+            for name, column in columns.items()
+        },
+        dropout=dropout,
+        batch_norm=batch_norm,
+        provenance=Provenance.of(
+            "fractal_report",
+            rng=rng,
+            packages=("numpy", "torch"),
+            problem=problem,
+            half_width=half_width,
+            n_points=n_points,
+        ),
+    )
 
 
 def _measured(values, step, generator):
-    spectrum = multifractal_spectrum(values, **SMALL_SECTION_SETTINGS, n_bootstrap=_N_BOOTSTRAP, rng=generator)
-    law, found = increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=generator), spectrum.diagnostics
+    spectrum = multifractal_spectrum(
+        values, **SMALL_SECTION_SETTINGS, n_bootstrap=_N_BOOTSTRAP, rng=generator
+    )
+    law, found = (
+        increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=generator),
+        spectrum.diagnostics,
+    )
     c, interval = spectrum.log_cumulants, spectrum.log_cumulants_interval
-    return {"kinds": found.kind, "verdicts": found.verdict, "rough_exponents": found.rough_exponent,
-            "rough_distances": step * np.array(found.rough_range or (np.nan, np.nan)), "distances": step * law.lags,
-            "first": law.first, "second": law.second, "exponents": law.second_exponents,
-            "exponents_interval": law.second_interval, "h": spectrum.h, "D": spectrum.D, "c1": c[0], "c2": c[1],
-            "c1_interval": interval[:, 0], "c2_interval": interval[:, 1], "valid": found.valid}
+    return {
+        "kinds": found.kind,
+        "verdicts": found.verdict,
+        "rough_exponents": found.rough_exponent,
+        "rough_distances": step * np.array(found.rough_range or (np.nan, np.nan)),
+        "distances": step * law.lags,
+        "first": law.first,
+        "second": law.second,
+        "exponents": law.second_exponents,
+        "exponents_interval": law.second_interval,
+        "h": spectrum.h,
+        "D": spectrum.D,
+        "c1": c[0],
+        "c2": c[1],
+        "c1_interval": interval[:, 0],
+        "c2_interval": interval[:, 1],
+        "valid": found.valid,
+    }
 
 
 def _in_double(problem, model):
     """Return the same problem with network and data in float64."""
     kept = copy.deepcopy(model).to("cpu", torch.float64)
     data = tuple(part.double() if part.is_floating_point() else part for part in problem.data)
-    return replace(problem, factory=functools.partial(copy.deepcopy, kept), state=kept.state_dict(), data=data)
+    return replace(
+        problem, factory=functools.partial(copy.deepcopy, kept), state=kept.state_dict(), data=data
+    )

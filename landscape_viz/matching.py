@@ -54,10 +54,14 @@ def sequential_groups(model):
         if isinstance(module, nn.Linear | nn.Conv2d):
             if current is not None:
                 groups.append([*current, (f"{prefix}weight", 1)])
-            current = [(f"{prefix}weight", 0)] + ([(f"{prefix}bias", 0)] if module.bias is not None else [])
+            current = [(f"{prefix}weight", 0)] + (
+                [(f"{prefix}bias", 0)] if module.bias is not None else []
+            )
         elif isinstance(module, _NormBase) and current is not None:
             tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-            current += [(f"{prefix}{part}", 0) for part, tensor in tensors.items() if tensor.ndim == 1]
+            current += [
+                (f"{prefix}{part}", 0) for part, tensor in tensors.items() if tensor.ndim == 1
+            ]
     return groups
 
 
@@ -125,10 +129,21 @@ def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
 
 def _checked_groups(groups):
     good = isinstance(groups, list | tuple) and all(
-        isinstance(group, list | tuple) and len(group) > 0 and all(
-            isinstance(member, list | tuple) and list(map(type, member)) == [str, int] for member in group)
-        for group in groups)
-    require(good, "groups", groups, "be lists of (name, axis)", "take those of sequential_groups as a pattern")
+        isinstance(group, list | tuple)
+        and len(group) > 0
+        and all(
+            isinstance(member, list | tuple) and list(map(type, member)) == [str, int]
+            for member in group
+        )
+        for group in groups
+    )
+    require(
+        good,
+        "groups",
+        groups,
+        "be lists of (name, axis)",
+        "take those of sequential_groups as a pattern",
+    )
     return groups
 
 
@@ -136,11 +151,22 @@ def _sizes(state, groups):
     sizes = []
     for group in groups:
         for name, _ in group:
-            require(name in state, "groups", name, "name parameters or buffers of the network", "check the spelling")
+            require(
+                name in state,
+                "groups",
+                name,
+                "name parameters or buffers of the network",
+                "check the spelling",
+            )
         size = min(state[name].shape[axis] for name, axis in group)
         for name, axis in group:
-            require(state[name].shape[axis] % size == 0, "groups", (name, axis),
-                    f"have an axis that is a multiple of the group's {size} units", "check which axis carries the units")
+            require(
+                state[name].shape[axis] % size == 0,
+                "groups",
+                (name, axis),
+                f"have an axis that is a multiple of the group's {size} units",
+                "check which axis carries the units",
+            )
         sizes.append(size)
     return sizes
 
@@ -150,14 +176,24 @@ def _gains(reference, other, group, size):
     gain = np.zeros((size, size))
     for name, axis in group:
         if not name.rsplit(".", 1)[-1].startswith("running_"):
-            a, b = (state[name].detach().double().movedim(axis, 0).reshape(size, -1).numpy() for state in (reference, other))
+            a, b = (
+                state[name].detach().double().movedim(axis, 0).reshape(size, -1).numpy()
+                for state in (reference, other)
+            )
             gain += a @ b.T
     return gain
 
 
 def _similarity(reference, other, groups):
-    names = {name for group in groups for name, _ in group if not name.rsplit(".", 1)[-1].startswith("running_")}
-    return float(sum((reference[name].double() * other[name].double()).sum() for name in sorted(names)))
+    names = {
+        name
+        for group in groups
+        for name, _ in group
+        if not name.rsplit(".", 1)[-1].startswith("running_")
+    }
+    return float(
+        sum((reference[name].double() * other[name].double()).sum() for name in sorted(names))
+    )
 
 
 def _check_function_is_kept(problem, model, other, groups, sizes, generator):
@@ -166,9 +202,16 @@ def _check_function_is_kept(problem, model, other, groups, sizes, generator):
     model.eval()
     with torch.no_grad():
         expected = model(inputs)
-        model.load_state_dict(permuted(other, groups, [generator.permutation(size) for size in sizes]))
+        model.load_state_dict(
+            permuted(other, groups, [generator.permutation(size) for size in sizes])
+        )
         got = model(inputs)
     difference = float((got - expected).norm() / expected.norm())
     if not difference < _SAME:
-        raise refuse("groups", f"{len(groups)} groups", "leave the network's function alone when permuted (its outputs "
-                     f"changed by {difference:.2g} of their size)", "list every tensor that carries a group's units")
+        raise refuse(
+            "groups",
+            f"{len(groups)} groups",
+            "leave the network's function alone when permuted (its outputs "
+            f"changed by {difference:.2g} of their size)",
+            "list every tensor that carries a group's units",
+        )

@@ -35,9 +35,13 @@ class VGG(nn.Module):
     def __init__(self, stages, input_shape, n_classes, dropout):
         super().__init__()
         width, height = (side >> len(stages) for side in input_shape[1:])
-        require(min(width, height) >= 1, "input_shape", input_shape,
-                f"have sides of at least {2 ** len(stages)} pixels for {len(stages)} poolings",
-                "take vgg13, or larger images")
+        require(
+            min(width, height) >= 1,
+            "input_shape",
+            input_shape,
+            f"have sides of at least {2 ** len(stages)} pixels for {len(stages)} poolings",
+            "take vgg13, or larger images",
+        )
         channels, layers = input_shape[0], []
         for stage in stages:
             for wide in stage:
@@ -45,7 +49,12 @@ class VGG(nn.Module):
                 channels = wide
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        head = [nn.Linear(channels * width * height, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU()]
+        head = [
+            nn.Linear(channels * width * height, 4096),
+            nn.ReLU(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(),
+        ]
         self.fc = nn.Sequential(*head, *_dropout(dropout), nn.Linear(4096, n_classes))
 
     def forward(self, images):
@@ -64,7 +73,9 @@ class ResidualBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.shortcut = nn.Sequential()
         if stride != 1 or channels != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+            )
 
     def forward(self, images):
         """Return the activations, `width` channels, sides divided by `stride`."""
@@ -145,7 +156,9 @@ def mlp(*, input_shape=(1, 28, 28), n_classes=10, hidden=(512, 256), dropout=0.0
 
     Arguments and ValueError as for `build`.
     """
-    return MLP(tuple(whole_number("hidden", width) for width in hidden), input_shape, n_classes, dropout)
+    return MLP(
+        tuple(whole_number("hidden", width) for width in hidden), input_shape, n_classes, dropout
+    )
 
 
 def vgg(*, input_shape=(1, 28, 28), **options):
@@ -153,8 +166,15 @@ def vgg(*, input_shape=(1, 28, 28), **options):
     return (vgg13 if min(input_shape[1:]) < 32 else vgg16)(input_shape=input_shape, **options)
 
 
-BUILDERS = {"vgg": vgg, "vgg13": vgg13, "vgg16": vgg16, "resnet": resnet18, "resnet18": resnet18, "resnet20": resnet20,
-            "mlp": mlp}
+BUILDERS = {
+    "vgg": vgg,
+    "vgg13": vgg13,
+    "vgg16": vgg16,
+    "resnet": resnet18,
+    "resnet18": resnet18,
+    "resnet20": resnet20,
+    "mlp": mlp,
+}
 
 
 def build(name, *, seed=0, **options):
@@ -200,13 +220,20 @@ def parameter_count(model):
 
 
 def _check_shape(shape):
-    good = shape is None or (isinstance(shape, tuple | list) and len(shape) == 3 and all(
-        isinstance(side, int) and side >= 1 for side in shape))
+    good = shape is None or (
+        isinstance(shape, tuple | list)
+        and len(shape) == 3
+        and all(isinstance(side, int) and side >= 1 for side in shape)
+    )
     if not good:
-        raise refuse("input_shape", shape, "be three whole numbers", "pass (channels, height, width)")
+        raise refuse(
+            "input_shape", shape, "be three whole numbers", "pass (channels, height, width)"
+        )
 
 
 def _dropout(probability):
     good = 0 <= finite_number("dropout", probability) < 1
-    require(good, "dropout", probability, "lie in [0, 1)", "pass a probability; 0 leaves the layer out")
+    require(
+        good, "dropout", probability, "lie in [0, 1)", "pass a probability; 0 leaves the layer out"
+    )
     return [nn.Dropout(probability)] if probability else []

@@ -7,5 +7,8 @@ from landscape_viz.figures.probes import fractality as fractality
 from landscape_viz.figures.probes import paths as paths
 from landscape_viz.figures.probes import spectrum as spectrum
 
-warnings.warn("landscape_viz.probe_figures is now landscape_viz.figures; the old name goes in version 2",
-              DeprecationWarning, stacklevel=2)
+warnings.warn(
+    "landscape_viz.probe_figures is now landscape_viz.figures; the old name goes in version 2",
+    DeprecationWarning,
+    stacklevel=2,
+)

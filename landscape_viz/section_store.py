@@ -43,8 +43,10 @@ class SectionStore:
         self.identity = json.loads(json.dumps(identity))
         self.chunks = {}
         if self.path.exists() and not (resume or overwrite):
-            raise FileExistsError(f"store must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
-                                  "overwrite=True to start anew, or another path")
+            raise FileExistsError(
+                f"store must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
+                "overwrite=True to start anew, or another path"
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, "a+b")  # noqa: SIM115  open until close()
         try:
@@ -75,8 +77,12 @@ class SectionStore:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise refuse("store", os.fspath(self.path), "be used by one section at a time",
-                         "wait for the other process or take another path") from error
+            raise refuse(
+                "store",
+                os.fspath(self.path),
+                "be used by one section at a time",
+                "wait for the other process or take another path",
+            ) from error
 
     def _read(self):
         self._file.seek(0)
@@ -91,18 +97,29 @@ class SectionStore:
         for number, line in enumerate(lines[1:], start=2):
             record = _parsed(line)
             if record is None:
-                warnings.warn(f"line {number} of {self.path} does not match its SHA-256; its chunk is computed again",
-                              stacklevel=4)
+                warnings.warn(
+                    f"line {number} of {self.path} does not match its SHA-256; its chunk is computed again",
+                    stacklevel=4,
+                )
             else:
                 self.chunks[record["first"]] = np.array(record["values"], dtype=np.float64)
 
     def _check_identity(self, header):
         if header is None or header.get("format") != _FORMAT:
-            raise refuse("store", os.fspath(self.path), "be a store of a section", "pass overwrite=True or another path")
+            raise refuse(
+                "store",
+                os.fspath(self.path),
+                "be a store of a section",
+                "pass overwrite=True or another path",
+            )
         differences = list(_differences(header["identity"], self.identity))
         if differences:
-            raise refuse("store", os.fspath(self.path), "belong to the same section; it differs in "
-                         + "; ".join(differences), "take another path, or overwrite=True")
+            raise refuse(
+                "store",
+                os.fspath(self.path),
+                "belong to the same section; it differs in " + "; ".join(differences),
+                "take another path, or overwrite=True",
+            )
 
     def _write(self, record):
         text = json.dumps(record)

@@ -86,8 +86,10 @@ class Section(Result):
     def __repr__(self):
         """Say what was measured where, and in which modes."""
         points = " x ".join(str(len(axis)) for axis in self.axes)
-        return (f"Section({', '.join(self.metrics)} at {points} points, batch_norm={self.problem['batch_norm']!r}, "
-                f"dropout={self.problem['dropout']!r}, {self.n_not_finite} not finite)")
+        return (
+            f"Section({', '.join(self.metrics)} at {points} points, batch_norm={self.problem['batch_norm']!r}, "
+            f"dropout={self.problem['dropout']!r}, {self.n_not_finite} not finite)"
+        )
 
     def to_landscape(self, metric="loss"):
         """Return a two-dimensional section as a `multifractal.Landscape`, transposed to [y, x], with unit spacing.
@@ -97,17 +99,47 @@ class Section(Result):
         ValueError
             When the section is not two-dimensional, lacks the metric, or has points that are not finite.
         """
-        require(metric in self.metrics, "metric", metric, f"be one of {self.metrics}", "measure it with the section")
-        require(len(self.axes) == 2, "section", self.grid.shape[1:], "be two-dimensional", "take a slice of two directions")
+        require(
+            metric in self.metrics,
+            "metric",
+            metric,
+            f"be one of {self.metrics}",
+            "measure it with the section",
+        )
+        require(
+            len(self.axes) == 2,
+            "section",
+            self.grid.shape[1:],
+            "be two-dimensional",
+            "take a slice of two directions",
+        )
         values = self.values[metric]
         bad = np.argwhere(~np.isfinite(values))
-        require(not len(bad), "section", f"{len(bad)} NaN or inf, the first at {bad[:1].tolist()}", "be finite everywhere",
-                "map a smaller range")
+        require(
+            not len(bad),
+            "section",
+            f"{len(bad)} NaN or inf, the first at {bad[:1].tolist()}",
+            "be finite everywhere",
+            "map a smaller range",
+        )
         return Landscape(np.ascontiguousarray(values.T), provenance=self.provenance)
 
 
-def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", at_once=None, executor=None, store=None,
-            resume=False, overwrite=False, progress=None):
+def section(
+    problem,
+    directions,
+    axes,
+    *,
+    metrics=METRICS,
+    threads=1,
+    device="cpu",
+    at_once=None,
+    executor=None,
+    store=None,
+    resume=False,
+    overwrite=False,
+    progress=None,
+):
     """Return the metrics of a network on a grid of positions along one, two or three directions.
 
     Every point depends on its coordinates and (with live dropout) its index only, so the values are equal bit for bit
@@ -163,41 +195,103 @@ def section(problem, directions, axes, *, metrics=METRICS, threads=1, device="cp
     >>> result.values["loss"].shape, result.to_landscape().shape
     ((6, 4), (4, 6))
     """
-    require(isinstance(axes, list | tuple), "axes", axes, "be a list, an axis a direction", 'pass ["-1:1:51", "-1:1:51"]')
+    require(
+        isinstance(axes, list | tuple),
+        "axes",
+        axes,
+        "be a list, an axis a direction",
+        'pass ["-1:1:51", "-1:1:51"]',
+    )
     axes = [parse_axis(axis) for axis in axes]
-    require(isinstance(directions, Directions), "directions", directions, "be Directions", "make them by directions.random")
+    require(
+        isinstance(directions, Directions),
+        "directions",
+        directions,
+        "be Directions",
+        "make them by directions.random",
+    )
     directions.check(checked_problem(problem))
-    require(1 <= len(axes) == len(directions) <= 3, "axes", len(axes), f"be as many as directions ({len(directions)}), "
-            "one to three", "pass one axis a direction")
+    require(
+        1 <= len(axes) == len(directions) <= 3,
+        "axes",
+        len(axes),
+        f"be as many as directions ({len(directions)}), one to three",
+        "pass one axis a direction",
+    )
     check_metrics(metrics, problem.load()[1])
     checked_executor(executor)
     checked_device(device)
     store = None if store is None else path("store", store)
     if problem.dropout == "live":
-        warnings.warn("dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
-                      "its spectrum", stacklevel=2)
-    task = workers.Task(problem, directions.vectors, tuple(axes), tuple(metrics), whole_number("threads", threads),
-                        str(device), None if at_once is None else whole_number("at_once", at_once))
+        warnings.warn(
+            "dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
+            "its spectrum",
+            stacklevel=2,
+        )
+    task = workers.Task(
+        problem,
+        directions.vectors,
+        tuple(axes),
+        tuple(metrics),
+        whole_number("threads", threads),
+        str(device),
+        None if at_once is None else whole_number("at_once", at_once),
+    )
     settings = {"threads": threads, "device": str(device), "at_once": at_once}
-    provenance = Provenance.of("section", rng=problem.seed, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes])
+    provenance = Provenance.of(
+        "section",
+        rng=problem.seed,
+        packages=_PACKAGES,
+        problem=problem,
+        axes=[len(a) for a in axes],
+    )
     record = problem.record()
-    identity = {"problem": record, "directions": directions.hash, "axes": [axis.tolist() for axis in axes],
-                "metrics": list(metrics), "chunk": task.chunk_size, **settings, "torch": provenance.versions["torch"]}
+    identity = {
+        "problem": record,
+        "directions": directions.hash,
+        "axes": [axis.tolist() for axis in axes],
+        "metrics": list(metrics),
+        "chunk": task.chunk_size,
+        **settings,
+        "torch": provenance.versions["torch"],
+    }
     grid = _computed(task, identity, executor, store, resume, overwrite, progress)
     x, y, z = axes + [None] * (3 - len(axes))
-    return Section(metrics=list(metrics), grid=grid, x=x, y=y, z=z,
-                   status=np.where(np.isfinite(grid[0]), FINITE, NOT_FINITE).astype(np.int8),
-                   labels=list(directions.labels), angles=directions.angles, directions_hash=directions.hash,
-                   problem=record, settings=settings, provenance=provenance)
+    return Section(
+        metrics=list(metrics),
+        grid=grid,
+        x=x,
+        y=y,
+        z=z,
+        status=np.where(np.isfinite(grid[0]), FINITE, NOT_FINITE).astype(np.int8),
+        labels=list(directions.labels),
+        angles=directions.angles,
+        directions_hash=directions.hash,
+        problem=record,
+        settings=settings,
+        provenance=provenance,
+    )
 
 
-def estimate_seconds(problem, directions, axes, *, metrics=METRICS, threads=1, device="cpu", at_once=None, n_workers=1):
+def estimate_seconds(
+    problem,
+    directions,
+    axes,
+    *,
+    metrics=METRICS,
+    threads=1,
+    device="cpu",
+    at_once=None,
+    n_workers=1,
+):
     """Return about how many seconds the section of the same arguments will take: the median of 3 launches, times all.
 
     Building the network is not counted. Workers that share a machine with others take longer.
     """
     axes = tuple(parse_axis(axis) for axis in axes)
-    task = workers.Task(problem, directions.vectors, axes, tuple(metrics), threads, str(device), at_once)
+    task = workers.Task(
+        problem, directions.vectors, axes, tuple(metrics), threads, str(device), at_once
+    )
     size = min(task.chunk_size, at_once or (1 if str(device) == "cpu" else task.chunk_size))
     seconds = []
     for _ in range(4):  # the first one warms up
@@ -218,7 +312,12 @@ def parse_axis(axis):
     except ValueError:
         good = False
     if not good:
-        raise refuse("axis", axis, "read min:max:num with finite ends and at least one point", "write for example -1:1:51")
+        raise refuse(
+            "axis",
+            axis,
+            "read min:max:num with finite ends and at least one point",
+            "write for example -1:1:51",
+        )
     return np.linspace(low, high, number)
 
 
@@ -235,14 +334,18 @@ def _computed(task, identity, executor, store, resume, overwrite, progress):
 
 def _fill(grid, task, done, executor, progress, keep):
     for first, values in done.items():
-        grid[:, first:first + values.shape[1]] = values
+        grid[:, first : first + values.shape[1]] = values
     pending = [chunk for chunk in task.chunks() if chunk[0] not in done]
     disable = None if progress is None else not progress
-    with tqdm(total=task.n_points, initial=task.n_points - sum(b - a for a, b in pending), unit="point",
-              disable=disable) as bar:
+    with tqdm(
+        total=task.n_points,
+        initial=task.n_points - sum(b - a for a, b in pending),
+        unit="point",
+        disable=disable,
+    ) as bar:
         for first, values in _results(task, pending, executor):
             keep(first, values)
-            grid[:, first:first + values.shape[1]] = values
+            grid[:, first : first + values.shape[1]] = values
             bar.update(values.shape[1])
 
 
@@ -273,8 +376,11 @@ def _from_workers(parcel, queue, executor):
                 else:
                     yield chunk[0], values
     except BrokenExecutor as error:
-        raise died(error, "call again with a new executor; with a `store` the chunks that are done stay there, and "
-                          "resume=True goes on with them") from error
+        raise died(
+            error,
+            "call again with a new executor; with a `store` the chunks that are done stay there, and "
+            "resume=True goes on with them",
+        ) from error
     finally:
         for future in under_way:
             future.cancel()

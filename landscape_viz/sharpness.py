@@ -72,15 +72,32 @@ def ball_sharpness(problem, radius, *, n_samples=50, n_ascent=20, rng=0, device=
         When the radius is not positive, or `n_samples` is below 2.
     """
     radius = positive_number("radius", radius)
-    n_samples, n_ascent = whole_number("n_samples", n_samples, 2), whole_number("n_ascent", n_ascent)
+    n_samples, n_ascent = (
+        whole_number("n_samples", n_samples, 2),
+        whole_number("n_ascent", n_ascent),
+    )
     objective = Objective(problem, device=device)
     here = objective.loss()
-    rises = np.array([objective.loss(objective.origin + radius * _unit(realisation(rng, i), objective)) - here
-                      for i in range(n_samples)])
-    made_by = _made_by("ball_sharpness", problem, rng, radius=radius, n_samples=n_samples, n_ascent=n_ascent)
+    rises = np.array(
+        [
+            objective.loss(objective.origin + radius * _unit(realisation(rng, i), objective)) - here
+            for i in range(n_samples)
+        ]
+    )
+    made_by = _made_by(
+        "ball_sharpness", problem, rng, radius=radius, n_samples=n_samples, n_ascent=n_ascent
+    )
     highest = max(_ascend(objective, radius, n_ascent) - here, rises.max(), 0.0)
-    return BallSharpness(float(rises.mean()), _error(rises), float(rises.max()), float(highest), here, radius, n_samples,
-                         made_by)
+    return BallSharpness(
+        float(rises.mean()),
+        _error(rises),
+        float(rises.max()),
+        float(highest),
+        here,
+        radius,
+        n_samples,
+        made_by,
+    )
 
 
 def sam_sharpness(problem, rho=0.05, *, device="cpu"):
@@ -134,8 +151,13 @@ def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
     rho, n_samples = positive_number("rho", rho), whole_number("n_samples", n_samples, 2)
     objective = Objective(problem, device=device)
     here, w = objective.loss(), objective.origin
-    steps = (rho * w * realisation(rng, i).standard_normal(len(w)).astype(w.dtype) for i in range(n_samples))
-    rises = np.array([(objective.loss(w + step) + objective.loss(w - step)) / 2 - here for step in steps])
+    steps = (
+        rho * w * realisation(rng, i).standard_normal(len(w)).astype(w.dtype)
+        for i in range(n_samples)
+    )
+    rises = np.array(
+        [(objective.loss(w + step) + objective.loss(w - step)) / 2 - here for step in steps]
+    )
     made_by = _made_by("average_sharpness", problem, rng, rho=rho, n_samples=n_samples)
     return Sharpness(float(rises.mean()), _error(rises), here, made_by)
 
@@ -149,7 +171,12 @@ def fisher_rao_norm(problem, *, device="cpu"):
     objective = Objective(problem, device=device)
     rates = np.concatenate([_radial_rates(objective, k) for k in range(len(objective.batches))])
     squares = rates**2
-    return Sharpness(float(squares.mean()), _error(squares), objective.loss(), _made_by("fisher_rao_norm", problem))
+    return Sharpness(
+        float(squares.mean()),
+        _error(squares),
+        objective.loss(),
+        _made_by("fisher_rao_norm", problem),
+    )
 
 
 def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
@@ -173,7 +200,10 @@ def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
     ----------
     N. S. Keskar et al., "On large-batch training for deep learning", ICLR 2017, metric 2.1.
     """
-    epsilon, n_iterations = positive_number("epsilon", epsilon), whole_number("n_iterations", n_iterations)
+    epsilon, n_iterations = (
+        positive_number("epsilon", epsilon),
+        whole_number("n_iterations", n_iterations),
+    )
     objective = Objective(problem, device=device)
     here, w = objective.loss(), objective.origin.astype(np.float64)
     box = epsilon * (np.abs(w) + 1)
@@ -183,8 +213,14 @@ def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
         return -objective.loss(at), -(objective.gradient() * box).astype(np.float64)
 
     start = 0.1 * np.sign(objective.gradient(objective.origin))
-    found = minimize(descent, start, jac=True, method="L-BFGS-B", bounds=[(-1, 1)] * len(w),
-                     options={"maxiter": n_iterations, "maxfun": 3 * n_iterations})
+    found = minimize(
+        descent,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-1, 1)] * len(w),
+        options={"maxiter": n_iterations, "maxfun": 3 * n_iterations},
+    )
     made_by = _made_by("keskar_sharpness", problem, epsilon=epsilon, n_iterations=n_iterations)
     return Sharpness(float(100 * max(-found.fun - here, 0.0) / (1 + here)), 0.0, here, made_by)
 
@@ -223,7 +259,13 @@ def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, devi
         When a distance is not positive, or `n_directions` is below 2.
     """
     epsilons = finite_vector("epsilons", epsilons)
-    require(len(epsilons) and (epsilons > 0).all(), "epsilons", epsilons, "be positive", "drop the others")
+    require(
+        len(epsilons) and (epsilons > 0).all(),
+        "epsilons",
+        epsilons,
+        "be positive",
+        "drop the others",
+    )
     n_directions = whole_number("n_directions", n_directions, 2)
     objective = Objective(problem, device=device)
     w = objective.origin
@@ -231,10 +273,16 @@ def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, devi
     for i in range(n_directions):
         v = _unit(realisation(rng, i), objective)
         for k, epsilon in enumerate(epsilons):
-            change = objective.gradient(w + epsilon * v).astype(np.float64) - objective.gradient(w - epsilon * v)
+            change = objective.gradient(w + epsilon * v).astype(np.float64) - objective.gradient(
+                w - epsilon * v
+            )
             sizes[i, k] = np.linalg.norm(change) / (2 * epsilon)
-    made_by = _made_by("scale_dependent_curvature", problem, rng, epsilons=epsilons, n_directions=n_directions)
-    return ScaleDependentCurvature(epsilons, sizes.mean(axis=0), sizes.std(axis=0, ddof=1) / np.sqrt(n_directions), made_by)
+    made_by = _made_by(
+        "scale_dependent_curvature", problem, rng, epsilons=epsilons, n_directions=n_directions
+    )
+    return ScaleDependentCurvature(
+        epsilons, sizes.mean(axis=0), sizes.std(axis=0, ddof=1) / np.sqrt(n_directions), made_by
+    )
 
 
 def _along_gradient(name, problem, rho, scale, device):

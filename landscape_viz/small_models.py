@@ -28,7 +28,11 @@ class Joined(nn.Module):
         super().__init__()
         self.kind, self.pool = kind, nn.AvgPool2d(_POOLING)
         n = _pixels(input_shape)
-        sizes = [n + k * width for k in range(depth)] if kind == "dense" else [n, *[width] * (depth - 1)]
+        sizes = (
+            [n + k * width for k in range(depth)]
+            if kind == "dense"
+            else [n, *[width] * (depth - 1)]
+        )
         self.hidden = nn.ModuleList(nn.Linear(size, width) for size in sizes)
         self.last = nn.Linear(n + depth * width if kind == "dense" else width, n_classes)
 
@@ -83,5 +87,8 @@ def _pixels(input_shape):
 def _count(kind, width, depth, pixels, n_classes):
     """Return the number of parameters of `Joined`."""
     if kind == "dense":
-        return sum((pixels + k * width + 1) * width for k in range(depth)) + (pixels + depth * width + 1) * n_classes
+        return (
+            sum((pixels + k * width + 1) * width for k in range(depth))
+            + (pixels + depth * width + 1) * n_classes
+        )
     return (pixels + 1) * width + (depth - 1) * (width + 1) * width + (width + 1) * n_classes

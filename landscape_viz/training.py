@@ -20,7 +20,14 @@ from landscape_viz import checkpoint
 from landscape_viz.loss.call import digest
 from landscape_viz.loss.evaluate import checked_device
 from multifractal.base import checks
-from multifractal.base.checks import finite_number, one_of, positive_number, refuse, require, whole_number
+from multifractal.base.checks import (
+    finite_number,
+    one_of,
+    positive_number,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 
@@ -61,8 +68,24 @@ class TrainingRun(Result):
     provenance: Provenance
 
 
-def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam", learning_rate=None, weight_decay=0.0,
-          schedule="constant", save_every=1, seed=0, device="cpu", resume=False, any_threads=False, overwrite=False):
+def train(
+    model,
+    data,
+    folder=None,
+    *,
+    epochs=1,
+    batch_size=64,
+    optimizer="adam",
+    learning_rate=None,
+    weight_decay=0.0,
+    schedule="constant",
+    save_every=1,
+    seed=0,
+    device="cpu",
+    resume=False,
+    any_threads=False,
+    overwrite=False,
+):
     """Train a classifier in place.
 
     Parameters
@@ -113,22 +136,49 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
     DamagedFileError
         When the newest checkpoint is damaged.
     """
-    require(isinstance(model, torch.nn.Module), "model", model, "be a torch.nn.Module", "pass a network")
-    require(hasattr(data, "train_inputs"), "data", data, "be a Dataset", "take one of datasets.load")
+    require(
+        isinstance(model, torch.nn.Module), "model", model, "be a torch.nn.Module", "pass a network"
+    )
+    require(
+        hasattr(data, "train_inputs"), "data", data, "be a Dataset", "take one of datasets.load"
+    )
     checked_device(device)
     folder = None if folder is None else checks.path("folder", folder)
     one_of("optimizer", optimizer, LEARNING_RATES)
-    rate = positive_number("learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate)
+    rate = positive_number(
+        "learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate
+    )
     one_of("schedule", schedule, SCHEDULES)
     decay = finite_number("weight_decay", weight_decay)
-    require(0 <= decay < np.inf, "weight_decay", weight_decay, "be a finite number, at least 0", "pass 0 for none")
+    require(
+        0 <= decay < np.inf,
+        "weight_decay",
+        weight_decay,
+        "be a finite number, at least 0",
+        "pass 0 for none",
+    )
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("save_every", save_every)):
         whole_number(name, value)
     whole_number("seed", seed, minimum=0)
-    require(folder is not None or not resume, "resume", resume, "be False without a folder", "say which folder to resume in")
+    require(
+        folder is not None or not resume,
+        "resume",
+        resume,
+        "be False without a folder",
+        "say which folder to resume in",
+    )
     saved = [epoch for epoch in _kept(folder, resume, overwrite) if epoch <= epochs]
-    run = _Run(model.to(device), data, optimizer, rate, batch_size, seed, device, weight_decay=decay,
-               cosine_epochs=epochs if schedule == "cosine" else None)
+    run = _Run(
+        model.to(device),
+        data,
+        optimizer,
+        rate,
+        batch_size,
+        seed,
+        device,
+        weight_decay=decay,
+        cosine_epochs=epochs if schedule == "cosine" else None,
+    )
     if saved:
         run.restore(_path(folder, max(saved)), any_threads)
     elif folder is not None:
@@ -139,12 +189,28 @@ def train(model, data, folder=None, *, epochs=1, batch_size=64, optimizer="adam"
             if folder is not None and (run.done % save_every == 0 or run.done == epochs):
                 run.save(folder)
     return TrainingRun(
-        **{name: np.array(values) for name, values in run.history.items()}, saved_epochs=sorted(saved_epochs(folder)),
-        optimizer=optimizer, learning_rate=rate, batch_size=batch_size, seed=seed, threads=torch.get_num_threads(),
-        device=str(device), provenance=Provenance.of(
-            "landscape_viz.training.train", rng=seed, packages=("numpy", "torch"), model=type(model).__name__,
-            data=data.name, epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=rate,
-            weight_decay=decay, schedule=schedule))
+        **{name: np.array(values) for name, values in run.history.items()},
+        saved_epochs=sorted(saved_epochs(folder)),
+        optimizer=optimizer,
+        learning_rate=rate,
+        batch_size=batch_size,
+        seed=seed,
+        threads=torch.get_num_threads(),
+        device=str(device),
+        provenance=Provenance.of(
+            "landscape_viz.training.train",
+            rng=seed,
+            packages=("numpy", "torch"),
+            model=type(model).__name__,
+            data=data.name,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=rate,
+            weight_decay=decay,
+            schedule=schedule,
+        ),
+    )
 
 
 def evaluate(model, inputs, targets, *, device="cpu"):
@@ -162,7 +228,9 @@ def evaluate(model, inputs, targets, *, device="cpu"):
     training = model.training
     model.eval()
     with torch.no_grad():
-        for images, labels in zip(inputs.split(_EVALUATION_BATCH), targets.split(_EVALUATION_BATCH), strict=True):
+        for images, labels in zip(
+            inputs.split(_EVALUATION_BATCH), targets.split(_EVALUATION_BATCH), strict=True
+        ):
             outputs, labels = model(images.to(device)), labels.to(device)
             loss += cross_entropy(outputs.double(), labels, reduction="sum").item()
             right += (outputs.argmax(1) == labels).sum().item()
@@ -173,7 +241,9 @@ def evaluate(model, inputs, targets, *, device="cpu"):
 def saved_epochs(folder):
     """Return the epochs that have a checkpoint in `folder`, in no order; none when there is no such folder."""
     files = Path(folder).glob("epoch_*.pt") if folder is not None else ()
-    return [int(found[1]) for file in files if (found := re.fullmatch(r"epoch_(\d+)\.pt", file.name))]
+    return [
+        int(found[1]) for file in files if (found := re.fullmatch(r"epoch_(\d+)\.pt", file.name))
+    ]
 
 
 def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="cpu"):
@@ -181,7 +251,9 @@ def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="
 
     `data`, `batch_size`, `optimizer` and `device` as for `train`.
     """
-    run = _Run(factory().to(device), data, optimizer, LEARNING_RATES[optimizer], batch_size, 0, device)
+    run = _Run(
+        factory().to(device), data, optimizer, LEARNING_RATES[optimizer], batch_size, 0, device
+    )
     chosen = torch.arange(min(batch_size, len(data.train_targets)))
     with torch.random.fork_rng(devices=_cuda(device)):
         run.step(chosen)
@@ -193,16 +265,34 @@ def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="
 class _Run:
     """A run between two epochs: the network, its optimizer, the history, and the number of epochs done."""
 
-    def __init__(self, model, data, optimizer, rate, batch_size, seed, device, weight_decay=0.0, cosine_epochs=None):
+    def __init__(
+        self,
+        model,
+        data,
+        optimizer,
+        rate,
+        batch_size,
+        seed,
+        device,
+        weight_decay=0.0,
+        cosine_epochs=None,
+    ):
         self.model, self.data, self.device = model, data, device
         self.batch_size, self.seed, self.rate = batch_size, seed, rate
-        self.stepper, self.cosine_epochs = _optimizer(optimizer, model, rate, weight_decay), cosine_epochs
+        self.stepper, self.cosine_epochs = (
+            _optimizer(optimizer, model, rate, weight_decay),
+            cosine_epochs,
+        )
         self.history = {name: [] for name in _COLUMNS}
         self.done = 0
         self.settings = {
             "model": f"{type(model).__name__} {checkpoint.content_sha256(repr(model))[:16]}",
             "data": f"{data.name} {digest([('x', data.train_inputs), ('y', data.train_targets)])}",
-            "optimizer": optimizer, "learning_rate": rate, "batch_size": batch_size, "seed": seed}
+            "optimizer": optimizer,
+            "learning_rate": rate,
+            "batch_size": batch_size,
+            "seed": seed,
+        }
         # Only where they are asked for, so that checkpoints from before they existed can still be resumed.
         self.settings |= {"weight_decay": weight_decay} if weight_decay else {}
         self.settings |= {"cosine_epochs": cosine_epochs} if cosine_epochs else {}
@@ -212,26 +302,39 @@ class _Run:
         draws = realisation(self.seed, self.done + 1)
         if self.cosine_epochs:
             for group in self.stepper.param_groups:
-                group["lr"] = self.rate * (1 + math.cos(math.pi * self.done / self.cosine_epochs)) / 2
+                group["lr"] = (
+                    self.rate * (1 + math.cos(math.pi * self.done / self.cosine_epochs)) / 2
+                )
         order = torch.from_numpy(draws.permutation(len(self.data.train_targets)))
         torch.manual_seed(int(draws.integers(2**63)))  # dropout masks
         was_training = self.model.training
         self.model.train()
         total = 0.0
-        for chosen in tqdm(_batches(order, self.batch_size), f"epoch {self.done + 1}", leave=False, disable=None):
+        for chosen in tqdm(
+            _batches(order, self.batch_size), f"epoch {self.done + 1}", leave=False, disable=None
+        ):
             total += self.step(chosen) * len(chosen)
         self.model.train(was_training)
         if not np.isfinite(total):
-            raise FloatingPointError(f"the training loss is {total} in epoch {self.done + 1}; lower the learning rate (now "
-                                     f"{self.rate}); checkpoints of earlier epochs stay")
-        result = evaluate(self.model, self.data.test_inputs, self.data.test_targets, device=self.device)
-        for name, value in zip(_COLUMNS, (total / len(order), result["loss"], result["accuracy"]), strict=True):
+            raise FloatingPointError(
+                f"the training loss is {total} in epoch {self.done + 1}; lower the learning rate (now "
+                f"{self.rate}); checkpoints of earlier epochs stay"
+            )
+        result = evaluate(
+            self.model, self.data.test_inputs, self.data.test_targets, device=self.device
+        )
+        for name, value in zip(
+            _COLUMNS, (total / len(order), result["loss"], result["accuracy"]), strict=True
+        ):
             self.history[name].append(value)
         self.done += 1
 
     def step(self, chosen):
         """Take one step on the chosen images and return the loss before it."""
-        images, labels = (part[chosen].to(self.device) for part in (self.data.train_inputs, self.data.train_targets))
+        images, labels = (
+            part[chosen].to(self.device)
+            for part in (self.data.train_inputs, self.data.train_targets)
+        )
         self.stepper.zero_grad()
         loss = cross_entropy(self.model(images), labels)
         loss.backward()
@@ -240,23 +343,38 @@ class _Run:
 
     def save(self, folder):
         """Write the checkpoint of the epoch just done."""
-        record = {"epoch": self.done, "history": self.history, "settings": self.settings, "threads": torch.get_num_threads(),
-                  "torch": str(torch.__version__), "optimizer": self.stepper.state_dict()}
+        record = {
+            "epoch": self.done,
+            "history": self.history,
+            "settings": self.settings,
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+            "optimizer": self.stepper.state_dict(),
+        }
         checkpoint.save(_path(folder, self.done), self.model.state_dict(), record, overwrite=True)
 
     def restore(self, path, any_threads):
         """Put everything in the state of a checkpoint, if its settings are ours."""
         stored = checkpoint.load(path)
         before, threads = stored.training.get("settings", {}), stored.training.get("threads")
-        differing = [f"{name} {before.get(name)!r}, now {self.settings.get(name)!r}"
-                     for name in {**self.settings, **before} if before.get(name) != self.settings.get(name)]
+        differing = [
+            f"{name} {before.get(name)!r}, now {self.settings.get(name)!r}"
+            for name in {**self.settings, **before}
+            if before.get(name) != self.settings.get(name)
+        ]
         if differing:
-            raise ValueError(f"resume must keep the settings of {str(path)!r}, which has {'; '.join(differing)}; use those "
-                             "settings, or another folder")
+            raise ValueError(
+                f"resume must keep the settings of {str(path)!r}, which has {'; '.join(differing)}; use those "
+                "settings, or another folder"
+            )
         if threads != torch.get_num_threads() and not any_threads:
-            raise refuse("threads", torch.get_num_threads(), f"be {threads} as recorded in {str(path)!r}, for the same bits",
-                         f"call torch.set_num_threads({threads}) or set OMP_NUM_THREADS={threads}, or allow other bits by "
-                         "any_threads=True (--any_threads)")
+            raise refuse(
+                "threads",
+                torch.get_num_threads(),
+                f"be {threads} as recorded in {str(path)!r}, for the same bits",
+                f"call torch.set_num_threads({threads}) or set OMP_NUM_THREADS={threads}, or allow other bits by "
+                "any_threads=True (--any_threads)",
+            )
         self.model.load_state_dict(stored.state_dict)
         self.stepper.load_state_dict(stored.training["optimizer"])
         self.history, self.done = stored.training["history"], stored.training["epoch"]
@@ -274,8 +392,12 @@ def _optimizer(name, model, rate, weight_decay):
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if name == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=weight_decay)
-    return torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM if name == "momentum" else 0.0,
-                           weight_decay=weight_decay)
+    return torch.optim.SGD(
+        parameters,
+        lr=rate,
+        momentum=_MOMENTUM if name == "momentum" else 0.0,
+        weight_decay=weight_decay,
+    )
 
 
 def _kept(folder, resume, overwrite):
@@ -284,8 +406,10 @@ def _kept(folder, resume, overwrite):
     if resume or not saved:
         return saved
     if not overwrite:
-        raise FileExistsError(f"folder must not hold checkpoints yet, got {str(folder)!r} with {len(saved)} of them; pass "
-                              "resume=True (--resume) to go on, overwrite=True (--overwrite) to start anew, or another one")
+        raise FileExistsError(
+            f"folder must not hold checkpoints yet, got {str(folder)!r} with {len(saved)} of them; pass "
+            "resume=True (--resume) to go on, overwrite=True (--overwrite) to start anew, or another one"
+        )
     for epoch in saved:
         _path(folder, epoch).unlink()
     return []

@@ -67,22 +67,44 @@ def project(problem, states, directions, *, threads=1):
     ValueError
         When the problem's dropout is live.
     """
-    require(problem.dropout != "live", "dropout", problem.dropout, "not be live", "use dropout='off' or 'fixed'")
+    require(
+        problem.dropout != "live",
+        "dropout",
+        problem.dropout,
+        "not be live",
+        "use dropout='off' or 'fixed'",
+    )
     directions.check(problem)
     moves = displacements(problem, states)
     n = len(directions)
     products = gram(np.concatenate([directions.vectors, moves]))
     coordinates = np.linalg.lstsq(products[:n, :n], products[:n, n:], rcond=None)[0].T
     distances = np.sqrt(np.diag(products)[n:])
-    off_plane = np.array([_distance(move, directions.vectors, c) for move, c in zip(moves, coordinates, strict=True)])
+    off_plane = np.array(
+        [_distance(move, directions.vectors, c) for move, c in zip(moves, coordinates, strict=True)]
+    )
     residuals = np.divide(off_plane, distances, out=np.zeros_like(distances), where=distances > 0)
     with pinned_threads(threads):
-        true_loss = [Evaluator(problem.with_state(state), [], ("loss",)).measure()[0] for state in states]
+        true_loss = [
+            Evaluator(problem.with_state(state), [], ("loss",)).measure()[0] for state in states
+        ]
         plane_loss = losses_at(problem, directions, coordinates)
-    return Trajectory(coordinates=coordinates, residuals=residuals, distances=distances, true_loss=np.array(true_loss),
-                      plane_loss=plane_loss, labels=list(directions.labels), directions_hash=directions.hash,
-                      provenance=Provenance.of("trajectory.project", packages=("numpy", "torch"), problem=problem,
-                                               n_states=len(states), directions=directions.provenance.call))
+    return Trajectory(
+        coordinates=coordinates,
+        residuals=residuals,
+        distances=distances,
+        true_loss=np.array(true_loss),
+        plane_loss=plane_loss,
+        labels=list(directions.labels),
+        directions_hash=directions.hash,
+        provenance=Provenance.of(
+            "trajectory.project",
+            packages=("numpy", "torch"),
+            problem=problem,
+            n_states=len(states),
+            directions=directions.provenance.call,
+        ),
+    )
 
 
 def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
@@ -115,7 +137,9 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
     require(len(states) >= 7, "states", len(states), "be at least 7", "save more states")
     sizes, axes = np.linalg.eigh(gram(displacements(problem, states)))
     rotated = (axes * np.sqrt(np.maximum(sizes, 0)))[:, ::-1]
-    return embed_path(rotated, perplexity=perplexity or min(30, (len(states) - 1) / 3), rng=rng, progress=progress)
+    return embed_path(
+        rotated, perplexity=perplexity or min(30, (len(states) - 1) / 3), rng=rng, progress=progress
+    )
 
 
 def losses_at(problem, directions, coordinates):
@@ -133,5 +157,7 @@ def _distance(move, vectors, coordinates, block=1 << 20):
     total = 0.0
     for first in range(0, len(move), block):
         part = slice(first, first + block)
-        total += np.sum((move[part].astype(np.float64) - coordinates @ vectors[:, part].astype(np.float64)) ** 2)
+        total += np.sum(
+            (move[part].astype(np.float64) - coordinates @ vectors[:, part].astype(np.float64)) ** 2
+        )
     return np.sqrt(total)

@@ -47,7 +47,9 @@ class Task:
     def run(self, first, stop):
         """Return the metrics of the points `first` to `stop` - 1, shape (n_metrics, stop - first), float64."""
         where = np.unravel_index(np.arange(first, stop), [len(axis) for axis in self.axes])
-        positions = np.column_stack([axis[i] for axis, i in zip(self.axes, where, strict=True)]).tolist()
+        positions = np.column_stack(
+            [axis[i] for axis, i in zip(self.axes, where, strict=True)]
+        ).tolist()
         with pinned_threads(self.threads):
             if self._evaluator is None:
                 self._evaluator, self.vectors = self._made(), None  # it holds them in its own order
@@ -55,7 +57,9 @@ class Task:
 
     def _made(self):
         arguments = (self.problem, self.vectors, self.metrics)
-        if self.at_once == 1 or (self.at_once is None and (self.device == "cpu" or not can_stack(self.problem))):
+        if self.at_once == 1 or (
+            self.at_once is None and (self.device == "cpu" or not can_stack(self.problem))
+        ):
             return Evaluator(*arguments, device=self.device)
         return StackedEvaluator(*arguments, at_once=self.at_once, device=self.device)
 
@@ -67,8 +71,10 @@ class Parcel:
         try:
             self._content = pickle.dumps(task, protocol=5)
         except Exception as error:
-            raise ValueError(f"problem must be picklable to be sent to a worker, got {task.problem!r} ({error}); define the "
-                             "factory, loss and loader at the top level of a module") from error
+            raise ValueError(
+                f"problem must be picklable to be sent to a worker, got {task.problem!r} ({error}); define the "
+                "factory, loss and loader at the top level of a module"
+            ) from error
         self._key = hashlib.sha256(self._content).hexdigest()
 
     def submit(self, executor, chunk, *, whole):

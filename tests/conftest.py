@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Sockets are held to loopback here and, through the path, in every Python that a test starts.
 _NO_NETWORK = Path(__file__).parent / "helpers" / "no_network"
 runpy.run_path(str(_NO_NETWORK / "sitecustomize.py"))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_NO_NETWORK), os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(_NO_NETWORK), os.environ.get("PYTHONPATH")])
+)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")

@@ -7,8 +7,11 @@ import pytest
 
 from tools import api_reference
 
-NAMES = [(f"{package.__name__}.{name}", thing) for package in api_reference.PACKAGES
-         for name, thing in api_reference.public(package)]
+NAMES = [
+    (f"{package.__name__}.{name}", thing)
+    for package in api_reference.PACKAGES
+    for name, thing in api_reference.public(package)
+]
 FUNCTIONS = [(name, thing) for name, thing in NAMES if inspect.isfunction(thing)]
 _CHECKS = re.compile(r"\b(require|refuse|one_of|whole_number|positive_number|finite_array)\(")
 _AS_ELSEWHERE = re.compile(r"as (?:for|there|`\w+` of) *`?(\w*)`?")
@@ -41,16 +44,28 @@ def test_every_name_is_told(name, thing):
     if inspect.isclass(thing) and thing.__bases__[0].__doc__:
         assert thing.__doc__ != thing.__bases__[0].__doc__, name
     if inspect.isfunction(thing):
-        doc = inspect.getdoc(thing) + inspect.getmodule(thing).__doc__  # a module may tell what all its functions take
-        named_elsewhere = " ".join(inspect.getdoc(other) for word in _AS_ELSEWHERE.findall(doc) for full, other in FUNCTIONS
-                                   if full.split(".")[-1] == word)
-        missing = [argument for argument in inspect.signature(thing).parameters
-                   if not re.search(rf"\b{argument}\b", doc + named_elsewhere)]
+        # a module may tell what all its functions take
+        doc = inspect.getdoc(thing) + inspect.getmodule(thing).__doc__
+        named_elsewhere = " ".join(
+            inspect.getdoc(other)
+            for word in _AS_ELSEWHERE.findall(doc)
+            for full, other in FUNCTIONS
+            if full.split(".")[-1] == word
+        )
+        missing = [
+            argument
+            for argument in inspect.signature(thing).parameters
+            if not re.search(rf"\b{argument}\b", doc + named_elsewhere)
+        ]
         assert not missing, f"the docstring of {name} does not tell {missing}"
 
 
 def test_what_is_refused_is_told():
     """A public function that checks an argument itself says what it raises, or names the rule in words."""
-    silent = [name for name, thing in FUNCTIONS if _CHECKS.search(inspect.getsource(thing))
-              and not re.search(r"Rais|rais|ValueError|TypeError|refuse", inspect.getdoc(thing))]
+    silent = [
+        name
+        for name, thing in FUNCTIONS
+        if _CHECKS.search(inspect.getsource(thing))
+        and not re.search(r"Rais|rais|ValueError|TypeError|refuse", inspect.getdoc(thing))
+    ]
     assert silent == []

@@ -49,9 +49,13 @@ def compiled():
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.FunctionDef) and any("njit" in ast.unparse(d) for d in node.decorator_list):
+                if isinstance(node, ast.FunctionDef) and any(
+                    "njit" in ast.unparse(d) for d in node.decorator_list
+                ):
                     kernels.add(f"{path.stem}.{node.name}")
-                    called |= {ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
+                    called |= {
+                        ast.unparse(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)
+                    }
     inner = {kernel for kernel in kernels if kernel.split(".")[1] in called}
     return kernels - inner, inner
 
@@ -67,8 +71,12 @@ def test_every_kernel_has_a_twin_and_a_case():
     for kernel, (twin, case) in SERVES.items():
         assert callable(getattr(naive, twin)), kernel
         assert re.search(rf"naive\.{twin}\b", tests), f"no test compares {kernel} with naive.{twin}"
-        assert re.search(rf"naive\.{twin}\b", benchmarks), f"no benchmark compares {kernel} with naive.{twin}"
-        assert any(name.startswith(case) for name in cases), f"no benchmark of {kernel} begins with {case!r}"
+        assert re.search(rf"naive\.{twin}\b", benchmarks), (
+            f"no benchmark compares {kernel} with naive.{twin}"
+        )
+        assert any(name.startswith(case) for name in cases), (
+            f"no benchmark of {kernel} begins with {case!r}"
+        )
 
 
 def test_slope_of_a_power_law_and_of_a_scattered_one():
@@ -89,10 +97,15 @@ def test_constant_cost_is_told_from_growth():
 
 def test_ratio_counts_the_share_of_the_work():
     """A yardstick that does a hundredth of the work in the same time makes ours 100 times faster."""
-    timing, = harness.measure(Case("sum", lambda: sum(range(200_000)), lambda: sum(range(200_000)), share=0.01, repeats=3))
+    (timing,) = harness.measure(
+        Case("sum", lambda: sum(range(200_000)), lambda: sum(range(200_000)), share=0.01, repeats=3)
+    )
     assert 20 < timing.ratio < 500
     parts = harness.measure(Parts("demo", lambda: {"drawing": 2.0, "total": 3.0}, aim="5 s"))
-    assert [(p.name, p.seconds, p.aim) for p in parts] == [("demo: drawing", 2.0, ""), ("demo: total", 3.0, "5 s")]
+    assert [(p.name, p.seconds, p.aim) for p in parts] == [
+        ("demo: drawing", 2.0, ""),
+        ("demo: total", 3.0, "5 s"),
+    ]
 
 
 def test_what_runs_on_request_stays_in_the_table(tmp_path, monkeypatch):
@@ -104,13 +117,21 @@ def test_what_runs_on_request_stays_in_the_table(tmp_path, monkeypatch):
     harness.write([Timing("a", 1.0), Timing("b", 2.0)], everything=True)
     harness.write([Timing("huge", 100.0, measured="elsewhere, once")], everything=False)
     harness.write([Timing("a", 3.0)], everything=True)
-    assert [(t.name, t.seconds) for t in harness.stored()["timings"]] == [("a", 3.0), ("huge", 100.0)]
+    assert [(t.name, t.seconds) for t in harness.stored()["timings"]] == [
+        ("a", 3.0),
+        ("huge", 100.0),
+    ]
     harness.write([Timing("huge", 50.0, measured="elsewhere, twice")], everything=False)
-    assert [(t.name, t.seconds) for t in harness.stored()["timings"]] == [("a", 3.0), ("huge", 50.0)]
+    assert [(t.name, t.seconds) for t in harness.stored()["timings"]] == [
+        ("a", 3.0),
+        ("huge", 50.0),
+    ]
     text = readme.read_text()
     assert text.startswith("before\n<!--")
     assert text.endswith("-->\nafter\n")
-    assert all(words in text for words in ("| a | 3 s |", "| huge | 50 s |", "huge: on elsewhere, twice."))
+    assert all(
+        words in text for words in ("| a | 3 s |", "| huge | 50 s |", "huge: on elsewhere, twice.")
+    )
     assert not any(words in text for words in ("old", "| b |", "once"))
 
 
@@ -118,4 +139,6 @@ def test_the_committed_tables_are_those_of_the_results():
     """README's tables hold every timing and every growth of results.json, as they are written there."""
     readme, record = (ROOT / "README.md").read_text(), harness.stored()
     assert harness.table(record["timings"]) in readme
-    assert record["growth"] is None or all(row["name"] in readme for row in record["growth"]["rows"])
+    assert record["growth"] is None or all(
+        row["name"] in readme for row in record["growth"]["rows"]
+    )

@@ -11,14 +11,26 @@ from pathlib import Path
 import pytest
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "beyond_one_machine.md").read_text()
-SCRIPTS = dict(zip(re.findall(r"as `(\w+\.py)`", PAGE), re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL), strict=True))
+SCRIPTS = dict(
+    zip(
+        re.findall(r"as `(\w+\.py)`", PAGE),
+        re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL),
+        strict=True,
+    )
+)
 
 
 def run(name, folder, *launcher, replace=()):
     """Run a script of the page in an empty folder; it must say that both results are equal."""
     (folder / name).write_text(SCRIPTS[name].replace(*replace) if replace else SCRIPTS[name])
-    done = subprocess.run([*launcher, name], cwd=folder, capture_output=True, text=True, timeout=500,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        [*launcher, name],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.stdout.strip().endswith("equal to the bit"), done.stderr
     assert (folder / "section.store").exists()
 
@@ -45,7 +57,17 @@ def test_dask(tmp_path):
 def test_mpi(tmp_path):
     """Three ranks on this machine, however few cores it has, and whoever runs it."""
     allowed = ["--oversubscribe", *(["--allow-run-as-root"] if os.geteuid() == 0 else [])]
-    run("sweep_mpi.py", tmp_path, "mpiexec", *allowed, "-n", "3", sys.executable, "-m", "mpi4py.futures")
+    run(
+        "sweep_mpi.py",
+        tmp_path,
+        "mpiexec",
+        *allowed,
+        "-n",
+        "3",
+        sys.executable,
+        "-m",
+        "mpi4py.futures",
+    )
 
 
 @needs("submitit")

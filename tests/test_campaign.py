@@ -7,7 +7,16 @@ import warnings
 import numpy as np
 import pytest
 
-from campaign import boundary, computations, harness, trial_boundary, trial_damage, trial_disk, trial_memory, trial_suite
+from campaign import (
+    boundary,
+    computations,
+    harness,
+    trial_boundary,
+    trial_damage,
+    trial_disk,
+    trial_memory,
+    trial_suite,
+)
 from multifractal import Landscape, fbm_surface
 from tests.helpers import campaign_fakes
 
@@ -28,7 +37,14 @@ def test_every_ending_is_an_outcome_and_nothing_is_done_twice(tmp_path, monkeypa
     assert first[1][0] == harness.CRASH
     assert "status -11" in first[1][1]
     done, seconds = harness.carry_out(kind, None, tmp_path)
-    assert [done[index][0] for index in range(6)] == ["good", harness.CRASH, "good", harness.HANG, "trial broke", "bad"]
+    assert [done[index][0] for index in range(6)] == [
+        "good",
+        harness.CRASH,
+        "good",
+        harness.HANG,
+        "trial broke",
+        "bad",
+    ]
     assert sorted(log.read_text().split()) == list("012345")
     record = harness.report(kind, done, seconds)
     assert (record["trials"], record["failures"]) == (6, 4)
@@ -49,7 +65,9 @@ def test_the_table_goes_between_the_marks(tmp_path):
     assert text.endswith(f"{harness.MARKS[1]}\nafter\n")
     assert "| every ending | 2 of 6 | 1 good; 1 bad | 1 | 1.5 | `fake` |" in text
     assert "old" not in text
-    assert json.loads((tmp_path / "results.json").read_text())["kinds"][0]["first_failures"] == [[1, "bad", "why"]]
+    assert json.loads((tmp_path / "results.json").read_text())["kinds"][0]["first_failures"] == [
+        [1, "bad", "why"]
+    ]
 
 
 def test_the_readme_shows_the_results_on_record():
@@ -78,11 +96,21 @@ def test_damaged_files_are_refused_or_marked(name, zenodo, tmp_path, monkeypatch
 def test_damage_is_damage_and_its_judge_finds_fault():
     """Every damaged copy differs; a reader that gives other values, or a foreign file unmarked, is caught."""
     content = bytes(range(200))
-    assert all(trial_damage.damaged(content, np.random.default_rng(seed)) != content for seed in range(200))
-    assert trial_damage.verdict(lambda: {"a": np.array([1.0, 2.0])}, {"a": np.array([1.0, 2.5])})[0] == trial_damage.WRONG
-    assert trial_damage.verdict(lambda: np.array([np.nan]), np.array([np.nan]))[0] == trial_damage.EQUAL
+    assert all(
+        trial_damage.damaged(content, np.random.default_rng(seed)) != content for seed in range(200)
+    )
+    assert (
+        trial_damage.verdict(lambda: {"a": np.array([1.0, 2.0])}, {"a": np.array([1.0, 2.5])})[0]
+        == trial_damage.WRONG
+    )
+    assert (
+        trial_damage.verdict(lambda: np.array([np.nan]), np.array([np.nan]))[0]
+        == trial_damage.EQUAL
+    )
     assert trial_damage.verdict(lambda: 1, None, foreign=True)[0] == trial_damage.UNMARKED
-    marked = trial_damage.verdict(lambda: warnings.warn("read unverified", stacklevel=1), None, foreign=True)
+    marked = trial_damage.verdict(
+        lambda: warnings.warn("read unverified", stacklevel=1), None, foreign=True
+    )
     assert marked[0] == trial_damage.MARKED
 
 
@@ -103,10 +131,16 @@ def test_every_call_of_the_boundary_is_accepted_as_it_stands(zenodo, monkeypatch
             function(**arguments)
 
 
-@pytest.mark.parametrize(("function", "expected"), [
-    (lambda n: 1 / n, "OTHER EXCEPTION"), (lambda n: int("x"), "POORLY REFUSED"), (lambda n: n, trial_boundary.TAKEN),
-    (lambda n: fbm_surface(8, -1.0, rng=0), "POORLY REFUSED"),
-    (lambda n: fbm_surface(1, 0.5, rng=0), trial_boundary.REFUSED)])
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda n: 1 / n, "OTHER EXCEPTION"),
+        (lambda n: int("x"), "POORLY REFUSED"),
+        (lambda n: n, trial_boundary.TAKEN),
+        (lambda n: fbm_surface(8, -1.0, rng=0), "POORLY REFUSED"),
+        (lambda n: fbm_surface(1, 0.5, rng=0), trial_boundary.REFUSED),
+    ],
+)
 def test_the_judge_of_refusals_finds_fault(function, expected, monkeypatch, tmp_path):
     """An error of another kind, one without rule and remedy, and one that names no argument of the call are all faults."""
     monkeypatch.setattr("campaign.boundary._core", lambda: {"f": (function, {"n": 0})})
@@ -121,7 +155,9 @@ def test_hashes_see_every_number_and_no_provenance():
     other = surface.values.copy()
     other[3, 4] = np.nextafter(other[3, 4], 1)
     assert computations.content_hash({"a": surface}) == computations.content_hash({"a": same})
-    assert computations.content_hash({"a": surface}) != computations.content_hash({"a": Landscape(other)})
+    assert computations.content_hash({"a": surface}) != computations.content_hash(
+        {"a": Landscape(other)}
+    )
     assert computations.content_hash([1, 2]) != computations.content_hash([1, 3])
 
 
@@ -151,8 +187,18 @@ def test_a_full_disk_keeps_the_old_file(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["killed-sweep", "killed-section", "killed-download", "full-disk-jobs",
-                                  "dead-worker-pool", "dead-worker-dask", "same-bits"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "killed-sweep",
+        "killed-section",
+        "killed-download",
+        "full-disk-jobs",
+        "dead-worker-pool",
+        "dead-worker-dask",
+        "same-bits",
+    ],
+)
 def test_one_trial_of_each_longer_kind(name, tmp_path):
     """A kill, a full disk, a dead worker, and fresh processes."""
     kind = _kind(name)

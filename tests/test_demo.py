@@ -17,7 +17,9 @@ NOTEBOOK = ROOT / "demo.ipynb"
 
 def figure_names():
     """Return the names that the notebook saves figures under."""
-    source = "\n".join(cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code")
+    source = "\n".join(
+        cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code"
+    )
     return re.findall(r"save_figure\([^\"]*\"([\w-]+)\"", source)
 
 
@@ -26,9 +28,21 @@ def run_demo(folder, **environment):
     for file in (NOTEBOOK, ROOT / "train_supplementary.py"):
         shutil.copy(file, folder)
     shutil.copytree(ROOT / "experiments" / "results", folder / "experiments" / "results")
-    command = [sys.executable, ROOT / "tools" / "execute_notebook.py", "demo.ipynb", "--html", "results/demo.html"]
-    clean = {name: value for name, value in os.environ.items() if name not in ("MULTIFRACTAL_DATA", "PROFILE")}
-    done = subprocess.run(command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        ROOT / "tools" / "execute_notebook.py",
+        "demo.ipynb",
+        "--html",
+        "results/demo.html",
+    ]
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MULTIFRACTAL_DATA", "PROFILE")
+    }
+    done = subprocess.run(
+        command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -47,7 +61,9 @@ def check_outputs(folder, without=frozenset()):
         assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF"), name
         with np.load(stem.with_suffix(".npz"), allow_pickle=False) as numbers:
             assert len(numbers.files) > 1, name
-            assert any(np.isfinite(numbers[k]).any() for k in numbers.files if numbers[k].dtype.kind == "f"), name
+            assert any(
+                np.isfinite(numbers[k]).any() for k in numbers.files if numbers[k].dtype.kind == "f"
+            ), name
     page = (folder / "results" / "demo.html").read_text()
     assert "Traceback" not in page
     assert not re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"https?:", page)
@@ -73,5 +89,7 @@ def test_committed_notebook_is_executed_and_small():
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    assert len([c for c in code if any("image/png" in o.get("data", {}) for o in c.outputs)]) >= len(figure_names())
+    assert len(
+        [c for c in code if any("image/png" in o.get("data", {}) for o in c.outputs)]
+    ) >= len(figure_names())
     assert NOTEBOOK.stat().st_size < 3e6

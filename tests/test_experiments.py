@@ -35,8 +35,17 @@ def trained(tmp_path_factory):
 
 def test_defaults_are_those_of_the_issue():
     """Flags and defaults of train_and_analyze, as users of the script that it replaces know them."""
-    known = {"model": "mlp", "dataset": "synthetic", "epochs": 10, "batch_size": 128, "lr": 0.1, "analysis_samples": 512,
-             "hessian_iters": 20, "download_data": False, "save_dir": "experiments/outputs"}
+    known = {
+        "model": "mlp",
+        "dataset": "synthetic",
+        "epochs": 10,
+        "batch_size": 128,
+        "lr": 0.1,
+        "analysis_samples": 512,
+        "hessian_iters": 20,
+        "download_data": False,
+        "save_dir": "experiments/outputs",
+    }
     flags = vars(train_and_analyze.parser().parse_args([]))
     assert {name: flags[name] for name in known} == known
     assert {"num_workers", "data_root"} <= flags.keys()
@@ -48,7 +57,9 @@ def test_the_perceptron_is_3072_512_256_10_and_the_synthetic_set_is_neither_triv
     model = chosen.factory()
     sizes = [layer.weight.shape for layer in model.layers if hasattr(layer, "weight")]
     assert sizes == [(512, 3072), (256, 512), (10, 256)]
-    run = training.train(model, chosen.data, epochs=2, batch_size=128, optimizer="momentum", learning_rate=0.1)
+    run = training.train(
+        model, chosen.data, epochs=2, batch_size=128, optimizer="momentum", learning_rate=0.1
+    )
     assert 0.6 < run.test_accuracy[-1] < 0.95
 
 
@@ -62,7 +73,9 @@ def test_outputs_of_train_and_analyze(trained):
     chosen = experiment.subject("digits", "mlp")
     model = chosen.factory()
     model.load_state_dict(stored.state_dict)
-    measured = training.evaluate(model, chosen.data.test_inputs, chosen.data.test_targets)["accuracy"]
+    measured = training.evaluate(model, chosen.data.test_inputs, chosen.data.test_targets)[
+        "accuracy"
+    ]
     assert stored.training["epoch"] == best + 1
     assert measured == run.test_accuracy[best] > 0.8
     assert (run.optimizer, run.learning_rate, run.batch_size) == ("momentum", 0.1, 128)
@@ -70,9 +83,12 @@ def test_outputs_of_train_and_analyze(trained):
     middle = chosen.problem(stored.state_dict, 64)
     model.load_state_dict(checkpoint.load(trained / "checkpoints" / "epoch_0000.pt").state_dict)
     with torch.no_grad():
-        start = torch.nn.functional.cross_entropy(model(middle.data[0]).double(), middle.data[1]).item()
+        start = torch.nn.functional.cross_entropy(
+            model(middle.data[0]).double(), middle.data[1]
+        ).item()
     at_start = line.values["loss"][np.argmin(np.abs(line.x - 1))]
-    np.testing.assert_allclose(at_start, start, rtol=1e-4)  # float32 weights, rounded once along the line
+    # float32 weights, rounded once along the line
+    np.testing.assert_allclose(at_start, start, rtol=1e-4)
     assert Section.load(trained / "contour_2d.npz").grid.shape == (2, 25, 25)
     pairs = Eigenpairs.load(trained / "hessian.npz")
     assert pairs.products == 6
@@ -94,10 +110,10 @@ def test_a_stopped_run_goes_on_to_the_same_files(trained, tmp_path):
     assert (copy / "hessian.npz").stat().st_mtime_ns == kept
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (["--epochs", "4"], "epochs 3, now 4"),
-    (["--lr", "0.05"], "lr 0.1, now 0.05"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(["--epochs", "4"], "epochs 3, now 4"), (["--lr", "0.05"], "lr 0.1, now 0.05")],
+)
 def test_a_folder_of_other_settings_is_refused(trained, change, words):
     """The difference is named and nothing is touched."""
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
@@ -121,9 +137,11 @@ def test_a_folder_of_unknown_results_is_refused(tmp_path):
 
 def test_unknown_names_list_the_known_ones(capsys):
     """A mistyped model or data set is answered with the list."""
-    for script, flags, listed in ((train_and_analyze, ["--model", "vit"], ("mlp", "resnet20")),
-                                  (run_full_analysis, ["--dataset", "svhn"], ("digits", "fashionmnist", "cifar10")),
-                                  (run_full_analysis, ["--model", "vit"], ("mlp", "resnet18", "resnet20", "vgg"))):
+    for script, flags, listed in (
+        (train_and_analyze, ["--model", "vit"], ("mlp", "resnet20")),
+        (run_full_analysis, ["--dataset", "svhn"], ("digits", "fashionmnist", "cifar10")),
+        (run_full_analysis, ["--model", "vit"], ("mlp", "resnet18", "resnet20", "vgg")),
+    ):
         with pytest.raises(SystemExit):
             script.main(flags)
         message = capsys.readouterr().err
@@ -133,14 +151,34 @@ def test_unknown_names_list_the_known_ones(capsys):
 def test_cifar10_is_read_from_a_cache_and_a_hole_in_it_is_named(tmp_path, monkeypatch):
     """A complete cache is used without a download; without one, or with a file missing, the error names the file."""
     with pytest.raises(datasets.MissingDataError, match=r"(?s)data_batch_1.*--download_data"):
-        train_and_analyze.main(["--dataset", "cifar10", "--data_root", str(tmp_path), "--save_dir", str(tmp_path / "out")])
+        train_and_analyze.main(
+            [
+                "--dataset",
+                "cifar10",
+                "--data_root",
+                str(tmp_path),
+                "--save_dir",
+                str(tmp_path / "out"),
+            ]
+        )
     assert not (tmp_path / "out").exists()
     rows, _ = write_cifar10(tmp_path, monkeypatch)
     chosen = experiment.subject("cifar10", "mlp", data_root=tmp_path)
     assert len(chosen.data.train_targets) == 5 * rows.shape[1]
     next(tmp_path.rglob("data_batch_3")).unlink()
-    with pytest.raises(datasets.MissingDataError, match="missing: .*data_batch_3;|missing: .*data_batch_3"):
-        train_and_analyze.main(["--dataset", "cifar10", "--data_root", str(tmp_path), "--save_dir", str(tmp_path / "out")])
+    with pytest.raises(
+        datasets.MissingDataError, match="missing: .*data_batch_3;|missing: .*data_batch_3"
+    ):
+        train_and_analyze.main(
+            [
+                "--dataset",
+                "cifar10",
+                "--data_root",
+                str(tmp_path),
+                "--save_dir",
+                str(tmp_path / "out"),
+            ]
+        )
 
 
 def test_the_report_holds_everything_and_fetches_nothing(tmp_path, capsys):
@@ -149,8 +187,16 @@ def test_the_report_holds_everything_and_fetches_nothing(tmp_path, capsys):
     report = run_full_analysis.main([*flags, "--save-dir", str(tmp_path)])
     page = report.read_text()
     assert len(re.findall(r'<img [^>]*alt="[^"]+" src="data:image/png;base64,', page)) == 6
-    assert not re.search(r"https?:|<script|<link(?! rel=\"icon\" href=\"data:)|src=\"(?!data:)", page)
-    for title in ("Training", "The loss around the trained weights", "The Hessian", "Sharpness", "The training run"):
+    assert not re.search(
+        r"https?:|<script|<link(?! rel=\"icon\" href=\"data:)|src=\"(?!data:)", page
+    )
+    for title in (
+        "Training",
+        "The loss around the trained weights",
+        "The Hessian",
+        "Sharpness",
+        "The training run",
+    ):
         assert f">{title}</h2>" in page
     pairs = Eigenpairs.load(tmp_path / "hessian.npz")
     run = training.TrainingRun.load(tmp_path / "training.npz")
@@ -159,7 +205,8 @@ def test_the_report_holds_everything_and_fetches_nothing(tmp_path, capsys):
     assert json.loads((tmp_path / "experiment.json").read_text())["samples"] == 32
     assert str(report) in capsys.readouterr().out
     changed = report.stat().st_mtime_ns
-    run_full_analysis.main([*flags, "--save-dir", str(tmp_path)])  # everything is there: only drawn and written again
+    # everything is there: only drawn and written again
+    run_full_analysis.main([*flags, "--save-dir", str(tmp_path)])
     assert report.stat().st_mtime_ns > changed
 
 
@@ -169,7 +216,10 @@ def test_small_networks_are_what_their_names_say(kind):
     model = small_models.build(kind)
     images = torch.randn(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     pixels = images.reshape(5, 7, 4, 7, 4).mean((2, 4)).reshape(5, 49)
-    layers = [lambda x, layer=layer: torch.clamp(x @ layer.weight.T + layer.bias, min=0) for layer in model.hidden]
+    layers = [
+        lambda x, layer=layer: torch.clamp(x @ layer.weight.T + layer.bias, min=0)
+        for layer in model.hidden
+    ]
     hidden = layers[0](pixels)
     seen = [pixels, hidden]
     for layer in layers[1:]:
@@ -177,7 +227,9 @@ def test_small_networks_are_what_their_names_say(kind):
             seen.append(layer(torch.cat(seen, 1)))
         else:
             hidden = layer(hidden) + (hidden if kind == "residual" else 0)
-    expected = (torch.cat(seen, 1) if kind == "dense" else hidden) @ model.last.weight.T + model.last.bias
+    expected = (
+        torch.cat(seen, 1) if kind == "dense" else hidden
+    ) @ model.last.weight.T + model.last.bias
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
     assert len(model.hidden) == (1 if kind == "shallow" else 12)
     assert 0.85 * 16_000 < sum(p.numel() for p in model.parameters()) < 1.02 * 16_000
@@ -185,8 +237,20 @@ def test_small_networks_are_what_their_names_say(kind):
 
 def test_comparing_architectures(tmp_path):
     """A table with a row a network, its figure, and that the plain deep network trains worst, as its table says."""
-    table = compare_architectures.main(["--seeds", "1", "--epochs", "5", "--samples", "64", "--points", "5", "--save-dir",
-                                        str(tmp_path)])
+    table = compare_architectures.main(
+        [
+            "--seeds",
+            "1",
+            "--epochs",
+            "5",
+            "--samples",
+            "64",
+            "--points",
+            "5",
+            "--save-dir",
+            str(tmp_path),
+        ]
+    )
     assert list(table.index) == list(small_models.DEPTHS)
     losses = table["loss_train"]["mean"]
     assert losses["deep"] > 3 * losses.drop("deep").max()

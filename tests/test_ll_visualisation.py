@@ -45,9 +45,23 @@ def small_run(tmp_path_factory, _one_thread):
 def test_published_flags_have_their_published_defaults():
     """All flags of the published script, three defaults apart: dataset digits, model resnet20, train_mode n."""
     flags = vars(LL_visualisation.parser().parse_args([]))
-    published = {"batch_size": 64, "optimizer": "adam", "epochs": 1, "save_every": 1, "no_drop": "n", "load_model": None,
-                 "visualize": "n", "interpolate": "linear", "x": "-2.4:2.4:51", "y": "-2.4:2.4:51", "shuffle": "n"}
-    assert flags.items() >= (published | {"dataset": "digits", "model": "resnet20", "train_mode": "n"}).items()
+    published = {
+        "batch_size": 64,
+        "optimizer": "adam",
+        "epochs": 1,
+        "save_every": 1,
+        "no_drop": "n",
+        "load_model": None,
+        "visualize": "n",
+        "interpolate": "linear",
+        "x": "-2.4:2.4:51",
+        "y": "-2.4:2.4:51",
+        "shuffle": "n",
+    }
+    assert (
+        flags.items()
+        >= (published | {"dataset": "digits", "model": "resnet20", "train_mode": "n"}).items()
+    )
     assert LL_visualisation.parser().parse_args(["-m", "vgg"]).model == "vgg"
 
 
@@ -57,12 +71,21 @@ def test_a_whole_run_leaves_everything_where_it_says(small_run, tmp_path, capsys
     said = capsys.readouterr().out
     assert said.index("estimate: about") < said.index("epoch 1: training loss")
     paths = dict(re.findall(r"^(\w+): +(/.+)$", said, re.M))
-    expected = {"checkpoint": "epoch_0001.pt", "history": "training.npz", "section": "section.npz", "picture": "section.png",
-                "page": "section.html"}
-    assert {name: paths.get(name) for name in expected} == {k: str(tmp_path / "here" / v) for k, v in expected.items()}
+    expected = {
+        "checkpoint": "epoch_0001.pt",
+        "history": "training.npz",
+        "section": "section.npz",
+        "picture": "section.png",
+        "page": "section.html",
+    }
+    assert {name: paths.get(name) for name in expected} == {
+        k: str(tmp_path / "here" / v) for k, v in expected.items()
+    }
     for name in expected.values():
         assert (tmp_path / "here" / name).stat().st_size > 500
-    ours, other = (Section.load(folder / "section.npz") for folder in (tmp_path / "here", small_run))
+    ours, other = (
+        Section.load(folder / "section.npz") for folder in (tmp_path / "here", small_run)
+    )
     assert np.array_equal(ours.grid, other.grid)
 
 
@@ -75,14 +98,23 @@ def test_the_section_is_the_loss_of_the_trained_network(small_run):
     state = checkpoint.load(small_run / "epoch_0001.pt").state_dict
     inputs, targets = datasets.load("synthetic").batch(64, rng=0)
     rng = np.random.SeedSequence(0)
-    work = LL_visualisation._Work(LL_visualisation.parser().parse_args(["-m", "mlp"]), "cpu", [], None,
-                                  datasets.load("synthetic"), LL_visualisation.partial(models.build, "mlp"))
+    work = LL_visualisation._Work(
+        LL_visualisation.parser().parse_args(["-m", "mlp"]),
+        "cpu",
+        [],
+        None,
+        datasets.load("synthetic"),
+        LL_visualisation.partial(models.build, "mlp"),
+    )
     plane = directions.random(work._problem(state), 2, rng=rng)
     for i, x in enumerate(np.linspace(-1, 1, 5)):
         for j, y in enumerate(np.linspace(-0.5, 0.5, 3)):
             first, moved = 0, {}
             for name, tensor in state.items():
-                d1, d2 = (torch.tensor(v[first:first + tensor.numel()]).view_as(tensor) for v in plane.vectors)
+                d1, d2 = (
+                    torch.tensor(v[first : first + tensor.numel()]).view_as(tensor)
+                    for v in plane.vectors
+                )
                 moved[name] = tensor + x * d1 + y * d2
                 first += tensor.numel()
             model.load_state_dict(moved)
@@ -105,7 +137,8 @@ def test_the_papers_network_runs_on_real_format_files(tmp_path, monkeypatch, cap
     with pytest.warns(UserWarning, match="live"):
         section = LL_visualisation.main(
             "--optimizer sgd --epochs 1 --dataset cifar10 --model vgg --visualize y --train_mode y --x -1:1:2 --y -1:1:2 "
-            "--batch_size 20 --data_root cifar --workers 1 --device cpu --html n".split())
+            "--batch_size 20 --data_root cifar --workers 1 --device cpu --html n".split()
+        )
     assert (section.problem["batch_norm"], section.problem["dropout"]) == ("batch", "live")
     assert np.isfinite(section.values["loss"]).all()
     folder = tmp_path / "results/vgg_sgd_bs=20_dataset=cifar10_epochs=1"
@@ -114,25 +147,45 @@ def test_the_papers_network_runs_on_real_format_files(tmp_path, monkeypatch, cap
     assert not (folder / "section.html").exists()
 
 
-@pytest.mark.parametrize(("model", "flags", "modes"), [
-    ("mlp", [], ("eval", "off")), ("vgg", ["--train_mode", "y"], ("batch", "live")),
-    ("vgg", ["--train_mode", "y", "--no_drop", "y"], ("batch", "off")),
-    ("resnet20", ["--train_mode", "y"], ("batch", "off")),
-    ("vgg", ["--train_mode", "y", "--map_dropout", "fixed"], ("batch", "fixed")),
-    ("vgg", ["--map_dropout", "live"], ("eval", "live"))])
+@pytest.mark.parametrize(
+    ("model", "flags", "modes"),
+    [
+        ("mlp", [], ("eval", "off")),
+        ("vgg", ["--train_mode", "y"], ("batch", "live")),
+        ("vgg", ["--train_mode", "y", "--no_drop", "y"], ("batch", "off")),
+        ("resnet20", ["--train_mode", "y"], ("batch", "off")),
+        ("vgg", ["--train_mode", "y", "--map_dropout", "fixed"], ("batch", "fixed")),
+        ("vgg", ["--map_dropout", "live"], ("eval", "live")),
+    ],
+)
 def test_modes_of_the_section_follow_the_flags(model, flags, modes):
     """--train_mode y means batch BatchNorm and, where the network has dropout and unless set otherwise, live dropout."""
     flags = LL_visualisation.parser().parse_args(["--model", model, *flags])
     data = datasets.load("synthetic", n_train=64, n_test=2)
-    work = LL_visualisation._Work(flags, "cpu", [], None, data, LL_visualisation._factory(flags, data))
+    work = LL_visualisation._Work(
+        flags, "cpu", [], None, data, LL_visualisation._factory(flags, data)
+    )
     problem = work._problem(work.factory().state_dict())
     assert (problem.batch_norm, problem.dropout) == modes
 
 
 def test_shuffle_puts_random_labels_on_the_batch(small_run, tmp_path):
     """With random labels the loss at the trained weights is far higher, and the images are the same."""
-    LL_visualisation.main([*SMALL, "--shuffle", "y", "--out", "here", "--load_model", str(small_run / "epoch_0001.pt")])
-    shuffled, true = (Section.load(folder / "section.npz").values["loss"][2, 1] for folder in (tmp_path / "here", small_run))
+    LL_visualisation.main(
+        [
+            *SMALL,
+            "--shuffle",
+            "y",
+            "--out",
+            "here",
+            "--load_model",
+            str(small_run / "epoch_0001.pt"),
+        ]
+    )
+    shuffled, true = (
+        Section.load(folder / "section.npz").values["loss"][2, 1]
+        for folder in (tmp_path / "here", small_run)
+    )
     assert shuffled > 2 * true
 
 
@@ -160,8 +213,11 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensors():
     state["layers.0.weight"] = torch.zeros(512, 10)
     state["layers.9.weight"] = state.pop("layers.2.bias")
     checkpoint.save("odd.pt", state)
-    with pytest.raises(ValueError, match=r"layers.2.bias is missing; layers.9.weight is not in the network; "
-                                         r"layers.0.weight has shape \(512, 10\) instead of \(512, 784\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"layers.2.bias is missing; layers.9.weight is not in the network; "
+        r"layers.0.weight has shape \(512, 10\) instead of \(512, 784\)",
+    ):
         LL_visualisation.main([*SMALL, "--load_model", "odd.pt"])
 
 
@@ -187,7 +243,9 @@ def test_existing_output_needs_resume_or_overwrite(small_run, tmp_path):
         LL_visualisation.main([*SMALL, "--out", str(out)])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     LL_visualisation.main([*SMALL, "--out", str(out), "--seed", "1", "--overwrite"])
-    assert not np.array_equal(Section.load(out / "section.npz").grid, Section.load(small_run / "section.npz").grid)
+    assert not np.array_equal(
+        Section.load(out / "section.npz").grid, Section.load(small_run / "section.npz").grid
+    )
 
 
 def test_a_store_of_another_section_is_refused_with_the_difference(tmp_path):
@@ -201,10 +259,27 @@ def test_a_killed_run_resumes_to_the_same_section(tmp_path):
     """SIGKILL to the script and its two workers while they map; --resume ends in the bits of one run by one process."""
     command = "--visualize y --dataset synthetic --model mlp --x -1:1:40 --y -1:1:40 --device cpu --html n".split()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, ROOT / "LL_visualisation.py", *command, "--workers", "2", "--out", "killed"],
-                               env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            ROOT / "LL_visualisation.py",
+            *command,
+            "--workers",
+            "2",
+            "--out",
+            "killed",
+        ],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     store, deadline = tmp_path / "killed/section.store", time.monotonic() + 120
-    while not (store.exists() and store.stat().st_size > 15_000) and time.monotonic() < deadline and process.poll() is None:
+    while (
+        not (store.exists() and store.stat().st_size > 15_000)
+        and time.monotonic() < deadline
+        and process.poll() is None
+    ):
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -226,29 +301,64 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def test_a_full_disk_ends_in_a_clear_error_and_what_was_finished_stays(tmp_path):
     """The system refuses the second, larger checkpoint: no traceback, status 1, the first checkpoint whole."""
-    done = subprocess.run([sys.executable, "-c", _ON_A_FULL_DISK, ROOT / "LL_visualisation.py", *SMALL, "--out", "full"],
-                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            _ON_A_FULL_DISK,
+            ROOT / "LL_visualisation.py",
+            *SMALL,
+            "--out",
+            "full",
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert re.search(r"error: .*File too large(.|\n)*what was finished stays; make room and pass --resume", done.stderr)
+    assert re.search(
+        r"error: .*File too large(.|\n)*what was finished stays; make room and pass --resume",
+        done.stderr,
+    )
     assert training.saved_epochs(tmp_path / "full") == [0]
     assert checkpoint.load(tmp_path / "full/epoch_0000.pt").verified
     assert not list((tmp_path / "full").glob(".*"))
 
 
-@pytest.mark.parametrize(("flags", "words"), [
-    (["--x", "-1:1"], "--x: axis must read min:max:num"), (["--y", "a:b:c"], "--y: axis must read min:max:num"),
-    (["--x", "-1:nan:5"], "--x: axis must read min:max:num"), (["--y", "1:1:5"], "--y must have two different points"),
-    (["--x", "0:1:1"], "--x must have two different points"), (["--x", "0:1:2.5"], "--x: axis must read"),
-    (["--dataset", "imagenet"], "name must be one of 'digits'"), (["--workers", "0"], "--workers must be a whole"),
-    (["--epochs", "0"], "--epochs must be a whole number"), (["--batch_size", "5000"], "size must be at most the 2000"),
-    (["--load_model", "nowhere.pt"], "nowhere.pt"),
-    (["--seed", "-1"], "--seed must be a whole number, at least 0, got -1"),
-])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--x", "-1:1"], "--x: axis must read min:max:num"),
+        (["--y", "a:b:c"], "--y: axis must read min:max:num"),
+        (["--x", "-1:nan:5"], "--x: axis must read min:max:num"),
+        (["--y", "1:1:5"], "--y must have two different points"),
+        (["--x", "0:1:1"], "--x must have two different points"),
+        (["--x", "0:1:2.5"], "--x: axis must read"),
+        (["--dataset", "imagenet"], "name must be one of 'digits'"),
+        (["--workers", "0"], "--workers must be a whole"),
+        (["--epochs", "0"], "--epochs must be a whole number"),
+        (["--batch_size", "5000"], "size must be at most the 2000"),
+        (["--load_model", "nowhere.pt"], "nowhere.pt"),
+        (["--seed", "-1"], "--seed must be a whole number, at least 0, got -1"),
+    ],
+)
 def test_bad_flags_are_refused_with_the_rule(flags, words, tmp_path):
     """Each refusal names the flag, its value and the rule, before anything is written."""
     with pytest.raises((ValueError, OSError), match=re.escape(words)):
-        LL_visualisation.main(["--dataset", "synthetic", "--model", "mlp", "--visualize", "y", "--device", "cpu", *flags])
+        LL_visualisation.main(
+            [
+                "--dataset",
+                "synthetic",
+                "--model",
+                "mlp",
+                "--visualize",
+                "y",
+                "--device",
+                "cpu",
+                *flags,
+            ]
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -264,7 +374,9 @@ def test_the_same_command_runs_on_a_cuda_device():
     """Training and mapping on the device agree with the CPU's section of the same checkpoint to float32 rounding."""
     LL_visualisation.main([*SMALL, "--device", "cuda", "--out", "gpu"])
     ours = LL_visualisation.main([*SMALL, "--out", "cpu", "--load_model", "gpu/epoch_0001.pt"])
-    np.testing.assert_allclose(Section.load("gpu/section.npz").values["loss"], ours.values["loss"], rtol=1e-4)
+    np.testing.assert_allclose(
+        Section.load("gpu/section.npz").values["loss"], ours.values["loss"], rtol=1e-4
+    )
 
 
 def test_an_unknown_value_of_a_flag_is_refused_by_name(capsys):

@@ -12,14 +12,21 @@ import pytest
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NAMES = ("1_introduction_to_loss_landscapes", "2_hessian_computation_tutorial", "3_sharpness_and_generalization",
-         "4_architecture_comparison", "5_advanced_visualizations")
+NAMES = (
+    "1_introduction_to_loss_landscapes",
+    "2_hessian_computation_tutorial",
+    "3_sharpness_and_generalization",
+    "4_architecture_comparison",
+    "5_advanced_visualizations",
+)
 
 
 def stated(notebook):
     """Return (name, value, tolerance) of the number that the text states."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    name, value, tolerance = re.search(r"\*\*Number to see: (\w+) = ([\d.]+) ± ([\d.]+)\*\*", text).groups()
+    name, value, tolerance = re.search(
+        r"\*\*Number to see: (\w+) = ([\d.]+) ± ([\d.]+)\*\*", text
+    ).groups()
     return name, float(value), float(tolerance)
 
 
@@ -43,8 +50,13 @@ def executed(path, folder, **environment):
     """Return the notebook after executing a copy of it in `folder`."""
     shutil.copy(path, folder)
     clean = {name: value for name, value in os.environ.items() if name != "PROFILE"}
-    done = subprocess.run([sys.executable, ROOT / "tools" / "execute_notebook.py", path.name, "--in-place"], cwd=folder,
-                          env={**clean, **environment}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "execute_notebook.py", path.name, "--in-place"],
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return nbformat.read(folder / path.name, 4)
 
@@ -61,7 +73,11 @@ def test_it_is_committed_executed_and_small(path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [output for cell in code for output in cell.outputs]
     assert all(cell.execution_count for cell in code)
-    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    assert not [
+        output
+        for output in outputs
+        if output.output_type == "error" or output.get("name") == "stderr"
+    ]
     assert [output for output in outputs if "image/png" in output.get("data", {})]
     assert any("**Exercise.**" in cell.source for cell in notebook.cells)
     check_number(notebook)
@@ -84,13 +100,17 @@ def test_its_full_size_runs(path, tmp_path):
 def test_the_walkthrough_gives_the_numbers_it_states(tmp_path):
     """Its blocks, run as one script, print each number that the text expects, within the stated tolerance."""
     text = (ROOT / "docs" / "walkthrough.md").read_text()
-    (tmp_path / "walk.py").write_text("\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)))
+    (tmp_path / "walk.py").write_text(
+        "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+    )
     done = subprocess.run([sys.executable, "walk.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = re.findall(r"^expect (\w+) = ([\d.]+)", done.stdout, re.MULTILINE)
     printed_numbers = {name: float(value) for name, value in found}
-    expected = {name: (float(value), float(tolerance)) for name, value, tolerance in
-                re.findall(r"expect (\w+) = ([\d.]*\d) ± ([\d.]*\d)", text)}
+    expected = {
+        name: (float(value), float(tolerance))
+        for name, value, tolerance in re.findall(r"expect (\w+) = ([\d.]*\d) ± ([\d.]*\d)", text)
+    }
     assert expected.keys() == printed_numbers.keys()
     assert len(expected) == 7
     for name, (value, tolerance) in expected.items():
@@ -103,7 +123,13 @@ def test_links_and_sources_of_the_pages_lead_somewhere(page):
     text = (ROOT / "docs" / page).read_text()
     for link in re.findall(r"\]\((?!http|#)([^)#]+)", text):
         assert (ROOT / "docs" / link).exists(), link
-    body, _, sources = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).partition("## Sources")
+    body, _, sources = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).partition(
+        "## Sources"
+    )
     listed = re.findall(r"^(\d+)\. ", sources, flags=re.MULTILINE)
-    cited = {number for group in re.findall(r"\[(\d+(?:, \d+)*)\](?!\()", body) for number in group.split(", ")}
+    cited = {
+        number
+        for group in re.findall(r"\[(\d+(?:, \d+)*)\](?!\()", body)
+        for number in group.split(", ")
+    }
     assert cited == set(listed)

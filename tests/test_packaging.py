@@ -18,7 +18,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def requirements_file():
     """Return the requirements of requirements.txt, without comments."""
-    lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    lines = (
+        line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()
+    )
     return {line for line in lines if line}
 
 
@@ -48,10 +50,16 @@ def test_lower_bounds_are_the_versions_that_are_tested():
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    pins = [line for line in (ROOT / "tests" / "helpers" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = [
+        line
+        for line in (ROOT / "tests" / "helpers" / "oldest.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     pinned = {name.lower(): Version(version) for name, version in (pin.split("==") for pin in pins)}
-    bounds = {(one := Requirement(line)).name.lower(): Version(next(iter(one.specifier)).version)
-              for line in requirements_file()}
+    bounds = {
+        (one := Requirement(line)).name.lower(): Version(next(iter(one.specifier)).version)
+        for line in requirements_file()
+    }
     assert pinned == bounds
 
 
@@ -79,8 +87,14 @@ assert set(multifractal.__all__) <= set(dir(multifractal))
 
 def test_import_is_light():
     """`import multifractal` loads no framework and no plotting library; the fastest of three takes under a second."""
-    runs = [json.loads(subprocess.run([sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True).stdout)
-            for _ in range(3)]
+    runs = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        for _ in range(3)
+    ]
     assert all(loaded == [] for _, loaded in runs)
     assert min(seconds for seconds, _ in runs) < 1
 
@@ -115,17 +129,42 @@ def installed(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     for package in ("multifractal", "landscape_viz"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, folder], check=True,
-                   capture_output=True)
+        shutil.copytree(
+            ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, folder],
+        check=True,
+        capture_output=True,
+    )
     venv.create(folder / "env", with_pip=False, system_site_packages=False)
     python = folder / "env" / "bin" / "python"
-    purelib = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True,
-                             capture_output=True, text=True).stdout.strip()
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", purelib,
-                    *folder.glob("*.whl")], check=True)
-    here = subprocess.run([sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True,
-                          capture_output=True, text=True).stdout.strip()
+    purelib = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            purelib,
+            *folder.glob("*.whl"),
+        ],
+        check=True,
+    )
+    here = subprocess.run(
+        [sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
     # The dependencies come from this environment; appended last, without its .pth files (so not the editable install).
     (Path(purelib) / "dependencies.pth").write_text(here + "\n")
     return python
@@ -151,5 +190,9 @@ def test_every_module_has_a_room():
     """CONTRIBUTING names each module of both libraries."""
     page = (ROOT / "CONTRIBUTING.md").read_text()
     named = set(re.findall(r"`([\w/]+)`", page))
-    modules = {path.stem for package in ("multifractal", "landscape_viz") for path in (ROOT / package).glob("*.py")}
+    modules = {
+        path.stem
+        for package in ("multifractal", "landscape_viz")
+        for path in (ROOT / package).glob("*.py")
+    }
     assert not modules - named - {"__init__", "_version"}

@@ -25,10 +25,17 @@ def test_the_page_says_what_the_command_finds(found):
         head, _, table = finding.markdown(one).partition("| | as published")
         assert head.strip() in PAGE, one.title
         for row in one.rows:
-            told = re.search(rf"^\| {re.escape(row.quantity)} \| (.*) \| (.*) \|$", PAGE.split(head)[1], re.MULTILINE)
+            told = re.search(
+                rf"^\| {re.escape(row.quantity)} \| (.*) \| (.*) \|$",
+                PAGE.split(head)[1],
+                re.MULTILINE,
+            )
             for value, text in zip((row.published, row.correct), told.groups(), strict=True):
-                assert value == text if isinstance(value, str) else value == pytest.approx(
-                    float(text), rel=max(row.tolerance, 5e-3)), row.quantity
+                assert (
+                    value == text
+                    if isinstance(value, str)
+                    else value == pytest.approx(float(text), rel=max(row.tolerance, 5e-3))
+                ), row.quantity
 
 
 def test_each_finding_is_one(found):
@@ -37,7 +44,9 @@ def test_each_finding_is_one(found):
         assert one.rows, one.title
         for row in one.rows:
             if not isinstance(row.published, str) and not isinstance(row.correct, str):
-                assert abs(row.published - row.correct) > min(row.tolerance, 1) * abs(row.correct), row.quantity
+                assert abs(row.published - row.correct) > min(row.tolerance, 1) * abs(
+                    row.correct
+                ), row.quantity
 
 
 def test_nothing_else_is_on_the_page(found):

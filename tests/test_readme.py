@@ -13,13 +13,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text()
-         for path in (ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (
+        ROOT / "README.md",
+        ROOT / "data" / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+}
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 RUN_ELSEWHERE = {  # the tests that run the python blocks of a page
-    "docs/curvature.md": "test_docs.py", "docs/walkthrough.md": "test_notebooks.py",
-    "docs/beyond_one_machine.md": "test_beyond_one_machine.py", "docs/section_study.md": "test_section_study.py"}
-OTHER_TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py") if path.name != "test_readme.py")
+    "docs/curvature.md": "test_docs.py",
+    "docs/walkthrough.md": "test_notebooks.py",
+    "docs/beyond_one_machine.md": "test_beyond_one_machine.py",
+    "docs/section_study.md": "test_section_study.py",
+}
+OTHER_TESTS = "\n".join(
+    path.read_text()
+    for path in (ROOT / "tests").rglob("test_*.py")
+    if path.name != "test_readme.py"
+)
 
 
 def shell_commands():
@@ -28,28 +41,46 @@ def shell_commands():
     for text in PAGES.values():
         fences = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
         blocks = "\n".join(block for language, block in fences if language in ("", "sh"))
-        found |= {line.split("#")[0].strip() for line in blocks.splitlines()
-                  if line.startswith(("make ", "python ", "pip ", "mpiexec "))}
-        found |= set(re.findall(r"`((?:make|pip install|python [\w/]+\.py|python -m) ?[^`\n]*)`", text))
+        found |= {
+            line.split("#")[0].strip()
+            for line in blocks.splitlines()
+            if line.startswith(("make ", "python ", "pip ", "mpiexec "))
+        }
+        found |= set(
+            re.findall(r"`((?:make|pip install|python [\w/]+\.py|python -m) ?[^`\n]*)`", text)
+        )
     return sorted(found)
 
 
 COMMANDS = shell_commands()
-SCRIPTS = [command for command in COMMANDS if re.match(r"python [\w/]+\.py", command) and "sweep_" not in command]
+SCRIPTS = [
+    command
+    for command in COMMANDS
+    if re.match(r"python [\w/]+\.py", command) and "sweep_" not in command
+]
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=range(len(PYTHON_BLOCKS)))
 def test_python_block_runs(block, tmp_path):
     """Each python block runs as it stands, in an empty folder, without a display."""
     (tmp_path / "block.py").write_text(block)
-    subprocess.run([sys.executable, "block.py"], check=True, cwd=tmp_path, env={**os.environ, "MPLBACKEND": "Agg"})
+    subprocess.run(
+        [sys.executable, "block.py"],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )
 
 
 def test_there_are_blocks_and_commands():
     """The README shows code, and commands are found in it (so that the other tests are not empty)."""
     assert len(PYTHON_BLOCKS) >= 5
-    assert {"make demo", "make test", "pip install -e .", "python train_supplementary.py --lr 0.1 --dropout 0.75"} <= set(
-        COMMANDS)
+    assert {
+        "make demo",
+        "make test",
+        "pip install -e .",
+        "python train_supplementary.py --lr 0.1 --dropout 0.75",
+    } <= set(COMMANDS)
     assert len(SCRIPTS) >= 8
 
 
@@ -70,20 +101,27 @@ def test_links_lead_somewhere():
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
 def test_make_target(command):
     """A documented target is one that make knows, variables included: a dry run gives commands, or says it is up to date."""
-    done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("pip install")])
 def test_pip_install(command):
     """What is to be installed is this checkout with extras that it has, a requirement of it, or a recipe's own library."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     words = shlex.split(command)[2:]
     if words[0] == "-e":
         assert re.fullmatch(r"\.(\[\w+(,\w+)*\])?", words[1]), command
         assert set(re.findall(r"\w+", words[1])) <= set(extras), command
     else:
-        known = [re.split(r"[\[><=]", line)[0] for lines in extras.values() for line in lines] + ["mpi4py", "submitit"]
+        known = [re.split(r"[\[><=]", line)[0] for lines in extras.values() for line in lines] + [
+            "mpi4py",
+            "submitit",
+        ]
         assert all(re.split(r"[\[><=]", word)[0] in known for word in words), command
 
 
@@ -91,7 +129,9 @@ def test_pip_install(command):
 def test_script_takes_these_flags_and_is_run_by_a_test(command):
     """Each script exists, knows every flag that is shown, and is run (with smaller numbers) by another test."""
     script, *flags = shlex.split(command)[1:]
-    told = subprocess.run([sys.executable, script, *flags, "--help"], cwd=ROOT, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, script, *flags, "--help"], cwd=ROOT, capture_output=True, text=True
+    )
     assert told.returncode == 0, told.stderr
     for flag in flags:
         assert not flag.startswith("--") or flag in told.stdout, flag
@@ -103,7 +143,11 @@ def test_script_takes_these_flags_and_is_run_by_a_test(command):
 def test_script_runs_as_it_is_shown(command, tmp_path):
     """The commands themselves, to the letter, in an empty folder (the paper's CIFAR-10 needs the network)."""
     script, *flags = shlex.split(command)[1:]
-    dataset = ["--dataset", "diabetes"] if script == "train_supplementary.py" and "--dataset" not in flags else []
+    dataset = (
+        ["--dataset", "diabetes"]
+        if script == "train_supplementary.py" and "--dataset" not in flags
+        else []
+    )
     subprocess.run([sys.executable, ROOT / script, *flags, *dataset], check=True, cwd=tmp_path)
 
 
@@ -113,8 +157,12 @@ def test_numbers_to_expect():
     for cell in nbformat.read(ROOT / "demo.ipynb", 4).cells:
         for name in re.findall(r"save_figure\([^\"]*\"([\w-]+)\"", cell.source):
             printed[name] = "\n".join(output.get("text", "") for output in cell.outputs)
-    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", PAGES["docs/expect.md"], flags=re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", PAGES["docs/expect.md"], flags=re.MULTILINE)
+    )
     assert set(rows) == set(printed)
     for name, told in rows.items():
         for number in re.findall(r"-?\d[\d.,]*\d|\d+", told):
-            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", printed[name]), f"{name}: {number}"
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", printed[name]), (
+                f"{name}: {number}"
+            )

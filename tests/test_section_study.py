@@ -43,8 +43,12 @@ def percent(value, interval=None):
 
 def of_exponents(study, k):
     """Return the exponents of second differences of a row as the page writes them."""
-    return [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in zip(
-        study.second_exponents[k], *study.second_interval[k], strict=True)]
+    return [
+        f"{value:.2f} [{low:.2f}, {high:.2f}]"
+        for value, low, high in zip(
+            study.second_exponents[k], *study.second_interval[k], strict=True
+        )
+    ]
 
 
 def test_the_table_of_noise(study):
@@ -54,16 +58,24 @@ def test_the_table_of_noise(study):
     assert set(table) == set(live)
     for name in live:
         k = study.row(name)
-        assert table[name] == [percent(study.noise_share[k], study.noise_share_interval[k]),
-                               percent(study.noise_share_rough[k]), f"{study.noise_sd[k]:.3g}",
-                               f"{study.paper_eta[k]:.2f}", f"{study.paper_c[k, 0]:.2f}", f"{study.shuffled_c[k, 0]:.2f}"]
+        assert table[name] == [
+            percent(study.noise_share[k], study.noise_share_interval[k]),
+            percent(study.noise_share_rough[k]),
+            f"{study.noise_sd[k]:.3g}",
+            f"{study.paper_eta[k]:.2f}",
+            f"{study.paper_c[k, 0]:.2f}",
+            f"{study.shuffled_c[k, 0]:.2f}",
+        ]
 
 
 def test_the_table_of_what_remains(study):
     """Every section without live dropout: exponents of second differences with intervals, and the verdict."""
     table = rows("What remains without it")
-    still = [name for name in study.names if "live" not in name and (
-        not name.startswith("published") or "nodrop" in name)]
+    still = [
+        name
+        for name in study.names
+        if "live" not in name and (not name.startswith("published") or "nodrop" in name)
+    ]
     assert set(table) == set(still)
     for name in still:
         k = study.row(name)
@@ -74,12 +86,22 @@ def test_the_table_of_what_remains(study):
 def test_the_table_of_checks(study):
     """Bias, spread and coverage of c1 and c2 at each setting and exponent."""
     table = rows("What a spectrum of such an image is worth")
-    assert set(table) == {f"{name}, H = {hurst:g}" for name in study.checked for hurst in study.checked_hurst}
+    assert set(table) == {
+        f"{name}, H = {hurst:g}" for name in study.checked for hurst in study.checked_hurst
+    }
     for i, name in enumerate(study.checked):
         for j, hurst in enumerate(study.checked_hurst):
-            bias, spread, held = study.checked_bias[i, j], study.checked_spread[i, j], study.checked_coverage[i, j]
-            assert table[f"{name}, H = {hurst:g}"] == [f"{bias[0]:+.2f} ± {spread[0]:.2f}", f"{100 * held[0]:.0f} %",
-                                                       f"{bias[1]:+.3f} ± {spread[1]:.3f}", f"{100 * held[1]:.0f} %"]
+            bias, spread, held = (
+                study.checked_bias[i, j],
+                study.checked_spread[i, j],
+                study.checked_coverage[i, j],
+            )
+            assert table[f"{name}, H = {hurst:g}"] == [
+                f"{bias[0]:+.2f} ± {spread[0]:.2f}",
+                f"{100 * held[0]:.0f} %",
+                f"{bias[1]:+.3f} ± {spread[1]:.3f}",
+                f"{100 * held[1]:.0f} %",
+            ]
 
 
 def test_the_numbers_in_the_text(study, page):
@@ -89,45 +111,62 @@ def test_the_numbers_in_the_text(study, page):
     nodrop = study.row("published vgg_nodrop_sgd_fashionmnist")
     exponent, (low, high) = study.second_exponents[nodrop, 2], study.second_interval[nodrop][:, 2]
     resnet = study.row("resnet without dropout batch BN")
-    published = [study.noise_share[study.row(f"published vgg_{name}")] for name in (
-        "sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")]
-    rough = [study.noise_share_rough[study.row(f"published vgg_{name}")] for name in (
-        "sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")]
-    deep, smooth = (of_exponents(study, study.row(f"mlp {name}zoom 10000")) for name in ("", "gelu "))
+    published = [
+        study.noise_share[study.row(f"published vgg_{name}")]
+        for name in ("sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")
+    ]
+    rough = [
+        study.noise_share_rough[study.row(f"published vgg_{name}")]
+        for name in ("sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")
+    ]
+    deep, smooth = (
+        of_exponents(study, study.row(f"mlp {name}zoom 10000")) for name in ("", "gelu ")
+    )
     early = [f"{study.pair_exponents[k, 0]:.2f}" for k in (0, 1)]
     low_end, high_end = study.pair_exponents_interval[1, :, 0]
-    shuffled = [study.shuffled_c[study.row(f"published vgg_{name}")][0] for name in (
-        "sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")]
-    epochs = ["mlp batch live epoch 0", "mlp batch live epoch 1", "mlp batch live epoch 10", "mlp batch live"]
+    shuffled = [
+        study.shuffled_c[study.row(f"published vgg_{name}")][0]
+        for name in ("sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")
+    ]
+    epochs = [
+        "mlp batch live epoch 0",
+        "mlp batch live epoch 1",
+        "mlp batch live epoch 10",
+        "mlp batch live",
+    ]
     for words in (
-            f"perceptron {percent(share[0, 0], interval[0][:, 0])}",
-            f"convolutional network {percent(share[1, 0], interval[1][:, 0])}",
-            f"at 8 pixels {percent(share[0, 3], interval[0][:, 3])} and {percent(share[1, 3], interval[1][:, 3])}",
-            f"inner half of the plane {percent(study.pair_centre_share[0], study.pair_centre_interval[0])} and "
-            f"{percent(study.pair_centre_share[1], study.pair_centre_interval[1])}",
-            "exponent of first differences between 4 and 8 pixels " + " and ".join(
-                f"{study.pair_exponents[k, 2]:.2f} [{study.pair_exponents_interval[k, 0, 2]:.2f}, "
-                f"{study.pair_exponents_interval[k, 1, 2]:.2f}]" for k in (0, 1)),
-            f"{percent(published[0])}, {percent(published[1])} and {percent(published[2])}",
-            f"{percent(rough[0])}, {percent(rough[1])} and {percent(rough[2])}",
-            f"from {live:.2f} to {full:.2f} nats, a factor {live / full:.2f}; the square root of 1437 / 64 is "
-            f"{np.sqrt(1437 / 64):.2f}",
-            f"distance^{deep[0]} at",
-            f"grow with the exponent {of_exponents(study, study.row('published vgg_sgd_cifar10'))[0]}, 0 being white noise",
-            f"GELU in the place of ReLU {smooth[0]}",
-            f"from 1 to 2 pixels it reads {early[0]} and {early[1]} [{low_end:.2f}, {high_end:.2f}]",
-            f"c2 = {study.paper_c[study.row('mlp zoom 10000'), 1]:.1f}",
-            f"{exponent:.2f} [{low:.2f}, {high:.2f}] between 4 and 8 pixels",
-            ", ".join(f"{value:.2f}" for value in study.second_exponents[resnet]),
-            f"{shuffled[0]:.2f}, {shuffled[1]:.2f} and {shuffled[2]:.2f}",
-            "shares " + ", ".join(percent(study.noise_share[study.row(name)]) for name in epochs),
-            "sd " + ", ".join(f"{study.noise_sd[study.row(name)]:.2f}" for name in epochs)):
+        f"perceptron {percent(share[0, 0], interval[0][:, 0])}",
+        f"convolutional network {percent(share[1, 0], interval[1][:, 0])}",
+        f"at 8 pixels {percent(share[0, 3], interval[0][:, 3])} and {percent(share[1, 3], interval[1][:, 3])}",
+        f"inner half of the plane {percent(study.pair_centre_share[0], study.pair_centre_interval[0])} and "
+        f"{percent(study.pair_centre_share[1], study.pair_centre_interval[1])}",
+        "exponent of first differences between 4 and 8 pixels "
+        + " and ".join(
+            f"{study.pair_exponents[k, 2]:.2f} [{study.pair_exponents_interval[k, 0, 2]:.2f}, "
+            f"{study.pair_exponents_interval[k, 1, 2]:.2f}]"
+            for k in (0, 1)
+        ),
+        f"{percent(published[0])}, {percent(published[1])} and {percent(published[2])}",
+        f"{percent(rough[0])}, {percent(rough[1])} and {percent(rough[2])}",
+        f"from {live:.2f} to {full:.2f} nats, a factor {live / full:.2f}; the square root of 1437 / 64 is "
+        f"{np.sqrt(1437 / 64):.2f}",
+        f"distance^{deep[0]} at",
+        f"grow with the exponent {of_exponents(study, study.row('published vgg_sgd_cifar10'))[0]}, 0 being white noise",
+        f"GELU in the place of ReLU {smooth[0]}",
+        f"from 1 to 2 pixels it reads {early[0]} and {early[1]} [{low_end:.2f}, {high_end:.2f}]",
+        f"c2 = {study.paper_c[study.row('mlp zoom 10000'), 1]:.1f}",
+        f"{exponent:.2f} [{low:.2f}, {high:.2f}] between 4 and 8 pixels",
+        ", ".join(f"{value:.2f}" for value in study.second_exponents[resnet]),
+        f"{shuffled[0]:.2f}, {shuffled[1]:.2f} and {shuffled[2]:.2f}",
+        "shares " + ", ".join(percent(study.noise_share[study.row(name)]) for name in epochs),
+        "sd " + ", ".join(f"{study.noise_sd[study.row(name)]:.2f}" for name in epochs),
+    ):
         assert words in page, words
 
 
 def test_what_the_text_concludes(study):
     """Our sections without live dropout are smooth (one rounds in float32), those with it on a batch are noise."""
-    for name in study.names[:len(study.settings)]:
+    for name in study.names[: len(study.settings)]:
         k = study.row(name)
         if "live" in name:
             assert study.kinds[k] == ("smooth" if name == "mlp live" else "noise")
@@ -139,8 +178,11 @@ def test_what_the_text_concludes(study):
 
 def test_round_numbers_of_the_text(study):
     """Alike, 5 to 7 points, tenfold, about half, 0.4 to 0.5, 1.5e-9: as the text says."""
-    apart = [study.noise_share[study.row(name)] - share[0] for pair, share in zip(study.pairs, study.pair_share, strict=True)
-             for name in pair]
+    apart = [
+        study.noise_share[study.row(name)] - share[0]
+        for pair, share in zip(study.pairs, study.pair_share, strict=True)
+        for name in pair
+    ]
     assert np.abs(apart[:2]).max() < 0.01
     assert 0.05 < min(apart[2:]) < max(apart[2:]) < 0.07
     sd = {name: study.noise_sd[study.row(name)] for name in study.names}
@@ -154,7 +196,16 @@ def test_round_numbers_of_the_text(study):
 def code():
     """Return the page's code, which is at most ten lines beside its imports."""
     (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len([line for line in block.splitlines() if line and not line.startswith(("import", "from"))]) <= 10
+    assert (
+        len(
+            [
+                line
+                for line in block.splitlines()
+                if line and not line.startswith(("import", "from"))
+            ]
+        )
+        <= 10
+    )
     return compile(block, str(PAGE), "exec")
 
 

@@ -9,7 +9,13 @@ from threadpoolctl import threadpool_limits
 from experiments.spurious_valleys import kernel_tail, theorem8, theorem13, theorem16, valley
 from experiments.spurious_valleys import random_features as rf
 from experiments.spurious_valleys.mixture import Mixture
-from experiments.spurious_valleys.rank_path import filter_dimension, independent_rows, least_loss, monomials, rank_path
+from experiments.spurious_valleys.rank_path import (
+    filter_dimension,
+    independent_rows,
+    least_loss,
+    monomials,
+    rank_path,
+)
 from tests.helpers import naive
 
 
@@ -22,11 +28,11 @@ def start_of_kind(kind, width, n_inputs, n_outputs, generator):
     if kind == "all zero":
         hidden[:] = 0
     if kind == "repeated rows":
-        hidden[width // 2:] = hidden[:width - width // 2]
+        hidden[width // 2 :] = hidden[: width - width // 2]
     if kind == "dependent rows":
         hidden = hidden[:, :2] @ generator.standard_normal((2, n_inputs)) / np.sqrt(2)
     if kind == "opposite rows":
-        hidden[1::2] = -2 * hidden[::2][:len(hidden[1::2])]
+        hidden[1::2] = -2 * hidden[::2][: len(hidden[1::2])]
     return hidden, output
 
 
@@ -55,20 +61,28 @@ def test_rank_path_never_rises_and_ends_at_the_least_loss(kind, degree, n_inputs
     start = start_of_kind(kind, dimension + spare, n_inputs, 2, generator)
     path = rank_path(*start, degree, inputs, targets, n_points=30, rng=1)
     assert path.failed_condition is None
-    assert path.rank_after == dimension == np.linalg.matrix_rank(naive.monomial_tensors(path.hidden[-1], degree))
+    assert (
+        path.rank_after
+        == dimension
+        == np.linalg.matrix_rank(naive.monomial_tensors(path.hidden[-1], degree))
+    )
     assert np.array_equal(path.hidden[0], start[0])
     assert np.array_equal(path.output[0], start[1])
     np.testing.assert_allclose(path.losses[path.leg < 2], path.losses[0], rtol=0, atol=1e-10)
     assert path.largest_rise <= 1e-10
     assert (np.diff(path.losses[path.leg == 2]) < 0).all()
-    np.testing.assert_allclose(path.losses[-1], naive.least_loss(inputs, targets, degree), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        path.losses[-1], naive.least_loss(inputs, targets, degree), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_rank_path_moves_only_units_that_do_not_count():
     """On leg 1 the hidden weights stay, on leg 2 the output weights do and moving units have none, on leg 3 hidden stay."""
     generator = np.random.default_rng(0)
     inputs = generator.uniform(-2, 2, (50, 4))
-    path = rank_path(*start_of_kind("repeated rows", 12, 4, 3, generator), 2, inputs, 3 * inputs[:, :3])
+    path = rank_path(
+        *start_of_kind("repeated rows", 12, 4, 3, generator), 2, inputs, 3 * inputs[:, :3]
+    )
     first, second, third = (path.leg == k for k in range(3))
     assert (path.hidden[first] == path.hidden[0]).all()
     moving = (path.hidden[second][-1] != path.hidden[0]).any(axis=1)
@@ -86,7 +100,11 @@ def test_rank_path_below_the_condition_says_so_and_ends_above():
     path = rank_path(*start_of_kind("all zero", 3, 4, 4, generator), 1, inputs, targets)
     assert path.failed_condition == "width 3 is below 4, the dimension of the space of the filters"
     assert path.largest_rise <= 1e-10
-    assert path.losses[-1] >= theorem8.rank_bound(inputs, targets, 3) > least_loss(inputs, targets, 1) + 1
+    assert (
+        path.losses[-1]
+        >= theorem8.rank_bound(inputs, targets, 3)
+        > least_loss(inputs, targets, 1) + 1
+    )
 
 
 def test_monomials_are_the_filters_coordinates():
@@ -94,7 +112,9 @@ def test_monomials_are_the_filters_coordinates():
     rows = np.random.default_rng(0).standard_normal((40, 4))
     for degree, dimension in ((1, 4), (2, 10), (3, 20)):
         features = monomials(rows, degree)
-        np.testing.assert_allclose(features @ features.T, (rows @ rows.T) ** degree, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            features @ features.T, (rows @ rows.T) ** degree, rtol=1e-10, atol=1e-10
+        )
         assert features.shape[1] == filter_dimension(4, degree) == dimension
         assert np.linalg.matrix_rank(naive.monomial_tensors(rows, degree)) == dimension
 
@@ -103,7 +123,11 @@ def test_independent_rows_of_degenerate_input():
     """Zero, repeated, opposite and dependent rows are spare; the kept ones have the rank of all."""
     rows = np.array([[0, 0, 0], [1, 2, 0], [1, 2, 0], [-2, -4, 0], [0, 0, 1e-9], [1, 2, 3]])
     kept, spare = independent_rows(rows)
-    assert len(kept) == 2 == np.linalg.matrix_rank(rows[kept] / np.linalg.norm(rows[kept], axis=1, keepdims=True))
+    assert (
+        len(kept)
+        == 2
+        == np.linalg.matrix_rank(rows[kept] / np.linalg.norm(rows[kept], axis=1, keepdims=True))
+    )
     assert sorted([*kept, *spare]) == list(range(6))
     assert 0 in spare
     assert len(independent_rows(np.zeros((3, 2)))[0]) == 0
@@ -116,26 +140,39 @@ def test_levels_below_which_no_width_gets():
     moments = np.linalg.eigvalsh(inputs.T @ inputs / 200)
     for width in (2, 5, 9):
         bound = theorem8.rank_bound(inputs, 3 * inputs, width)
-        np.testing.assert_allclose(bound, 9 * moments[:10 - width].sum(), rtol=1e-10)
+        np.testing.assert_allclose(bound, 9 * moments[: 10 - width].sum(), rtol=1e-10)
         for _ in range(5):
-            level = theorem8.fixed_hidden_level(generator.standard_normal((width, 10)), inputs, 3 * inputs)
+            level = theorem8.fixed_hidden_level(
+                generator.standard_normal((width, 10)), inputs, 3 * inputs
+            )
             assert level > bound
     vectors = np.linalg.eigh(inputs.T @ inputs)[1]
-    np.testing.assert_allclose(theorem8.fixed_hidden_level(vectors[:, -5:].T, inputs, 3 * inputs),
-                               theorem8.rank_bound(inputs, 3 * inputs, 5), rtol=1e-10)
+    np.testing.assert_allclose(
+        theorem8.fixed_hidden_level(vectors[:, -5:].T, inputs, 3 * inputs),
+        theorem8.rank_bound(inputs, 3 * inputs, 5),
+        rtol=1e-10,
+    )
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"output": np.ones((2, 4))}, "output must have one column for each of 5 units"),
-    ({"inputs": np.ones((7, 2))}, "inputs must have 3 columns"),
-    ({"targets": np.ones((7, 3))}, "targets must have shape"),
-    ({"hidden": np.full((5, 3), np.nan)}, "hidden must be finite everywhere"),
-    ({"degree": 0}, "degree must be a whole number, at least 1"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"output": np.ones((2, 4))}, "output must have one column for each of 5 units"),
+        ({"inputs": np.ones((7, 2))}, "inputs must have 3 columns"),
+        ({"targets": np.ones((7, 3))}, "targets must have shape"),
+        ({"hidden": np.full((5, 3), np.nan)}, "hidden must be finite everywhere"),
+        ({"degree": 0}, "degree must be a whole number, at least 1"),
+    ],
+)
 def test_rank_path_refuses(change, words):
     """Shapes that do not fit and values that are not finite are named."""
-    good = {"hidden": np.ones((5, 3)), "output": np.ones((2, 5)), "degree": 1, "inputs": np.ones((7, 3)),
-            "targets": np.ones((7, 2))}
+    good = {
+        "hidden": np.ones((5, 3)),
+        "output": np.ones((2, 5)),
+        "degree": 1,
+        "inputs": np.ones((7, 3)),
+        "targets": np.ones((7, 2)),
+    }
     with pytest.raises(ValueError, match=words):
         rank_path(**{**good, **change})
 
@@ -166,8 +203,10 @@ def test_population_risk_of_any_network():
         assert abs(squares.mean() - risk[k]) < 5 * squares.std() / np.sqrt(len(squares))
     step = 1e-6
     along, across = generator.standard_normal(hidden.shape), generator.standard_normal(output.shape)
-    slope = (mixture.risk(hidden + step * along, output + step * across)
-             - mixture.risk(hidden - step * along, output - step * across)) / (2 * step)
+    slope = (
+        mixture.risk(hidden + step * along, output + step * across)
+        - mixture.risk(hidden - step * along, output - step * across)
+    ) / (2 * step)
     exact = (by_hidden * along).sum(axis=(1, 2)) + (by_output * across).sum(axis=1)
     np.testing.assert_allclose(slope, exact, rtol=1e-7)
 
@@ -176,15 +215,19 @@ def test_units_of_length_zero_have_finite_gradients():
     """A zero filter adds nothing, and no NaN."""
     mixture = Mixture(4)
     hidden, output = mixture.bad_point()
-    risk, *gradients = mixture.risk_and_gradient(np.vstack([hidden, np.zeros(4)]), np.append(output, 1.0))
+    risk, *gradients = mixture.risk_and_gradient(
+        np.vstack([hidden, np.zeros(4)]), np.append(output, 1.0)
+    )
     assert risk == mixture.risk(hidden, output)
     assert all(np.isfinite(g).all() for g in gradients)
 
 
 def test_one_unit_for_two_targets():
     """With three inputs the rim is that of one unit for relu(x_1) + relu(x_2): along the diagonal, by hand."""
-    kernel = (np.sin(np.pi / 4) + 3 * np.pi / 4 * np.cos(np.pi / 4)) / (2 * np.pi)  # of the diagonal and an axis
-    total = 2 * (1 / 2) + 2 / (2 * np.pi)                                           # E (relu x_1 + relu x_2)^2
+    # of the diagonal and an axis
+    kernel = (np.sin(np.pi / 4) + 3 * np.pi / 4 * np.cos(np.pi / 4)) / (2 * np.pi)
+    # E (relu x_1 + relu x_2)^2
+    total = 2 * (1 / 2) + 2 / (2 * np.pi)
     by_hand = 4 * (total - (2 * kernel) ** 2 / (1 / 2)) / 2
     np.testing.assert_allclose(valley.rim(Mixture(3), 1, restarts=4, rng=0)[0], by_hand, rtol=1e-8)
 
@@ -195,7 +238,9 @@ def test_dragged_path_crosses_at_the_rim():
     hidden, output = valley.dragged_path(mixture, *mixture.bad_point(), 2, noise=0.05, rng=0)
     risks = valley.risk_along(mixture, hidden, output)
     np.testing.assert_allclose(risks[0], 2.25, rtol=1e-12)
-    np.testing.assert_allclose(risks.max() - 2.25, valley.rim(mixture, 4, restarts=4, rng=0)[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        risks.max() - 2.25, valley.rim(mixture, 4, restarts=4, rng=0)[0], rtol=1e-5
+    )
     assert (output[:-1] >= 0).all()
     assert output[-1].min() == -3.0
     assert risks[-1] < 1.0
@@ -228,7 +273,11 @@ def small_fit():
     generator = np.random.default_rng(0)
     units, inputs = rf.on_sphere(2000, 11, generator), rf.on_sphere(2600, 10, generator)
     targets = rf.teacher_values(inputs, units, generator.standard_normal((2000, 2)))
-    return rf.on_sphere(128, 11, generator), (inputs[600:], targets[600:]), (inputs[:600], targets[:600])
+    return (
+        rf.on_sphere(128, 11, generator),
+        (inputs[600:], targets[600:]),
+        (inputs[:600], targets[:600]),
+    )
 
 
 def test_nested_errors_are_those_of_each_width_apart(small_fit):
@@ -237,28 +286,48 @@ def test_nested_errors_are_those_of_each_width_apart(small_fit):
     widths, sizes = [16, 23, 64, 128], [500, 2000]
     nested = rf.nested_errors(directions, widths, train, test, sample_sizes=sizes, ridge=1e-8)
     for size, row in zip(sizes, nested, strict=True):
-        apart = [naive.ridge_test_error(directions[:width], (train[0][:size], train[1][:size]), test, 1e-8)
-                 for width in widths]
+        apart = [
+            naive.ridge_test_error(
+                directions[:width], (train[0][:size], train[1][:size]), test, 1e-8
+            )
+            for width in widths
+        ]
         np.testing.assert_allclose(row, apart, rtol=1e-8)
 
 
 def test_more_features_fit_the_training_points_better(small_fit):
     """Tested on its training points the error falls with width, as the spaces are nested."""
     directions, train, _ = small_fit
-    errors = rf.nested_errors(directions, [16, 32, 64, 128], train, train, sample_sizes=[2000], ridge=1e-8)
+    errors = rf.nested_errors(
+        directions, [16, 32, 64, 128], train, train, sample_sizes=[2000], ridge=1e-8
+    )
     assert (np.diff(errors[0], axis=0) < 0).all()
 
 
-@pytest.mark.parametrize(("change", "words"), [({"widths": [32, 16]}, "widths must ascend"),
-                                               ({"widths": [16, 256]}, "widths must ascend"),
-                                               ({"sample_sizes": [3000]}, "sample_sizes must ascend"),
-                                               ({"ridge": 0.0}, "ridge must be positive")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"widths": [32, 16]}, "widths must ascend"),
+        ({"widths": [16, 256]}, "widths must ascend"),
+        ({"sample_sizes": [3000]}, "sample_sizes must ascend"),
+        ({"ridge": 0.0}, "ridge must be positive"),
+    ],
+)
 def test_nested_errors_refuse(small_fit, change, words):
     """Widths beyond the features, samples beyond the data, no ridge."""
     directions, train, test = small_fit
     with pytest.raises(ValueError, match=words):
-        rf.nested_errors(directions, **{"widths": [16], "train": train, "test": test, "sample_sizes": [500], "ridge": 1e-8,
-                                        **change})
+        rf.nested_errors(
+            directions,
+            **{
+                "widths": [16],
+                "train": train,
+                "test": test,
+                "sample_sizes": [500],
+                "ridge": 1e-8,
+                **change,
+            },
+        )
 
 
 def test_relu_kernel_is_the_mean_over_features():
@@ -294,8 +363,14 @@ def test_errors_lie_above_the_kernel_tail_on_average(small_fit):
     units, inputs = rf.on_sphere(4000, 11, generator), rf.on_sphere(3000, 10, generator)
     targets = rf.teacher_values(inputs, units, generator.standard_normal((4000, 60)))
     widths = [16, 32, 64, 128]
-    errors = rf.nested_errors(small_fit[0], widths, (inputs[:2000], targets[:2000]), (inputs[2000:], targets[2000:]),
-                              sample_sizes=[2000], ridge=1e-8)[0]
+    errors = rf.nested_errors(
+        small_fit[0],
+        widths,
+        (inputs[:2000], targets[:2000]),
+        (inputs[2000:], targets[2000:]),
+        sample_sizes=[2000],
+        ridge=1e-8,
+    )[0]
     spread = errors.std(axis=1, ddof=1) / np.sqrt(60)
     assert (errors.mean(axis=1) > kernel_tail.tail(widths, 10) - 5 * spread).all()
     assert (errors.mean(axis=1) < 10 * kernel_tail.tail(widths, 10)).all()
@@ -303,10 +378,16 @@ def test_errors_lie_above_the_kernel_tail_on_average(small_fit):
 
 # --- the scripts -----------------------------------------------------------------------------------------------------
 
-QUICK = {"theorem8": ["--epochs", "200", "--resolution", "7"], "theorem13": ["--restarts", "2"],
-         "theorem16": ["--trials", "12", "--widest", "128"]}
-FIGURES = {"theorem8": ("planes", "widths", "built"), "theorem13": ("straight", "barriers"),
-           "theorem16": ("errors", "causes")}
+QUICK = {
+    "theorem8": ["--epochs", "200", "--resolution", "7"],
+    "theorem13": ["--restarts", "2"],
+    "theorem16": ["--trials", "12", "--widest", "128"],
+}
+FIGURES = {
+    "theorem8": ("planes", "widths", "built"),
+    "theorem13": ("straight", "barriers"),
+    "theorem16": ("errors", "causes"),
+}
 SCRIPTS = {"theorem8": theorem8, "theorem13": theorem13, "theorem16": theorem16}
 
 
@@ -316,16 +397,28 @@ def finished(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param) / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theorem16, "TEACHER_UNITS", 2000)
-        for name, value in (("GROWN", (3, 5)), ("N_SAMPLES", 4000), ("N_STEPS", 1000), ("TRAINING_STEPS", 100)):
+        for name, value in (
+            ("GROWN", (3, 5)),
+            ("N_SAMPLES", 4000),
+            ("N_STEPS", 1000),
+            ("TRAINING_STEPS", 100),
+        ):
             patch.setattr(theorem13, name, value)
-        return request.param, folder, SCRIPTS[request.param].main([*QUICK[request.param], "--out", str(folder)])
+        return (
+            request.param,
+            folder,
+            SCRIPTS[request.param].main([*QUICK[request.param], "--out", str(folder)]),
+        )
 
 
 def test_scripts_write_what_they_say(finished):
     """Each figure as PNG, PDF and npz, the numbers as JSON; a second run is refused before any work."""
     name, folder, _ = finished
     for figure in FIGURES[name]:
-        assert all((folder / f"{figure}.{ending}").stat().st_size > 1000 for ending in ("png", "pdf", "npz"))
+        assert all(
+            (folder / f"{figure}.{ending}").stat().st_size > 1000
+            for ending in ("png", "pdf", "npz")
+        )
     assert json.loads((folder / "numbers.json").read_text())["seed"] == 0
     with pytest.raises(FileExistsError, match="must not exist yet"):
         SCRIPTS[name].main(["--out", str(folder)])
@@ -357,17 +450,31 @@ def test_scripts_find_what_the_theorems_say(finished):
 @pytest.mark.parametrize("name", ["theorem13", "theorem16"])
 def test_equal_seeds_give_equal_bits(name, tmp_path, monkeypatch):
     """The same seed gives the same numbers, on one thread or two; another seed gives others."""
-    quick = {"theorem13": ["--restarts", "1"], "theorem16": ["--trials", "2", "--widest", "32"]}[name]
+    quick = {"theorem13": ["--restarts", "1"], "theorem16": ["--trials", "2", "--widest", "32"]}[
+        name
+    ]
     monkeypatch.setattr(theorem16, "TEACHER_UNITS", 500)
     monkeypatch.setattr(theorem16, "SAMPLE_SIZES", (500, 1000, 8000))
-    for constant, value in (("GROWN", (3,)), ("N_SAMPLES", 1000), ("N_STEPS", 10), ("N_POINTS", 20),
-                            ("TRAINING_STEPS", 10)):
+    for constant, value in (
+        ("GROWN", (3,)),
+        ("N_SAMPLES", 1000),
+        ("N_STEPS", 10),
+        ("N_POINTS", 20),
+        ("TRAINING_STEPS", 10),
+    ):
         monkeypatch.setattr(theorem13, constant, value)
     monkeypatch.setattr(SCRIPTS[name], "draw", lambda *_: None)
     texts = []
     for k, (seed, threads) in enumerate((("3", "1"), ("3", "2"), ("4", "2"))):
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
         SCRIPTS[name].main([*quick, "--seed", seed, "--out", str(tmp_path / str(k))])
-        texts.append({key: value for key, value in json.loads((tmp_path / str(k) / "numbers.json").read_text()).items()
-                      if key not in ("seed", "versions")})
+        texts.append(
+            {
+                key: value
+                for key, value in json.loads(
+                    (tmp_path / str(k) / "numbers.json").read_text()
+                ).items()
+                if key not in ("seed", "versions")
+            }
+        )
     assert texts[0] == texts[1] != texts[2]

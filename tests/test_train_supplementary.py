@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 import train_supplementary
-from multifractal import Displacement, PathEmbedding, Training, TrainingRun, load_table, regime_exponents, train_full_batch
+from multifractal import (
+    Displacement,
+    PathEmbedding,
+    Training,
+    TrainingRun,
+    load_table,
+    regime_exponents,
+    train_full_batch,
+)
 from multifractal.training.full_batch import FullBatchDescent
 from tests.conftest import ROOT
 from tests.helpers import naive
@@ -46,9 +54,13 @@ def test_outputs_are_as_published(small_run):
     assert np.array_equal(run.positions[0], descent.start())
     with np.load(small_run / "learning_curves.npz") as curves:
         assert curves["train_losses"].shape == curves["test_losses"].shape == (60,)
-        assert np.array_equal(run.losses, np.column_stack([curves["train_losses"], curves["test_losses"]]))
+        assert np.array_equal(
+            run.losses, np.column_stack([curves["train_losses"], curves["test_losses"]])
+        )
     assert run.sharpness_epochs.tolist() == [0, 20, 40]
-    assert run.sharpness.tolist() == [descent.sharpness(run.positions[epoch]) for epoch in (0, 20, 40)]
+    assert run.sharpness.tolist() == [
+        descent.sharpness(run.positions[epoch]) for epoch in (0, 20, 40)
+    ]
     record = json.loads((small_run / "run.json").read_text())
     assert record["parameters"]["data_sha256"] == load_table("diabetes").sha256
     assert record["parameters"]["n_train"] == 400
@@ -59,14 +71,33 @@ def test_defaults_are_the_published_ones():
     """Flags and the default folder's name are the paper's."""
     flags = train_supplementary.parser().parse_args([])
     assert (flags.lr, flags.dropout, flags.epochs, flags.seed) == (0.01, 0.0, 1_000_000, 0)
-    assert (flags.hess_every, flags.hess_term, flags.dtype, flags.standardise) == (10, 1000, "float32", "all")
+    assert (flags.hess_every, flags.hess_term, flags.dtype, flags.standardise) == (
+        10,
+        1000,
+        "float32",
+        "all",
+    )
     assert str(Training(0.1, 0.75).default_folder) == "results/lr=0.1_dropout=0.75_epochs=1000000"
 
 
 def test_the_real_table_trains_113_parameters(airfoil_table, tmp_path, capsys):
     """All 1503 rows train: no test set is said, the test curve is empty rather than NaN, the loss is the naive twin's."""
-    run = train_supplementary.main(["--data", str(airfoil_table), "--out", str(tmp_path / "a"), "--epochs", "40",
-                                    "--lr", "0.1", "--hess_term", "0", "--dtype", "float64"])
+    run = train_supplementary.main(
+        [
+            "--data",
+            str(airfoil_table),
+            "--out",
+            str(tmp_path / "a"),
+            "--epochs",
+            "40",
+            "--lr",
+            "0.1",
+            "--hess_term",
+            "0",
+            "--dtype",
+            "float64",
+        ]
+    )
     assert run.positions.shape == (41, 113)
     assert run.sharpness.shape == (0,)
     out = capsys.readouterr().out.splitlines()
@@ -103,11 +134,27 @@ def test_a_finished_run_can_be_resumed_and_made_longer(small_run, tmp_path):
 
 def test_killed_at_20_random_moments_and_resumed_it_is_the_same_run(tmp_path):
     """A run killed 20 times by SIGKILL, mostly in the middle, ends in the same bytes as one never stopped."""
-    output = subprocess.run([sys.executable, "-W", "ignore", "-m", "tests.helpers.kill_and_resume", str(tmp_path), "20", "0"],
-                            cwd=ROOT, check=True, capture_output=True, text=True, timeout=500).stdout
+    output = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "tests.helpers.kill_and_resume",
+            str(tmp_path),
+            "20",
+            "0",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    ).stdout
     reached = [float(word) for word in output.split()]
     assert len(reached) == 20
-    assert len({share for share in reached if 0 < share < 1}) >= 5  # killed in at least five different chunks
+    # killed in at least five different chunks
+    assert len({share for share in reached if 0 < share < 1}) >= 5
     assert same_files(tmp_path / "killed", tmp_path / "whole")
 
 
@@ -124,8 +171,13 @@ def test_resuming_with_repeated_masks_is_noticed(small_run, tmp_path, monkeypatc
             raise Stop
         return advance(self, theta, epoch, n_epochs)
 
-    for folder, resumed in ((tmp_path / "right", advance),
-                            (tmp_path / "wrong", lambda self, theta, epoch, n: advance(self, theta, max(epoch - 40, 0), n))):
+    for folder, resumed in (
+        (tmp_path / "right", advance),
+        (
+            tmp_path / "wrong",
+            lambda self, theta, epoch, n: advance(self, theta, max(epoch - 40, 0), n),
+        ),
+    ):
         monkeypatch.setattr(FullBatchDescent, "advance", stop_at_40)
         with pytest.raises(Stop):
             train_full_batch(table, training, folder, chunk=20)
@@ -144,7 +196,11 @@ def test_the_script_itself_killed_at_random_times(tmp_path):
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     duration, draw = time.perf_counter() - start, random.Random(1)
     for _ in range(20):
-        child = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [*command, str(tmp_path / "killed")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         time.sleep(draw.uniform(0, 0.7 * duration))
         child.kill()
         child.wait()
@@ -152,21 +208,28 @@ def test_the_script_itself_killed_at_random_times(tmp_path):
     assert same_files(tmp_path / "killed", tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("flags", "error", "words"), [
-    (["--dropout", "1"], ValueError, "dropout must lie in [0, 1), got 1.0"),
-    (["--dropout", "nan"], ValueError, "dropout must lie in [0, 1), got nan"),
-    (["--lr", "0"], ValueError, "learning_rate must be a positive finite number, got 0.0"),
-    (["--epochs", "0"], ValueError, "epochs must be a whole number, at least 1, got 0"),
-    (["--every", "0"], ValueError, "every must be a whole number"),
-    (["--seed", "-1"], ValueError, "seed must be a whole number"),
-    (["--ntrain", "443"], ValueError, "n_train must be at most the table's 442 rows, got 443"),
-    (["--lr", "1e9"], FloatingPointError, "the training must stay finite"),
-    ([], FileExistsError, "--resume"),
-    (["--resume", "--lr", ".2"], ValueError, "learning_rate: 0.1 in the folder, 0.2 asked"),
-    (["--resume", "--seed", "1"], ValueError, "seed: 0 in the folder, 1 asked"),
-    (["--resume", "--ntrain", "300"], ValueError, "n_train: 400 in the folder, 300 asked"),
-    (["--resume", "--epochs", "59"], ValueError, "epochs must be at least the 60 epochs done, got 59"),
-])
+@pytest.mark.parametrize(
+    ("flags", "error", "words"),
+    [
+        (["--dropout", "1"], ValueError, "dropout must lie in [0, 1), got 1.0"),
+        (["--dropout", "nan"], ValueError, "dropout must lie in [0, 1), got nan"),
+        (["--lr", "0"], ValueError, "learning_rate must be a positive finite number, got 0.0"),
+        (["--epochs", "0"], ValueError, "epochs must be a whole number, at least 1, got 0"),
+        (["--every", "0"], ValueError, "every must be a whole number"),
+        (["--seed", "-1"], ValueError, "seed must be a whole number"),
+        (["--ntrain", "443"], ValueError, "n_train must be at most the table's 442 rows, got 443"),
+        (["--lr", "1e9"], FloatingPointError, "the training must stay finite"),
+        ([], FileExistsError, "--resume"),
+        (["--resume", "--lr", ".2"], ValueError, "learning_rate: 0.1 in the folder, 0.2 asked"),
+        (["--resume", "--seed", "1"], ValueError, "seed: 0 in the folder, 1 asked"),
+        (["--resume", "--ntrain", "300"], ValueError, "n_train: 400 in the folder, 300 asked"),
+        (
+            ["--resume", "--epochs", "59"],
+            ValueError,
+            "epochs must be at least the 60 epochs done, got 59",
+        ),
+    ],
+)
 def test_bad_input_is_refused(small_run, tmp_path, flags, error, words):
     """Each refusal names the argument, its value and the rule, and leaves the run in the folder as it is."""
     folder = tmp_path / "new" if "1e9" in flags else shutil.copytree(small_run, tmp_path / "a")
@@ -179,9 +242,21 @@ def test_bad_input_is_refused(small_run, tmp_path, flags, error, words):
 def test_another_data_set_is_refused(small_run, airfoil_table, tmp_path):
     """The folder remembers its table: by name and by checksum."""
     folder = shutil.copytree(small_run, tmp_path / "a")
-    with pytest.raises(ValueError, match=r"data_sha256: .*dataset: 'diabetes' in the folder, 'airfoil' asked"):
-        train_supplementary.main([*FLAGS, "--out", str(folder), "--resume", "--dataset", "airfoil", "--data",
-                                  str(airfoil_table)])
+    with pytest.raises(
+        ValueError, match=r"data_sha256: .*dataset: 'diabetes' in the folder, 'airfoil' asked"
+    ):
+        train_supplementary.main(
+            [
+                *FLAGS,
+                "--out",
+                str(folder),
+                "--resume",
+                "--dataset",
+                "airfoil",
+                "--data",
+                str(airfoil_table),
+            ]
+        )
 
 
 def test_no_space_left_is_refused_before_training(tmp_path, monkeypatch):
@@ -194,8 +269,13 @@ def test_no_space_left_is_refused_before_training(tmp_path, monkeypatch):
 
 def test_the_command_line_reports_errors_without_a_traceback(small_run):
     """As a script, a refusal is one line on stderr and exit status 1."""
-    done = subprocess.run([sys.executable, "train_supplementary.py", *FLAGS, "--out", str(small_run)], cwd=ROOT,
-                          capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    done = subprocess.run(
+        [sys.executable, "train_supplementary.py", *FLAGS, "--out", str(small_run)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("error: the folder must be new or empty")
     assert "Traceback" not in done.stderr
@@ -203,7 +283,18 @@ def test_the_command_line_reports_errors_without_a_traceback(small_run):
 
 def test_analyse_prints_exponents_and_saves_results_and_figures(tmp_path, capsys):
     """--analyse leaves displacement, embedding and figures in the folder and ends with its path; --every N is refused."""
-    flags = ["--dataset", "diabetes", "--lr", "0.1", "--epochs", "2200", "--hess_every", "100", "--out", str(tmp_path / "a")]
+    flags = [
+        "--dataset",
+        "diabetes",
+        "--lr",
+        "0.1",
+        "--epochs",
+        "2200",
+        "--hess_every",
+        "100",
+        "--out",
+        str(tmp_path / "a"),
+    ]
     with pytest.raises(ValueError, match="--every must be 1 with --analyse"):
         train_supplementary.main([*flags, "--analyse", "--every", "2"])
     assert not (tmp_path / "a").exists()
@@ -214,5 +305,9 @@ def test_analyse_prints_exponents_and_saves_results_and_figures(tmp_path, capsys
     assert f"diffusion exponent {regime_exponents(displacement)[0].fit.exponent:.3f}" in out
     assert f"{run.sharpness[0] * 0.05:.3f} at the start" in out
     assert embedding.points.shape == (2201, 2)
-    assert {p.name for p in (run.path / "figures").glob("*.png")} == {"displacement.png", "learning.png", "path.png"}
+    assert {p.name for p in (run.path / "figures").glob("*.png")} == {
+        "displacement.png",
+        "learning.png",
+        "path.png",
+    }
     assert out.splitlines()[-1] == f"output: {tmp_path / 'a'}"

@@ -28,10 +28,16 @@ _LISTS = ("Parameters", "Returns", "Raises", "Attributes", "Yields")
 
 def main(argv=None):
     """Write the pages, or compare them; return the exit status."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     flags.add_argument("--check", action="store_true", help="write nothing")
     check = flags.parse_args(argv).check
-    stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text() != text}
+    stale = {
+        path: text
+        for path, text in pages().items()
+        if not path.exists() or path.read_text() != text
+    }
     for path, text in stale.items():
         print(f"{'stale' if check else 'wrote'}: {path.name}")
         if not check:
@@ -49,8 +55,12 @@ def page(package):
     """Return the page of a package: a list of its names, then each with its docstring."""
     entries = public(package)
     summaries = [f"- [`{name}`](#{anchor(name)}): {first_line(thing)}" for name, thing in entries]
-    head = [f"# {package.__name__}", markdown(inspect.getdoc(package)),
-            "*Written by `tools/api_reference.py` from the docstrings; do not edit.*", "\n".join(summaries)]
+    head = [
+        f"# {package.__name__}",
+        markdown(inspect.getdoc(package)),
+        "*Written by `tools/api_reference.py` from the docstrings; do not edit.*",
+        "\n".join(summaries),
+    ]
     return "\n\n".join(head + [entry(name, thing) for name, thing in entries]) + "\n"
 
 
@@ -62,9 +72,13 @@ def public(package):
         if not isinstance(thing, types.ModuleType):
             found.append((name, thing))
         elif thing not in PACKAGES:
-            found += [(f"{name}.{inner}", value) for inner, value in sorted(vars(thing).items(), key=lambda x: x[0].lower())
-                      if not inner.startswith("_") and callable(value)
-                      and getattr(value, "__module__", None) == thing.__name__]
+            found += [
+                (f"{name}.{inner}", value)
+                for inner, value in sorted(vars(thing).items(), key=lambda x: x[0].lower())
+                if not inner.startswith("_")
+                and callable(value)
+                and getattr(value, "__module__", None) == thing.__name__
+            ]
     return found
 
 
@@ -98,15 +112,28 @@ def signature(name, thing):
     """Return `name(...)`, one parameter a line where it is long."""
     if inspect.isclass(thing) and issubclass(thing, Exception):
         return f"class {name}({thing.__base__.__name__})"
-    if inspect.isclass(thing) and dataclasses.is_dataclass(thing) and "Result" in [base.__name__ for base in thing.__mro__]:
+    if (
+        inspect.isclass(thing)
+        and dataclasses.is_dataclass(thing)
+        and "Result" in [base.__name__ for base in thing.__mro__]
+    ):
         return f"class {name}"  # made by the package, not by its users
     parameters = [str(p) for p in inspect.signature(thing).parameters.values()]
     kinds = [p.kind for p in inspect.signature(thing).parameters.values()]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         parameters.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
     one_line = f"{name}({', '.join(parameters)})"
-    return one_line if len(one_line) <= 110 else textwrap.fill(
-        one_line, 110, subsequent_indent=" " * (len(name) + 1), break_long_words=False, break_on_hyphens=False)
+    return (
+        one_line
+        if len(one_line) <= 110
+        else textwrap.fill(
+            one_line,
+            110,
+            subsequent_indent=" " * (len(name) + 1),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
 
 
 def fields(cls):
@@ -127,11 +154,24 @@ def members(cls):
     for name, member in vars(cls).items():
         if isinstance(member, classmethod | staticmethod):
             member = member.__func__
-        if name.startswith("_") or not (inspect.isfunction(member) or inspect.isdatadescriptor(member)
-                                        or hasattr(member, "func")) or not inspect.getdoc(member):
+        if (
+            name.startswith("_")
+            or not (
+                inspect.isfunction(member)
+                or inspect.isdatadescriptor(member)
+                or hasattr(member, "func")
+            )
+            or not inspect.getdoc(member)
+        ):
             continue
-        call = str(inspect.signature(member)).replace("self, ", "").replace("self", "") if inspect.isfunction(member) else ""
-        listed.append(f"- `{name}{call}`: {' '.join(inspect.getdoc(member).split(chr(10) * 2)[0].split())}")
+        call = (
+            str(inspect.signature(member)).replace("self, ", "").replace("self", "")
+            if inspect.isfunction(member)
+            else ""
+        )
+        listed.append(
+            f"- `{name}{call}`: {' '.join(inspect.getdoc(member).split(chr(10) * 2)[0].split())}"
+        )
     return "\n".join(["**Members**", "", *listed]) if listed else ""
 
 
@@ -140,7 +180,13 @@ def markdown(doc):
     pieces = _SECTION.split(doc)
     parts = [prose(pieces[0])]
     for title, body in zip(pieces[1::2], pieces[2::2], strict=True):
-        shown = listed(body) if title in _LISTS else fenced(body) if title == "Examples" else prose(body)
+        shown = (
+            listed(body)
+            if title in _LISTS
+            else fenced(body)
+            if title == "Examples"
+            else prose(body)
+        )
         parts.append(f"**{title}**\n\n{shown}")
     return "\n\n".join(part for part in parts if part)
 
@@ -159,7 +205,9 @@ def listed(body):
             items.append([f"`{name}`" + (f" : {kind}" if kind else "")])
         elif line.strip() and items:
             items[-1].append(line.strip())
-    return "\n".join(f"- {item[0]}" + (f"<br>{prose(' '.join(item[1:]))}" if item[1:] else "") for item in items)
+    return "\n".join(
+        f"- {item[0]}" + (f"<br>{prose(' '.join(item[1:]))}" if item[1:] else "") for item in items
+    )
 
 
 def fenced(body):

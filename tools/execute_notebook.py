@@ -13,8 +13,12 @@ def main(argv=None):
     """Run the command line; returns the seconds that the cells took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("--html", type=Path, help="write the executed notebook there as one self-contained page")
-    parser.add_argument("--in-place", action="store_true", help="keep the outputs in the notebook itself")
+    parser.add_argument(
+        "--html", type=Path, help="write the executed notebook there as one self-contained page"
+    )
+    parser.add_argument(
+        "--in-place", action="store_true", help="keep the outputs in the notebook itself"
+    )
     options = parser.parse_args(argv)
     notebook = nbformat.read(options.notebook, as_version=4)
     print(f"Executing {options.notebook.resolve()}", flush=True)
@@ -22,10 +26,17 @@ def main(argv=None):
 
     def show_heading(cell, cell_index):
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
-            print(f"{time.perf_counter() - start:5.0f} s  {cell.source.splitlines()[0].lstrip('# ')}", flush=True)
+            print(
+                f"{time.perf_counter() - start:5.0f} s  {cell.source.splitlines()[0].lstrip('# ')}",
+                flush=True,
+            )
 
-    nbclient.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": options.notebook.resolve().parent}},
-                            on_cell_start=show_heading).execute()
+    nbclient.NotebookClient(
+        notebook,
+        timeout=None,
+        resources={"metadata": {"path": options.notebook.resolve().parent}},
+        on_cell_start=show_heading,
+    ).execute()
     seconds = time.perf_counter() - start
     if options.in_place:
         nbformat.write(_without_timings(notebook), options.notebook)
@@ -43,7 +54,13 @@ def _without_timings(notebook):
 
 def _write_html(notebook, path):
     # Nothing is fetched when the page is opened: the notebook uses neither LaTeX nor widgets.
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", jupyter_widgets_base_url="", mermaid_js_url="")
+    exporter = HTMLExporter(
+        mathjax_url="",
+        require_js_url="",
+        jquery_url="",
+        jupyter_widgets_base_url="",
+        mermaid_js_url="",
+    )
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")

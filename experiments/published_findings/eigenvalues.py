@@ -26,15 +26,23 @@ def stopping_on_change():
         found.append(value)
         kept.append(vector)
     ours = top_eigenpairs(np.diag(values), 10, tol=1e-3).values
-    return [Row("largest relative error of the ten", np.abs(found / values[:10] - 1).max(),
-                np.abs(ours / values[:10] - 1).max(), 0.5)]
+    return [
+        Row(
+            "largest relative error of the ten",
+            np.abs(found / values[:10] - 1).max(),
+            np.abs(ours / values[:10] - 1).max(),
+            0.5,
+        )
+    ]
 
 
 def orthogonal(vector, others):
     """Return a vector of norm 1 (or its product's) without its parts along others."""
     for other in others:
         vector = vector - (vector @ other) * other
-    return vector if others and np.linalg.norm(vector) < 1 else vector / max(np.linalg.norm(vector), 1)
+    return (
+        vector if others and np.linalg.norm(vector) < 1 else vector / max(np.linalg.norm(vector), 1)
+    )
 
 
 def ghosts():
@@ -47,8 +55,14 @@ def ghosts():
     values = np.concatenate([np.linspace(0, 1, 990), 2.0 ** np.arange(1, 11)])
     nodes, _ = lanczos(values, 200, reorthogonalise=False)
     ours = top_eigenpairs(np.diag(values), 10).values
-    return [Row("copies of the largest among the ten", int(np.sum(np.sort(nodes)[-10:] > 0.99 * 1024)),
-                int(np.sum(ours > 0.99 * 1024)), 0.5)]
+    return [
+        Row(
+            "copies of the largest among the ten",
+            int(np.sum(np.sort(nodes)[-10:] > 0.99 * 1024)),
+            int(np.sum(ours > 0.99 * 1024)),
+            0.5,
+        )
+    ]
 
 
 def weights_of_a_density():
@@ -62,8 +76,14 @@ def weights_of_a_density():
     equal = (vectors**2).sum(axis=0) / len(nodes)
     density = spectral_density(np.diag(values), n_probes=20, n_steps=20)
     ours = np.where(density.nodes > 5, density.weights, 0).sum(axis=1)
-    return [Row("share of eigenvalues above 5, true value 0.005", equal[nodes > 5].sum(), ours.mean(),
-                5 * ours.std(ddof=1) / np.sqrt(len(ours)) / ours.mean())]
+    return [
+        Row(
+            "share of eigenvalues above 5, true value 0.005",
+            equal[nodes > 5].sum(),
+            ours.mean(),
+            5 * ours.std(ddof=1) / np.sqrt(len(ours)) / ours.mean(),
+        )
+    ]
 
 
 def lanczos(diagonal, n_steps, *, reorthogonalise):

@@ -35,12 +35,27 @@ def flipped_bits():
         np.save(array, weights["weight"].numpy())
         true = weights["weight"].numpy()
         readers = {
-            ".pt": ((buffer.getvalue(), lambda file: torch.load(file, weights_only=True)["weight"].numpy()),
-                    (ours["ours.pt"], lambda file: checkpoint.load(file).state_dict["weight"].numpy())),
-            ".npy": ((array.getvalue(), np.load), (ours["ours.npz"], lambda file: mf.Landscape.load(file).values))}
-        return [Row(f"{kind} files of {N_FLIPS} read with another value, unnoticed",
-                    silent(*bare, true, rng, folder), silent(*checked, true, rng, folder), 0.1)
-                for kind, (bare, checked) in readers.items()]
+            ".pt": (
+                (
+                    buffer.getvalue(),
+                    lambda file: torch.load(file, weights_only=True)["weight"].numpy(),
+                ),
+                (ours["ours.pt"], lambda file: checkpoint.load(file).state_dict["weight"].numpy()),
+            ),
+            ".npy": (
+                (array.getvalue(), np.load),
+                (ours["ours.npz"], lambda file: mf.Landscape.load(file).values),
+            ),
+        }
+        return [
+            Row(
+                f"{kind} files of {N_FLIPS} read with another value, unnoticed",
+                silent(*bare, true, rng, folder),
+                silent(*checked, true, rng, folder),
+                0.1,
+            )
+            for kind, (bare, checked) in readers.items()
+        ]
 
 
 def silent(content, read, true, rng, folder):

@@ -35,8 +35,21 @@ def run(function):
 
 def markdown(finding):
     """Return a finding as Markdown."""
-    lines = [f"| {row.quantity} | {shown(row.published)} | {shown(row.correct)} |" for row in finding.rows]
-    return "\n".join([f"### {finding.title}", "", finding.text, "", "| | as published | correct |", "|---|---|---|", *lines])
+    lines = [
+        f"| {row.quantity} | {shown(row.published)} | {shown(row.correct)} |"
+        for row in finding.rows
+    ]
+    return "\n".join(
+        [
+            f"### {finding.title}",
+            "",
+            finding.text,
+            "",
+            "| | as published | correct |",
+            "|---|---|---|",
+            *lines,
+        ]
+    )
 
 
 def shown(value):

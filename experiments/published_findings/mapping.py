@@ -8,7 +8,15 @@ import torch
 from torch import nn
 
 from experiments.published_findings.finding import Row
-from landscape_viz import HessianOperator, LossLandscapeAnalyzer, Problem, directions, models, section, trajectory
+from landscape_viz import (
+    HessianOperator,
+    LossLandscapeAnalyzer,
+    Problem,
+    directions,
+    models,
+    section,
+    trajectory,
+)
 from landscape_viz.sharpness import scale_dependent_curvature
 from multifractal.analysis.verdict import verdict_of
 from multifractal.base.rng import realisation
@@ -17,8 +25,12 @@ from multifractal.base.rng import realisation
 def problem(*, dropout=0.0, mode="off"):
     """Return a perceptron on 64 random points."""
     inputs = torch.randn(64, 1, 3, 3, generator=torch.Generator().manual_seed(0))
-    factory = partial(models.build, "mlp", input_shape=(1, 3, 3), hidden=(32, 32), n_classes=3, dropout=dropout)
-    return Problem(factory, None, "cross_entropy", (inputs, inputs.flatten(1)[:, :3].argmax(1)), dropout=mode)
+    factory = partial(
+        models.build, "mlp", input_shape=(1, 3, 3), hidden=(32, 32), n_classes=3, dropout=dropout
+    )
+    return Problem(
+        factory, None, "cross_entropy", (inputs, inputs.flatten(1)[:, :3].argmax(1)), dropout=mode
+    )
 
 
 def live_dropout():
@@ -33,7 +45,13 @@ def live_dropout():
         network = problem(dropout=0.5, mode=mode)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the section will hold the noise of dropout
-            plane = section(network, directions.random(network, 2), ["-0.2:0.2:41"] * 2, metrics=("loss",), progress=False)
+            plane = section(
+                network,
+                directions.random(network, 2),
+                ["-0.2:0.2:41"] * 2,
+                metrics=("loss",),
+                progress=False,
+            )
         ratios.append(verdict_of(plane.to_landscape().values).pixel_noise_ratio)
     return [Row("variogram at lag 2 over lag 1", *ratios, tolerance=0.05)]
 
@@ -48,13 +66,20 @@ def drifting_statistics():
     inputs, targets = torch.randn(64, 4) + 1, torch.arange(64) % 2
     network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
     before = loss_of(network.eval(), inputs, targets)
-    LossLandscapeAnalyzer(network, [(inputs, targets)], [(inputs, targets)], nn.CrossEntropyLoss()).visualize_2d_landscape(
-        resolution=10)
+    LossLandscapeAnalyzer(
+        network, [(inputs, targets)], [(inputs, targets)], nn.CrossEntropyLoss()
+    ).visualize_2d_landscape(resolution=10)
     ours = loss_of(network.eval(), inputs, targets)
     for _ in range(100):
         network.train()(inputs)
-    return [Row("change of the loss of the network by mapping 100 points", loss_of(network.eval(), inputs, targets) - before,
-                ours - before, 0.02)]
+    return [
+        Row(
+            "change of the loss of the network by mapping 100 points",
+            loss_of(network.eval(), inputs, targets) - before,
+            ours - before,
+            0.02,
+        )
+    ]
 
 
 def loss_of(network, inputs, targets):
@@ -81,9 +106,19 @@ def alternate_rows():
     network = problem()
     drawn = np.random.default_rng(0).uniform(size=(2, 10_000))
     cosine = drawn[0] @ drawn[1] / np.linalg.norm(drawn[0]) / np.linalg.norm(drawn[1])
-    return [Row("largest difference between neighbouring rows, in steps", int(np.abs(np.diff(rows, axis=0)).max()), 0),
-            Row("angle between two random directions in degrees", np.degrees(np.arccos(cosine)),
-                directions.random(network, 2).angles[0, 1], 0.1)]
+    return [
+        Row(
+            "largest difference between neighbouring rows, in steps",
+            int(np.abs(np.diff(rows, axis=0)).max()),
+            0,
+        ),
+        Row(
+            "angle between two random directions in degrees",
+            np.degrees(np.arccos(cosine)),
+            directions.random(network, 2).angles[0, 1],
+            0.1,
+        ),
+    ]
 
 
 def oblong_grids():
@@ -96,9 +131,18 @@ def oblong_grids():
     x, y = np.arange(4), np.arange(3)
     stored = (10 * np.meshgrid(x, y)[0] + np.meshgrid(x, y)[1]).ravel().reshape(4, 3)
     true = 10 * x[:, None] + y
-    right = max(np.mean(stored == true), np.mean(stored.T == true.T), np.mean(stored == np.arange(4)[:, None] + 10 * y))
-    ours = section(Problem(Plane, None, first_output, (torch.eye(2), torch.zeros(2))),
-                   coordinate_directions(), [x.astype(float), y.astype(float)], metrics=("loss",), progress=False)
+    right = max(
+        np.mean(stored == true),
+        np.mean(stored.T == true.T),
+        np.mean(stored == np.arange(4)[:, None] + 10 * y),
+    )
+    ours = section(
+        Problem(Plane, None, first_output, (torch.eye(2), torch.zeros(2))),
+        coordinate_directions(),
+        [x.astype(float), y.astype(float)],
+        metrics=("loss",),
+        progress=False,
+    )
     return [Row("share of entries in their place", right, np.mean(ours.values["loss"] == true))]
 
 
@@ -121,7 +165,9 @@ def first_output(outputs, targets):
 
 def coordinate_directions():
     """Return the two axes of a Plane as directions."""
-    return directions.from_vectors(Problem(Plane, None, first_output, (torch.eye(2), torch.zeros(2))), np.eye(2, dtype="f4"))
+    return directions.from_vectors(
+        Problem(Plane, None, first_output, (torch.eye(2), torch.zeros(2))), np.eye(2, dtype="f4")
+    )
 
 
 def off_the_contours():
@@ -144,7 +190,14 @@ def off_the_contours():
     end = start.with_state(states[-1])
     path = trajectory.project(end, states, directions.pca(end, states[:-1]))
     half = len(states) // 2
-    return [Row("loss under the drawn path, and of the state itself", path.plane_loss[half], path.true_loss[half], 0.2)]
+    return [
+        Row(
+            "loss under the drawn path, and of the state itself",
+            path.plane_loss[half],
+            path.true_loss[half],
+            0.2,
+        )
+    ]
 
 
 def labels_of_an_axis():
@@ -173,7 +226,14 @@ def stale_weights():
     for step in range(5):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             losses["anew"].append(moved(layer, start, step, inputs))
-    return [Row("range of the loss along a section of five points", np.ptp(losses["inside"]), np.ptp(losses["anew"]), 0.05)]
+    return [
+        Row(
+            "range of the loss along a section of five points",
+            np.ptp(losses["inside"]),
+            np.ptp(losses["anew"]),
+            0.05,
+        )
+    ]
 
 
 def moved(layer, start, step, inputs):
@@ -202,10 +262,15 @@ def difference_quotients():
     fitted = Problem(relu_network, network.state_dict(), "cross_entropy", (inputs, targets))
     steps, operator = [1e-2, 1e-4], HessianOperator(fitted)
     quotients = scale_dependent_curvature(fitted, steps, n_directions=6).values
-    vectors = [realisation(0, i).standard_normal(operator.shape[0]) for i in range(6)]  # the same directions
-    exact = np.mean([np.linalg.norm(operator.matvec(vector / np.linalg.norm(vector))) for vector in vectors])
-    return [Row(f"quotient over exact product, step {step:g}", value / exact, 1.0, 0.5)
-            for step, value in zip(steps, quotients, strict=True)]
+    # the same directions
+    vectors = [realisation(0, i).standard_normal(operator.shape[0]) for i in range(6)]
+    exact = np.mean(
+        [np.linalg.norm(operator.matvec(vector / np.linalg.norm(vector))) for vector in vectors]
+    )
+    return [
+        Row(f"quotient over exact product, step {step:g}", value / exact, 1.0, 0.5)
+        for step, value in zip(steps, quotients, strict=True)
+    ]
 
 
 def relu_network():
@@ -213,5 +278,13 @@ def relu_network():
     return models.build("mlp", input_shape=(1, 4, 4), hidden=(64, 64), n_classes=3).double()
 
 
-FINDINGS = (live_dropout, drifting_statistics, alternate_rows, oblong_grids, off_the_contours, labels_of_an_axis,
-            stale_weights, difference_quotients)
+FINDINGS = (
+    live_dropout,
+    drifting_statistics,
+    alternate_rows,
+    oblong_grids,
+    off_the_contours,
+    labels_of_an_axis,
+    stale_weights,
+    difference_quotients,
+)

@@ -31,12 +31,26 @@ def continuous_track():
     never updated. The mean squared displacements of that track, from which the diffusion exponents were read, are right
     before the first reflection only. `descend(unfold="exact")` is the default here, "published" the other.
     """
-    found = {unfold: mf.tamsd(
-        mf.descend_ensemble(surface(), starts(), learning_rates=[1000.0], n_steps=9999, unfold=unfold).unfolded[0],
-        waiting_times=[0, 5000], lag_times=[999], window=3000).per_walk[:, :, 0] for unfold in ("published", "exact")}
-    return [Row(f"TAMSD at learning rate 1000, waiting time {waiting}, lag 999 (px²)", found["published"][:, i].mean(),
-                found["exact"][:, i].mean(), 5 * max(relative_error(values[:, i]) for values in found.values()))
-            for i, waiting in enumerate((0, 5000))]
+    found = {
+        unfold: mf.tamsd(
+            mf.descend_ensemble(
+                surface(), starts(), learning_rates=[1000.0], n_steps=9999, unfold=unfold
+            ).unfolded[0],
+            waiting_times=[0, 5000],
+            lag_times=[999],
+            window=3000,
+        ).per_walk[:, :, 0]
+        for unfold in ("published", "exact")
+    }
+    return [
+        Row(
+            f"TAMSD at learning rate 1000, waiting time {waiting}, lag 999 (px²)",
+            found["published"][:, i].mean(),
+            found["exact"][:, i].mean(),
+            5 * max(relative_error(values[:, i]) for values in found.values()),
+        )
+        for i, waiting in enumerate((0, 5000))
+    ]
 
 
 def lyapunov_saturates():
@@ -48,16 +62,33 @@ def lyapunov_saturates():
     is known: ln|1 - rate * curvature|.
     """
     y, x = np.mgrid[:41, :41] - 20.0
-    bowl = {"landscape": mf.Landscape(0.1 * (x**2 + y**2)), "learning_rates": [2.5], "starts": [[20.3, 20.2]]}
+    bowl = {
+        "landscape": mf.Landscape(0.1 * (x**2 + y**2)),
+        "learning_rates": [2.5],
+        "starts": [[20.3, 20.2]],
+    }
     on_surface = {"landscape": surface(), "learning_rates": [1000.0], "starts": starts()}
     rows = []
-    for name, case, steps in (("in a bowl where it is ln 0.5", bowl, 27), ("at learning rate 1000", on_surface, 2000)):
+    for name, case, steps in (
+        ("in a bowl where it is ln 0.5", bowl, 27),
+        ("at learning rate 1000", on_surface, 2000),
+    ):
         # 2.5 * 0.2 = 0.5: the distance halves at each step
-        found = {method: mf.lyapunov_exponents(**case, n_steps=steps, burn_in=steps // 3, method=method).exponents[0, :, 0]
-                 for method in ("two_trajectories", "tangent")}
+        found = {
+            method: mf.lyapunov_exponents(
+                **case, n_steps=steps, burn_in=steps // 3, method=method
+            ).exponents[0, :, 0]
+            for method in ("two_trajectories", "tangent")
+        }
         errors = [relative_error(values) if len(values) > 1 else 0 for values in found.values()]
-        rows.append(Row(f"Lyapunov exponent per step, {name}", found["two_trajectories"].mean(), found["tangent"].mean(),
-                        5 * max(errors) + 5e-3))
+        rows.append(
+            Row(
+                f"Lyapunov exponent per step, {name}",
+                found["two_trajectories"].mean(),
+                found["tangent"].mean(),
+                5 * max(errors) + 5e-3,
+            )
+        )
     return rows
 
 
@@ -69,14 +100,30 @@ def sharpness_of_the_wrong_sign():
     stay below 2 / rate. Here both at the last 100 positions of 400 walks at learning rate 30, and how often along walks
     at rate 1000 what counts as sharp is a negative curvature.
     """
-    walks = mf.descend_ensemble(surface(), starts(), learning_rates=[30.0, 1000.0], n_steps=2000, keep_last=100).positions
-    of_grid, of_map = (mf.sharpness_at(surface(), walks[0], kind).mean(axis=1) for kind in ("hessian", "map"))
-    published, largest = (mf.sharpness_at(surface(), walks[1], kind) for kind in ("published", "hessian"))
+    walks = mf.descend_ensemble(
+        surface(), starts(), learning_rates=[30.0, 1000.0], n_steps=2000, keep_last=100
+    ).positions
+    of_grid, of_map = (
+        mf.sharpness_at(surface(), walks[0], kind).mean(axis=1) for kind in ("hessian", "map")
+    )
+    published, largest = (
+        mf.sharpness_at(surface(), walks[1], kind) for kind in ("published", "hessian")
+    )
     negative = (published > np.abs(largest) * (1 + 1e-6)).mean(axis=1)
-    return [Row("sharpness over that of the walker's map, learning rate 30", (of_grid / of_map).mean(), 1.0,
-                5 * relative_error(of_grid / of_map)),
-            Row("share of positions whose 'sharpness' is a negative curvature, rate 1000", negative.mean(), 0.0,
-                5 * relative_error(negative))]
+    return [
+        Row(
+            "sharpness over that of the walker's map, learning rate 30",
+            (of_grid / of_map).mean(),
+            1.0,
+            5 * relative_error(of_grid / of_map),
+        ),
+        Row(
+            "share of positions whose 'sharpness' is a negative curvature, rate 1000",
+            negative.mean(),
+            0.0,
+            5 * relative_error(negative),
+        ),
+    ]
 
 
 def curvature_constant():
@@ -90,9 +137,19 @@ def curvature_constant():
     for hurst in (0.3, 0.5, 0.8):
         eigenvalues = mf.fbm_surface(1024, hurst, rng=0).hessian_eigenvalues[:, 2:-2, 2:-2]
         curvature = (eigenvalues**2).sum(axis=0).mean()
-        ratios[hurst] = curvature / published_curvature(hurst, 1024), curvature / exact_curvature(hurst, 1024)
-    return [Row(f"curvature over law, H = {hurst}", ratios[hurst][0] / ratios[0.5][0], ratios[hurst][1], 0.02)
-            for hurst in (0.3, 0.8)]
+        ratios[hurst] = (
+            curvature / published_curvature(hurst, 1024),
+            curvature / exact_curvature(hurst, 1024),
+        )
+    return [
+        Row(
+            f"curvature over law, H = {hurst}",
+            ratios[hurst][0] / ratios[0.5][0],
+            ratios[hurst][1],
+            0.02,
+        )
+        for hurst in (0.3, 0.8)
+    ]
 
 
 def outside_its_domain():
@@ -101,9 +158,23 @@ def outside_its_domain():
     It holds for memory exponents H between 1/2 and 1: below, Gamma(2H - 1) is negative, the law with it, and a fit that
     wanders there has its complex values cast to real. `theoretical_tamsd` refuses such an H, `fit_tamsd` stays inside.
     """
-    return [Row("'mean squared displacement' at lag 10 for H = 0.45, plateau 100",
-                100 * (1 - power_series(-1000 * 1e-4 / gamma(2 * 0.45 - 1) * 10 ** (2 - 2 * 0.45), 2 - 2 * 0.45)),
-                refusal(lambda: mf.theoretical_tamsd([10], learning_rate=1000, hurst=0.45, theta=50, stiffness=1e-4)))]
+    return [
+        Row(
+            "'mean squared displacement' at lag 10 for H = 0.45, plateau 100",
+            100
+            * (
+                1
+                - power_series(
+                    -1000 * 1e-4 / gamma(2 * 0.45 - 1) * 10 ** (2 - 2 * 0.45), 2 - 2 * 0.45
+                )
+            ),
+            refusal(
+                lambda: mf.theoretical_tamsd(
+                    [10], learning_rate=1000, hurst=0.45, theta=50, stiffness=1e-4
+                )
+            ),
+        )
+    ]
 
 
 def walls_and_whole_numbers():
@@ -116,12 +187,29 @@ def walls_and_whole_numbers():
     rough = mf.fbm_surface((100, 400), 0.5, rng=0)
     here = (30.0, 50.5)
     walk = mf.descend(rough, [300.0, 50.5], learning_rate=1e-9, n_steps=1)
-    return [Row("rounds of the reflection loop on the wall, stopped at 10 000", published_reflection(99.0, 99)[1], 0),
-            Row("rounds of the reflection loop for NaN, stopped at 10 000", published_reflection(np.nan, 99)[1], 0),
-            Row("size of the gradient at x = 30, y = 50.5", published_gradient_size(rough, *here),
-                np.hypot(*rough.gradient_at(here)), 0.02),
-            Row("x of a walker left at x = 300 on a surface 100 high and 400 wide", published_reflection(300.0, 99)[0],
-                walk.positions[-1, 0])]
+    return [
+        Row(
+            "rounds of the reflection loop on the wall, stopped at 10 000",
+            published_reflection(99.0, 99)[1],
+            0,
+        ),
+        Row(
+            "rounds of the reflection loop for NaN, stopped at 10 000",
+            published_reflection(np.nan, 99)[1],
+            0,
+        ),
+        Row(
+            "size of the gradient at x = 30, y = 50.5",
+            published_gradient_size(rough, *here),
+            np.hypot(*rough.gradient_at(here)),
+            0.02,
+        ),
+        Row(
+            "x of a walker left at x = 300 on a surface 100 high and 400 wide",
+            published_reflection(300.0, 99)[0],
+            walk.positions[-1, 0],
+        ),
+    ]
 
 
 def last_bit_of_a_learning_rate():
@@ -132,11 +220,19 @@ def last_bit_of_a_learning_rate():
     or stored rates.
     """
     rate = np.logspace(0, 4, 40)[36]
-    first, other = (mf.descend(surface(), [500.0, 500.0], learning_rate=value, n_steps=9999).positions
-                    for value in (rate, np.nextafter(rate, np.inf)))
+    first, other = (
+        mf.descend(surface(), [500.0, 500.0], learning_rate=value, n_steps=9999).positions
+        for value in (rate, np.nextafter(rate, np.inf))
+    )
     apart = np.hypot(*(first - other).T)
-    return [Row("steps until two walks at neighbouring float64 rates are a pixel apart", int(np.argmax(apart > 1)),
-                "compare in law", 1.0)]
+    return [
+        Row(
+            "steps until two walks at neighbouring float64 rates are a pixel apart",
+            int(np.argmax(apart > 1)),
+            "compare in law",
+            1.0,
+        )
+    ]
 
 
 def langevin_temperature():
@@ -145,14 +241,25 @@ def langevin_temperature():
     Its force enters with eta and its noise with eta² / beta, so that paths of different learning rates are at different
     temperatures. And the combined potential is not even, and its force jumps at the radius. We keep both, and say so.
     """
-    path = mf.fractional_langevin(mf.HarmonicPotential(0.5), np.zeros(200), n_steps=3000, hurst=0.7, eta=0.1, beta=1, rng=0)
+    path = mf.fractional_langevin(
+        mf.HarmonicPotential(0.5), np.zeros(200), n_steps=3000, hurst=0.7, eta=0.1, beta=1, rng=0
+    )
     energy = 0.5 * (path.positions[:, 1000:] ** 2).mean(axis=1)
     well = mf.PaperPotential()
-    return [Row("stiffness times variance at eta = 0.1 and beta = 1, against 1 / beta", energy.mean(), 1.0,
-                5 * relative_error(energy)),
-            Row("force just inside the radius, and just outside", -float(well.gradient(well.radius - 1e-6)),
-                -float(well.gradient(well.radius + 1e-6))),
-            Row("potential at -250 and at 250", float(well.value(-250.0)), float(well.value(250.0)))]
+    return [
+        Row(
+            "stiffness times variance at eta = 0.1 and beta = 1, against 1 / beta",
+            energy.mean(),
+            1.0,
+            5 * relative_error(energy),
+        ),
+        Row(
+            "force just inside the radius, and just outside",
+            -float(well.gradient(well.radius - 1e-6)),
+            -float(well.gradient(well.radius + 1e-6)),
+        ),
+        Row("potential at -250 and at 250", float(well.value(-250.0)), float(well.value(250.0))),
+    ]
 
 
 def power_iteration():
@@ -165,11 +272,26 @@ def power_iteration():
     vector = np.ones(3)
     for _ in range(100):
         vector = matrix @ vector / np.linalg.norm(matrix @ vector)
-    return [Row("largest eigenvalue of diag(-3, 2, 1)", vector @ matrix @ vector, np.linalg.eigvalsh(matrix).max())]
+    return [
+        Row(
+            "largest eigenvalue of diag(-3, 2, 1)",
+            vector @ matrix @ vector,
+            np.linalg.eigvalsh(matrix).max(),
+        )
+    ]
 
 
-FINDINGS = (continuous_track, lyapunov_saturates, sharpness_of_the_wrong_sign, curvature_constant, outside_its_domain,
-            walls_and_whole_numbers, last_bit_of_a_learning_rate, langevin_temperature, power_iteration)
+FINDINGS = (
+    continuous_track,
+    lyapunov_saturates,
+    sharpness_of_the_wrong_sign,
+    curvature_constant,
+    outside_its_domain,
+    walls_and_whole_numbers,
+    last_bit_of_a_learning_rate,
+    langevin_temperature,
+    power_iteration,
+)
 
 
 def relative_error(values):

@@ -14,7 +14,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
-from experiments.published_findings import eigenvalues, files, finding, mapping, paper, source_files, spectra
+from experiments.published_findings import (
+    eigenvalues,
+    files,
+    finding,
+    mapping,
+    paper,
+    source_files,
+    spectra,
+)
 from landscape_viz.loss.evaluate import pinned_threads
 from multifractal import source_data
 
@@ -31,13 +39,20 @@ CHAPTERS = {
 
 def main(argv=None):
     """Compute and print all findings; return them by chapter."""
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     flags.add_argument("--write", action="store_true", help="write the page as well")
-    flags.add_argument("--data", help="folder of the paper's source data (default: $MULTIFRACTAL_DATA, then data/)")
+    flags.add_argument(
+        "--data", help="folder of the paper's source data (default: $MULTIFRACTAL_DATA, then data/)"
+    )
     flags = flags.parse_args(argv)
     with pinned_threads(1):  # small operations: threads would only wait for each other
-        found = {title: [computed(function, flags.data) for function in functions]
-                 for title, functions in CHAPTERS.items() if functions != source_files.FINDINGS or at_hand(flags.data)}
+        found = {
+            title: [computed(function, flags.data) for function in functions]
+            for title, functions in CHAPTERS.items()
+            if functions != source_files.FINDINGS or at_hand(flags.data)
+        }
     text = "\n\n".join(chapter(title, findings) for title, findings in found.items()) + "\n"
     print(text)
     if flags.write:

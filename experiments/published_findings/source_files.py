@@ -8,8 +8,11 @@ from multifractal.analysis.verdict import verdict_of
 _SECTION = "real_loss_landscape/{}.npy"
 _WITH_DROPOUT = ("vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist")
 _WITHOUT = "vgg_nodrop_sgd_fashionmnist"
-NAMES = (*(_SECTION.format(name) for name in (*_WITH_DROPOUT, _WITHOUT)), "multifractional_brownian_surface/chaos.mat",
-         *(f"fractional_brownian_surfaces/TAMSD_H={hurst}.mat" for hurst in (0.4, 0.5)))
+NAMES = (
+    *(_SECTION.format(name) for name in (*_WITH_DROPOUT, _WITHOUT)),
+    "multifractional_brownian_surface/chaos.mat",
+    *(f"fractional_brownian_surfaces/TAMSD_H={hurst}.mat" for hurst in (0.4, 0.5)),
+)
 
 
 def published_sections(folder):
@@ -18,9 +21,15 @@ def published_sections(folder):
     Variogram at lag 2 over lag 1: 1 is white noise, 4 a smooth surface. In the second column the published section of a
     network without dropout, mapped the same way.
     """
-    ratios = {name: verdict_of(source_data.read(_SECTION.format(name), folder)["loss"].astype(float)).pixel_noise_ratio
-              for name in (*_WITH_DROPOUT, _WITHOUT)}
-    return [Row(f"`{name}`, and `{_WITHOUT}`", ratios[name], ratios[_WITHOUT]) for name in _WITH_DROPOUT]
+    ratios = {
+        name: verdict_of(
+            source_data.read(_SECTION.format(name), folder)["loss"].astype(float)
+        ).pixel_noise_ratio
+        for name in (*_WITH_DROPOUT, _WITHOUT)
+    }
+    return [
+        Row(f"`{name}`, and `{_WITHOUT}`", ratios[name], ratios[_WITHOUT]) for name in _WITH_DROPOUT
+    ]
 
 
 def fitted_exponents(folder):
@@ -44,7 +53,13 @@ def two_versions_of_one_file(folder):
     another number. (The printed one is of an older file.)
     """
     chaos = source_data.read("multifractional_brownian_surface/chaos.mat", folder)
-    return [Row("mean Lyapunov exponent, printed, and of the file at hand", "0.0971", chaos["mle_mean"][14:29].mean())]
+    return [
+        Row(
+            "mean Lyapunov exponent, printed, and of the file at hand",
+            "0.0971",
+            chaos["mle_mean"][14:29].mean(),
+        )
+    ]
 
 
 FINDINGS = (published_sections, fitted_exponents, two_versions_of_one_file)

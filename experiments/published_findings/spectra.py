@@ -16,10 +16,23 @@ def correction_left_out():
     """
     noise = np.random.default_rng(0).standard_normal((257, 257))
     published = mf.multifractal_spectrum(noise, **mf.PAPER_SECTION_SETTINGS)
-    remedied = mf.multifractal_spectrum(noise, **mf.PAPER_SECTION_SETTINGS | {"integration": 2.0, "correction": True})
-    return [Row("c1 of white noise, true value -1", published.log_cumulants[0], remedied.log_cumulants[0], 0.02),
-            Row("zeta(1), the p = 1 moment's exponent, and after two integrations", published.diagnostics.eta[0],
-                published.diagnostics.eta[0] + 2, 0.02)]
+    remedied = mf.multifractal_spectrum(
+        noise, **mf.PAPER_SECTION_SETTINGS | {"integration": 2.0, "correction": True}
+    )
+    return [
+        Row(
+            "c1 of white noise, true value -1",
+            published.log_cumulants[0],
+            remedied.log_cumulants[0],
+            0.02,
+        ),
+        Row(
+            "zeta(1), the p = 1 moment's exponent, and after two integrations",
+            published.diagnostics.eta[0],
+            published.diagnostics.eta[0] + 2,
+            0.02,
+        ),
+    ]
 
 
 def product_of_ramps():
@@ -30,12 +43,21 @@ def product_of_ramps():
     over their law r^(2H), along an edge at half its length, where c = H for exponents up to 3/4 (Stein 2002, equation 6):
     """
     hurst, r = 0.7, 0.5
-    return [Row("squared increments over their law, H = 0.7", 1 - hurst * r ** (2 - 2 * hurst), along_the_edge(hurst), 0.35)]
+    return [
+        Row(
+            "squared increments over their law, H = 0.7",
+            1 - hurst * r ** (2 - 2 * hurst),
+            along_the_edge(hurst),
+            0.35,
+        )
+    ]
 
 
 def along_the_edge(hurst, n=64, n_surfaces=400):
     """Return the mean squared increment between column 0 and n / 2 on the first row, over its law, of our surfaces."""
-    first_rows = np.array([mf.fbm_surface(n, hurst, rng=seed).values[0] for seed in range(n_surfaces)])
+    first_rows = np.array(
+        [mf.fbm_surface(n, hurst, rng=seed).values[0] for seed in range(n_surfaces)]
+    )
     return np.mean((first_rows[:, n // 2] - first_rows[:, 0]) ** 2) / 0.5 ** (2 * hurst)
 
 

@@ -29,7 +29,12 @@ def eigenvalues(dimension, n_degrees=24, n_nodes=500):
     nodes, mass = roots_gegenbauer(n_nodes, order)
     kernel = relu_kernel(nodes, dimension)
     degrees = np.arange(n_degrees)
-    legendre = np.array([eval_gegenbauer(degree, order, nodes) / eval_gegenbauer(degree, order, 1.0) for degree in degrees])
+    legendre = np.array(
+        [
+            eval_gegenbauer(degree, order, nodes) / eval_gegenbauer(degree, order, 1.0)
+            for degree in degrees
+        ]
+    )
     below = np.where(degrees >= 2, comb(dimension + degrees - 3, degrees - 2), 0)
     return legendre @ (kernel * mass) / mass.sum(), comb(dimension + degrees - 1, degrees) - below
 

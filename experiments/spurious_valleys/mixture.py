@@ -36,8 +36,8 @@ class Mixture:
     def sample(self, n_samples, rng):
         """Return inputs (n_samples, n) and targets (n_samples,); the first half lies in the first n - 1 coordinates."""
         inputs = as_generator(rng).standard_normal((n_samples, self.n_inputs))
-        inputs[:n_samples // 2, -1] = 0
-        inputs[n_samples // 2:, :-1] = 0
+        inputs[: n_samples // 2, -1] = 0
+        inputs[n_samples // 2 :, :-1] = 0
         return inputs, self.target(inputs)
 
     def target(self, inputs):
@@ -71,7 +71,9 @@ class Mixture:
         n_targets = inner.shape[-1]
         targets = np.broadcast_to(np.eye(n_targets), (*inner.shape[:-2], n_targets, n_targets))
         atoms = np.concatenate([inner, targets], axis=-2)
-        weights = np.concatenate([output, np.full((*output.shape[:-1], n_targets), -self.alpha)], axis=-1)
+        weights = np.concatenate(
+            [output, np.full((*output.shape[:-1], n_targets), -self.alpha)], axis=-1
+        )
         kernel, slopes = _kernel(atoms, weights)
         p = output.shape[-1]
         by_weight = np.einsum("...ij,...j->...i", kernel, weights)
@@ -81,7 +83,9 @@ class Mixture:
         low = np.sum(output * down, axis=-1)
         risk = first / 2 + (high**2 + low**2) / 4
         by_output = by_weight[..., :p] + (high[..., None] * up + low[..., None] * down) / 2
-        by_last = output * np.where(last > 0, high[..., None], np.where(last < 0, low[..., None], 0)) / 2
+        by_last = (
+            output * np.where(last > 0, high[..., None], np.where(last < 0, low[..., None], 0)) / 2
+        )
         by_inner = output[..., None] * slopes[..., :p, :]
         return risk, np.concatenate([by_inner, by_last[..., None]], axis=-1), by_output
 
@@ -93,7 +97,13 @@ def _kernel(atoms, weights):
     units = atoms / safe[..., None]
     cosine = np.clip(units @ np.swapaxes(units, -1, -2), -1, 1)
     theta, sine = np.arccos(cosine), np.sqrt(1 - cosine**2)
-    kernel = (lengths[..., :, None] * lengths[..., None, :]) * (sine + (np.pi - theta) * cosine) / (2 * np.pi)
+    kernel = (
+        (lengths[..., :, None] * lengths[..., None, :])
+        * (sine + (np.pi - theta) * cosine)
+        / (2 * np.pi)
+    )
     along = np.einsum("...ij,...j->...i", sine, weights * lengths)
-    slopes = along[..., None] * units + np.einsum("...ij,...jk->...ik", np.pi - theta, weights[..., None] * atoms)
+    slopes = along[..., None] * units + np.einsum(
+        "...ij,...jk->...ik", np.pi - theta, weights[..., None] * atoms
+    )
     return kernel, slopes / (2 * np.pi)

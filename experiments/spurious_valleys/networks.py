@@ -17,7 +17,9 @@ class OneHiddenLayer(nn.Module):
     def __init__(self, n_inputs, width, n_outputs, degree=None):
         super().__init__()
         self.degree = degree
-        self.hidden = nn.Parameter(torch.randn(width, n_inputs, dtype=torch.float64) / n_inputs**0.5)
+        self.hidden = nn.Parameter(
+            torch.randn(width, n_inputs, dtype=torch.float64) / n_inputs**0.5
+        )
         self.output = nn.Parameter(torch.randn(n_outputs, width, dtype=torch.float64) / width**0.5)
 
     def forward(self, inputs):

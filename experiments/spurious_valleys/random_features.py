@@ -60,7 +60,7 @@ def nested_errors(directions, widths, train, test, *, sample_sizes, ridge):
         Mean squared error over the test points.
     """
     _check(directions, widths, train, sample_sizes, ridge)
-    directions = directions[:widths[-1]]
+    directions = directions[: widths[-1]]
     gram = np.zeros((len(directions),) * 2, order="F")
     moments = np.zeros((len(directions), train[1].shape[1]))
     weights, first = [], 0
@@ -71,7 +71,9 @@ def nested_errors(directions, widths, train, test, *, sample_sizes, ridge):
             moments += features.T @ targets
         weights.append(_all_widths(gram / size, moments / size, widths, ridge))
         first = size
-    return _errors(np.concatenate(weights, axis=1), directions, test).reshape(len(sample_sizes), len(widths), -1)
+    return _errors(np.concatenate(weights, axis=1), directions, test).reshape(
+        len(sample_sizes), len(widths), -1
+    )
 
 
 def _all_widths(gram, moments, widths, ridge):
@@ -81,8 +83,9 @@ def _all_widths(gram, moments, widths, ridge):
     forward = solve_triangular(factor, moments, lower=True, check_finite=False)
     weights = np.zeros((len(gram), len(widths), moments.shape[1]))
     for k, width in enumerate(widths):
-        weights[:width, k] = solve_triangular(factor[:width, :width], forward[:width], lower=True, trans="T",
-                                              check_finite=False)
+        weights[:width, k] = solve_triangular(
+            factor[:width, :width], forward[:width], lower=True, trans="T", check_finite=False
+        )
     return weights.reshape(len(gram), -1)
 
 
@@ -97,12 +100,30 @@ def _errors(weights, directions, test):
 
 
 def _blocks(rows):
-    return [rows[start:start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
 
 
 def _check(directions, widths, train, sample_sizes, ridge):
-    require(list(widths) == sorted(set(widths)) and 1 <= widths[0] and widths[-1] <= len(directions), "widths", widths,
-            f"ascend from at least 1 to at most the {len(directions)} features", "draw more features")
-    require(list(sample_sizes) == sorted(set(sample_sizes)) and 1 <= sample_sizes[0] and sample_sizes[-1] <= len(train[0]),
-            "sample_sizes", sample_sizes, f"ascend from at least 1 to at most {len(train[0])}", "draw more points")
-    require(0 < ridge < np.inf, "ridge", ridge, "be positive, since widths may exceed samples", "pass for example 1e-8")
+    require(
+        list(widths) == sorted(set(widths)) and 1 <= widths[0] and widths[-1] <= len(directions),
+        "widths",
+        widths,
+        f"ascend from at least 1 to at most the {len(directions)} features",
+        "draw more features",
+    )
+    require(
+        list(sample_sizes) == sorted(set(sample_sizes))
+        and 1 <= sample_sizes[0]
+        and sample_sizes[-1] <= len(train[0]),
+        "sample_sizes",
+        sample_sizes,
+        f"ascend from at least 1 to at most {len(train[0])}",
+        "draw more points",
+    )
+    require(
+        0 < ridge < np.inf,
+        "ridge",
+        ridge,
+        "be positive, since widths may exceed samples",
+        "pass for example 1e-8",
+    )

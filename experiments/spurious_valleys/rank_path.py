@@ -24,7 +24,7 @@ from multifractal.base.checks import finite_array, require, whole_number
 from multifractal.base.rng import as_generator
 
 RANK_TOLERANCE = 1e-12  # a filter within this, relative, of the span of the others depends on them
-_CANDIDATES = 8         # drawn for each new filter, so that the best-conditioned can be chosen
+_CANDIDATES = 8  # drawn for each new filter, so that the best-conditioned can be chosen
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def monomials(vectors, degree):
     """
     vectors = np.asarray(vectors)
     terms = list(combinations_with_replacement(range(vectors.shape[1]), degree))
-    roots = np.sqrt([factorial(degree) / prod(factorial(term.count(i)) for i in set(term)) for term in terms])
+    roots = np.sqrt(
+        [factorial(degree) / prod(factorial(term.count(i)) for i in set(term)) for term in terms]
+    )
     return np.stack([vectors[:, term].prod(axis=1) for term in terms], axis=1) * roots
 
 
@@ -121,14 +123,25 @@ def rank_path(hidden, output, degree, inputs, targets, *, n_points=50, rng=0):
     solved = freed + lstsq((inputs @ full.T) ** degree, targets - start)[0].T
     corners = [(hidden, output), (hidden, freed), (full, freed), (full, solved)]
     t = np.linspace(0, 1, whole_number("n_points", n_points, 2) + 1)[1:, None, None]
-    legs = [tuple(a + t * (b - a) for a, b in zip(*pair, strict=True))
-            for pair in zip(corners, corners[1:], strict=False)]
+    legs = [
+        tuple(a + t * (b - a) for a, b in zip(*pair, strict=True))
+        for pair in zip(corners, corners[1:], strict=False)
+    ]
     all_hidden = np.concatenate([hidden[None], *(leg[0] for leg in legs)])
     all_output = np.concatenate([output[None], *(leg[1] for leg in legs)])
-    losses = np.array([loss(w, u, degree, inputs, targets) for w, u in zip(all_hidden, all_output, strict=True)])
+    losses = np.array(
+        [loss(w, u, degree, inputs, targets) for w, u in zip(all_hidden, all_output, strict=True)]
+    )
     after = len(independent_rows(monomials(full, degree))[0])
-    return RankPath(all_hidden, all_output, losses, np.repeat([0, 0, 1, 2], [1, *[n_points] * 3]), len(kept), after,
-                    dimension)
+    return RankPath(
+        all_hidden,
+        all_output,
+        losses,
+        np.repeat([0, 0, 1, 2], [1, *[n_points] * 3]),
+        len(kept),
+        after,
+        dimension,
+    )
 
 
 def independent_rows(rows, tolerance=RANK_TOLERANCE):
@@ -167,13 +180,35 @@ def _completed(hidden, features, kept, spare, dimension, degree, generator):
 
 
 def _checked(hidden, output, inputs, targets):
-    arrays = [finite_array(name, array, 2, np.float64) for name, array in
-              (("hidden", hidden), ("output", output), ("inputs", inputs), ("targets", targets))]
+    arrays = [
+        finite_array(name, array, 2, np.float64)
+        for name, array in (
+            ("hidden", hidden),
+            ("output", output),
+            ("inputs", inputs),
+            ("targets", targets),
+        )
+    ]
     hidden, output, inputs, targets = arrays
-    require(output.shape[1] == len(hidden), "output", output.shape, f"have one column for each of {len(hidden)} units",
-            "transpose it, or pass the hidden weights that belong to it")
-    require(inputs.shape[1] == hidden.shape[1], "inputs", inputs.shape, f"have {hidden.shape[1]} columns, as hidden has",
-            "pass inputs of the network's dimension")
-    require(targets.shape == (len(inputs), len(output)), "targets", targets.shape,
-            f"have shape {(len(inputs), len(output))}", "pass one target a sample and output")
+    require(
+        output.shape[1] == len(hidden),
+        "output",
+        output.shape,
+        f"have one column for each of {len(hidden)} units",
+        "transpose it, or pass the hidden weights that belong to it",
+    )
+    require(
+        inputs.shape[1] == hidden.shape[1],
+        "inputs",
+        inputs.shape,
+        f"have {hidden.shape[1]} columns, as hidden has",
+        "pass inputs of the network's dimension",
+    )
+    require(
+        targets.shape == (len(inputs), len(output)),
+        "targets",
+        targets.shape,
+        f"have shape {(len(inputs), len(output))}",
+        "pass one target a sample and output",
+    )
     return arrays

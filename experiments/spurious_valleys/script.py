@@ -13,10 +13,18 @@ from multifractal.base import files
 
 def parser(doc, name):
     """Return the parser with --seed, --out and --overwrite; results go to results/spurious_valleys/NAME by default."""
-    flags = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--seed", type=int, default=0, help="of everything drawn (default: %(default)s)")
-    flags.add_argument("--out", default=f"results/spurious_valleys/{name}", help="folder (default: %(default)s)")
-    flags.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run")
+    flags = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument(
+        "--seed", type=int, default=0, help="of everything drawn (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--out", default=f"results/spurious_valleys/{name}", help="folder (default: %(default)s)"
+    )
+    flags.add_argument(
+        "--overwrite", action="store_true", help="replace the files of an earlier run"
+    )
     return flags
 
 
@@ -35,7 +43,10 @@ class Folder:
 
     def finish(self, **numbers):
         """Write the numbers, last of all, as numbers.json."""
-        numbers = {**numbers, "versions": {"python": platform.python_version(), "numpy": np.__version__}}
+        numbers = {
+            **numbers,
+            "versions": {"python": platform.python_version(), "numpy": np.__version__},
+        }
         with files.atomic_write(self._numbers, overwrite=True) as file:
             file.write((json.dumps(numbers, indent=1, default=_plain) + "\n").encode())
         print(f"wrote {self._numbers}")

@@ -29,8 +29,18 @@ N_RESAMPLES = 2000
 def main(argv=None):
     """Run the experiment; return its numbers by name."""
     flags = script.parser(__doc__, "theorem16")
-    flags.add_argument("--trials", type=int, default=100, help="draws of features and teacher (default: %(default)s)")
-    flags.add_argument("--widest", type=int, default=2048, help="the largest width, a power of 2 (default: %(default)s)")
+    flags.add_argument(
+        "--trials",
+        type=int,
+        default=100,
+        help="draws of features and teacher (default: %(default)s)",
+    )
+    flags.add_argument(
+        "--widest",
+        type=int,
+        default=2048,
+        help="the largest width, a power of 2 (default: %(default)s)",
+    )
     flags = flags.parse_args(argv)
     folder = script.Folder(flags.out, flags.overwrite)
     widths = half_octaves(flags.widest)
@@ -77,7 +87,8 @@ def run(seed, widths, inputs, teachers, n_repeated):
         test, train = (inputs[:N_TEST], targets[:N_TEST]), (inputs[N_TEST:], targets[N_TEST:])
         return rf.nested_errors(features, widths, train, test, sample_sizes=sizes, ridge=RIDGE)
 
-    with threadpool_limits(1, user_api="blas"):  # trials side by side share cores better than one product does
+    # trials side by side share cores better than one product does
+    with threadpool_limits(1, user_api="blas"):
         repeated = np.array(map_chunks(trial, [(i, SAMPLE_SIZES) for i in range(n_repeated)]))
         single = map_chunks(trial, [(i, (N_TRAIN,)) for i in range(n_repeated, n_trials)])
     at_8000 = repeated[:, SAMPLE_SIZES.index(N_TRAIN)]
@@ -87,46 +98,77 @@ def run(seed, widths, inputs, teachers, n_repeated):
 def slopes(widths, errors, seed):
     """Return the slope of log2 of the median error over each octave, and its 95 % interval over resampled trials."""
     octaves = np.log2(errors[:, ::2])
-    draws = np.random.default_rng(as_seed_sequence(seed)).integers(len(errors), size=(N_RESAMPLES, len(errors)))
+    draws = np.random.default_rng(as_seed_sequence(seed)).integers(
+        len(errors), size=(N_RESAMPLES, len(errors))
+    )
     resampled = np.diff(np.median(octaves[draws], axis=1), axis=1)
     interval = np.percentile(resampled, [2.5, 97.5], axis=0)
-    return {"octaves": [[int(w), int(v)] for w, v in zip(widths[:-2:2], widths[2::2], strict=True)],
-            "slopes": np.diff(np.median(octaves, axis=0)), "low": interval[0], "high": interval[1]}
+    return {
+        "octaves": [[int(w), int(v)] for w, v in zip(widths[:-2:2], widths[2::2], strict=True)],
+        "slopes": np.diff(np.median(octaves, axis=0)),
+        "low": interval[0],
+        "high": interval[1],
+    }
 
 
 def summary(widths, errors, by_size, norms, seed):
     """Return what is reported and written."""
-    return {"widths": widths, "median_rough": np.median(errors[..., 0], axis=0),
-            "median_smooth": np.median(errors[..., 1], axis=0), "rough": slopes(widths, errors[..., 0], seed),
-            "smooth": slopes(widths, errors[..., 1], seed), "sample_sizes": list(SAMPLE_SIZES),
-            "median_by_size": np.median(by_size, axis=0), "n_trials": len(errors), "n_repeated": len(by_size),
-            "kernel_tail": kernel_tail.tail(widths, N_INPUTS), "norm_rough": float(np.median(norms[:-1])),
-            "norm_smooth": float(norms[-1]), "feature_mean_square": float(kernel_tail.relu_kernel(1.0, N_INPUTS))}
+    return {
+        "widths": widths,
+        "median_rough": np.median(errors[..., 0], axis=0),
+        "median_smooth": np.median(errors[..., 1], axis=0),
+        "rough": slopes(widths, errors[..., 0], seed),
+        "smooth": slopes(widths, errors[..., 1], seed),
+        "sample_sizes": list(SAMPLE_SIZES),
+        "median_by_size": np.median(by_size, axis=0),
+        "n_trials": len(errors),
+        "n_repeated": len(by_size),
+        "kernel_tail": kernel_tail.tail(widths, N_INPUTS),
+        "norm_rough": float(np.median(norms[:-1])),
+        "norm_smooth": float(norms[-1]),
+        "feature_mean_square": float(kernel_tail.relu_kernel(1.0, N_INPUTS)),
+    }
 
 
 def report(numbers):
     """Print the slopes, and what varying the sample size and the teacher shows."""
     found = numbers["rough"]
-    print(f"slope of the median error per octave of width, {numbers['n_trials']} trials, {N_TRAIN} samples (1/p is -1):")
-    for (narrow, wide), slope, low, high in zip(found["octaves"], found["slopes"], found["low"], found["high"],
-                                               strict=True):
+    print(
+        f"slope of the median error per octave of width, {numbers['n_trials']} trials, {N_TRAIN} samples (1/p is -1):"
+    )
+    for (narrow, wide), slope, low, high in zip(
+        found["octaves"], found["slopes"], found["low"], found["high"], strict=True
+    ):
         print(f"  {narrow:5d} -> {wide:<5d} {slope:6.2f}  [{low:.2f}, {high:.2f}]")
     widest = numbers["median_by_size"][:, ::2, 0]
     for size, row in zip(numbers["sample_sizes"], widest, strict=True):
-        print(f"  {size} samples: slopes {np.round(np.diff(np.log2(row)), 2)} ({numbers['n_repeated']} trials)")
-    print(f"  smooth teacher (norm {numbers['norm_smooth']:.3g} instead of {numbers['norm_rough']:.3g}): slopes "
-          f"{np.round(numbers['smooth']['slopes'], 2)}")
+        print(
+            f"  {size} samples: slopes {np.round(np.diff(np.log2(row)), 2)} ({numbers['n_repeated']} trials)"
+        )
+    print(
+        f"  smooth teacher (norm {numbers['norm_smooth']:.3g} instead of {numbers['norm_rough']:.3g}): slopes "
+        f"{np.round(numbers['smooth']['slopes'], 2)}"
+    )
     bound = numbers["norm_rough"] ** 2 * numbers["feature_mean_square"]
-    print(f"  the bound norm^2 E relu^2 / p says less than 1, the error of a constant, only from width {bound:.0f} on")
+    print(
+        f"  the bound norm^2 E relu^2 / p says less than 1, the error of a constant, only from width {bound:.0f} on"
+    )
 
 
 def draw(folder, numbers, errors):
     """Write the figures."""
     from experiments.spurious_valleys import theorem16_figures as chapter
 
-    folder.figure(chapter.errors(numbers, errors), "errors", widths=numbers["widths"], errors=errors)
-    folder.figure(chapter.causes(numbers), "causes", widths=numbers["widths"], by_size=numbers["median_by_size"],
-                  kernel_tail=numbers["kernel_tail"])
+    folder.figure(
+        chapter.errors(numbers, errors), "errors", widths=numbers["widths"], errors=errors
+    )
+    folder.figure(
+        chapter.causes(numbers),
+        "causes",
+        widths=numbers["widths"],
+        by_size=numbers["median_by_size"],
+        kernel_tail=numbers["kernel_tail"],
+    )
 
 
 if __name__ == "__main__":

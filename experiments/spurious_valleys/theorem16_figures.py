@@ -15,16 +15,38 @@ def errors(numbers, all_errors):
     left.loglog(widths, all_errors[..., 0].T, color=CONTROL, linewidth=0.4, alpha=0.5)
     left.plot([], [], color=CONTROL, linewidth=0.8, label=f"each of {len(all_errors)} trials")
     left.loglog(widths, numbers["median_rough"], color=OURS, linewidth=2.2, label="median")
-    left.loglog(widths, numbers["median_rough"][2] * widths[2] / widths, color=THEORY, linestyle="--", label=r"$1/p$")
-    left.set(xlabel="width $p$ (units)", ylabel="test error / variance of the teacher",
-             title=f"8000 samples, n = {len(all_errors)} trials")
+    left.loglog(
+        widths,
+        numbers["median_rough"][2] * widths[2] / widths,
+        color=THEORY,
+        linestyle="--",
+        label=r"$1/p$",
+    )
+    left.set(
+        xlabel="width $p$ (units)",
+        ylabel="test error / variance of the teacher",
+        title=f"8000 samples, n = {len(all_errors)} trials",
+    )
     left.legend()
     found = numbers["rough"]
     middles = [np.sqrt(narrow * wide) for narrow, wide in found["octaves"]]
     around = [found["slopes"] - found["low"], found["high"] - found["slopes"]]
-    right.errorbar(middles, found["slopes"], around, fmt="o", color=OURS, capsize=3, label="median, 95 % interval")
+    right.errorbar(
+        middles,
+        found["slopes"],
+        around,
+        fmt="o",
+        color=OURS,
+        capsize=3,
+        label="median, 95 % interval",
+    )
     right.axhline(-1, color=THEORY, linestyle="--", label=r"$1/p$")
-    right.set(xscale="log", xlabel="width $p$ (units)", ylabel="slope per octave of width", title="slope of the median")
+    right.set(
+        xscale="log",
+        xlabel="width $p$ (units)",
+        ylabel="slope per octave of width",
+        title="slope of the median",
+    )
     right.legend(loc="upper left")
     for ax in (left, right):
         _octave_ticks(ax, widths)
@@ -37,13 +59,29 @@ def causes(numbers):
     axes = axes_or_new(None, 1, 2)
     widths = np.array(numbers["widths"])
     for k, (ax, kind) in enumerate(zip(axes, ("rough", "smooth"), strict=True)):
-        for size, colour, rows in zip(numbers["sample_sizes"], _SIZE_COLOURS, numbers["median_by_size"], strict=True):
+        for size, colour, rows in zip(
+            numbers["sample_sizes"], _SIZE_COLOURS, numbers["median_by_size"], strict=True
+        ):
             ax.loglog(widths, rows[:, k], color=colour, marker="o", label=f"{size} samples")
         bound = numbers[f"norm_{kind}"] ** 2 * numbers["feature_mean_square"] / widths
-        ax.loglog(widths, bound, color=THEORY, linestyle="--", label=r"bound $\Vert f\Vert^2\,\mathrm{E}\,\sigma^2/p$")
-        ax.set(xlabel="width $p$ (units)", title=f"{kind} teacher, norm {numbers[f'norm_{kind}']:.3g}")
-    axes[0].loglog(widths, numbers["kernel_tail"], color=PUBLISHED, linestyle=":", linewidth=2,
-                   label="floor: tail of the kernel's spectrum")
+        ax.loglog(
+            widths,
+            bound,
+            color=THEORY,
+            linestyle="--",
+            label=r"bound $\Vert f\Vert^2\,\mathrm{E}\,\sigma^2/p$",
+        )
+        ax.set(
+            xlabel="width $p$ (units)", title=f"{kind} teacher, norm {numbers[f'norm_{kind}']:.3g}"
+        )
+    axes[0].loglog(
+        widths,
+        numbers["kernel_tail"],
+        color=PUBLISHED,
+        linestyle=":",
+        linewidth=2,
+        label="floor: tail of the kernel's spectrum",
+    )
     axes[0].set_ylabel("test error / variance of the teacher")
     axes[0].set_ylim(bottom=1e-6)
     axes[0].legend(loc="lower left")

@@ -23,19 +23,32 @@ from landscape_viz import Problem, directions, section, trajectory
 from multifractal.base.rng import realisation
 
 N_INPUTS, RATE, N_STARTS, WIDTHS = 10, 0.01, 4, (2, 5, 9, 15)
-HIGHER = {1: 10, 2: 5, 3: 4}  # degree: inputs of the networks whose paths are built, at a width of exactly the dimension
+# degree: inputs of the networks whose paths are built, at a width of exactly the dimension
+HIGHER = {1: 10, 2: 5, 3: 4}
 
 
 def main(argv=None):
     """Run the experiment; return its numbers by name."""
     flags = script.parser(__doc__, "theorem8")
-    flags.add_argument("--epochs", type=int, default=1000, help="of the four runs; twice that by width (%(default)s)")
-    flags.add_argument("--resolution", type=int, default=41, help="points a side of each plane (default: %(default)s)")
+    flags.add_argument(
+        "--epochs",
+        type=int,
+        default=1000,
+        help="of the four runs; twice that by width (%(default)s)",
+    )
+    flags.add_argument(
+        "--resolution",
+        type=int,
+        default=41,
+        help="points a side of each plane (default: %(default)s)",
+    )
     flags = flags.parse_args(argv)
     folder = script.Folder(flags.out, flags.overwrite)
     with pinned_torch():
         panels = [panel(flags.seed, k, flags.epochs, flags.resolution) for k in range(N_STARTS)]
-        by_width = {width: trained_at_width(flags.seed, width, 2 * flags.epochs) for width in WIDTHS}
+        by_width = {
+            width: trained_at_width(flags.seed, width, 2 * flags.epochs) for width in WIDTHS
+        }
     paths = {degree: built_paths(flags.seed, degree) for degree in HIGHER}
     numbers = summary(panels, by_width, paths)
     report(numbers)
@@ -58,8 +71,10 @@ def draw_data(generator, n_samples, n_inputs=N_INPUTS):
 
 def draw_weights(generator, width, n_inputs, n_outputs):
     """Return (hidden, output), normal with variances 1 / n_inputs and 1 / width."""
-    return (generator.standard_normal((width, n_inputs)) / np.sqrt(n_inputs),
-            generator.standard_normal((n_outputs, width)) / np.sqrt(width))
+    return (
+        generator.standard_normal((width, n_inputs)) / np.sqrt(n_inputs),
+        generator.standard_normal((n_outputs, width)) / np.sqrt(width),
+    )
 
 
 def train(weights, inputs, targets, epochs, *, hidden_too=True):
@@ -88,14 +103,22 @@ def panel(seed, index, epochs, resolution):
     inputs = draw_data(generator, 100)
     weights = draw_weights(generator, 20, N_INPUTS, N_INPUTS)
     losses, states = train(weights, inputs, 3 * inputs, epochs)
-    problem = Problem(partial(OneHiddenLayer, N_INPUTS, 20, N_INPUTS, 1), states[-1], square_loss,
-                      (torch.as_tensor(inputs), torch.as_tensor(3 * inputs)))
+    problem = Problem(
+        partial(OneHiddenLayer, N_INPUTS, 20, N_INPUTS, 1),
+        states[-1],
+        square_loss,
+        (torch.as_tensor(inputs), torch.as_tensor(3 * inputs)),
+    )
     plane = directions.pca(problem, states[:-1])
     path = trajectory.project(problem, states, plane)
     axes = [spread(column, resolution) for column in path.coordinates.T]
     map_ = section(problem, plane, axes, metrics=("loss",), progress=False)
-    return {"losses": losses, "path": path, "section": map_,
-            "built": rank_path(*weights, 1, inputs, 3 * inputs, rng=generator)}
+    return {
+        "losses": losses,
+        "path": path,
+        "section": map_,
+        "built": rank_path(*weights, 1, inputs, 3 * inputs, rng=generator),
+    }
 
 
 def spread(coordinates, resolution):
@@ -109,10 +132,12 @@ def trained_at_width(seed, width, epochs):
     generator = realisation(seed, 100 + width)
     inputs = draw_data(generator, 200)
     weights = draw_weights(generator, width, N_INPUTS, N_INPUTS)
-    return {"both": train(weights, inputs, 3 * inputs, epochs)[0],
-            "output": train(weights, inputs, 3 * inputs, epochs, hidden_too=False)[0],
-            "least_squares": fixed_hidden_level(weights[0], inputs, 3 * inputs),
-            "rank_bound": rank_bound(inputs, 3 * inputs, width)}
+    return {
+        "both": train(weights, inputs, 3 * inputs, epochs)[0],
+        "output": train(weights, inputs, 3 * inputs, epochs, hidden_too=False)[0],
+        "least_squares": fixed_hidden_level(weights[0], inputs, 3 * inputs),
+        "rank_bound": rank_bound(inputs, 3 * inputs, width),
+    }
 
 
 def fixed_hidden_level(hidden, inputs, targets):
@@ -139,54 +164,110 @@ def built_paths(seed, degree):
     dimension = filter_dimension(n_inputs, degree)
     generator = realisation(seed, 200 + degree)
     inputs = draw_data(generator, 10 * dimension, n_inputs)
-    targets = 3 * np.maximum(inputs, 0)  # no polynomial of one degree, so that the least loss is not zero
-    starts = {name: draw_weights(generator, dimension - (name == "one unit too few"), n_inputs, n_inputs)
-              for name in ("generic", "all filters equal", "half of them zero", "one unit too few")}
+    # no polynomial of one degree, so that the least loss is not zero
+    targets = 3 * np.maximum(inputs, 0)
+    starts = {
+        name: draw_weights(generator, dimension - (name == "one unit too few"), n_inputs, n_inputs)
+        for name in ("generic", "all filters equal", "half of them zero", "one unit too few")
+    }
     starts["all filters equal"][0][:] = starts["all filters equal"][0][0]
     starts["half of them zero"][0][::2] = 0
-    paths = {name: rank_path(*start, degree, inputs, targets, rng=generator) for name, start in starts.items()}
+    paths = {
+        name: rank_path(*start, degree, inputs, targets, rng=generator)
+        for name, start in starts.items()
+    }
     return {"paths": paths, "least": least_loss(inputs, targets, degree)}
 
 
 def summary(panels, by_width, paths):
     """Return what is reported and written."""
-    every = [path for built in paths.values() for path in built["paths"].values()] + [p["built"] for p in panels]
-    return {"final_losses": [p["losses"][-1] for p in panels],
-            "largest_rise": max(path.largest_rise for path in every), "n_paths": len(every),
-            "widths": {width: {"final_both": run["both"][-1], "final_output_only": run["output"][-1],
-                               "least_squares": run["least_squares"], "rank_bound": run["rank_bound"]}
-                       for width, run in by_width.items()},
-            "built": {degree: {"dimension": next(iter(built["paths"].values())).dimension, "least": built["least"],
-                               **{name: path.losses[-1] for name, path in built["paths"].items()}}
-                      for degree, built in paths.items()}}
+    every = [path for built in paths.values() for path in built["paths"].values()] + [
+        p["built"] for p in panels
+    ]
+    return {
+        "final_losses": [p["losses"][-1] for p in panels],
+        "largest_rise": max(path.largest_rise for path in every),
+        "n_paths": len(every),
+        "widths": {
+            width: {
+                "final_both": run["both"][-1],
+                "final_output_only": run["output"][-1],
+                "least_squares": run["least_squares"],
+                "rank_bound": run["rank_bound"],
+            }
+            for width, run in by_width.items()
+        },
+        "built": {
+            degree: {
+                "dimension": next(iter(built["paths"].values())).dimension,
+                "least": built["least"],
+                **{name: path.losses[-1] for name, path in built["paths"].items()},
+            }
+            for degree, built in paths.items()
+        },
+    }
 
 
 def report(numbers):
     """Print what was found."""
-    print(f"four starts, width 20: final losses {', '.join(f'{loss:.1e}' for loss in numbers['final_losses'])}")
+    print(
+        f"four starts, width 20: final losses {', '.join(f'{loss:.1e}' for loss in numbers['final_losses'])}"
+    )
     print("width   both layers   output only   least squares (hidden fixed)   best rank p")
     for width, found in numbers["widths"].items():
-        print(f"{width:5d}{found['final_both']:14.4g}{found['final_output_only']:14.4g}{found['least_squares']:20.4g}"
-              f"{found['rank_bound']:24.4g}")
-    print(f"{numbers['n_paths']} paths built; largest rise of the loss along any: {numbers['largest_rise']:.1e}")
+        print(
+            f"{width:5d}{found['final_both']:14.4g}{found['final_output_only']:14.4g}{found['least_squares']:20.4g}"
+            f"{found['rank_bound']:24.4g}"
+        )
+    print(
+        f"{numbers['n_paths']} paths built; largest rise of the loss along any: {numbers['largest_rise']:.1e}"
+    )
     for degree, built in numbers["built"].items():
-        ends = ", ".join(f"{name} {end:.6g}" for name, end in built.items() if name not in ("dimension", "least"))
-        print(f"  degree {degree}, {HIGHER[degree]} inputs, width {built['dimension']}: least {built['least']:.6g}; {ends}")
+        ends = ", ".join(
+            f"{name} {end:.6g}" for name, end in built.items() if name not in ("dimension", "least")
+        )
+        print(
+            f"  degree {degree}, {HIGHER[degree]} inputs, width {built['dimension']}: least {built['least']:.6g}; {ends}"
+        )
 
 
 def draw(folder, panels, by_width, paths):
     """Write the figures."""
     from experiments.spurious_valleys import theorem8_figures as chapter
 
-    folder.figure(chapter.planes(panels), "planes",
-                  **{f"{name}_{k}": array for k, p in enumerate(panels) for name, array in
-                     (("coordinates", p["path"].coordinates), ("loss", p["section"].values["loss"]),
-                      ("x", p["section"].x), ("y", p["section"].y), ("losses", p["losses"]))})
-    folder.figure(chapter.widths(by_width), "widths",
-                  **{f"{name}_{width}": values for width, run in by_width.items() for name, values in run.items()})
-    folder.figure(chapter.built(paths), "built",
-                  **{f"degree_{degree}_start_{k}": path.losses for degree, built in paths.items()
-                     for k, path in enumerate(built["paths"].values())})
+    folder.figure(
+        chapter.planes(panels),
+        "planes",
+        **{
+            f"{name}_{k}": array
+            for k, p in enumerate(panels)
+            for name, array in (
+                ("coordinates", p["path"].coordinates),
+                ("loss", p["section"].values["loss"]),
+                ("x", p["section"].x),
+                ("y", p["section"].y),
+                ("losses", p["losses"]),
+            )
+        },
+    )
+    folder.figure(
+        chapter.widths(by_width),
+        "widths",
+        **{
+            f"{name}_{width}": values
+            for width, run in by_width.items()
+            for name, values in run.items()
+        },
+    )
+    folder.figure(
+        chapter.built(paths),
+        "built",
+        **{
+            f"degree_{degree}_start_{k}": path.losses
+            for degree, built in paths.items()
+            for k, path in enumerate(built["paths"].values())
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,10 @@ def rim(mixture, width, *, restarts, rng, start_noise=0.1):
         hidden, output = mixture.bad_point(width)
         noise = generator.standard_normal(hidden.shape)
         hidden = hidden + start_noise * noise if k % 2 == 0 else noise
-        found.append(mixture.risk(*_lowest(mixture, hidden, output, np.ones(width, bool))) - mixture.beta**2 / 4)
+        found.append(
+            mixture.risk(*_lowest(mixture, hidden, output, np.ones(width, bool)))
+            - mixture.beta**2 / 4
+        )
     return np.sort(found)
 
 
@@ -39,7 +42,10 @@ def dragged_path(mixture, hidden, output, unit, *, noise=0.0, rng=0, n_steps=40)
     free = np.arange(len(output)) != unit
     corners = [(hidden, output)]
     for share in np.linspace(1, 0, n_steps + 1)[1:]:
-        hidden, moved = corners[-1][0] + noise * generator.standard_normal(hidden.shape), corners[-1][1].copy()
+        hidden, moved = (
+            corners[-1][0] + noise * generator.standard_normal(hidden.shape),
+            corners[-1][1].copy(),
+        )
         moved[unit] = share * output[unit]
         corners.append(_lowest(mixture, hidden, moved, free))
     turned, last = corners[-1][0].copy(), corners[-1][1].copy()
@@ -54,14 +60,20 @@ def dragged_path(mixture, hidden, output, unit, *, noise=0.0, rng=0, n_steps=40)
 def straight(start, end, n_points):
     """Return (hidden, output) at `n_points` along the straight line between two networks."""
     t = np.linspace(0, 1, n_points)
-    return tuple(a + t.reshape(-1, *[1] * a.ndim) * (b - a) for a, b in zip(start, end, strict=True))
+    return tuple(
+        a + t.reshape(-1, *[1] * a.ndim) * (b - a) for a, b in zip(start, end, strict=True)
+    )
 
 
 def risk_along(mixture, hidden, output, n_between=20):
     """Return the exact risk along the straight lines that join networks hidden (s, p, n), output (s, p), shape (t,)."""
-    parts = [mixture.risk(*straight((hidden[k], output[k]), (hidden[k + 1], output[k + 1]), n_between + 1))
-             for k in range(len(hidden) - 1)]
-    return np.concatenate([part[(k > 0):] for k, part in enumerate(parts)])
+    parts = [
+        mixture.risk(
+            *straight((hidden[k], output[k]), (hidden[k + 1], output[k + 1]), n_between + 1)
+        )
+        for k in range(len(hidden) - 1)
+    ]
+    return np.concatenate([part[(k > 0) :] for k, part in enumerate(parts)])
 
 
 def descend(mixture, hidden, output, learning_rate, n_steps):
@@ -77,13 +89,23 @@ def _lowest(mixture, hidden, output, free):
     p, n = hidden.shape
     last_column = np.arange(p * n) % n == n - 1
     bounds = [(0, 0) if last else (None, None) for last in last_column]
-    bounds += [(0, None) if moves else (weight, weight) for moves, weight in zip(free, output, strict=True)]
+    bounds += [
+        (0, None) if moves else (weight, weight) for moves, weight in zip(free, output, strict=True)
+    ]
 
     def objective(vector):
-        risk, by_hidden, by_output = mixture.risk_and_gradient(vector[:p * n].reshape(p, n), vector[p * n:])
+        risk, by_hidden, by_output = mixture.risk_and_gradient(
+            vector[: p * n].reshape(p, n), vector[p * n :]
+        )
         return risk, np.concatenate([by_hidden.ravel(), by_output])
 
     start = np.concatenate([np.where(last_column, 0, hidden.ravel()), output])
-    found = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B",
-                     options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-8})
-    return found.x[:p * n].reshape(p, n), found.x[p * n:]
+    found = minimize(
+        objective,
+        start,
+        jac=True,
+        bounds=bounds,
+        method="L-BFGS-B",
+        options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-8},
+    )
+    return found.x[: p * n].reshape(p, n), found.x[p * n :]

@@ -65,18 +65,37 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
         When `n_probes` is below 2, or another count or the width is not positive.
     """
     n = checked_operator(operator).shape[0]
-    n_probes, n_steps = whole_number("n_probes", n_probes, 2), min(whole_number("n_steps", n_steps), n)
-    made_by = Provenance.of("spectral_density", rng=rng, operator=operator, n_probes=n_probes, n_steps=n_steps, width=width)
+    n_probes, n_steps = (
+        whole_number("n_probes", n_probes, 2),
+        min(whole_number("n_steps", n_steps), n),
+    )
+    made_by = Provenance.of(
+        "spectral_density",
+        rng=rng,
+        operator=operator,
+        n_probes=n_probes,
+        n_steps=n_steps,
+        width=width,
+    )
     exact = n_probes >= n
     n_probes = min(n_probes, n)
-    quadratures = [_quadrature(operator, n_steps, realisation(rng, i), i if exact else None) for i in range(n_probes)]
+    quadratures = [
+        _quadrature(operator, n_steps, realisation(rng, i), i if exact else None)
+        for i in range(n_probes)
+    ]
     nodes, weights = (np.stack(parts) for parts in zip(*quadratures, strict=True))
     span = float(nodes.max() - nodes.min())
-    width = positive_number("width", width) if width is not None else (0.01 * span or 0.01 * abs(nodes.max()) or 0.01)
+    width = (
+        positive_number("width", width)
+        if width is not None
+        else (0.01 * span or 0.01 * abs(nodes.max()) or 0.01)
+    )
     grid = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, 1000)
     curves = np.stack([_smoothed(grid, *pair, width) for pair in quadratures])
     error = np.zeros(len(grid)) if exact else curves.std(axis=0, ddof=1) / np.sqrt(n_probes)
-    return SpectralDensity(nodes, weights, grid, curves.mean(axis=0), error, width, n, n_probes * n_steps, made_by)
+    return SpectralDensity(
+        nodes, weights, grid, curves.mean(axis=0), error, width, n, n_probes * n_steps, made_by
+    )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -155,9 +174,17 @@ def condition_number(eigenvalues, threshold):
     threshold = positive_number("threshold", threshold)
     sizes = np.abs(np.asarray(eigenvalues, dtype=np.float64))
     kept = sizes[sizes > threshold]
-    require(len(kept) > 0, "threshold", threshold, f"be below the largest |eigenvalue| {sizes.max():.3g}", "lower it")
+    require(
+        len(kept) > 0,
+        "threshold",
+        threshold,
+        f"be below the largest |eigenvalue| {sizes.max():.3g}",
+        "lower it",
+    )
     made_by = Provenance.of("condition_number", eigenvalues=eigenvalues, threshold=threshold)
-    return ConditionNumber(float(kept.max() / kept.min()), float(kept.max()), float(kept.min()), threshold, made_by)
+    return ConditionNumber(
+        float(kept.max() / kept.min()), float(kept.max()), float(kept.min()), threshold, made_by
+    )
 
 
 def _quadrature(operator, n_steps, generator, unit=None):

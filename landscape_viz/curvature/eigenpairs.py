@@ -70,26 +70,44 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
     eigenvalues are left); clusters of distinct ones are resolved.
     """
     n = checked_operator(operator).shape[0]
-    require(len(operator.shape) == 2 and operator.shape[1] == n, "operator", operator.shape, "be square", "pass a Hessian")
+    require(
+        len(operator.shape) == 2 and operator.shape[1] == n,
+        "operator",
+        operator.shape,
+        "be square",
+        "pass a Hessian",
+    )
     k = whole_number("k", k)
     require(k <= n, "k", k, f"be at most n = {n}", "ask for fewer")
     one_of("which", which, ("LA", "SA", "LM"))
     tol = positive_number("tol", tol)
-    limit = min(n, 20 * k + 100) if max_products is None else min(n, whole_number("max_products", max_products))
+    limit = (
+        min(n, 20 * k + 100)
+        if max_products is None
+        else min(n, whole_number("max_products", max_products))
+    )
     made_by = Provenance.of("top_eigenpairs", rng=rng, operator=operator, k=k, which=which, tol=tol)
     generator = as_generator(rng)
     lanczos = Lanczos(operator, _first_vector(n, start, generator), limit, generator)
     values, converged = np.full(k, np.nan), False
     while not converged and lanczos.steps < limit:
-        lanczos.advance(min(limit - lanczos.steps, _STEPS_BETWEEN_CHECKS if lanczos.steps >= k else k))
+        lanczos.advance(
+            min(limit - lanczos.steps, _STEPS_BETWEEN_CHECKS if lanczos.steps >= k else k)
+        )
         before = values
         values, s, residuals = _wanted(*lanczos.ritz(), which, k)
         floor = 1e-6 * np.abs(values[0])
         settled = np.abs(values - before) <= 0.1 * tol * np.maximum(np.abs(values), floor)
         small = residuals <= np.sqrt(tol) * np.maximum(np.abs(values), floor)
         converged = bool(len(values) == k and (settled & small).all()) or lanczos.steps == n
-    return Eigenpairs(values, lanczos.basis[:, :lanczos.steps] @ s.astype(lanczos.basis.dtype), residuals, lanczos.steps,
-                      converged, made_by)
+    return Eigenpairs(
+        values,
+        lanczos.basis[:, : lanczos.steps] @ s.astype(lanczos.basis.dtype),
+        residuals,
+        lanczos.steps,
+        converged,
+        made_by,
+    )
 
 
 class Lanczos:
@@ -111,7 +129,9 @@ class Lanczos:
             self.basis[:, m] = self._next
             w = np.asarray(self._product(self._next), dtype=self.basis.dtype).reshape(-1)
             if not np.isfinite(w).all():
-                raise ArithmeticError(f"product {m + 1} with the operator is not finite; check the loss at these weights")
+                raise ArithmeticError(
+                    f"product {m + 1} with the operator is not finite; check the loss at these weights"
+                )
             scale = np.linalg.norm(w)
             self._alpha[m] = float(self._next @ w)
             self.steps += 1
@@ -122,19 +142,22 @@ class Lanczos:
 
     def ritz(self):
         """Return (theta, s, residuals) of all Ritz pairs, ascending."""
-        alpha, beta = self._alpha[:self.steps], self._beta[:self.steps]
+        alpha, beta = self._alpha[: self.steps], self._beta[: self.steps]
         theta, s = np.linalg.eigh(np.diag(alpha) + np.diag(beta[:-1], 1) + np.diag(beta[:-1], -1))
         return theta, s, beta[-1] * np.abs(s[-1])
 
     def _continue(self, w, beta, scale):
-        if beta > 50 * np.finfo(self.basis.dtype).eps * max(scale, np.abs(self._alpha[:self.steps]).max()):
+        if beta > 50 * np.finfo(self.basis.dtype).eps * max(
+            scale, np.abs(self._alpha[: self.steps]).max()
+        ):
             return w / beta
-        self._beta[self.steps - 1] = 0.0  # the basis is invariant: go on from a direction it does not hold
+        # the basis is invariant: go on from a direction it does not hold
+        self._beta[self.steps - 1] = 0.0
         w = self._orthogonal(self._generator.standard_normal(len(w)).astype(w.dtype))
         return w / np.linalg.norm(w)
 
     def _orthogonal(self, w):
-        filled = self.basis[:, :self.steps]
+        filled = self.basis[:, : self.steps]
         for _ in range(2):
             w = w - filled @ (filled.T @ w)
         return w
@@ -144,19 +167,36 @@ def _first_vector(n, start, generator):
     if start is None:
         return generator.standard_normal(n)
     start = np.asarray(start, dtype=np.float64)
-    require(start.shape[0] == n and start.ndim in (1, 2) and np.isfinite(start).all() and start.any(), "start", start.shape,
-            f"be finite, not zero, and have shape ({n},) or ({n}, m)", "pass earlier eigenvectors of the same parameters")
+    require(
+        start.shape[0] == n and start.ndim in (1, 2) and np.isfinite(start).all() and start.any(),
+        "start",
+        start.shape,
+        f"be finite, not zero, and have shape ({n},) or ({n}, m)",
+        "pass earlier eigenvectors of the same parameters",
+    )
     return start if start.ndim == 1 else start.sum(axis=1)
 
 
 def _wanted(theta, s, residuals, which, k):
-    order = {"LA": np.argsort(-theta), "SA": np.argsort(theta), "LM": np.argsort(-np.abs(theta))}[which][:k]
+    order = {"LA": np.argsort(-theta), "SA": np.argsort(theta), "LM": np.argsort(-np.abs(theta))}[
+        which
+    ][:k]
     return theta[order], s[:, order], residuals[order]
 
 
 def checked_operator(operator):
     """Return `operator`, refusing what cannot be multiplied with vectors of its own length."""
     shape = getattr(operator, "shape", None)
-    good = isinstance(operator, LinearOperator | np.ndarray) and len(shape) == 2 and shape[0] == shape[1] > 0
-    require(good, "operator", operator, "be a square LinearOperator or array", "pass for example HessianOperator(problem)")
+    good = (
+        isinstance(operator, LinearOperator | np.ndarray)
+        and len(shape) == 2
+        and shape[0] == shape[1] > 0
+    )
+    require(
+        good,
+        "operator",
+        operator,
+        "be a square LinearOperator or array",
+        "pass for example HessianOperator(problem)",
+    )
     return operator

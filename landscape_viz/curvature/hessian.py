@@ -61,13 +61,19 @@ class HessianOperator(LinearOperator):
         self.objective = Objective(problem, params, device=device)
         self.damping, self.products = damping, 0
         super().__init__(self.objective.dtype, (self.objective.size, self.objective.size))
-        with self._saying_what_fits(()), quiet_numerics(self.objective.device), self.objective.masks():
+        with (
+            self._saying_what_fits(()),
+            quiet_numerics(self.objective.device),
+            self.objective.masks(),
+        ):
             with _CountSaved() as saved:
                 self._gradient_graph(0)
         self.memory = saved.bytes * len(self.objective.batches)
         if saved.bytes > budget:
-            raise MemoryError(f"memory_budget must hold the graph of one batch, got {budget:.3g} bytes; "
-                              f"pass memory_budget={1.01 * saved.bytes:.3g}, or a smaller batch_size in the Problem")
+            raise MemoryError(
+                f"memory_budget must hold the graph of one batch, got {budget:.3g} bytes; "
+                f"pass memory_budget={1.01 * saved.bytes:.3g}, or a smaller batch_size in the Problem"
+            )
         self.retained = self.memory <= budget
         self._graphs = self._computed_graphs()
 
@@ -91,11 +97,17 @@ class HessianOperator(LinearOperator):
         objective = self.objective
         v = torch.as_tensor(np.array(vector, dtype=self.dtype).reshape(-1)).to(objective.device)
         total = torch.zeros_like(v)
-        with self._saying_what_fits(self._graphs), quiet_numerics(objective.device), objective.masks():
+        with (
+            self._saying_what_fits(self._graphs),
+            quiet_numerics(objective.device),
+            objective.masks(),
+        ):
             for k in range(len(objective.batches)):
                 graph = self._graphs[k] if self.retained else self._gradient_graph(k)
                 total += self._product(graph, v)
-        return total.cpu().numpy() + self.dtype.type(self.damping) * np.asarray(vector, self.dtype).reshape(-1)
+        return total.cpu().numpy() + self.dtype.type(self.damping) * np.asarray(
+            vector, self.dtype
+        ).reshape(-1)
 
     def _adjoint(self):
         return self
@@ -109,14 +121,22 @@ class HessianOperator(LinearOperator):
         return graph
 
     def _refusal(self):
-        return refuse("model", _once_differentiable(self.objective), "be differentiable twice in every module",
-                      "replace that module by one made of operations that torch differentiates twice")
+        return refuse(
+            "model",
+            _once_differentiable(self.objective),
+            "be differentiable twice in every module",
+            "replace that module by one made of operations that torch differentiates twice",
+        )
 
     def _computed_graphs(self):
         """Return the graphs of all batches, or none where they do not fit the budget."""
         graphs = []
         if self.retained:
-            with self._saying_what_fits(graphs), quiet_numerics(self.objective.device), self.objective.masks():
+            with (
+                self._saying_what_fits(graphs),
+                quiet_numerics(self.objective.device),
+                self.objective.masks(),
+            ):
                 for k in range(len(self.objective.batches)):
                     graphs.append(self._gradient_graph(k))
         return graphs
@@ -126,15 +146,21 @@ class HessianOperator(LinearOperator):
         try:
             yield
         except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(
+                error
+            ):
                 raise
             batches = self.objective.batches
             if not graphs or len(batches) == 1:
-                raise MemoryError(f"the graph of a batch of {len(batches[0][0])} samples must fit the device, and does not; "
-                                  "pass a smaller batch_size in the Problem") from error
-            raise MemoryError(f"the graphs of {len(batches)} batches, {self.memory:.3g} bytes, must fit the device, and "
-                              f"{len(graphs)} did; pass memory_budget={1.01 * self.memory / len(batches):.3g}, so that none "
-                              "is kept") from error
+                raise MemoryError(
+                    f"the graph of a batch of {len(batches[0][0])} samples must fit the device, and does not; "
+                    "pass a smaller batch_size in the Problem"
+                ) from error
+            raise MemoryError(
+                f"the graphs of {len(batches)} batches, {self.memory:.3g} bytes, must fit the device, and "
+                f"{len(graphs)} did; pass memory_budget={1.01 * self.memory / len(batches):.3g}, so that none "
+                "is kept"
+            ) from error
 
     def _product(self, graph, v):
         if graph.grad_fn is None:  # the loss is linear in the parameters
@@ -195,8 +221,13 @@ def _once_differentiable(objective):
     """Return the name of the innermost module whose gradient cannot be differentiated again."""
     calls = {}
     modules = dict(objective.model.named_modules())
-    hooks = [module.register_forward_hook(lambda module, args, kwargs, out, name=name: calls.update({name: (args, kwargs)}),
-                                          with_kwargs=True) for name, module in modules.items()]
+    hooks = [
+        module.register_forward_hook(
+            lambda module, args, kwargs, out, name=name: calls.update({name: (args, kwargs)}),
+            with_kwargs=True,
+        )
+        for name, module in modules.items()
+    ]
     with torch.no_grad():
         objective.model(objective.batches[0][0][:2].to(objective.device))
     for hook in hooks:
@@ -209,14 +240,27 @@ def _once_differentiable(objective):
 
 def _cannot_repeat(module, args, kwargs):
     """Whether the gradient of a module's outputs, in its inputs and parameters, has no derivative."""
-    args = [x.detach().clone().requires_grad_() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
-            for x in args]
+    args = [
+        x.detach().clone().requires_grad_()
+        if isinstance(x, torch.Tensor) and x.is_floating_point()
+        else x
+        for x in args
+    ]
     outputs = module(*args, **kwargs)
-    outputs = [out for out in (outputs if isinstance(outputs, tuple | list) else [outputs])
-               if isinstance(out, torch.Tensor) and out.requires_grad]
-    sources = [x for x in (*args, *module.parameters()) if isinstance(x, torch.Tensor) and x.requires_grad]
+    outputs = [
+        out
+        for out in (outputs if isinstance(outputs, tuple | list) else [outputs])
+        if isinstance(out, torch.Tensor) and out.requires_grad
+    ]
+    sources = [
+        x for x in (*args, *module.parameters()) if isinstance(x, torch.Tensor) and x.requires_grad
+    ]
     weights = [torch.ones_like(out).requires_grad_() for out in outputs]
-    parts = torch.autograd.grad(outputs, sources, weights, create_graph=True, allow_unused=True) if outputs else []
+    parts = (
+        torch.autograd.grad(outputs, sources, weights, create_graph=True, allow_unused=True)
+        if outputs
+        else []
+    )
     parts = [part for part in parts if part is not None and part.requires_grad]
     if any(map(_is_cut, parts)):
         return True

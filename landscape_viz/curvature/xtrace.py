@@ -52,7 +52,13 @@ def trace(operator, *, n_products=32, rng=0):
     """
     n = checked_operator(operator).shape[0]
     half, rest = divmod(whole_number("n_products", n_products, 4), 2)
-    require(rest == 0, "n_products", n_products, "be even", "half are spent on random vectors, half on what they span")
+    require(
+        rest == 0,
+        "n_products",
+        n_products,
+        "be even",
+        "half are spent on random vectors, half on what they span",
+    )
     made_by = Provenance.of("trace", rng=rng, operator=operator, n_products=n_products)
     if n_products >= n:
         columns = _columns(operator, np.eye(n))
@@ -61,12 +67,16 @@ def trace(operator, *, n_products=32, rng=0):
     omega *= np.sqrt(n) / np.linalg.norm(omega, axis=0)
     q, r = np.linalg.qr(_columns(operator, omega))
     estimates = _leave_one_out(omega, q, r, q.T @ _columns(operator, q))
-    return Trace(float(estimates.mean()), float(estimates.std(ddof=1) / np.sqrt(half)), 2 * half, made_by)
+    return Trace(
+        float(estimates.mean()), float(estimates.std(ddof=1) / np.sqrt(half)), 2 * half, made_by
+    )
 
 
 def _columns(operator, vectors):
     product = operator.matvec if hasattr(operator, "matvec") else operator.__matmul__
-    return np.stack([np.asarray(product(v), dtype=np.float64).reshape(-1) for v in vectors.T], axis=1)
+    return np.stack(
+        [np.asarray(product(v), dtype=np.float64).reshape(-1) for v in vectors.T], axis=1
+    )
 
 
 def _leave_one_out(omega, q, r, h):

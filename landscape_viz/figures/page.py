@@ -36,16 +36,31 @@ def write_page(section, path, *, metric="loss", clip=None, run=None, overwrite=F
     FileExistsError
         When `path` exists and `overwrite` is False.
     """
-    require(len(section.axes) == 2, "section", section.grid.shape[1:], "be two-dimensional", "take a slice")
+    require(
+        len(section.axes) == 2,
+        "section",
+        section.grid.shape[1:],
+        "be two-dimensional",
+        "take a slice",
+    )
     files.refuse_existing(path, overwrite)
     figure = go.Figure(_surface(section, metric, clip))
     if run is not None:
         figure.update_traces(opacity=0.85)
         figure.add_trace(_run(section, run))
     figure.update_layout(
-        title=_title(section, clip), template="plotly_white", margin={"l": 0, "r": 0, "t": 80, "b": 0},
-        scene={"xaxis_title": section.labels[0], "yaxis_title": section.labels[1], "zaxis_title": metric})
-    page = figure.to_html(include_plotlyjs=True, full_html=True, div_id="section", default_height="97vh")
+        title=_title(section, clip),
+        template="plotly_white",
+        margin={"l": 0, "r": 0, "t": 80, "b": 0},
+        scene={
+            "xaxis_title": section.labels[0],
+            "yaxis_title": section.labels[1],
+            "zaxis_title": metric,
+        },
+    )
+    page = figure.to_html(
+        include_plotlyjs=True, full_html=True, div_id="section", default_height="97vh"
+    )
     page = page.replace("<head>", f"<head><title>{html.escape(_words(section))}</title>", 1)
     with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(page.encode())
@@ -56,19 +71,41 @@ def _surface(section, metric, clip):
     values = np.where(np.isfinite(section.values[metric]), section.values[metric], np.nan)
     height = values if clip is None else np.minimum(values, np.nanmin(values) + clip)
     shown = np.stack([section.values[name].T for name in section.metrics], axis=-1)
-    pointer = "<br>".join([f"{section.labels[0]}: %{{x:.4g}}", f"{section.labels[1]}: %{{y:.4g}}"]
-                          + [f"{name}: %{{customdata[{k}]:.5g}}" for k, name in enumerate(section.metrics)])
-    return go.Surface(x=section.x, y=section.y, z=height.T, customdata=shown, colorscale=_COLOURS,
-                      colorbar={"title": metric}, connectgaps=False, hovertemplate=pointer + "<extra></extra>")
+    pointer = "<br>".join(
+        [f"{section.labels[0]}: %{{x:.4g}}", f"{section.labels[1]}: %{{y:.4g}}"]
+        + [f"{name}: %{{customdata[{k}]:.5g}}" for k, name in enumerate(section.metrics)]
+    )
+    return go.Surface(
+        x=section.x,
+        y=section.y,
+        z=height.T,
+        customdata=shown,
+        colorscale=_COLOURS,
+        colorbar={"title": metric},
+        connectgaps=False,
+        hovertemplate=pointer + "<extra></extra>",
+    )
 
 
 def _run(section, run):
-    require(run.directions_hash == section.directions_hash, "run", run.directions_hash,
-            "lie along the directions of the section", "project it on those")
-    return go.Scatter3d(x=run.coordinates[:, 0], y=run.coordinates[:, 1], z=run.plane_loss, mode="lines+markers",
-                        marker={"size": 3, "color": "#D55E00"}, line={"color": "#D55E00", "width": 4}, name="training run",
-                        customdata=np.stack([run.true_loss, run.residuals], axis=-1),
-                        hovertemplate="true loss %{customdata[0]:.5g}<br>residual %{customdata[1]:.3f}<extra></extra>")
+    require(
+        run.directions_hash == section.directions_hash,
+        "run",
+        run.directions_hash,
+        "lie along the directions of the section",
+        "project it on those",
+    )
+    return go.Scatter3d(
+        x=run.coordinates[:, 0],
+        y=run.coordinates[:, 1],
+        z=run.plane_loss,
+        mode="lines+markers",
+        marker={"size": 3, "color": "#D55E00"},
+        line={"color": "#D55E00", "width": 4},
+        name="training run",
+        customdata=np.stack([run.true_loss, run.residuals], axis=-1),
+        hovertemplate="true loss %{customdata[0]:.5g}<br>residual %{customdata[1]:.3f}<extra></extra>",
+    )
 
 
 def _words(section):

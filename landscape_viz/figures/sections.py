@@ -4,7 +4,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, save_figure, styled
+from multifractal.figures._style import (
+    CONTROL,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    save_figure,
+    styled,
+)
 
 __all__ = ["contour", "line", "overview", "save_figure", "surface", "trajectory"]
 
@@ -32,8 +40,12 @@ def contour(section, metric="loss", *, clip=None, ax=None):
     values = np.ma.masked_invalid(section.values[metric])
     top = _top(values, clip)
     levels = MaxNLocator(_N_LEVELS).tick_values(values.min(), top)
-    filled = ax.contourf(section.x, section.y, values.T, levels, extend="max" if top < values.max() else "neither")
-    ax.contour(section.x, section.y, values.T, levels[::2], colors="white", linewidths=0.4, alpha=0.7)
+    filled = ax.contourf(
+        section.x, section.y, values.T, levels, extend="max" if top < values.max() else "neither"
+    )
+    ax.contour(
+        section.x, section.y, values.T, levels[::2], colors="white", linewidths=0.4, alpha=0.7
+    )
     ax.plot(0, 0, "+", color=PUBLISHED, markersize=9, markeredgewidth=1.8)
     _mark_holes(ax, section)
     ax.figure.colorbar(filled, ax=ax, label=_quantity(section, metric), ticks=levels[::4])
@@ -49,13 +61,24 @@ def surface(section, metric="loss", *, clip=None, ax=None):
     values = np.ma.masked_invalid(section.values[metric])
     top = _top(values, clip)
     x, y = np.meshgrid(section.x, section.y, indexing="ij")
-    ax.plot_surface(x, y, np.ma.minimum(values, top), cmap=plt.rcParams["image.cmap"], rstride=1, cstride=1, linewidth=0,
-                    antialiased=False)
+    ax.plot_surface(
+        x,
+        y,
+        np.ma.minimum(values, top),
+        cmap=plt.rcParams["image.cmap"],
+        rstride=1,
+        cstride=1,
+        linewidth=0,
+        antialiased=False,
+    )
     _label_plane(ax, section)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_major_locator(MaxNLocator(5))
     ax.xaxis.labelpad = ax.yaxis.labelpad = 8
-    ax.set_zlabel(_quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""), labelpad=8)
+    ax.set_zlabel(
+        _quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""),
+        labelpad=8,
+    )
     ax.set_title(_title(section), loc="left")
     return ax
 
@@ -69,7 +92,12 @@ def overview(section, metric="loss", *, clip=None):
     figure = plt.figure(figsize=(11, 4.4))
     figure.get_layout_engine().set(wspace=0.12)  # the surface's labels reach out of its box
     left, right = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
-    return np.array([surface(section, metric, clip=clip, ax=left), contour(section, metric, clip=clip, ax=right)])
+    return np.array(
+        [
+            surface(section, metric, clip=clip, ax=left),
+            contour(section, metric, clip=clip, ax=right),
+        ]
+    )
 
 
 @styled
@@ -117,14 +145,23 @@ def trajectory(path, section, *, clip=None, ax=None):
         When section and path are along different directions.
     """
     if path.directions_hash != section.directions_hash:
-        raise ValueError("section must lie along the directions of path, got another directions_hash; map it along those")
+        raise ValueError(
+            "section must lie along the directions of path, got another directions_hash; map it along those"
+        )
     if ax is None:
         figure = plt.figure(figsize=(5.2, 6.6))
         ax = figure.subplots(2, 1, height_ratios=[2.2, 1], gridspec_kw={"hspace": 0.08})
     plane, below = ax
     contour(section, clip=clip, ax=plane)
     plane.plot(*path.coordinates.T[:2], color=PUBLISHED, marker="o", markersize=3, linewidth=1)
-    plane.annotate("start", path.coordinates[0, :2], textcoords="offset points", xytext=(-6, 2), ha="right", color=THEORY)
+    plane.annotate(
+        "start",
+        path.coordinates[0, :2],
+        textcoords="offset points",
+        xytext=(-6, 2),
+        ha="right",
+        color=THEORY,
+    )
     state = np.arange(len(path.true_loss))
     below.plot(state, path.true_loss, color=OURS, marker="o", label="true loss")
     below.plot(state, path.plane_loss, color=THEORY, linestyle="--", label="loss in the plane")
@@ -134,8 +171,15 @@ def trajectory(path, section, *, clip=None, ax=None):
     right.plot(state, path.residuals, color=CONTROL, linestyle=":", label="residual (right)")
     right.set(ylabel="residual", ylim=(-0.02, 1.02))
     lines = below.get_lines() + right.get_lines()
-    below.legend(lines, [drawn.get_label() for drawn in lines], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3,
-                 columnspacing=1, handlelength=1.6).set_in_layout(False)
+    below.legend(
+        lines,
+        [drawn.get_label() for drawn in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=3,
+        columnspacing=1,
+        handlelength=1.6,
+    ).set_in_layout(False)
     return np.array([plane, below])
 
 
@@ -148,8 +192,14 @@ def _mark_holes(ax, section):
     if section.n_not_finite:
         i, j = np.nonzero(section.status == 2)
         ax.plot(section.x[i], section.y[j], "x", color=CONTROL, markersize=3)
-        ax.text(0.02, 0.02, f"× {section.n_not_finite} points NaN or inf", transform=ax.transAxes, fontsize=8,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})
+        ax.text(
+            0.02,
+            0.02,
+            f"× {section.n_not_finite} points NaN or inf",
+            transform=ax.transAxes,
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        )
 
 
 def _label_plane(ax, section):

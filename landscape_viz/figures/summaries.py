@@ -32,19 +32,44 @@ def hessian(pairs, density, *, ax=None):
     left, right = axes_or_new(ax, 1, 2)
     ranks = np.arange(1, len(pairs.values) + 1)
     left.errorbar(ranks, pairs.values, yerr=pairs.residuals, fmt="o", color=OURS, capsize=3)
-    left.set(xlabel="rank", ylabel="eigenvalue of the Hessian", ylim=(min(0, 1.1 * pairs.values.min()), None))
+    left.set(
+        xlabel="rank",
+        ylabel="eigenvalue of the Hessian",
+        ylim=(min(0, 1.1 * pairs.values.min()), None),
+    )
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     found = "converged" if pairs.converged else "NOT converged"
-    left.set_title(f"largest eigenvalues, bars: residuals\n({pairs.products} products, {found})", loc="left")
-    floor = 0.02 / (density.n * density.width)  # a hundredth of what one eigenvalue shows as, times some 5
-    low, high = density.density - 2 * density.standard_error, density.density + 2 * density.standard_error
-    right.fill_between(density.grid, np.maximum(low, floor), np.maximum(high, floor), color=OURS, alpha=0.3, linewidth=0)
+    left.set_title(
+        f"largest eigenvalues, bars: residuals\n({pairs.products} products, {found})", loc="left"
+    )
+    # a hundredth of what one eigenvalue shows as, times some 5
+    floor = 0.02 / (density.n * density.width)
+    low, high = (
+        density.density - 2 * density.standard_error,
+        density.density + 2 * density.standard_error,
+    )
+    right.fill_between(
+        density.grid,
+        np.maximum(low, floor),
+        np.maximum(high, floor),
+        color=OURS,
+        alpha=0.3,
+        linewidth=0,
+    )
     right.semilogy(density.grid, np.maximum(density.density, floor), color=OURS)
     right.axvline(0, color=CONTROL, linewidth=0.8, zorder=0)
-    right.plot(pairs.values, np.full(len(pairs.values), 1.6 * floor), "|", color=PUBLISHED, markersize=12)
-    right.set(xlabel="eigenvalue of the Hessian", ylabel="density per unit of eigenvalue", ylim=(floor, None))
-    right.set_title(f"all {density.n} eigenvalues, band: ±2 SE over {len(density.nodes)} probes\nticks: those on the left",
-                    loc="left")
+    right.plot(
+        pairs.values, np.full(len(pairs.values), 1.6 * floor), "|", color=PUBLISHED, markersize=12
+    )
+    right.set(
+        xlabel="eigenvalue of the Hessian",
+        ylabel="density per unit of eigenvalue",
+        ylim=(floor, None),
+    )
+    right.set_title(
+        f"all {density.n} eigenvalues, band: ±2 SE over {len(density.nodes)} probes\nticks: those on the left",
+        loc="left",
+    )
     return np.array([left, right])
 
 
@@ -53,7 +78,11 @@ def sharpness_along(epochs, values, residuals, *, ax=None):
     """Draw the largest Hessian eigenvalue along training with its residuals."""
     ax = axes_or_new(ax)
     ax.errorbar(epochs, values, yerr=residuals, fmt="o-", color=OURS, capsize=3)
-    ax.set(xlabel="epoch", ylabel="largest Hessian eigenvalue", ylim=(min(0, 1.1 * float(np.min(values))), None))
+    ax.set(
+        xlabel="epoch",
+        ylabel="largest Hessian eigenvalue",
+        ylim=(min(0, 1.1 * float(np.min(values))), None),
+    )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -70,20 +99,38 @@ def architectures(networks, *, rise=5.0, ax=None):
         Where the colours end, in nats above the middle (our choice 5).
     ax : array of Axes, optional
     """
-    axes = axes_or_new(ax, 1, len(networks), sharex=True, sharey=True, figsize=(2.8 * len(networks), 3.6),
-                       layout="constrained")
+    axes = axes_or_new(
+        ax,
+        1,
+        len(networks),
+        sharex=True,
+        sharey=True,
+        figsize=(2.8 * len(networks), 3.6),
+        layout="constrained",
+    )
     levels = np.linspace(0, rise, 21)
     for (name, found), panel in zip(networks.items(), np.ravel(axes), strict=True):
         higher = found.plane.T - found.plane[len(found.axis) // 2, len(found.axis) // 2]
         filled = panel.contourf(found.axis, found.axis, np.clip(higher, 0, rise), levels)
-        panel.contour(found.axis, found.axis, higher, [0.1, 1], colors="white", linewidths=[1.6, 0.7])
+        panel.contour(
+            found.axis, found.axis, higher, [0.1, 1], colors="white", linewidths=[1.6, 0.7]
+        )
         panel.plot(0, 0, "+", color=PUBLISHED, markersize=9, markeredgewidth=1.8)
-        right, loss = (found.values[found.names.index(column)] for column in ("accuracy", "loss_train"))
-        panel.set_title(f"{name}: {right:.0%} of test right\nloss at the cross {loss:.3f} nats", fontsize=9)
+        right, loss = (
+            found.values[found.names.index(column)] for column in ("accuracy", "loss_train")
+        )
+        panel.set_title(
+            f"{name}: {right:.0%} of test right\nloss at the cross {loss:.3f} nats", fontsize=9
+        )
         panel.set(xlabel="along random direction 1", aspect="equal")
     first = np.ravel(axes)[0]
     first.set_ylabel("along random direction 2")
-    first.figure.colorbar(filled, ax=axes, label="rise of the loss (nats)", ticks=levels[::4], shrink=0.8)
-    first.figure.suptitle("How far can each network's weights be moved before the loss rises? White: by 0.1 (bold) and 1. "
-                          "Unit: the weights' own size, filter by filter.", fontsize=9)
+    first.figure.colorbar(
+        filled, ax=axes, label="rise of the loss (nats)", ticks=levels[::4], shrink=0.8
+    )
+    first.figure.suptitle(
+        "How far can each network's weights be moved before the loss rises? White: by 0.1 (bold) and 1. "
+        "Unit: the weights' own size, filter by filter.",
+        fontsize=9,
+    )
     return np.ravel(axes)

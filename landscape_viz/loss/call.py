@@ -17,15 +17,22 @@ def importable(argument, value):
     inner = value.func if isinstance(value, functools.partial) else value
     name = getattr(inner, "__qualname__", "<")
     if not callable(inner) or "<" in name or not hasattr(inner, "__module__"):
-        raise refuse(argument, value, "be importable: a function or class of a module, a functools.partial of one, or "
-                     "'module:function'", "define it at the top level of a module; lambdas cannot be sent to a worker")
+        raise refuse(
+            argument,
+            value,
+            "be importable: a function or class of a module, a functools.partial of one, or "
+            "'module:function'",
+            "define it at the top level of a module; lambdas cannot be sent to a worker",
+        )
     return value
 
 
 def in_words(value):
     """Return `value` as text that differs when the value differs: names of callables, digests of tensors and arrays."""
     if isinstance(value, functools.partial):
-        arguments = [in_words(v) for v in value.args] + [f"{k}={in_words(v)}" for k, v in sorted(value.keywords.items())]
+        arguments = [in_words(v) for v in value.args] + [
+            f"{k}={in_words(v)}" for k, v in sorted(value.keywords.items())
+        ]
         return f"{in_words(value.func)}({', '.join(arguments)})"
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}:{value.__qualname__}"
@@ -60,5 +67,9 @@ def _found(argument, name):
     try:
         return functools.reduce(getattr, function.split("."), importlib.import_module(module))
     except (ImportError, AttributeError) as error:
-        raise refuse(argument, name, f"name something that can be imported ({error})",
-                     "check the spelling of 'module:function'") from error
+        raise refuse(
+            argument,
+            name,
+            f"name something that can be imported ({error})",
+            "check the spelling of 'module:function'",
+        ) from error

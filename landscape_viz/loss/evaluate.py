@@ -37,15 +37,24 @@ class Evaluator:
     """
 
     def __init__(self, problem, vectors, metrics=METRICS, *, device="cpu"):
-        self.problem, self.metrics, self.device = checked_problem(problem), tuple(metrics), checked_device(device)
+        self.problem, self.metrics, self.device = (
+            checked_problem(problem),
+            tuple(metrics),
+            checked_device(device),
+        )
         self._model = problem.build().to(self.device)
         self._inputs, self._targets = (part.to(self.device) for part in problem.load())
-        if self._inputs.ndim == 4 and any(parameter.ndim == 4 for parameter in self._model.parameters()):
+        if self._inputs.ndim == 4 and any(
+            parameter.ndim == 4 for parameter in self._model.parameters()
+        ):
             self._inputs = self._inputs.contiguous(memory_format=torch.channels_last)
         check_metrics(self.metrics, self._targets)
         self._loss = loss_function(problem)
         self._origin = self._in_memory_order(problem.weights())
-        self._vectors = [self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype) for v in vectors]
+        self._vectors = [
+            self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype)
+            for v in vectors
+        ]
         self._partial = [torch.empty_like(self._origin) for _ in self._vectors[1:]]
         self._weights = self._origin.clone()
         self._point_the_model_at(self._weights)
@@ -91,15 +100,27 @@ class Evaluator:
         """Return each metric summed over a batch, shape (n_metrics,), float64; outputs that are NaN predict nothing."""
         values = {}
         if "loss" in self.metrics:
-            loss = torch.as_tensor(self._loss(outputs, targets), dtype=torch.float64, device=self.device)
-            require(loss.numel() == 1, "loss", tuple(loss.shape), "be one number a batch", "average over the batch")
+            loss = torch.as_tensor(
+                self._loss(outputs, targets), dtype=torch.float64, device=self.device
+            )
+            require(
+                loss.numel() == 1,
+                "loss",
+                tuple(loss.shape),
+                "be one number a batch",
+                "average over the batch",
+            )
             values["loss"] = loss.reshape(()) * len(outputs)
         if "accuracy" in self.metrics:
-            values["accuracy"] = ((outputs.argmax(1) == targets) & ~outputs.isnan().any(1)).sum().double()
+            values["accuracy"] = (
+                ((outputs.argmax(1) == targets) & ~outputs.isnan().any(1)).sum().double()
+            )
         return torch.stack([values[metric] for metric in self.metrics])
 
     def _recalibrate(self):
-        layers = [m for m in self._model.modules() if isinstance(m, _NormBase) and m.track_running_stats]
+        layers = [
+            m for m in self._model.modules() if isinstance(m, _NormBase) and m.track_running_stats
+        ]
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # a plain average over the batches
@@ -111,15 +132,19 @@ class Evaluator:
 
     def _in_memory_order(self, vector):
         parts = self.problem.unflatten(vector).values()
-        return torch.cat([(p.permute(0, 2, 3, 1) if p.ndim == 4 else p).reshape(-1) for p in parts]).to(self.device)
+        return torch.cat(
+            [(p.permute(0, 2, 3, 1) if p.ndim == 4 else p).reshape(-1) for p in parts]
+        ).to(self.device)
 
     def _point_the_model_at(self, buffer):
         first = 0
         for parameter in self._model.parameters():
             shape = parameter.shape
-            part = buffer[first:first + parameter.numel()]
+            part = buffer[first : first + parameter.numel()]
             if parameter.ndim == 4:
-                parameter.data = part.view(shape[0], shape[2], shape[3], shape[1]).permute(0, 3, 1, 2)
+                parameter.data = part.view(shape[0], shape[2], shape[3], shape[1]).permute(
+                    0, 3, 1, 2
+                )
             else:
                 parameter.data = part.view(shape)
             first += parameter.numel()
@@ -132,8 +157,13 @@ def check_metrics(metrics, targets):
     for metric in metrics:
         one_of("metrics", metric, METRICS)
     classes = not targets.is_floating_point() and targets.ndim == 1
-    require("accuracy" not in metrics or classes, "metrics", metrics, "be ('loss',) where targets are not class indices",
-            "leave 'accuracy' out")
+    require(
+        "accuracy" not in metrics or classes,
+        "metrics",
+        metrics,
+        "be ('loss',) where targets are not class indices",
+        "leave 'accuracy' out",
+    )
 
 
 def loss_function(problem):
@@ -150,7 +180,10 @@ def dropout_masks(problem, index, device):
         return nullcontext()
     seed = problem.seed
     if problem.dropout == "live":
-        seed = int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        seed = int(
+            np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0]
+            >> np.uint64(1)
+        )
     return seeded(seed, [device] if device.type == "cuda" else [])
 
 
@@ -173,7 +206,9 @@ def quiet_numerics(device):
         torch.set_float32_matmul_precision("highest")
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cuda":
-            stack.enter_context(torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False))
+            stack.enter_context(
+                torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
+            )
         yield
 
 
@@ -183,7 +218,6 @@ def batches(problem, inputs, targets):
     return zip(inputs.split(size), targets.split(size), strict=True)
 
 
-
 def checked_device(device):
     """Return the torch.device of that name, refusing what this machine does not have."""
     try:
@@ -191,5 +225,11 @@ def checked_device(device):
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError):
         found = None
-    require(found is not None, "device", device, "be a device that torch finds here", "pass 'cpu', or 'cuda' on a GPU")
+    require(
+        found is not None,
+        "device",
+        device,
+        "be a device that torch finds here",
+        "pass 'cpu', or 'cuda' on a GPU",
+    )
     return found

@@ -3,7 +3,13 @@
 import numpy as np
 import torch
 
-from landscape_viz.loss.evaluate import batches, checked_device, dropout_masks, loss_function, quiet_numerics
+from landscape_viz.loss.evaluate import (
+    batches,
+    checked_device,
+    dropout_masks,
+    loss_function,
+    quiet_numerics,
+)
 from landscape_viz.loss.problem import checked_problem
 from multifractal.base.checks import refuse, require
 
@@ -29,10 +35,20 @@ class Objective:
 
     def __init__(self, problem, params=None, *, device="cpu"):
         checked_problem(problem)
-        require(problem.dropout != "live", "dropout", problem.dropout, "be 'off' or 'fixed' for derivatives",
-                "choose one of these in the Problem")
-        require(problem.batch_norm != "recalibrate", "batch_norm", problem.batch_norm,
-                "be 'eval' or 'batch' for derivatives", "choose one of these in the Problem")
+        require(
+            problem.dropout != "live",
+            "dropout",
+            problem.dropout,
+            "be 'off' or 'fixed' for derivatives",
+            "choose one of these in the Problem",
+        )
+        require(
+            problem.batch_norm != "recalibrate",
+            "batch_norm",
+            problem.batch_norm,
+            "be 'eval' or 'batch' for derivatives",
+            "choose one of these in the Problem",
+        )
         self.problem, self.device = problem, checked_device(device)
         self.model = problem.build().to(self.device)
         self.parameters = _chosen(self.model, params)
@@ -40,7 +56,8 @@ class Objective:
         self.dtype = np.dtype(str(problem.dtype).removeprefix("torch."))
         self.loss_of = loss_function(problem)
         inputs, targets = problem.load()
-        if problem.dropout == "fixed" and inputs.ndim == 4:  # masks are drawn in memory order, which is that of sections
+        # masks are drawn in memory order, which is that of sections
+        if problem.dropout == "fixed" and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         self.batches, self.n_samples = list(batches(problem, inputs, targets)), len(inputs)
         self.origin = self.get()
@@ -85,17 +102,32 @@ class Objective:
         inputs, targets = (part.to(self.device) for part in self.batches[k])
         loss = self.loss_of(self.model(inputs), targets)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise refuse("loss", getattr(loss, "shape", type(loss)), "give one number a batch",
-                         "average over the batch (reduction='mean')")
+            raise refuse(
+                "loss",
+                getattr(loss, "shape", type(loss)),
+                "give one number a batch",
+                "average over the batch (reduction='mean')",
+            )
         if torch.is_grad_enabled() and loss.grad_fn is None:
-            raise refuse("loss", self.problem.loss, "be differentiable in the parameters", "do not detach or round outputs")
+            raise refuse(
+                "loss",
+                self.problem.loss,
+                "be differentiable in the parameters",
+                "do not detach or round outputs",
+            )
         return loss.reshape(()) * (len(inputs) / self.n_samples)
 
     def flat_gradient(self, scalar, **autograd):
         """Return the gradient of `scalar` as a flat tensor; parameters it does not depend on give zeros."""
-        parts = torch.autograd.grad(scalar, list(self.parameters.values()), allow_unused=True, **autograd)
-        return torch.cat([torch.zeros_like(p).reshape(-1) if part is None else part.reshape(-1)
-                          for p, part in zip(self.parameters.values(), parts, strict=True)])
+        parts = torch.autograd.grad(
+            scalar, list(self.parameters.values()), allow_unused=True, **autograd
+        )
+        return torch.cat(
+            [
+                torch.zeros_like(p).reshape(-1) if part is None else part.reshape(-1)
+                for p, part in zip(self.parameters.values(), parts, strict=True)
+            ]
+        )
 
     def masks(self):
         """Return the context in which dropout draws the same masks at each pass."""
@@ -107,12 +139,26 @@ class Objective:
 
 def _chosen(model, params):
     everything = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    require(len(everything) > 0, "model", type(model).__name__, "have parameters that require a gradient",
-            "call requires_grad_(True) on those to differentiate")
-    keep = (lambda name, p: True) if params is None else (
-        (lambda name, p: name.startswith(params)) if isinstance(params, str) else params)
+    require(
+        len(everything) > 0,
+        "model",
+        type(model).__name__,
+        "have parameters that require a gradient",
+        "call requires_grad_(True) on those to differentiate",
+    )
+    keep = (
+        (lambda name, p: True)
+        if params is None
+        else ((lambda name, p: name.startswith(params)) if isinstance(params, str) else params)
+    )
     chosen = {name: p for name, p in everything.items() if keep(name, p)}
-    require(len(chosen) > 0, "params", params, "choose at least one parameter", f"the names are {', '.join(everything)}")
+    require(
+        len(chosen) > 0,
+        "params",
+        params,
+        "choose at least one parameter",
+        f"the names are {', '.join(everything)}",
+    )
     for name, parameter in everything.items():
         parameter.requires_grad_(name in chosen)  # no graph for the others
     return chosen

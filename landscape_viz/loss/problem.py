@@ -87,18 +87,27 @@ class Problem:
             self._set("loss", importable("loss", self.loss))
         self._set("data", _checked_data(self.data))
         model = self._made()
-        self._set("shapes", {name: tuple(parameter.shape) for name, parameter in model.named_parameters()})
+        self._set(
+            "shapes", {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+        )
         self._set("dtype", _dtype(model))
         if self.state is not None:
             _fit(model, checked_state("state", self.state))
         state = model.state_dict() if self.state is None else self.state
-        self._set("state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()})
+        self._set(
+            "state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+        )
 
     def build(self):
         """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout."""
         model = self._made()
-        require(_dtype(model) == self.dtype, "factory", _dtype(model), f"make a network of {self.dtype} in every process",
-                "set the dtype in the factory, not torch's default")
+        require(
+            _dtype(model) == self.dtype,
+            "factory",
+            _dtype(model),
+            f"make a network of {self.dtype} in every process",
+            "set the dtype in the factory, not torch's default",
+        )
         model.load_state_dict(self.state)
         return set_modes(model, self.batch_norm, self.dropout)
 
@@ -107,7 +116,11 @@ class Problem:
         if not callable(self.data):
             return self.data
         loaded = self.data()
-        pair = (loaded.train_inputs, loaded.train_targets) if hasattr(loaded, "train_inputs") else loaded
+        pair = (
+            (loaded.train_inputs, loaded.train_targets)
+            if hasattr(loaded, "train_inputs")
+            else loaded
+        )
         return _checked_pair(pair)
 
     def weights(self):
@@ -117,12 +130,19 @@ class Problem:
     def flatten(self, state):
         """Return the parameters in `state` (a dict by name; buffers are left out) as one vector on the CPU."""
         _fit_parameters(self.shapes, checked_state("state", state))
-        return torch.cat([state[name].detach().to("cpu", self.dtype).reshape(-1) for name in self.shapes])
+        return torch.cat(
+            [state[name].detach().to("cpu", self.dtype).reshape(-1) for name in self.shapes]
+        )
 
     def unflatten(self, vector):
         """Return a vector of all parameters as a dict of tensors by name, which are views of it."""
-        parts = torch.split(torch.as_tensor(vector), [torch.Size(shape).numel() for shape in self.shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+        parts = torch.split(
+            torch.as_tensor(vector), [torch.Size(shape).numel() for shape in self.shapes.values()]
+        )
+        return {
+            name: part.view(shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
 
     def with_state(self, state):
         """Return the same problem at other weights."""
@@ -130,20 +150,35 @@ class Problem:
 
     def record(self):
         """Return what identifies this problem, as a dict of words and digests; equal records mean equal losses."""
-        return {"factory": in_words(self.factory), "state": digest(sorted(self.state.items())), "loss": in_words(self.loss),
-                "data": in_words(self.data), "batch_norm": self.batch_norm, "dropout": self.dropout,
-                "batch_size": self.batch_size, "seed": self.seed}
+        return {
+            "factory": in_words(self.factory),
+            "state": digest(sorted(self.state.items())),
+            "loss": in_words(self.loss),
+            "data": in_words(self.data),
+            "batch_norm": self.batch_norm,
+            "dropout": self.dropout,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
 
     def __repr__(self):
         """Name the factory, the number of parameters and the modes."""
         count = sum(torch.Size(shape).numel() for shape in self.shapes.values())
-        return (f"Problem({in_words(self.factory)}, {count} parameters, {in_words(self.loss)}, "
-                f"batch_norm={self.batch_norm!r}, dropout={self.dropout!r}, batch_size={self.batch_size})")
+        return (
+            f"Problem({in_words(self.factory)}, {count} parameters, {in_words(self.loss)}, "
+            f"batch_norm={self.batch_norm!r}, dropout={self.dropout!r}, batch_size={self.batch_size})"
+        )
 
     def _made(self):
         with seeded(self.seed):
             model = self.factory()
-        require(isinstance(model, nn.Module), "factory", self.factory, "make a torch.nn.Module", "return the network")
+        require(
+            isinstance(model, nn.Module),
+            "factory",
+            self.factory,
+            "make a torch.nn.Module",
+            "return the network",
+        )
         return model
 
     def _set(self, name, value):
@@ -175,52 +210,88 @@ def set_modes(model, batch_norm, dropout):
 
 def _dtype(model):
     kinds = {parameter.dtype for parameter in model.parameters()}
-    require(kinds in ({torch.float32}, {torch.float64}), "factory", sorted(map(str, kinds)),
-            "make a network whose parameters are all float32 or all float64", "convert it in the factory")
+    require(
+        kinds in ({torch.float32}, {torch.float64}),
+        "factory",
+        sorted(map(str, kinds)),
+        "make a network whose parameters are all float32 or all float64",
+        "convert it in the factory",
+    )
     return kinds.pop()
 
 
 def checked_problem(problem):
     """Return `problem`, refusing what is none."""
-    require(isinstance(problem, Problem), "problem", problem, "be a Problem", "pass landscape_viz.Problem(...)")
+    require(
+        isinstance(problem, Problem),
+        "problem",
+        problem,
+        "be a Problem",
+        "pass landscape_viz.Problem(...)",
+    )
     return problem
 
 
 def checked_state(argument, state):
     """Return `state`, refusing what is no dict of tensors by name."""
-    good = isinstance(state, Mapping) and all(isinstance(tensor, torch.Tensor) for tensor in state.values())
-    require(good, argument, state, "be a state dict: tensors by name", "pass the network's state_dict()")
+    good = isinstance(state, Mapping) and all(
+        isinstance(tensor, torch.Tensor) for tensor in state.values()
+    )
+    require(
+        good, argument, state, "be a state dict: tensors by name", "pass the network's state_dict()"
+    )
     return state
 
 
 def _checked_data(data):
-    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, torch.Tensor) for part in data):
+    if (
+        isinstance(data, tuple | list)
+        and len(data) == 2
+        and all(isinstance(part, torch.Tensor) for part in data)
+    ):
         return _checked_pair(data)
     return importable("data", data)
 
 
 def _checked_pair(pair):
     inputs, targets = (part.detach().cpu() for part in pair)
-    require(len(inputs) == len(targets) > 0, "data", (len(inputs), len(targets)), "have as many inputs as targets, and some",
-            "pair them up first")
+    require(
+        len(inputs) == len(targets) > 0,
+        "data",
+        (len(inputs), len(targets)),
+        "have as many inputs as targets, and some",
+        "pair them up first",
+    )
     return inputs, targets
 
 
 def _fit_parameters(shapes, state):
     expected = {name: tuple(shape) for name, shape in shapes.items()}
-    _refuse_misfit(expected, {name: tuple(t.shape) for name, t in state.items() if name in expected})
+    _refuse_misfit(
+        expected, {name: tuple(t.shape) for name, t in state.items() if name in expected}
+    )
 
 
 def _fit(model, state):
-    _refuse_misfit({name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
-                   {name: tuple(tensor.shape) for name, tensor in state.items()})
+    _refuse_misfit(
+        {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
+        {name: tuple(tensor.shape) for name, tensor in state.items()},
+    )
 
 
 def _refuse_misfit(expected, got):
     wrong = [f"{name} is missing" for name in expected if name not in got]
     wrong += [f"{name} is not in the network" for name in got if name not in expected]
-    wrong += [f"{name} has shape {got[name]} instead of {expected[name]}" for name in expected
-              if name in got and got[name] != expected[name]]
+    wrong += [
+        f"{name} has shape {got[name]} instead of {expected[name]}"
+        for name in expected
+        if name in got and got[name] != expected[name]
+    ]
     if wrong:
         more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        raise refuse("state", "; ".join(wrong[:8]) + more, "fit the network", "use the factory the state was saved from")
+        raise refuse(
+            "state",
+            "; ".join(wrong[:8]) + more,
+            "fit the network",
+            "use the factory the state was saved from",
+        )

@@ -33,16 +33,25 @@ class StackedEvaluator(Evaluator):
     """
 
     def __init__(self, problem, vectors, metrics=METRICS, *, at_once=None, device="cpu"):
-        require(can_stack(problem), "at_once", at_once, "be 1 with recalibrated BatchNorm or live dropout", "pass at_once=1")
+        require(
+            can_stack(problem),
+            "at_once",
+            at_once,
+            "be 1 with recalibrated BatchNorm or live dropout",
+            "pass at_once=1",
+        )
         super().__init__(problem, vectors, metrics, device=device)
         self._buffers = dict(self._model.named_buffers())
-        self._stack = torch.empty((at_once or self._fitting(), len(self._origin)), dtype=self._origin.dtype,
-                                  device=self.device)
+        self._stack = torch.empty(
+            (at_once or self._fitting(), len(self._origin)),
+            dtype=self._origin.dtype,
+            device=self.device,
+        )
 
     def run(self, positions, first=0):
         """Return the metrics at `positions` as an array of shape (n_metrics, n_positions)."""
         size = len(self._stack)
-        groups = [positions[k:k + size] for k in range(0, len(positions), size)]
+        groups = [positions[k : k + size] for k in range(0, len(positions), size)]
         with torch.no_grad(), quiet_numerics(self.device):
             return np.concatenate([self._launch(group) for group in groups], axis=1)
 
@@ -50,8 +59,10 @@ class StackedEvaluator(Evaluator):
         for row, position in zip(self._stack, positions, strict=False):
             self.move(position)
             row.copy_(self._weights)
-        parameters = self._named(self._stack[:len(positions)])
-        sums = torch.zeros((len(positions), len(self.metrics)), dtype=torch.float64, device=self.device)
+        parameters = self._named(self._stack[: len(positions)])
+        sums = torch.zeros(
+            (len(positions), len(self.metrics)), dtype=torch.float64, device=self.device
+        )
         with dropout_masks(self.problem, 0, self.device):
             for inputs, targets in batches(self.problem, self._inputs, self._targets):
                 outputs = vmap(self._call, in_dims=(0, None), randomness="same")(parameters, inputs)
@@ -63,12 +74,17 @@ class StackedEvaluator(Evaluator):
 
     def _named(self, stack):
         """Return the rows of `stack` as stacked parameters by name, in the order the flat buffer keeps them."""
-        parts = torch.split(stack, [parameter.numel() for parameter in self._model.parameters()], dim=1)
+        parts = torch.split(
+            stack, [parameter.numel() for parameter in self._model.parameters()], dim=1
+        )
         named = {}
         for (name, shape), part in zip(self.problem.shapes.items(), parts, strict=True):
             rows = len(stack)
-            named[name] = (part.view(rows, shape[0], shape[2], shape[3], shape[1]).permute(0, 1, 4, 2, 3) if len(shape) == 4
-                           else part.view(rows, *shape))
+            named[name] = (
+                part.view(rows, shape[0], shape[2], shape[3], shape[1]).permute(0, 1, 4, 2, 3)
+                if len(shape) == 4
+                else part.view(rows, *shape)
+            )
         return named
 
     def _fitting(self):

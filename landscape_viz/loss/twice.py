@@ -21,15 +21,24 @@ def _relu(input, inplace=False):
     return functional.relu(input, inplace) if inplace else _Relu.apply(input)
 
 
-def _batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def _batch_norm(
+    input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
     if training or running_mean is None:
-        return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        return functional.batch_norm(
+            input, running_mean, running_var, weight, bias, training, momentum, eps
+        )
     scale = (running_var + eps).rsqrt() if weight is None else weight * (running_var + eps).rsqrt()
     shift = -running_mean * scale if bias is None else bias - running_mean * scale
     return _Scale.apply(input, scale, shift)
 
 
-_REPLACED = {functional.relu: _relu, torch.relu: _relu, torch.Tensor.relu: _relu, functional.batch_norm: _batch_norm}
+_REPLACED = {
+    functional.relu: _relu,
+    torch.relu: _relu,
+    torch.Tensor.relu: _relu,
+    functional.batch_norm: _batch_norm,
+}
 
 
 class _Relu(torch.autograd.Function):
@@ -72,7 +81,11 @@ class _ScaleBackward(torch.autograd.Function):
     def backward(ctx, u, v, w):
         g, x, s = ctx.saved_tensors
         to_g = _scaled(u, s, w).add_(_scaled(x, v, torch.zeros_like(v)))
-        return to_g, _scaled(g, v, torch.zeros_like(v)), _pulled_back(g, u, s, (False, True, False))[1]
+        return (
+            to_g,
+            _scaled(g, v, torch.zeros_like(v)),
+            _pulled_back(g, u, s, (False, True, False))[1],
+        )
 
 
 def _scaled(x, s, t):
@@ -82,4 +95,6 @@ def _scaled(x, s, t):
 
 def _pulled_back(g, x, s, wanted):
     zero, one = torch.zeros_like(s), torch.ones_like(s)
-    return torch.ops.aten.native_batch_norm_backward(g, x, s, zero, one, zero, one, False, 0.0, wanted)
+    return torch.ops.aten.native_batch_norm_backward(
+        g, x, s, zero, one, zero, one, False, 0.0, wanted
+    )

@@ -44,10 +44,16 @@ class Experiment:
         if record.exists():
             self._refuse_others(record)
             return
-        there = [path.name for ending in ("*.npz", "*.pth", "*.png", "*.html") for path in sorted(self.folder.glob(ending))]
+        there = [
+            path.name
+            for ending in ("*.npz", "*.pth", "*.png", "*.html")
+            for path in sorted(self.folder.glob(ending))
+        ]
         if there or (self.folder / _CHECKPOINTS).exists():
-            raise FileExistsError(f"the save directory must hold no other results, got {self.folder} with "
-                                  f"{', '.join(there[:5]) or _CHECKPOINTS}; choose another one")
+            raise FileExistsError(
+                f"the save directory must hold no other results, got {self.folder} with "
+                f"{', '.join(there[:5]) or _CHECKPOINTS}; choose another one"
+            )
         with files.atomic_write(record) as file:
             file.write(json.dumps(self.settings, indent=1).encode())
 
@@ -64,7 +70,10 @@ class Experiment:
         """Write the figure of `axes` as `name`.png, drawn anew from its results each time, and return the path."""
         import matplotlib.pyplot as plt
 
-        figure, path = np.ravel(np.asarray(axes, dtype=object))[0].figure, self.folder / f"{name}.png"
+        figure, path = (
+            np.ravel(np.asarray(axes, dtype=object))[0].figure,
+            self.folder / f"{name}.png",
+        )
         with files.atomic_write(path, overwrite=True) as file:
             figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
         plt.close(figure)
@@ -86,12 +95,16 @@ class Experiment:
             its accuracy is slightly flattering.
         """
         folder = self.folder / _CHECKPOINTS
-        run = training.train(subject.factory(), subject.data, folder, resume=True, any_threads=True, **options)
+        run = training.train(
+            subject.factory(), subject.data, folder, resume=True, any_threads=True, **options
+        )
         states = {epoch: folder / f"epoch_{epoch:04d}.pt" for epoch in run.saved_epochs}
         best = min(max(1, int(np.argmax(run.test_accuracy)) + 1), max(states))
         state = checkpoint.load(states[best]).state_dict
         if not (self.folder / "model.pth").exists():
-            checkpoint.save(self.folder / "model.pth", state, {"epoch": best, "settings": self.settings})
+            checkpoint.save(
+                self.folder / "model.pth", state, {"epoch": best, "settings": self.settings}
+            )
         if not (self.folder / "training.npz").exists():
             run.save(self.folder / "training.npz")
         return Trained(run, best, state, states)
@@ -100,13 +113,20 @@ class Experiment:
         try:
             before = json.loads(record.read_text())
         except ValueError as error:
-            raise FileExistsError(f"{record} cannot be read ({error}); choose another save directory") from error
+            raise FileExistsError(
+                f"{record} cannot be read ({error}); choose another save directory"
+            ) from error
         now = json.loads(json.dumps(self.settings))
-        differing = [f"{name} {before.get(name)!r}, now {now.get(name)!r}" for name in {**now, **before}
-                     if before.get(name) != now.get(name)]
+        differing = [
+            f"{name} {before.get(name)!r}, now {now.get(name)!r}"
+            for name in {**now, **before}
+            if before.get(name) != now.get(name)
+        ]
         if differing:
-            raise FileExistsError(f"the save directory must not hold other results, got {self.folder}, made with "
-                                  f"{'; '.join(differing)}; use those settings to go on, or choose another directory")
+            raise FileExistsError(
+                f"the save directory must not hold other results, got {self.folder}, made with "
+                f"{'; '.join(differing)}; use those settings to go on, or choose another directory"
+            )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -133,7 +153,9 @@ class Subject:
 
     def problem(self, state, n_samples, **options):
         """Return the loss on `n_samples` training images, drawn once, as a `Problem` at the weights `state`."""
-        return Problem(self.factory, state, "cross_entropy", self.data.batch(n_samples, rng=0), **options)
+        return Problem(
+            self.factory, state, "cross_entropy", self.data.batch(n_samples, rng=0), **options
+        )
 
 
 def subject(dataset, model, *, seed=0, data_root="data", download=False):
@@ -152,7 +174,9 @@ def subject(dataset, model, *, seed=0, data_root="data", download=False):
     """
     options = _SYNTHETIC if dataset == "synthetic" else {}
     data = datasets.load(dataset, data_root=data_root, download=download, **options)
-    factory = partial(models.build, model, seed=seed, input_shape=data.input_shape, n_classes=data.n_classes)
+    factory = partial(
+        models.build, model, seed=seed, input_shape=data.input_shape, n_classes=data.n_classes
+    )
     factory()  # a network that does not go with the images is refused here
     return Subject(data, factory)
 
@@ -160,5 +184,7 @@ def subject(dataset, model, *, seed=0, data_root="data", download=False):
 def device_named(name):
     """Return "cuda" or "cpu" for "auto", "cuda" or "cpu"; refuses CUDA where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device must be one that torch finds, got 'cuda' and no CUDA device; take 'cpu' or 'auto'")
+        raise ValueError(
+            "device must be one that torch finds, got 'cuda' and no CUDA device; take 'cpu' or 'auto'"
+        )
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

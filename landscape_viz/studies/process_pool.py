@@ -11,7 +11,9 @@ def workers(count):
     """Return a context manager that gives an executor of `count` processes, or None for a `count` of 0."""
     if count == 0:
         return nullcontext()
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    return ProcessPoolExecutor(
+        count, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
 
 
 def _end_with_parent():

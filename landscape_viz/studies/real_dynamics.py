@@ -17,8 +17,12 @@ from multifractal.measured.descent_table import displacement_of, stretch_times, 
 
 DROPOUT = {"eval mode": "off", "live dropout": "live", "fixed mask": "fixed"}
 # Kind of `small_models`: learning rates, from far below the edge of stability at the start to where training fails.
-NETWORKS = {"shallow": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 2.0), "residual": (0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.2)}
-_PARAMETERS, _IMAGES = 1000, 256  # of a small network, and of the training set that it descends on (our choice)
+NETWORKS = {
+    "shallow": (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 2.0),
+    "residual": (0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.2),
+}
+# of a small network, and of the training set that it descends on (our choice)
+_PARAMETERS, _IMAGES = 1000, 256
 
 
 def trained_mlp(epochs=20):
@@ -46,9 +50,13 @@ def mlp_section(mode, n_points=129, *, network=None, **options):
         As for `section`: `store`, `resume`, `executor`, `progress`.
     """
     factory, state, data = trained_mlp() if network is None else network
-    problem = Problem(factory, state, "cross_entropy", data.batch(512, rng=0), dropout=DROPOUT[mode])
+    problem = Problem(
+        factory, state, "cross_entropy", data.batch(512, rng=0), dropout=DROPOUT[mode]
+    )
     axis = np.linspace(-1, 1, n_points)
-    return section(problem, directions.random(problem, 2, rng=0), [axis, axis], metrics=("loss",), **options)
+    return section(
+        problem, directions.random(problem, 2, rng=0), [axis, axis], metrics=("loss",), **options
+    )
 
 
 def network_table(kind, *, learning_rates=None, seeds=5, n_steps=160):
@@ -68,32 +76,68 @@ def network_table(kind, *, learning_rates=None, seeds=5, n_steps=160):
     DescentTable
         Of one system; a run that diverged is NaN.
     """
-    rates = np.asarray(NETWORKS[kind] if learning_rates is None else learning_rates, dtype=np.float64)
+    rates = np.asarray(
+        NETWORKS[kind] if learning_rates is None else learning_rates, dtype=np.float64
+    )
     batch = datasets.load("digits").batch(_IMAGES, rng=0)
     times = stretch_times(n_steps)
     with tqdm(total=len(rates) * seeds, desc=kind, unit=" runs", disable=None) as bar:
-        cells = [[_trained(kind, batch, rate, seed, times, bar) for seed in range(seeds)] for rate in rates]
-    stretch, growing, at_start, at_end, loss, curves = (np.array([[cell[k] for cell in row] for row in cells])
-                                                        for k in range(6))
-    made_by = Provenance.of("network_table", packages=("numpy", "torch"), kind=kind, learning_rates=rates, seeds=seeds,
-                            n_steps=n_steps)
-    return training_record(f"{kind} network, digits", rates, times, made_by, stretch=stretch, share_growing=growing,
-                           edge_at_start=at_start, edge_at_end=at_end, loss=loss, tamsd=curves)
+        cells = [
+            [_trained(kind, batch, rate, seed, times, bar) for seed in range(seeds)]
+            for rate in rates
+        ]
+    stretch, growing, at_start, at_end, loss, curves = (
+        np.array([[cell[k] for cell in row] for row in cells]) for k in range(6)
+    )
+    made_by = Provenance.of(
+        "network_table",
+        packages=("numpy", "torch"),
+        kind=kind,
+        learning_rates=rates,
+        seeds=seeds,
+        n_steps=n_steps,
+    )
+    return training_record(
+        f"{kind} network, digits",
+        rates,
+        times,
+        made_by,
+        stretch=stretch,
+        share_growing=growing,
+        edge_at_start=at_start,
+        edge_at_end=at_end,
+        loss=loss,
+        tamsd=curves,
+    )
 
 
 def _trained(kind, batch, rate, seed, times, bar):
     """Return stretch, whether it grew late, sharpness over edge at start and end, losses and displacement of one run."""
     bar.update()
     n_steps = int(times[-1])
-    problem = Problem(partial(small_models.build, kind, seed=seed, parameters=_PARAMETERS), None, "cross_entropy", batch)
+    problem = Problem(
+        partial(small_models.build, kind, seed=seed, parameters=_PARAMETERS),
+        None,
+        "cross_entropy",
+        batch,
+    )
     with pinned_threads(1):
         operator = HessianOperator(problem)
         at_start = _over_edge(operator, rate)
         try:
-            found = training_lyapunov(problem, learning_rate=rate, n_steps=n_steps, keep_every=1, rng=seed)
+            found = training_lyapunov(
+                problem, learning_rate=rate, n_steps=n_steps, keep_every=1, rng=seed
+            )
         except FloatingPointError:
             curves = displacement_of(np.full((1, n_steps + 1, 1), np.nan), n_steps)
-            return np.full(len(times), np.nan), np.nan, at_start, np.nan, [operator.objective.loss(), np.nan], curves
+            return (
+                np.full(len(times), np.nan),
+                np.nan,
+                at_start,
+                np.nan,
+                [operator.objective.loss(), np.nan],
+                curves,
+            )
         operator.move(found.positions[-1])
         at_end = _over_edge(operator, rate)
     stretch = np.cumsum(found.rates)[times - 1]

@@ -34,11 +34,19 @@ N_POINTS = 129
 BATCH, ALL = 64, 1437  # images: the paper's one batch, and the whole training set
 EPOCHS = 20
 DROPOUT = 0.5  # in training, where there is any (paper)
-_RATES = {"mlp": 3e-3, "mlp gelu": 3e-3, "conv": 1e-2, "resnet": 1e-2}  # of Adam; found to train each in 20 epochs
+# of Adam; found to train each in 20 epochs
+_RATES = {"mlp": 3e-3, "mlp gelu": 3e-3, "conv": 1e-2, "resnet": 1e-2}
 _SEED = 0
-PUBLISHED = {f"published {name}": f"real_loss_landscape/{name}.npy" for name in (
-    "vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist", "vgg_nodrop_sgd_fashionmnist",
-    "resnet_sgd_fashionmnist")}
+PUBLISHED = {
+    f"published {name}": f"real_loss_landscape/{name}.npy"
+    for name in (
+        "vgg_sgd_cifar10",
+        "vgg_sgd_fashionmnist",
+        "vgg_adam_fashionmnist",
+        "vgg_nodrop_sgd_fashionmnist",
+        "resnet_sgd_fashionmnist",
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -81,16 +89,39 @@ PLAN = {
     "conv batch live 2": Wanted("conv", **_LIVE, mask_seed=1),
     "conv without dropout batch": Wanted("conv", trained_dropout=0.0, images=BATCH),
     "resnet without dropout batch": Wanted("resnet", trained_dropout=0.0, images=BATCH),
-    "resnet without dropout batch BN": Wanted("resnet", trained_dropout=0.0, images=BATCH, batch_norm="batch"),
+    "resnet without dropout batch BN": Wanted(
+        "resnet", trained_dropout=0.0, images=BATCH, batch_norm="batch"
+    ),
     "resnet batch BN live": Wanted("resnet", **_LIVE, batch_norm="batch"),
 }
 PAIRS = [["mlp batch live", "mlp batch live 2"], ["conv batch live", "conv batch live 2"]]
-KEPT = ["mlp", "mlp zoom 10", "mlp zoom 100", "mlp zoom 10000", "mlp zoom 10000 float32", "mlp batch", "mlp batch fixed",
-        "mlp batch live", "mlp batch live 2", "conv batch", "conv batch live", "resnet without dropout batch BN",
-        "resnet batch BN live"]
+KEPT = [
+    "mlp",
+    "mlp zoom 10",
+    "mlp zoom 100",
+    "mlp zoom 10000",
+    "mlp zoom 10000 float32",
+    "mlp batch",
+    "mlp batch fixed",
+    "mlp batch live",
+    "mlp batch live 2",
+    "conv batch",
+    "conv batch live",
+    "resnet without dropout batch BN",
+    "resnet batch BN live",
+]
 
 
-def study(experiment, *, plan=None, pairs=PAIRS, kept=KEPT, n_points=N_POINTS, n_surfaces=40, executor=None):
+def study(
+    experiment,
+    *,
+    plan=None,
+    pairs=PAIRS,
+    kept=KEPT,
+    n_points=N_POINTS,
+    n_surfaces=40,
+    executor=None,
+):
     """Train, map and measure; return the study.
 
     Parameters
@@ -116,40 +147,91 @@ def study(experiment, *, plan=None, pairs=PAIRS, kept=KEPT, n_points=N_POINTS, n
     losses = {}
     for name, wanted in tqdm(plan.items(), "sections", disable=None):
         losses[name] = _mapped(experiment, name, wanted, n_points, executor).to_landscape().values
-    published = {name: source_data.read(path)["loss"] for name, path in PUBLISHED.items() if source_data.available(path)}
-    steps = [2 * wanted.half_width / (n_points - 1) for wanted in plan.values()] + [np.nan] * len(published)
-    rows = [measured(values, step, rng=np.random.SeedSequence(_SEED, spawn_key=(k,)))
-            for k, (values, step) in enumerate(zip((losses | published).values(), steps, strict=True))]
-    differing = [measured_pair(losses[one], losses[other], rng=np.random.SeedSequence(_SEED, spawn_key=(100 + k,)))
-                 for k, (one, other) in enumerate(pairs)]
+    published = {
+        name: source_data.read(path)["loss"]
+        for name, path in PUBLISHED.items()
+        if source_data.available(path)
+    }
+    steps = [2 * wanted.half_width / (n_points - 1) for wanted in plan.values()] + [np.nan] * len(
+        published
+    )
+    rows = [
+        measured(values, step, rng=np.random.SeedSequence(_SEED, spawn_key=(k,)))
+        for k, (values, step) in enumerate(zip((losses | published).values(), steps, strict=True))
+    ]
+    differing = [
+        measured_pair(
+            losses[one], losses[other], rng=np.random.SeedSequence(_SEED, spawn_key=(100 + k,))
+        )
+        for k, (one, other) in enumerate(pairs)
+    ]
     middle = np.array([losses[name][n_points // 2, n_points // 2] for name in kept])
     return SectionStudy(
-        names=[*losses, *published], settings=[asdict(wanted) for wanted in plan.values()], **_columns(rows), pairs=pairs,
-        **_columns(differing), **_checks(n_points, n_surfaces), kept=list(kept), offsets=middle,
-        sections=np.array([losses[name] - value for name, value in zip(kept, middle, strict=True)], np.float32),
-        provenance=Provenance.of("section_study.study", rng=_SEED, n_points=n_points, n_surfaces=n_surfaces,
-                                 packages=("numpy", "scipy", "numba", "torch")))
+        names=[*losses, *published],
+        settings=[asdict(wanted) for wanted in plan.values()],
+        **_columns(rows),
+        pairs=pairs,
+        **_columns(differing),
+        **_checks(n_points, n_surfaces),
+        kept=list(kept),
+        offsets=middle,
+        sections=np.array(
+            [losses[name] - value for name, value in zip(kept, middle, strict=True)], np.float32
+        ),
+        provenance=Provenance.of(
+            "section_study.study",
+            rng=_SEED,
+            n_points=n_points,
+            n_surfaces=n_surfaces,
+            packages=("numpy", "scipy", "numba", "torch"),
+        ),
+    )
 
 
 def trained(folder, network, dropout, epoch):
     """Return the state dict of a network of the study after `epoch` epochs, training it on if need be."""
-    model, run = study_networks.build(network, dropout=dropout), folder / f"{network.replace(' ', '_')}_dropout_{dropout:g}"
+    model, run = (
+        study_networks.build(network, dropout=dropout),
+        folder / f"{network.replace(' ', '_')}_dropout_{dropout:g}",
+    )
     path = run / f"epoch_{epoch:04d}.pt"
     if not path.exists():
         with pinned_threads(1):
-            training.train(model, study_networks.pooled_digits(), run, epochs=EPOCHS, optimizer="adam",
-                           learning_rate=_RATES[network], seed=_SEED, resume=True)
+            training.train(
+                model,
+                study_networks.pooled_digits(),
+                run,
+                epochs=EPOCHS,
+                optimizer="adam",
+                learning_rate=_RATES[network],
+                seed=_SEED,
+                resume=True,
+            )
     return checkpoint.load(path).state_dict
 
 
 def problem(folder, wanted):
     """Return (Problem, Directions) of a section of the study."""
     state = trained(folder / "networks", wanted.network, wanted.trained_dropout, wanted.epoch)
-    made = [Problem(partial(study_networks.build, wanted.network, dropout=wanted.trained_dropout, double=double), state,
-                    "cross_entropy", partial(study_networks.images, wanted.images, double=double), seed=wanted.mask_seed,
-                    dropout=wanted.dropout, batch_norm=wanted.batch_norm) for double in (True, wanted.double)]
-    plane = directions.random(made[0], 2, rng=_SEED)  # of the float64 network also for float32: the same plane
-    return made[1], plane if wanted.double else directions.from_vectors(made[1], plane.vectors, plane.labels)
+    made = [
+        Problem(
+            partial(
+                study_networks.build, wanted.network, dropout=wanted.trained_dropout, double=double
+            ),
+            state,
+            "cross_entropy",
+            partial(study_networks.images, wanted.images, double=double),
+            seed=wanted.mask_seed,
+            dropout=wanted.dropout,
+            batch_norm=wanted.batch_norm,
+        )
+        for double in (True, wanted.double)
+    ]
+    # of the float64 network also for float32: the same plane
+    plane = directions.random(made[0], 2, rng=_SEED)
+    return made[1], plane if wanted.double else directions.from_vectors(
+        made[1], plane.vectors, plane.labels
+    )
 
 
 def _mapped(experiment, name, wanted, n_points, executor):
@@ -158,8 +240,14 @@ def _mapped(experiment, name, wanted, n_points, executor):
     axis = np.linspace(-wanted.half_width, wanted.half_width, n_points)
 
     def compute():
-        return section(*problem(experiment.folder, wanted), [axis, axis], metrics=("loss",), executor=executor, store=store,
-                       resume=True)
+        return section(
+            *problem(experiment.folder, wanted),
+            [axis, axis],
+            metrics=("loss",),
+            executor=executor,
+            store=store,
+            resume=True,
+        )
 
     mapped = experiment.result(stem, Section, compute)
     store.unlink(missing_ok=True)  # what a stopped section goes on from
@@ -169,17 +257,36 @@ def _mapped(experiment, name, wanted, n_points, executor):
 def _columns(rows):
     """Return a dict of columns from a list of rows; text stays a list."""
     columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    return {name: column if isinstance(column[0], str) else np.array(column) for name, column in columns.items()}
+    return {
+        name: column if isinstance(column[0], str) else np.array(column)
+        for name, column in columns.items()
+    }
 
 
 def _checks(n_points, n_surfaces):
     """Return what the spectrum reads on exact surfaces of known exponents, at the settings and sides of the study."""
     hurst = (0.3, 0.5, 0.7, 0.9)
-    cases = {f"paper's settings, {n_points} pixels": (n_points, PAPER_SETTINGS_AT_ANY_ZOOM),
-             "paper's settings, 257 pixels": (257, PAPER_SETTINGS_AT_ANY_ZOOM),
-             f"ours, {n_points} pixels": (n_points, SMALL_SECTION_SETTINGS)}
-    found = [validate_estimator(hurst, n=n, n_surfaces=n_surfaces, n_bootstrap=199, rng=realisation(_SEED, 1000 + k),
-                                **settings) for k, (n, settings) in enumerate(cases.values())]
-    return {"checked": list(cases), "checked_hurst": np.array(hurst),
-            **{f"checked_{name}": np.array([getattr(one, name)[:, :2] for one in found])
-               for name in ("bias", "spread", "coverage")}}
+    cases = {
+        f"paper's settings, {n_points} pixels": (n_points, PAPER_SETTINGS_AT_ANY_ZOOM),
+        "paper's settings, 257 pixels": (257, PAPER_SETTINGS_AT_ANY_ZOOM),
+        f"ours, {n_points} pixels": (n_points, SMALL_SECTION_SETTINGS),
+    }
+    found = [
+        validate_estimator(
+            hurst,
+            n=n,
+            n_surfaces=n_surfaces,
+            n_bootstrap=199,
+            rng=realisation(_SEED, 1000 + k),
+            **settings,
+        )
+        for k, (n, settings) in enumerate(cases.values())
+    ]
+    return {
+        "checked": list(cases),
+        "checked_hurst": np.array(hurst),
+        **{
+            f"checked_{name}": np.array([getattr(one, name)[:, :2] for one in found])
+            for name in ("bias", "spread", "coverage")
+        },
+    }

@@ -25,9 +25,16 @@ class SmallConv(nn.Module):
 
     def __init__(self, dropout):
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                                      nn.Conv2d(4, 8, 3, padding=1), nn.ReLU())
-        self.fc = nn.Sequential(nn.Linear(72, 32), nn.ReLU(), *_dropout(dropout), nn.Linear(32, _CLASSES))
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 8, 3, padding=1),
+            nn.ReLU(),
+        )
+        self.fc = nn.Sequential(
+            nn.Linear(72, 32), nn.ReLU(), *_dropout(dropout), nn.Linear(32, _CLASSES)
+        )
 
     def forward(self, images):
         """Return the logits, shape (batch, 10)."""
@@ -55,7 +62,12 @@ def _smooth_perceptron(dropout):
     return model
 
 
-KINDS = {"mlp": _perceptron, "mlp gelu": _smooth_perceptron, "conv": SmallConv, "resnet": NarrowResNet}
+KINDS = {
+    "mlp": _perceptron,
+    "mlp gelu": _smooth_perceptron,
+    "conv": SmallConv,
+    "resnet": NarrowResNet,
+}
 
 
 def build(kind, *, dropout=0.0, seed=0, double=False):
@@ -82,8 +94,12 @@ def build(kind, *, dropout=0.0, seed=0, double=False):
 def pooled_digits():
     """Return the handwritten digits, 1437 for training, averaged over 4x4 pixels to 7x7, as a `Dataset`."""
     data = datasets.load("digits")
-    return replace(data, name="digits 7x7", train_inputs=avg_pool2d(data.train_inputs, _POOLING),
-                   test_inputs=avg_pool2d(data.test_inputs, _POOLING))
+    return replace(
+        data,
+        name="digits 7x7",
+        train_inputs=avg_pool2d(data.train_inputs, _POOLING),
+        test_inputs=avg_pool2d(data.test_inputs, _POOLING),
+    )
 
 
 def images(size, *, double=True):

@@ -8,14 +8,20 @@ import numpy as np
 from multifractal.analysis.scaling import fit_residuals, slope
 from multifractal.analysis.verdict import verdict_of
 
-LOWEST_C1 = 0.26  # exact surfaces of H = 0.1 and 0.2 give c1 = 0.20 and 0.23 at the default settings
-_ONE_LEADER = 9  # one coefficient gives 3x3 leaders: a moment that rests on fewer is the moment of that coefficient
+# exact surfaces of H = 0.1 and 0.2 give c1 = 0.20 and 0.23 at the default settings
+LOWEST_C1 = 0.26
+# one coefficient gives 3x3 leaders: a moment that rests on fewer is the moment of that coefficient
+_ONE_LEADER = 9
 _ROUNDING = 32  # coefficients below so many epsilon of the largest value are rounding
 
-NOISE_WARNING = ("the image is dominated by pixel noise: the spectrum measures that noise as much as the landscape; a "
-                 "section of a network with live dropout draws a new mask at every point, so map it in eval mode or with a "
-                 "fixed mask")
-SMOOTH_WARNING = "the image is smooth at pixel scale: exponents near or above 1 tell smoothness, not roughness"
+NOISE_WARNING = (
+    "the image is dominated by pixel noise: the spectrum measures that noise as much as the landscape; a "
+    "section of a network with live dropout draws a new mask at every point, so map it in eval mode or with a "
+    "fixed mask"
+)
+SMOOTH_WARNING = (
+    "the image is smooth at pixel scale: exponents near or above 1 tell smoothness, not roughness"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +67,35 @@ class Diagnostics:
 def diagnostics_of(values, coefficients, *, scales, b, w, p, integration, S, cumulants):
     """Return the Diagnostics of a fit: the coefficients of its scales, weights b and w, S and cumulants by scale."""
     orders = np.array(sorted({1.0, 2.0} | ({p} if p != math.inf else set())))
-    eta = np.array([coefficient_exponent(coefficients, w, order) for order in orders]) - integration * orders
+    eta = (
+        np.array([coefficient_exponent(coefficients, w, order) for order in orders])
+        - integration * orders
+    )
     hmin = float(slope(w, np.log2([largest(level) for level in coefficients]))) - integration
     valid = (hmin if p == math.inf else eta[orders == p][0] / p) + integration > 0
     residuals, mean = fit_residuals(scales, b, S), (b[:, None] * S).sum(axis=0) / b.sum()
     spread = np.sqrt((b[:, None] * (S - mean) ** 2).sum(axis=0) / b.sum())
-    r_squared = 1 - np.divide(residuals, spread, out=np.zeros_like(spread), where=spread > 1e-12) ** 2
+    r_squared = (
+        1 - np.divide(residuals, spread, out=np.zeros_like(spread), where=spread > 1e-12) ** 2
+    )
     image = verdict_of(values)
     by_scale = np.diff(cumulants[:, 0]) / np.log(2) - integration
-    return Diagnostics(bool(valid), hmin, orders, eta, image.words, image.kind, image.rough_range, image.rough_exponent,
-                       image.pixel_noise_ratio, image.lags, image.exponents, residuals, r_squared, by_scale)
+    return Diagnostics(
+        bool(valid),
+        hmin,
+        orders,
+        eta,
+        image.words,
+        image.kind,
+        image.rough_range,
+        image.rough_exponent,
+        image.pixel_noise_ratio,
+        image.lags,
+        image.exponents,
+        residuals,
+        r_squared,
+        by_scale,
+    )
 
 
 def coefficient_exponent(coefficients, w, p):
@@ -87,29 +112,45 @@ def largest(level):
     return max(float(band.max()) for band in level)
 
 
-def warnings_of(diagnostics, *, p, c1, q, scales, moments, n_dropped, coefficients, largest_value, epsilon):
+def warnings_of(
+    diagnostics, *, p, c1, q, scales, moments, n_dropped, coefficients, largest_value, epsilon
+):
     """Return the warnings that a spectrum carries, as a tuple of sentences."""
     said = []
     if not diagnostics.valid:
-        name, value = ("hmin", diagnostics.hmin) if p == math.inf else (f"eta({p:g})", _eta(diagnostics, p))
-        said.append(f"invalid: {name} = {value:.2f} is not positive, so leaders of p = {p:g} are not defined for this "
-                    "image; use a smaller p, or integrate (and read the exponents with care)")
+        name, value = (
+            ("hmin", diagnostics.hmin) if p == math.inf else (f"eta({p:g})", _eta(diagnostics, p))
+        )
+        said.append(
+            f"invalid: {name} = {value:.2f} is not positive, so leaders of p = {p:g} are not defined for this "
+            "image; use a smaller p, or integrate (and read the exponents with care)"
+        )
     if diagnostics.kind != "rough":
         said.append(NOISE_WARNING if diagnostics.kind == "noise" else SMOOTH_WARNING)
     if c1 < LOWEST_C1 and diagnostics.kind == "rough":
-        said.append(f"c1 = {c1:.2f} is not reliable: leaders of surfaces rougher than H = 0.25 are biased upwards "
-                    "(H = 0.1 reads 0.20, H = 0.2 reads 0.23), so the exponent may be anything below 0.25")
+        said.append(
+            f"c1 = {c1:.2f} is not reliable: leaders of surfaces rougher than H = 0.25 are biased upwards "
+            "(H = 0.1 reads 0.20, H = 0.2 reads 0.23), so the exponent may be anything below 0.25"
+        )
     alone = np.array([m.n_effective for m in moments]) < _ONE_LEADER
     for j, row in zip(scales, alone, strict=True):
         if row.any():
-            said.append(f"at scale {j} the moments of q = {_listed(q[row])} rest on one neighbourhood of leaders; use a "
-                        "smaller |q|")
+            said.append(
+                f"at scale {j} the moments of q = {_listed(q[row])} rest on one neighbourhood of leaders; use a "
+                "smaller |q|"
+            )
     if n_dropped:
-        said.append(f"{n_dropped} leaders below machine epsilon were left out: part of the image is constant or linear")
+        said.append(
+            f"{n_dropped} leaders below machine epsilon were left out: part of the image is constant or linear"
+        )
     if max(largest(level) for level in coefficients) < _ROUNDING * epsilon * largest_value:
-        said.append("the wavelet coefficients are rounding: the image is a polynomial to machine precision")
+        said.append(
+            "the wavelet coefficients are rounding: the image is a polynomial to machine precision"
+        )
     if len(scales) == 2:
-        said.append("only two scales: the line through them has no residual, so linearity is not tested")
+        said.append(
+            "only two scales: the line through them has no residual, so linearity is not tested"
+        )
     return tuple(said)
 
 

@@ -20,7 +20,8 @@ from multifractal.base.rng import as_generator
 
 _TILES = 8  # along each side: 64 are resampled
 _LAGS = 16  # the longest lag is this part of the shorter side, so that a tile is twice as long
-_STRETCH = 1.3  # true over resampled standard deviation of second exponents: at most this for H = 0.2 to 0.9, 129 pixels
+# true over resampled standard deviation of second exponents: at most this for H = 0.2 to 0.9, 129 pixels
+_STRETCH = 1.3
 _NORMAL = 1.96
 _FIRST, _SECOND = (-1.0, 1.0), (1.0, -2.0, 1.0)
 _FIRST_PER_SECOND = 2 / 6  # mean squares of first and second differences of white noise
@@ -107,9 +108,13 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     values, other = _checked(values, other)
     lags = _lags(values.shape)
     draws = _draws(n_bootstrap, rng)
-    first, second = (_mean_products(values, other, stencil, lags, draws) for stencil in (_FIRST, _SECOND))
+    first, second = (
+        _mean_products(values, other, stencil, lags, draws) for stencil in (_FIRST, _SECOND)
+    )
     (h1, i1), (h2, i2) = (_with_interval(_exponents(means)) for means in (first, second))
-    provenance = Provenance.of("increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap)
+    provenance = Provenance.of(
+        "increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap
+    )
     return IncrementLaw(lags, first[0], second[0], h1, h2, i1, i2, provenance)
 
 
@@ -139,31 +144,60 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
         When `exponent` lies outside (0, 2].
     """
     exponent = finite_number("exponent", exponent)
-    require(0 < exponent <= 2, "exponent", exponent, "lie in (0, 2]", "pass 2 where what is not noise is smooth")
+    require(
+        0 < exponent <= 2,
+        "exponent",
+        exponent,
+        "lie in (0, 2]",
+        "pass 2 where what is not noise is smooth",
+    )
     alone = other is None
     values, other = _checked(values, other)
     lags, draws = _lags(values.shape), _draws(n_bootstrap, rng)
-    total = (_mean_products(values, values, _FIRST, lags, draws) + _mean_products(other, other, _FIRST, lags, draws)) / 2
+    total = (
+        _mean_products(values, values, _FIRST, lags, draws)
+        + _mean_products(other, other, _FIRST, lags, draws)
+    ) / 2
     if alone:
         growth, bends = 4.0**exponent, _mean_products(values, values, _SECOND, lags[:2], draws)
         noise = (_FIRST_PER_SECOND * (growth * bends[:, 0] - bends[:, 1]) / (growth - 1))[:, None]
     else:
         noise = total - _mean_products(values, other, _FIRST, lags, draws)
-    (share, shares), (sd, sds) = map(_with_interval, (noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2)))
-    provenance = Provenance.of("noise_share", rng=rng, values=values, pair=not alone, exponent=exponent,
-                               n_bootstrap=n_bootstrap)
-    return NoiseShare(lags, share, shares, float(sd), sds, float(exponent) if alone else float("nan"), provenance)
+    (share, shares), (sd, sds) = map(
+        _with_interval, (noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2))
+    )
+    provenance = Provenance.of(
+        "noise_share",
+        rng=rng,
+        values=values,
+        pair=not alone,
+        exponent=exponent,
+        n_bootstrap=n_bootstrap,
+    )
+    return NoiseShare(
+        lags, share, shares, float(sd), sds, float(exponent) if alone else float("nan"), provenance
+    )
 
 
 def _checked(values, other):
     values = finite_array("values", values, ndim=2, dtype=np.float64)
-    require(min(values.shape) >= 4 * _TILES, "values", values.shape, f"be at least {4 * _TILES} pixels a side",
-            "pass a larger image")
+    require(
+        min(values.shape) >= 4 * _TILES,
+        "values",
+        values.shape,
+        f"be at least {4 * _TILES} pixels a side",
+        "pass a larger image",
+    )
     if other is None:
         return values, values
     other = finite_array("other", other, ndim=2, dtype=np.float64)
-    require(other.shape == values.shape, "other", other.shape, f"have the shape of values, {values.shape}",
-            "pass two sections of one grid")
+    require(
+        other.shape == values.shape,
+        "other",
+        other.shape,
+        f"have the shape of values, {values.shape}",
+        "pass two sections of one grid",
+    )
     return values, other
 
 
@@ -174,7 +208,9 @@ def _lags(shape):
 def _draws(n_bootstrap, rng):
     """Return how often each tile is drawn in each resample, shape (n_bootstrap, n_tiles)."""
     n = _TILES**2
-    return as_generator(rng).multinomial(n, np.full(n, 1 / n), size=whole_number("n_bootstrap", n_bootstrap, 2))
+    return as_generator(rng).multinomial(
+        n, np.full(n, 1 / n), size=whole_number("n_bootstrap", n_bootstrap, 2)
+    )
 
 
 def _mean_products(one, other, stencil, lags, draws):
@@ -186,18 +222,28 @@ def _mean_products(one, other, stencil, lags, draws):
 
 def _tile_sums(one, other, stencil, lags, margin):
     """Return sums of products of differences and how many there are, shapes (n_lags, n_tiles), by tile of their middle."""
-    pairs = [[_along(a, b, stencil, lag, margin, axis) for axis, (a, b) in enumerate(((one, other), (one.T, other.T)))]
-             for lag in lags]
-    return tuple(np.array([[part[k] for part in both] for both in pairs]).sum(axis=1) for k in (0, 1))
+    pairs = [
+        [
+            _along(a, b, stencil, lag, margin, axis)
+            for axis, (a, b) in enumerate(((one, other), (one.T, other.T)))
+        ]
+        for lag in lags
+    ]
+    return tuple(
+        np.array([[part[k] for part in both] for both in pairs]).sum(axis=1) for k in (0, 1)
+    )
 
 
 def _along(one, other, stencil, lag, margin, transposed):
     """Return (sums, counts) by tile of the differences down the columns; of transposed images, tiles transposed back."""
     reach = (len(stencil) - 1) * lag
     first, n = margin - reach // 2, len(one) - 2 * margin - reach % 2
-    a, b = (sum(c * image[first + k * lag:first + k * lag + n] for k, c in enumerate(stencil)) for image in (one, other))
+    a, b = (
+        sum(c * image[first + k * lag : first + k * lag + n] for k, c in enumerate(stencil))
+        for image in (one, other)
+    )
     placed = np.zeros((2, *one.shape))
-    placed[:, margin:margin + n] = a * b, np.ones_like(a)
+    placed[:, margin : margin + n] = a * b, np.ones_like(a)
     edges = [np.linspace(0, size, _TILES, endpoint=False).astype(int) for size in one.shape]
     tiles = np.add.reduceat(np.add.reduceat(placed, edges[0], axis=1), edges[1], axis=2)
     return (tiles.transpose(0, 2, 1) if transposed else tiles).reshape(2, -1)

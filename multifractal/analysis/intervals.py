@@ -30,15 +30,18 @@ from scipy.special import chndtrix
 
 LEVEL = 0.95
 STRETCH = (1.43, 1.34)  # of c1, h, zeta; and of c2, c3, c4, D
-BIAS = np.array([  # mean estimate of c1, mean errors of c1, c2, c3, c4; for H = 0.2, 0.3, ... 0.9
-    [0.2314, 0.0314, -0.0098, -0.0002, -0.0000],
-    [0.2974, -0.0026, -0.0065, 0.0005, 0.0001],
-    [0.3884, -0.0116, -0.0035, 0.0006, -0.0000],
-    [0.4875, -0.0125, -0.0016, 0.0001, -0.0002],
-    [0.5948, -0.0052, 0.0002, 0.0001, -0.0003],
-    [0.6926, -0.0074, -0.0002, 0.0002, -0.0001],
-    [0.8028, 0.0028, 0.0001, -0.0002, -0.0001],
-    [0.8990, -0.0010, -0.0001, -0.0006, -0.0002]])
+BIAS = np.array(
+    [  # mean estimate of c1, mean errors of c1, c2, c3, c4; for H = 0.2, 0.3, ... 0.9
+        [0.2314, 0.0314, -0.0098, -0.0002, -0.0000],
+        [0.2974, -0.0026, -0.0065, 0.0005, 0.0001],
+        [0.3884, -0.0116, -0.0035, 0.0006, -0.0000],
+        [0.4875, -0.0125, -0.0016, 0.0001, -0.0002],
+        [0.5948, -0.0052, 0.0002, 0.0001, -0.0003],
+        [0.6926, -0.0074, -0.0002, 0.0002, -0.0001],
+        [0.8028, 0.0028, 0.0001, -0.0002, -0.0001],
+        [0.8990, -0.0010, -0.0001, -0.0006, -0.0002],
+    ]
+)
 
 
 def intervals_around(estimates, replicates, q):
@@ -53,12 +56,17 @@ def intervals_around(estimates, replicates, q):
     """
     biases = _biases(float(estimates[3][0]), q)
     stretches = (STRETCH[0], STRETCH[1], STRETCH[0], np.array([STRETCH[0], *[STRETCH[1]] * 3]))
-    return [_around(estimate, stretch * draws.std(axis=0, ddof=1), bias)
-            for estimate, draws, stretch, bias in zip(estimates, replicates, stretches, biases, strict=True)]
+    return [
+        _around(estimate, stretch * draws.std(axis=0, ddof=1), bias)
+        for estimate, draws, stretch, bias in zip(
+            estimates, replicates, stretches, biases, strict=True
+        )
+    ]
 
 
 def _around(estimate, spread, bias):
-    spread = np.maximum(spread, 1e-12 + 1e-3 * np.abs(bias))  # so that their ratio stays within what chndtrix can do
+    # so that their ratio stays within what chndtrix can do
+    spread = np.maximum(spread, 1e-12 + 1e-3 * np.abs(bias))
     half = spread * np.sqrt(chndtrix(LEVEL, 1, (bias / spread) ** 2))
     return np.stack([estimate - half, estimate + half])
 

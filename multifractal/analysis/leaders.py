@@ -80,10 +80,18 @@ def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first
     """
     coefficients = wavelet_coefficients(values, wavelet, integration)
     leaders = leaders_of(coefficients, wavelet, p, first_scale)
-    provenance = Provenance.of("wavelet_leaders", values=np.asarray(values), wavelet=wavelet, p=p, integration=integration,
-                               first_scale=first_scale)
+    provenance = Provenance.of(
+        "wavelet_leaders",
+        values=np.asarray(values),
+        wavelet=wavelet,
+        p=p,
+        integration=integration,
+        first_scale=first_scale,
+    )
     scales = np.arange(first_scale, first_scale + len(leaders))
-    return WaveletLeaders(scales, tuple(leaders), wavelet, float(p), float(integration), int(first_scale), provenance)
+    return WaveletLeaders(
+        scales, tuple(leaders), wavelet, float(p), float(integration), int(first_scale), provenance
+    )
 
 
 def wavelet_coefficients(values, wavelet="db2", integration=0.0):
@@ -102,12 +110,29 @@ def wavelet_coefficients(values, wavelet="db2", integration=0.0):
     """
     low_pass = _taps(wavelet)
     good = isinstance(integration, numbers.Real) and 0 <= integration <= 20
-    require(good, "integration", integration, "lie in [0, 20]", "pass the order of fractional integration, 0 for none")
+    require(
+        good,
+        "integration",
+        integration,
+        "lie in [0, 20]",
+        "pass the order of fractional integration, 0 for none",
+    )
     values = writeable(finite_array("values", values, ndim=2))
     smallest = 2 * (len(low_pass) + 3)
-    require(min(values.shape) >= smallest, "values", values.shape, f"be at least {smallest} pixels a side for {wavelet}",
-            "pass a larger image or a shorter wavelet")
-    require(values.min() < values.max(), "values", values[0, 0], "vary", "a constant image has no leaders")
+    require(
+        min(values.shape) >= smallest,
+        "values",
+        values.shape,
+        f"be at least {smallest} pixels a side for {wavelet}",
+        "pass a larger image or a shorter wavelet",
+    )
+    require(
+        values.min() < values.max(),
+        "values",
+        values[0, 0],
+        "vary",
+        "a constant image has no leaders",
+    )
     low_pass = low_pass.astype(values.dtype)
     coefficients = []
     for level in range(1, math.floor(math.log2(min(values.shape) / (len(low_pass) + 3))) + 1):
@@ -129,7 +154,13 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
     list of two-dimensional ndarrays, the first of level `first_scale`
     """
     good = isinstance(p, numbers.Real) and not isinstance(p, bool) and p > 0
-    require(good, "p", p, "be a positive number or infinity", "pass p=inf for leaders, p=1 or 2 for p-leaders")
+    require(
+        good,
+        "p",
+        p,
+        "be a positive number or infinity",
+        "pass p=inf for leaders, p=1 or 2 for p-leaders",
+    )
     whole_number("first_scale", first_scale)
     leaders, gathered, skipped = [], None, len(_taps(wavelet)) // 2 - 1
     for level in range(first_scale, len(coefficients) + 1):
@@ -137,18 +168,39 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
         if min(gathered.shape[1:]) < 3:
             break
         leaders.append(_neighbourhoods(gathered, p, level))
-        require(np.isfinite(leaders[-1]).all(), "p", p, "keep the leaders finite", "lower the integration or p")
+        require(
+            np.isfinite(leaders[-1]).all(),
+            "p",
+            p,
+            "keep the leaders finite",
+            "lower the integration or p",
+        )
     if not leaders:
-        raise refuse("values", f"an image with {len(coefficients)} levels", f"have leaders at level {first_scale}",
-                     "pass a larger image, a shorter wavelet or a lower first_scale")
+        raise refuse(
+            "values",
+            f"an image with {len(coefficients)} levels",
+            f"have leaders at level {first_scale}",
+            "pass a larger image, a shorter wavelet or a lower first_scale",
+        )
     return leaders
 
 
 def _taps(wavelet):
     if not isinstance(wavelet, str) or wavelet not in pywt.wavelist(kind="discrete"):
-        raise refuse("wavelet", wavelet, "name a discrete wavelet of PyWavelets", "pass for instance 'db2' or 'db3'")
+        raise refuse(
+            "wavelet",
+            wavelet,
+            "name a discrete wavelet of PyWavelets",
+            "pass for instance 'db2' or 'db3'",
+        )
     filters = pywt.Wavelet(wavelet)
-    require(filters.orthogonal, "wavelet", wavelet, "be orthogonal", "pass a Daubechies wavelet such as 'db3'")
+    require(
+        filters.orthogonal,
+        "wavelet",
+        wavelet,
+        "be orthogonal",
+        "pass a Daubechies wavelet such as 'db3'",
+    )
     return np.array(filters.rec_lo)
 
 
@@ -158,11 +210,25 @@ def _one_level(values, low_pass, scale):
     low = [max((size - n_taps) // 2 + 1, 0) for size in values.shape]
     high = [max(size // 2 - n_taps // 2 + 1, 0) for size in values.shape]
     approximation, along_y, along_x, along_both = (
-        np.empty(shape, values.dtype) for shape in (low, (high[0], low[1]), (low[0], high[1]), high))
-    shared = (values, low_pass, values.dtype.type(scale), approximation, along_y, along_x, along_both)
+        np.empty(shape, values.dtype) for shape in (low, (high[0], low[1]), (low[0], high[1]), high)
+    )
+    shared = (
+        values,
+        low_pass,
+        values.dtype.type(scale),
+        approximation,
+        along_y,
+        along_x,
+        along_both,
+    )
     places = values.shape[0] // 2
-    map_chunks(_filter_rows, [(*shared, first, min(first + _ROWS_PER_CHUNK, places))
-                              for first in range(0, places, _ROWS_PER_CHUNK)])
+    map_chunks(
+        _filter_rows,
+        [
+            (*shared, first, min(first + _ROWS_PER_CHUNK, places))
+            for first in range(0, places, _ROWS_PER_CHUNK)
+        ],
+    )
     return approximation, (along_y, along_x, along_both)
 
 
@@ -183,7 +249,9 @@ def _gathered(coefficients, finer, skipped, p, level):
     if finer is not None:
         rows, cols = own.shape[1:]
         for i, k in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            own = join(own, finer[:, skipped + i:, skipped + k:][:, :2 * rows:2, :2 * cols:2])
+            own = join(
+                own, finer[:, skipped + i :, skipped + k :][:, : 2 * rows : 2, : 2 * cols : 2]
+            )
     return own
 
 

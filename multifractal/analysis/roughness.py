@@ -15,7 +15,8 @@ from multifractal.base.result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
 _SECOND_DIFFERENCE = {-1: 1.0, 0: -2.0, 1: 1.0}
-_REACH = 24  # pixels up to which correlations of second differences are added; they fall as r^(2H - 4)
+# pixels up to which correlations of second differences are added; they fall as r^(2H - 4)
+_REACH = 24
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -115,18 +116,36 @@ def variogram(values, lags=None):
     shortest = min(values.shape)
     require(shortest >= 4, "values", values.shape, "be at least 4x4", "pass a larger image")
     if lags is None:
-        lags = np.unique(np.round(2 ** np.arange(0, np.log2(shortest / 4) + 1e-9, 0.25)).astype(int))
-    good = isinstance(lags, list | tuple | range) or (isinstance(lags, np.ndarray) and lags.ndim == 1)
+        lags = np.unique(
+            np.round(2 ** np.arange(0, np.log2(shortest / 4) + 1e-9, 0.25)).astype(int)
+        )
+    good = isinstance(lags, list | tuple | range) or (
+        isinstance(lags, np.ndarray) and lags.ndim == 1
+    )
     require(good, "lags", lags, "be a sequence of whole numbers", "pass a list")
     lags = np.array([whole_number("lags", lag) for lag in lags])
-    require(len(lags) > 0 and lags.max() < shortest, "lags", lags, f"hold lags below {shortest}, the shorter side",
-            "pass shorter lags")
-    along_x, along_y = np.array(map_chunks(_mean_square, [(values, *step) for lag in lags for step in ((0, lag), (lag, 0))])
-                                ).reshape(-1, 2).T
+    require(
+        len(lags) > 0 and lags.max() < shortest,
+        "lags",
+        lags,
+        f"hold lags below {shortest}, the shorter side",
+        "pass shorter lags",
+    )
+    along_x, along_y = (
+        np.array(
+            map_chunks(
+                _mean_square, [(values, *step) for lag in lags for step in ((0, lag), (lag, 0))]
+            )
+        )
+        .reshape(-1, 2)
+        .T
+    )
     mean = (along_x + along_y) / 2
     fits = len(lags) > 1 and mean.min() > 0
     hurst = float(np.polyfit(np.log(lags), np.log(mean), 1)[0] / 2) if fits else float("nan")
-    return Variogram(lags, along_x, along_y, mean, hurst, Provenance.of("variogram", values=values, lags=lags))
+    return Variogram(
+        lags, along_x, along_y, mean, hurst, Provenance.of("variogram", values=values, lags=lags)
+    )
 
 
 def power_spectrum(values, fit_range=None):
@@ -154,19 +173,44 @@ def power_spectrum(values, fit_range=None):
     values = finite_array("values", values, ndim=2)
     shortest = min(values.shape)
     require(shortest >= 16, "values", values.shape, "be at least 16x16", "pass a larger image")
-    require(values.min() < values.max(), "values", values[0, 0], "vary", "a constant image has no spectrum")
-    low, high = (4 / shortest, max(1 / 16, 12 / shortest)) if fit_range is None else (
-        ascending_pair("fit_range", fit_range, "pass two wave numbers in cycles a pixel"))
+    require(
+        values.min() < values.max(),
+        "values",
+        values[0, 0],
+        "vary",
+        "a constant image has no spectrum",
+    )
+    low, high = (
+        (4 / shortest, max(1 / 16, 12 / shortest))
+        if fit_range is None
+        else (ascending_pair("fit_range", fit_range, "pass two wave numbers in cycles a pixel"))
+    )
     window = np.multiply.outer(*(_hann(size) for size in values.shape))
     transform = rfft2((values - values.mean()) * window)
     power = np.abs(transform) ** 2 / (window**2).sum()
     frequencies, power, n_modes = _ring_means(power, values.shape)
     fitted = (frequencies >= low) & (frequencies <= high) & (power > 0)
-    require(fitted.sum() >= 3, "fit_range", (low, high), "hold at least 3 rings of wave numbers", "widen it")
-    exponent, error = _weighted_slope(np.log(frequencies[fitted]), np.log(power[fitted]), n_modes[fitted])
+    require(
+        fitted.sum() >= 3,
+        "fit_range",
+        (low, high),
+        "hold at least 3 rings of wave numbers",
+        "widen it",
+    )
+    exponent, error = _weighted_slope(
+        np.log(frequencies[fitted]), np.log(power[fitted]), n_modes[fitted]
+    )
     provenance = Provenance.of("power_spectrum", values=values, fit_range=fit_range)
-    return PowerSpectrum(frequencies, power, n_modes, -exponent, error, (-exponent - 2) / 2, (float(low), float(high)),
-                         provenance)
+    return PowerSpectrum(
+        frequencies,
+        power,
+        n_modes,
+        -exponent,
+        error,
+        (-exponent - 2) / 2,
+        (float(low), float(high)),
+        provenance,
+    )
 
 
 def local_hoelder(landscape, window=16.0, *, method="ratio"):
@@ -195,17 +239,37 @@ def local_hoelder(landscape, window=16.0, *, method="ratio"):
         When the image is smaller than 4 windows, holds NaN or inf, or is constant in some window.
     """
     one_of("method", method, ("ratio", "amplitude"))
-    good = isinstance(window, numbers.Real) and not isinstance(window, bool) and 2 <= window < np.inf
+    good = (
+        isinstance(window, numbers.Real) and not isinstance(window, bool) and 2 <= window < np.inf
+    )
     require(good, "window", window, "be a number of at least 2 pixels", "pass for instance 16")
     values = finite_array("landscape", landscape, ndim=2, dtype=np.float64)
-    require(min(values.shape) >= 4 * window, "landscape", values.shape, f"be at least {4 * window:g} pixels a side for this "
-            "window", "pass a larger image or a smaller window")
-    energy = [_local_energy(values, step, window) for step in ((1, 2) if method == "ratio" else (1,))]
-    require(min(e.min() for e in energy) > 0, "landscape", "a constant or linear patch", "vary within every window",
-            "widen the window")
-    hoelder = np.log2(energy[1] / energy[0]) / 2 if method == "ratio" else _from_amplitude(energy[0], max(values.shape))
+    require(
+        min(values.shape) >= 4 * window,
+        "landscape",
+        values.shape,
+        f"be at least {4 * window:g} pixels a side for this window",
+        "pass a larger image or a smaller window",
+    )
+    energy = [
+        _local_energy(values, step, window) for step in ((1, 2) if method == "ratio" else (1,))
+    ]
+    require(
+        min(e.min() for e in energy) > 0,
+        "landscape",
+        "a constant or linear patch",
+        "vary within every window",
+        "widen the window",
+    )
+    hoelder = (
+        np.log2(energy[1] / energy[0]) / 2
+        if method == "ratio"
+        else _from_amplitude(energy[0], max(values.shape))
+    )
     nodes, unit_error = _unit_errors(method, max(values.shape))
-    error = np.interp(hoelder, nodes, unit_error) * np.sqrt(_sum_of_squared_weights(values.shape, window))
+    error = np.interp(hoelder, nodes, unit_error) * np.sqrt(
+        _sum_of_squared_weights(values.shape, window)
+    )
     provenance = Provenance.of("local_hoelder", landscape=values, window=window, method=method)
     return LocalHoelder(hoelder, error, float(window), method, provenance)
 
@@ -222,7 +286,9 @@ def _ring_means(power, shape):
     modes = np.where((kx == 0) | (kx == 0.5), 1.0, 2.0) * np.ones_like(ky)
     ring = np.round(radius * min(shape)).astype(np.int64).ravel()
     n_rings = min(shape) // 2 + 1
-    n_modes, frequency, total = (np.bincount(ring, (modes * x).ravel(), n_rings)[1:n_rings] for x in (1, radius, power))
+    n_modes, frequency, total = (
+        np.bincount(ring, (modes * x).ravel(), n_rings)[1:n_rings] for x in (1, radius, power)
+    )
     return frequency / n_modes, total / n_modes, np.round(n_modes).astype(int)
 
 
@@ -240,14 +306,16 @@ def _local_energy(values, step, window):
     squared = np.zeros(values.shape)
     for axis in (0, 1):
         v, s = np.moveaxis(values, axis, 0), np.moveaxis(squared, axis, 0)
-        s[step:-step] += (v[2 * step:] - 2 * v[step:-step] + v[:-2 * step]) ** 2
+        s[step:-step] += (v[2 * step :] - 2 * v[step:-step] + v[: -2 * step]) ** 2
     everywhere, inside = [], []
     for size in values.shape:
         ones = np.ones(size)
         everywhere.append(gaussian_filter(ones, window, mode="constant"))
         ones[:step] = ones[-step:] = 0
         inside.append(gaussian_filter(ones, window, mode="constant"))
-    weight = np.multiply.outer(inside[0], everywhere[1]) + np.multiply.outer(everywhere[0], inside[1])
+    weight = np.multiply.outer(inside[0], everywhere[1]) + np.multiply.outer(
+        everywhere[0], inside[1]
+    )
     for axis in (0, 1):
         along(functools.partial(gaussian_filter1d, sigma=window, mode="constant"), squared, axis)
     return squared / weight
@@ -264,7 +332,9 @@ def _sum_of_squared_weights(shape, window):
     for size in shape:
         ones = np.ones(size)
         sums = gaussian_filter(ones, window, mode="constant")
-        squares = gaussian_filter(ones, window / np.sqrt(2), mode="constant") / (2 * np.sqrt(np.pi) * window)
+        squares = gaussian_filter(ones, window / np.sqrt(2), mode="constant") / (
+            2 * np.sqrt(np.pi) * window
+        )
         along.append(squares / sums**2)
     return np.multiply.outer(*along)
 
@@ -292,13 +362,17 @@ def _unit_errors(method, n):
 def _relative_covariance(hurst, step_a, step_b):
     """Return the covariance of the two relative mean squares (mean over both axes) per unit of squared weights."""
     scale = (4 - 4**hurst) * (step_a * step_b) ** (hurst)
-    total = sum((_second_difference_covariance(hurst, step_a, step_b, crossed) ** 2).sum() for crossed in (False, True))
-    return total / scale**2  # 2 per pair of axes, 4 pairs of which 2 alike and 2 crossed, over 2^2 for the mean of the axes
+    total = sum(
+        (_second_difference_covariance(hurst, step_a, step_b, crossed) ** 2).sum()
+        for crossed in (False, True)
+    )
+    # 2 per pair of axes, 4 pairs of which 2 alike and 2 crossed, over 2^2 for the mean of the axes
+    return total / scale**2
 
 
 def _second_difference_covariance(hurst, step_a, step_b, crossed):
     """Return the covariance of a second difference along x and another along x (or y, if crossed) at each distance."""
-    y, x = np.mgrid[-_REACH:_REACH + 1, -_REACH:_REACH + 1].astype(float)
+    y, x = np.mgrid[-_REACH : _REACH + 1, -_REACH : _REACH + 1].astype(float)
     total = np.zeros_like(x)
     for i, a in _SECOND_DIFFERENCE.items():
         for k, b in _SECOND_DIFFERENCE.items():

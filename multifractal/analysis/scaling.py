@@ -45,7 +45,11 @@ def scale_moments(y, q):
         total = weight.sum()
         relative_V = (weight * (y - reference)).sum() / total
         log_mean = np.log2(total / len(y))
-        S[i], V[i], U[i] = log_mean + exponent * reference, relative_V + reference, exponent * relative_V - log_mean
+        S[i], V[i], U[i] = (
+            log_mean + exponent * reference,
+            relative_V + reference,
+            exponent * relative_V - log_mean,
+        )
         n_effective[i] = total**2 / (weight**2).sum()
     mean = y.mean()
     about_mean = (y - mean) * np.log(2)
@@ -81,5 +85,9 @@ def fit_residuals(scales, b, y):
     """Return the root of the mean (weighted with b) squared residual of the fitted line, over the first axis of y."""
     j, b = np.asarray(scales, dtype=float)[:, None], np.asarray(b, dtype=float)[:, None] / np.sum(b)
     y = np.asarray(y)
-    centred = y - (b * y).sum(axis=0) - slope(regression_weights(scales, b[:, 0]), y) * (j - (b * j).sum())
+    centred = (
+        y
+        - (b * y).sum(axis=0)
+        - slope(regression_weights(scales, b[:, 0]), y) * (j - (b * j).sum())
+    )
     return np.sqrt((b * centred**2).sum(axis=0))

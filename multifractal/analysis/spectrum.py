@@ -7,15 +7,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal.analysis.bootstrap import bootstrap
-from multifractal.analysis.diagnostics import Diagnostics, coefficient_exponent, diagnostics_of, warnings_of
+from multifractal.analysis.diagnostics import (
+    Diagnostics,
+    coefficient_exponent,
+    diagnostics_of,
+    warnings_of,
+)
 from multifractal.analysis.intervals import intervals_around
 from multifractal.analysis.leaders import leaders_of, wavelet_coefficients, writeable
 from multifractal.analysis.scaling import log2_leaders, regression_weights, scale_moments, slope
-from multifractal.base.checks import finite_array, finite_number, one_of, refuse, require, whole_number
+from multifractal.base.checks import (
+    finite_array,
+    finite_number,
+    one_of,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal.base.result import Provenance, Result
 
-MIN_LEADERS = 64  # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
-_CALIBRATED = {"wavelet": "db2", "p": math.inf, "integration": 0.0, "first_scale": 2, "scales": (3, None)}
+# a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
+MIN_LEADERS = 64
+_CALIBRATED = {
+    "wavelet": "db2",
+    "p": math.inf,
+    "integration": 0.0,
+    "first_scale": 2,
+    "scales": (3, None),
+}
 _CALIBRATED_SIDE = 512  # pixels; what the intervals were calibrated for, see intervals.py
 
 
@@ -91,8 +110,13 @@ def q_grid(smallest=0.01, largest=5.0, n=10):
         When the ends are not positive and ascending, or `n` is below 2.
     """
     smallest, largest = finite_number("smallest", smallest), finite_number("largest", largest)
-    require(0 < smallest < largest < np.inf, "smallest, largest", (smallest, largest), "be positive and ascending",
-            "pass for instance 0.01 and 5")
+    require(
+        0 < smallest < largest < np.inf,
+        "smallest, largest",
+        (smallest, largest),
+        "be positive and ascending",
+        "pass for instance 0.01 and 5",
+    )
     positive = np.logspace(np.log10(smallest), np.log10(largest), whole_number("n", n, minimum=2))
     return np.unique(np.concatenate([-positive, positive, [-2, -1, 0, 1, 2]]))
 
@@ -100,15 +124,44 @@ def q_grid(smallest=0.01, largest=5.0, n=10):
 # The paper's two settings. For its sections all is on record. For its surfaces wavelet and scales are not: db2 on scales 1
 # to 7 is our choice, after the published spectra, and needs 896 pixels a side.
 PAPER_SECTION_SETTINGS = {
-    "wavelet": "db3", "p": 1.0, "integration": 0.0, "correction": False, "first_scale": 1, "scales": (1, None),
-    "weights": "count", "q": tuple(q_grid(0.1, 1, 10).tolist()), "floor": "absolute"}
+    "wavelet": "db3",
+    "p": 1.0,
+    "integration": 0.0,
+    "correction": False,
+    "first_scale": 1,
+    "scales": (1, None),
+    "weights": "count",
+    "q": tuple(q_grid(0.1, 1, 10).tolist()),
+    "floor": "absolute",
+}
 PAPER_SURFACE_SETTINGS = {
-    "wavelet": "db2", "p": math.inf, "integration": 10.0, "correction": True, "first_scale": 1, "scales": (1, 7),
-    "weights": "uniform", "q": tuple(q_grid(0.01, 5, 10).tolist()), "floor": "absolute"}
+    "wavelet": "db2",
+    "p": math.inf,
+    "integration": 10.0,
+    "correction": True,
+    "first_scale": 1,
+    "scales": (1, 7),
+    "weights": "uniform",
+    "q": tuple(q_grid(0.01, 5, 10).tolist()),
+    "floor": "absolute",
+}
 
 
-def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0, correction=True, first_scale=2,
-                          scales=(3, None), weights="count", q=None, floor="relative", n_bootstrap=0, rng=None):
+def multifractal_spectrum(
+    values,
+    *,
+    wavelet="db2",
+    p=math.inf,
+    integration=0.0,
+    correction=True,
+    first_scale=2,
+    scales=(3, None),
+    weights="count",
+    q=None,
+    floor="relative",
+    n_bootstrap=0,
+    rng=None,
+):
     """Return the multifractal spectrum of an image by wavelet leaders, with diagnostics and, if asked, intervals.
 
     The defaults are our choice: on exact fractional Brownian surfaces of 1024 x 1024 they give c1 within 0.01 of H for
@@ -154,20 +207,54 @@ def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0,
         bootstrap is asked with uniform weights, for which no interval is known to hold (they covered 0.11 to 0.42).
     """
     q = _checked_q(q)
-    settings = _checked_settings(wavelet=wavelet, p=p, integration=integration, correction=correction,
-                                 first_scale=first_scale, scales=scales, weights=weights, floor=floor,
-                                 n_bootstrap=n_bootstrap)
+    settings = _checked_settings(
+        wavelet=wavelet,
+        p=p,
+        integration=integration,
+        correction=correction,
+        first_scale=first_scale,
+        scales=scales,
+        weights=weights,
+        floor=floor,
+        n_bootstrap=n_bootstrap,
+    )
     values = writeable(finite_array("values", values, ndim=2))
     fit = _leaders_to_fit(values, settings)
     moments = [scale_moments(y[np.isfinite(y)], q) for y in fit.logs]
     S, cumulants = np.array([m.S for m in moments]), np.array([m.cumulants for m in moments])
-    estimates = _without_integration((slope(fit.w, [m.V for m in moments]), 2 + slope(fit.w, [m.U for m in moments]),
-                                      slope(fit.w, S), slope(fit.w, cumulants) / np.log(2)), integration, q)
-    diagnostics = diagnostics_of(values, fit.coefficients, scales=fit.scales, b=fit.b, w=fit.w, p=settings["p"],
-                                 integration=integration, S=S, cumulants=cumulants)
-    warnings = warnings_of(diagnostics, p=settings["p"], c1=estimates[3][0], q=q, scales=fit.scales, moments=moments,
-                           n_dropped=sum(y.size for y in fit.logs) - fit.counts.sum(), coefficients=fit.coefficients,
-                           largest_value=float(np.abs(values).max()), epsilon=np.finfo(values.dtype).eps)
+    estimates = _without_integration(
+        (
+            slope(fit.w, [m.V for m in moments]),
+            2 + slope(fit.w, [m.U for m in moments]),
+            slope(fit.w, S),
+            slope(fit.w, cumulants) / np.log(2),
+        ),
+        integration,
+        q,
+    )
+    diagnostics = diagnostics_of(
+        values,
+        fit.coefficients,
+        scales=fit.scales,
+        b=fit.b,
+        w=fit.w,
+        p=settings["p"],
+        integration=integration,
+        S=S,
+        cumulants=cumulants,
+    )
+    warnings = warnings_of(
+        diagnostics,
+        p=settings["p"],
+        c1=estimates[3][0],
+        q=q,
+        scales=fit.scales,
+        moments=moments,
+        n_dropped=sum(y.size for y in fit.logs) - fit.counts.sum(),
+        coefficients=fit.coefficients,
+        largest_value=float(np.abs(values).max()),
+        epsilon=np.finfo(values.dtype).eps,
+    )
     intervals, n_blocks = [None] * 4, None
     if n_bootstrap:
         draws = bootstrap(fit.logs, q, fit.w, n_bootstrap, rng)
@@ -175,8 +262,20 @@ def multifractal_spectrum(values, *, wavelet="db2", p=math.inf, integration=0.0,
         intervals = intervals_around(estimates, replicates, q)
         warnings += _interval_warnings(settings, values.shape)
     provenance = Provenance.of("multifractal_spectrum", rng=rng, values=values, q=q, **settings)
-    return Spectrum(q, *estimates, *intervals, fit.scales, fit.counts, n_blocks, S, cumulants, diagnostics, warnings,
-                    settings, provenance)
+    return Spectrum(
+        q,
+        *estimates,
+        *intervals,
+        fit.scales,
+        fit.counts,
+        n_blocks,
+        S,
+        cumulants,
+        diagnostics,
+        warnings,
+        settings,
+        provenance,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,8 +328,13 @@ def _checked_settings(**settings):
     one_of("floor", settings["floor"], ("relative", "absolute"))
     n_bootstrap = whole_number("n_bootstrap", settings["n_bootstrap"], minimum=0)
     require(n_bootstrap != 1, "n_bootstrap", n_bootstrap, "be 0 or at least 2", "pass 199")
-    require(n_bootstrap == 0 or settings["weights"] == "count", "weights", settings["weights"], "be 'count' for a bootstrap",
-            "pass n_bootstrap=0: no interval is known to hold with uniform weights")
+    require(
+        n_bootstrap == 0 or settings["weights"] == "count",
+        "weights",
+        settings["weights"],
+        "be 'count' for a bootstrap",
+        "pass n_bootstrap=0: no interval is known to hold with uniform weights",
+    )
     _require_pair(settings["scales"], whole_number("first_scale", settings["first_scale"]))
     p = settings["p"]
     p = float(p) if isinstance(p, numbers.Real) and not isinstance(p, bool) else p
@@ -240,33 +344,56 @@ def _checked_settings(**settings):
 def _interval_warnings(settings, shape):
     other = {name: settings[name] for name, value in _CALIBRATED.items() if settings[name] != value}
     if other:
-        return (f"intervals are calibrated for the default settings, not for {other}; validate_estimator tells their "
-                "coverage",)
+        return (
+            f"intervals are calibrated for the default settings, not for {other}; validate_estimator tells their "
+            "coverage",
+        )
     if min(shape) < _CALIBRATED_SIDE:
-        return (f"intervals are calibrated for images of {_CALIBRATED_SIDE} pixels a side and more, not for {shape}",)
+        return (
+            f"intervals are calibrated for images of {_CALIBRATED_SIDE} pixels a side and more, not for {shape}",
+        )
     return ()
 
 
 def _require_leaders(scales, counts):
     poor = scales[counts < 2]
-    require(len(poor) == 0, "values", f"fewer than two leaders at scale(s) {poor.tolist()}",
-            "have leaders above machine epsilon at every scale of the fit",
-            "drop the constant or linear part of the image, or pass floor='relative'")
+    require(
+        len(poor) == 0,
+        "values",
+        f"fewer than two leaders at scale(s) {poor.tolist()}",
+        "have leaders above machine epsilon at every scale of the fit",
+        "drop the constant or linear part of the image, or pass floor='relative'",
+    )
 
 
 def _checked_q(q):
     if q is None:
         return q_grid()
     q = finite_array("q", q, ndim=1, dtype=np.float64)
-    require(len(q) > 0 and len(np.unique(q)) == len(q), "q", q, "hold distinct orders", "drop the repeated ones")
+    require(
+        len(q) > 0 and len(np.unique(q)) == len(q),
+        "q",
+        q,
+        "hold distinct orders",
+        "drop the repeated ones",
+    )
     return np.sort(q)
 
 
 def _require_pair(scales, first_scale):
-    good = isinstance(scales, tuple | list) and len(scales) == 2 and scales[0] is not None and all(
-        j is None or (isinstance(j, numbers.Integral) and j >= first_scale) for j in scales)
-    require(good, "scales", scales, f"be (first, last), both at least first_scale = {first_scale}, last may be None",
-            "pass for instance (3, None)")
+    good = (
+        isinstance(scales, tuple | list)
+        and len(scales) == 2
+        and scales[0] is not None
+        and all(j is None or (isinstance(j, numbers.Integral) and j >= first_scale) for j in scales)
+    )
+    require(
+        good,
+        "scales",
+        scales,
+        f"be (first, last), both at least first_scale = {first_scale}, last may be None",
+        "pass for instance (3, None)",
+    )
 
 
 def _scales_to_fit(scales, first_scale, sizes):
@@ -274,9 +401,17 @@ def _scales_to_fit(scales, first_scale, sizes):
     first, last = scales
     available = first_scale + len(sizes) - 1
     if last is None:
-        last = max([j for j in range(first, available + 1) if sizes[j - first_scale] >= MIN_LEADERS], default=0)
+        last = max(
+            [j for j in range(first, available + 1) if sizes[j - first_scale] >= MIN_LEADERS],
+            default=0,
+        )
     if not first < last <= available:
         told = ", ".join(f"{size} at scale {j}" for j, size in enumerate(sizes, first_scale))
-        raise refuse("scales", scales, f"give at least two scales of this image, which has leaders: {told} (None "
-                     f"stands for the last with {MIN_LEADERS} leaders)", "pass a larger image or finer scales")
+        raise refuse(
+            "scales",
+            scales,
+            f"give at least two scales of this image, which has leaders: {told} (None "
+            f"stands for the last with {MIN_LEADERS} leaders)",
+            "pass a larger image or finer scales",
+        )
     return np.arange(first, last + 1)

@@ -30,6 +30,6 @@ def shuffle_within_blocks(values, block=4, *, rng):
     generator = as_generator(rng)
     for i in range(0, shuffled.shape[0], block):
         for k in range(0, shuffled.shape[1], block):
-            patch = shuffled[i:i + block, k:k + block]
+            patch = shuffled[i : i + block, k : k + block]
             patch[:] = generator.permutation(patch.ravel()).reshape(patch.shape)
     return shuffled

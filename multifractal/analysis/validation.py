@@ -46,15 +46,30 @@ class EstimatorValidation(Result):
 
     def table(self):
         """Return the validation as a Markdown table, one row for each exponent."""
-        rows = ["| H | c1 bias | c1 spread | c2 bias | c2 spread | c1 covered | c2 covered | valid |", "|---" * 8 + "|"]
-        for hurst, bias, spread, covered, valid in zip(self.hurst, self.bias, self.spread, self.coverage, self.valid,
-                                                       strict=True):
-            rows.append(f"| {hurst:g} | {bias[0]:+.4f} | {spread[0]:.4f} | {bias[1]:+.4f} | {spread[1]:.4f} | "
-                        f"{_percent(covered[0])} | {_percent(covered[1])} | {_percent(valid)} |")
+        rows = [
+            "| H | c1 bias | c1 spread | c2 bias | c2 spread | c1 covered | c2 covered | valid |",
+            "|---" * 8 + "|",
+        ]
+        for hurst, bias, spread, covered, valid in zip(
+            self.hurst, self.bias, self.spread, self.coverage, self.valid, strict=True
+        ):
+            rows.append(
+                f"| {hurst:g} | {bias[0]:+.4f} | {spread[0]:.4f} | {bias[1]:+.4f} | {spread[1]:.4f} | "
+                f"{_percent(covered[0])} | {_percent(covered[1])} | {_percent(valid)} |"
+            )
         return "\n".join(rows)
 
 
-def validate_estimator(hurst=(0.3, 0.5, 0.7, 0.9), *, n=512, n_surfaces=8, rng, dtype=np.float32, executor=None, **settings):
+def validate_estimator(
+    hurst=(0.3, 0.5, 0.7, 0.9),
+    *,
+    n=512,
+    n_surfaces=8,
+    rng,
+    dtype=np.float32,
+    executor=None,
+    **settings,
+):
     """Return the bias and spread of `multifractal_spectrum` at some setting, measured on exact surfaces.
 
     Parameters
@@ -84,25 +99,50 @@ def validate_estimator(hurst=(0.3, 0.5, 0.7, 0.9), *, n=512, n_surfaces=8, rng, 
     hurst = finite_vector("hurst", hurst)
     whole_number("n_surfaces", n_surfaces, minimum=2)
     require("rng" not in settings, "settings", "rng", "not hold a second rng", "pass rng once")
-    provenance = Provenance.of("validate_estimator", rng=rng, hurst=hurst, n=n, n_surfaces=n_surfaces, **settings)
+    provenance = Provenance.of(
+        "validate_estimator", rng=rng, hurst=hurst, n=n, n_surfaces=n_surfaces, **settings
+    )
     parent = as_seed_sequence(rng)
-    chunks = [(float(H), n, realisation(parent, i * n_surfaces + m), dtype, settings)
-              for i, H in enumerate(hurst) for m in range(n_surfaces)]
-    outcomes = map_chunks(_one_surface, chunks, executor) if executor else [_one_surface(*chunk) for chunk in chunks]
-    estimates, covered, valid = (np.array(part).reshape(len(hurst), n_surfaces, -1) for part in zip(*outcomes, strict=True))
+    chunks = [
+        (float(H), n, realisation(parent, i * n_surfaces + m), dtype, settings)
+        for i, H in enumerate(hurst)
+        for m in range(n_surfaces)
+    ]
+    outcomes = (
+        map_chunks(_one_surface, chunks, executor)
+        if executor
+        else [_one_surface(*chunk) for chunk in chunks]
+    )
+    estimates, covered, valid = (
+        np.array(part).reshape(len(hurst), n_surfaces, -1) for part in zip(*outcomes, strict=True)
+    )
     truth = np.zeros((len(hurst), 1, N_CUMULANTS))
     truth[:, 0, 0] = hurst
-    return EstimatorValidation(hurst, estimates, (estimates - truth).mean(axis=1), estimates.std(axis=1, ddof=1),
-                               covered.mean(axis=1), valid.mean(axis=(1, 2)), n, n_surfaces, settings, provenance)
+    return EstimatorValidation(
+        hurst,
+        estimates,
+        (estimates - truth).mean(axis=1),
+        estimates.std(axis=1, ddof=1),
+        covered.mean(axis=1),
+        valid.mean(axis=(1, 2)),
+        n,
+        n_surfaces,
+        settings,
+        provenance,
+    )
 
 
 def _one_surface(hurst, n, generator, dtype, settings):
     """Return (c1..c4, whether each interval holds the truth or NaN, whether the method's condition holds)."""
     surface = fbm_surface(n, hurst, rng=generator, dtype=dtype)
-    spectrum = multifractal_spectrum(surface, rng=generator if settings.get("n_bootstrap") else None, **settings)
+    spectrum = multifractal_spectrum(
+        surface, rng=generator if settings.get("n_bootstrap") else None, **settings
+    )
     truth = np.array([hurst, 0.0, 0.0, 0.0])
     interval = spectrum.log_cumulants_interval
-    covered = np.full(4, np.nan) if interval is None else (interval[0] <= truth) & (truth <= interval[1])
+    covered = (
+        np.full(4, np.nan) if interval is None else (interval[0] <= truth) & (truth <= interval[1])
+    )
     return spectrum.log_cumulants, covered.astype(float), float(spectrum.diagnostics.valid)
 
 

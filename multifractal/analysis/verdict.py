@@ -27,10 +27,14 @@ STEADY_SECOND_FINE = 0.03  # ... and second_fine is above this.
 SMOOTH_SECOND_COARSE = 0.925
 NOISY_SECOND_COARSE = 0.85
 
-_STEADY = 0.1  # exponents of a rough range stay this close to their mean, beyond twice their sampling error
-_ROUGH_EXPONENTS = {"rough": (0.0, 1.0), "smooth": (0.0, 0.85), "noise": (0.15, 1.0)}  # what counts as a rough range
-_UNIT_ERROR = 1.2  # sampling error of one such exponent, times lag / sqrt(pixels) (see roughness.local_hoelder)
-_OVERSAMPLING = 4  # long lags: differences are taken at every (lag / 4)-th pixel, since nearer ones repeat each other
+# exponents of a rough range stay this close to their mean, beyond twice their sampling error
+_STEADY = 0.1
+# what counts as a rough range
+_ROUGH_EXPONENTS = {"rough": (0.0, 1.0), "smooth": (0.0, 0.85), "noise": (0.15, 1.0)}
+# sampling error of one such exponent, times lag / sqrt(pixels) (see roughness.local_hoelder)
+_UNIT_ERROR = 1.2
+# long lags: differences are taken at every (lag / 4)-th pixel, since nearer ones repeat each other
+_OVERSAMPLING = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +69,21 @@ def verdict_of(values):
     """Return the Verdict on an image (finite float array, at least 12 pixels a side, not constant)."""
     lags = 2 ** np.arange(max(int(np.log2(min(values.shape) / 8)), 2) + 1)
     V, W = np.array([_mean_squares(values, lag, max(lag // _OVERSAMPLING, 1)) for lag in lags]).T
-    with np.errstate(divide="ignore", invalid="ignore"):  # a patch of exact zeros gives NaN exponents, hence "smooth"
+    # a patch of exact zeros gives NaN exponents, hence "smooth"
+    with np.errstate(divide="ignore", invalid="ignore"):
         first, exponents = np.log2(V[2] / V[1]) / 2, np.log2(W[1:] / W[:-1]) / 2
         ratio = V[1] / V[0]
     kind = _kind(first, exponents[0], exponents[1])
     rough_range, exponent = _rough_range(lags, exponents, values.size, _ROUGH_EXPONENTS[kind])
-    return Verdict(kind, _in_words(kind, rough_range, exponent), rough_range, exponent, float(ratio), lags[:-1], exponents)
+    return Verdict(
+        kind,
+        _in_words(kind, rough_range, exponent),
+        rough_range,
+        exponent,
+        float(ratio),
+        lags[:-1],
+        exponents,
+    )
 
 
 def _kind(first, second_fine, second_coarse):
@@ -96,9 +109,15 @@ def _rough_range(lags, exponents, n_pixels, between):
 
 
 def _in_words(kind, rough_range, exponent):
-    opening = {"rough": "rough", "smooth": "smooth at pixel scale", "noise": "dominated by pixel noise"}[kind]
+    opening = {
+        "rough": "rough",
+        "smooth": "smooth at pixel scale",
+        "noise": "dominated by pixel noise",
+    }[kind]
     if not rough_range:
-        return opening + (", no range of steady exponent" if kind == "rough" else ", no rough range")
+        return opening + (
+            ", no range of steady exponent" if kind == "rough" else ", no rough range"
+        )
     told = f"from {rough_range[0]} to {rough_range[1]} pixels (exponent {exponent:.2f})"
     return f"rough {told}" if kind == "rough" else f"{opening}; rough {told}"
 
@@ -127,8 +146,10 @@ def _row_squares(values, lag, stride):
             of_row += bend * bend
         second += of_row
     n_used = len(range(0, n_rows, stride))
-    return (first / (n_used * len(range(0, n_cols - lag, stride))),
-            second / (n_used * len(range(0, n_cols - 2 * lag, stride))))
+    return (
+        first / (n_used * len(range(0, n_cols - lag, stride))),
+        second / (n_used * len(range(0, n_cols - 2 * lag, stride))),
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -149,5 +170,7 @@ def _column_squares(values, lag, stride):
             of_row += bend * bend
         second += of_row
     n_used = len(range(0, n_cols, stride))
-    return (first / (n_used * len(range(0, n_rows - lag, stride))),
-            second / (n_used * len(range(0, n_rows - 2 * lag, stride))))
+    return (
+        first / (n_used * len(range(0, n_rows - lag, stride))),
+        second / (n_used * len(range(0, n_rows - 2 * lag, stride))),
+    )

@@ -9,7 +9,11 @@ import numpy as np
 
 def refuse(argument, value, rule, remedy):
     """Return the ValueError that says `argument` broke `rule`; the caller raises it."""
-    text = np.array2string(value, threshold=6, precision=6) if isinstance(value, np.ndarray) else repr(value)
+    text = (
+        np.array2string(value, threshold=6, precision=6)
+        if isinstance(value, np.ndarray)
+        else repr(value)
+    )
     return ValueError(f"{argument} must {rule}, got {text}; {remedy}")
 
 
@@ -31,7 +35,12 @@ def finite_number(argument, value, remedy="pass a finite number"):
     return float(value)
 
 
-def ascending_pair(argument, value, remedy="pass (first, last)", rule="be two finite numbers, the first the smaller"):
+def ascending_pair(
+    argument,
+    value,
+    remedy="pass (first, last)",
+    rule="be two finite numbers, the first the smaller",
+):
     """Return `value` as two floats, refusing what is not a pair of finite numbers, the first the smaller."""
     good = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
     good = good and len(value) == 2 and all(map(_is_finite, value)) and value[0] < value[1]
@@ -41,22 +50,44 @@ def ascending_pair(argument, value, remedy="pass (first, last)", rule="be two fi
 
 def whole_number(argument, value, minimum=1, remedy=None):
     """Return `value` as an int, refusing what is not a whole number of at least `minimum`."""
-    good = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_) and value >= minimum
-    require(good, argument, value, f"be a whole number, at least {minimum}", remedy or f"pass an int >= {minimum}")
+    good = (
+        isinstance(value, numbers.Integral)
+        and not isinstance(value, bool | np.bool_)
+        and value >= minimum
+    )
+    require(
+        good,
+        argument,
+        value,
+        f"be a whole number, at least {minimum}",
+        remedy or f"pass an int >= {minimum}",
+    )
     require(value < 2**63, argument, value, "be below 2^63", "pass a smaller one")
     return int(value)
 
 
 def path(argument, value):
     """Return `value` as a Path, refusing what is not a path."""
-    require(isinstance(value, str | os.PathLike), argument, value, "be a path", "pass a str or a pathlib.Path")
+    require(
+        isinstance(value, str | os.PathLike),
+        argument,
+        value,
+        "be a path",
+        "pass a str or a pathlib.Path",
+    )
     return Path(value)
 
 
 def one_of(argument, value, choices):
     """Return `value`, refusing what is not among `choices`."""
     good = isinstance(value, str) and value in choices
-    require(good, argument, value, f"be one of {', '.join(map(repr, choices))}", "choose one of these names")
+    require(
+        good,
+        argument,
+        value,
+        f"be one of {', '.join(map(repr, choices))}",
+        "choose one of these names",
+    )
     return value
 
 
@@ -65,11 +96,24 @@ def real_array(argument, values, ndim=None, dtype=None):
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
-        raise refuse(argument, values, "be an array of numbers", "give all its rows the same length") from error
-    require(np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array), argument, array.dtype,
-            "hold real numbers", "convert it to a float array first")
+        raise refuse(
+            argument, values, "be an array of numbers", "give all its rows the same length"
+        ) from error
+    require(
+        np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array),
+        argument,
+        array.dtype,
+        "hold real numbers",
+        "convert it to a float array first",
+    )
     if ndim is not None:
-        require(array.ndim == ndim, argument, array.shape, f"have {ndim} dimension(s)", "reshape or slice it")
+        require(
+            array.ndim == ndim,
+            argument,
+            array.shape,
+            f"have {ndim} dimension(s)",
+            "reshape or slice it",
+        )
     kept = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
     return np.asarray(array, dtype=kept)
 
@@ -80,8 +124,12 @@ def finite_array(argument, values, ndim=None, dtype=None):
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise refuse(argument, array[first], f"be finite everywhere (first of {int(bad.sum())} bad values at index "
-                     f"{first})", "fill or crop the bad values")
+        raise refuse(
+            argument,
+            array[first],
+            f"be finite everywhere (first of {int(bad.sum())} bad values at index {first})",
+            "fill or crop the bad values",
+        )
     return array
 
 
@@ -106,10 +154,21 @@ def float_dtype(dtype):
 def grid_shape(argument, n, minimum=4):
     """Return (rows, cols) from an int (square) or a pair of ints, each at least `minimum`."""
     pair = (n, n) if isinstance(n, numbers.Integral) else n
-    good = isinstance(pair, tuple | list) and len(pair) == 2 and all(
-        isinstance(k, numbers.Integral) and not isinstance(k, bool) and minimum <= k < 2**31 for k in pair)
-    require(good, argument, n, f"be a whole number or (rows, cols), each at least {minimum} and below 2^31",
-            "pass a size that fits")
+    good = (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(
+            isinstance(k, numbers.Integral) and not isinstance(k, bool) and minimum <= k < 2**31
+            for k in pair
+        )
+    )
+    require(
+        good,
+        argument,
+        n,
+        f"be a whole number or (rows, cols), each at least {minimum} and below 2^31",
+        "pass a size that fits",
+    )
     return int(pair[0]), int(pair[1])
 
 

@@ -28,7 +28,10 @@ def map_chunks(function, chunks, executor=None):
     if executor is not None:
         checked_executor(executor)
         try:
-            return [future.result() for future in [executor.submit(function, *chunk) for chunk in chunks]]
+            return [
+                future.result()
+                for future in [executor.submit(function, *chunk) for chunk in chunks]
+            ]
         except BrokenExecutor as error:
             raise died(error, "call again with a new executor") from error
     if thread_count() == 1 or len(chunks) < 2:
@@ -39,11 +42,18 @@ def map_chunks(function, chunks, executor=None):
 
 def checked_executor(executor):
     """Return `executor`, refusing what cannot be submitted to; None is allowed."""
-    require(executor is None or callable(getattr(executor, "submit", None)), "executor", executor,
-            "be a concurrent.futures.Executor or None", "pass for example a ProcessPoolExecutor")
+    require(
+        executor is None or callable(getattr(executor, "submit", None)),
+        "executor",
+        executor,
+        "be a concurrent.futures.Executor or None",
+        "pass for example a ProcessPoolExecutor",
+    )
     return executor
 
 
 def died(error, remedy):
     """Return an error of the same type that says what a broken pool means and what to do."""
-    return type(error)(f"a worker died: it was killed, ran out of memory or crashed, and its executor is broken; {remedy}")
+    return type(error)(
+        f"a worker died: it was killed, ran out of memory or crashed, and its executor is broken; {remedy}"
+    )

@@ -69,7 +69,9 @@ def remove_leftovers(paths):
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
+                missing_ok=True
+            )
         except OSError:  # in use
             continue
         finally:
@@ -79,7 +81,9 @@ def remove_leftovers(paths):
 def refuse_existing(path, overwrite):
     """Raise FileExistsError when `path` exists and may not be replaced."""
     if Path(path).exists() and not overwrite:
-        raise FileExistsError(f"path must not exist yet, got {os.fspath(path)!r}; pass overwrite=True or another path")
+        raise FileExistsError(
+            f"path must not exist yet, got {os.fspath(path)!r}; pass overwrite=True or another path"
+        )
 
 
 def save_arrays(path, arrays, metadata, *, overwrite=False):
@@ -107,11 +111,15 @@ def load_arrays(path):
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:  # parsers raise errors of any kind on damaged bytes
-        raise DamagedFileError(f"{name!r} cannot be read as a file of this package ({error}); "
-                               "restore it from a copy or compute it again") from error
+        raise DamagedFileError(
+            f"{name!r} cannot be read as a file of this package ({error}); "
+            "restore it from a copy or compute it again"
+        ) from error
     if not good:
-        raise DamagedFileError(f"{name!r} does not match the SHA-256 it carries; restore it from a copy or "
-                               "compute it again")
+        raise DamagedFileError(
+            f"{name!r} does not match the SHA-256 it carries; restore it from a copy or "
+            "compute it again"
+        )
     return arrays, record["metadata"]
 
 

@@ -35,4 +35,9 @@ def rfft2(values):
 def irfft2(spectrum, n_cols):
     """Return the real inverse of `rfft2`, of `n_cols` columns; `spectrum` is overwritten."""
     values = np.empty((spectrum.shape[0], n_cols), spectrum.real.dtype)
-    return along(lambda block, axis: fft.irfft(block, n_cols, axis=axis), along(fft.ifft, spectrum, 0), 1, values)
+    return along(
+        lambda block, axis: fft.irfft(block, n_cols, axis=axis),
+        along(fft.ifft, spectrum, 0),
+        1,
+        values,
+    )

@@ -40,17 +40,26 @@ class Result:
         arrays, plain = {}, {}
         for field in dataclasses.fields(self):
             plain[field.name] = _packed(getattr(self, field.name), field.name, arrays)
-        files.save_arrays(path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite)
+        files.save_arrays(
+            path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite
+        )
 
     @classmethod
     def load(cls, path):
         """Read a result written by `save`; raises `DamagedFileError` when the file was altered or is of another class."""
         arrays, metadata = files.load_arrays(path)
         if metadata.get("class") != cls.__name__:
-            raise files.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
-                                       f"load it with {metadata.get('class')}.load")
+            raise files.DamagedFileError(
+                f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
+                f"load it with {metadata.get('class')}.load"
+            )
         kinds = {field.name: field.type for field in dataclasses.fields(cls)}
-        return cls(**{name: _unpacked(value, kinds[name], arrays) for name, value in metadata["fields"].items()})
+        return cls(
+            **{
+                name: _unpacked(value, kinds[name], arrays)
+                for name, value in metadata["fields"].items()
+            }
+        )
 
     def __repr__(self):
         """Name each array by its shape and dtype, everything else by its value."""
@@ -69,9 +78,15 @@ def _packed(value, name, arrays):
         arrays[name] = value
         return {_ARRAY: name}
     if dataclasses.is_dataclass(value):
-        return {f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays) for f in dataclasses.fields(value)}
+        return {
+            f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays)
+            for f in dataclasses.fields(value)
+        }
     if isinstance(value, dict):
-        return {_ITEMS: [[key, _packed(item, f"{name}.{key}", arrays)] for key, item in value.items()]}  # in their order
+        # in their order
+        return {
+            _ITEMS: [[key, _packed(item, f"{name}.{key}", arrays)] for key, item in value.items()]
+        }
     if isinstance(value, tuple | list):
         return [_packed(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
     return value
@@ -84,7 +99,9 @@ def _unpacked(value, kind, arrays):
     if isinstance(value, dict) and set(value) == {_ITEMS}:
         return {key: _unpacked(item, None, arrays) for key, item in value[_ITEMS]}
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
-        return kind(**{f.name: _unpacked(value[f.name], f.type, arrays) for f in dataclasses.fields(kind)})
+        return kind(
+            **{f.name: _unpacked(value[f.name], f.type, arrays) for f in dataclasses.fields(kind)}
+        )
     if isinstance(value, dict):  # a dataclass of no known type
         return {key: _unpacked(item, None, arrays) for key, item in value.items()}
     if isinstance(value, list):

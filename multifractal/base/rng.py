@@ -30,13 +30,17 @@ def as_seed_sequence(rng):
 def realisation(rng, index):
     """Return the Generator of realisation `index`: the same whatever the number of workers or realisations drawn."""
     parent = as_seed_sequence(rng)
-    return np.random.default_rng(np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, index)))
+    return np.random.default_rng(
+        np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, index))
+    )
 
 
 def describe(rng):
     """Return `rng` in words for a provenance record, sufficient to draw the same numbers again where that is possible."""
     if isinstance(rng, np.random.Generator):
-        return f"Generator({type(rng.bit_generator).__name__}, {describe(rng.bit_generator.seed_seq)})"
+        return (
+            f"Generator({type(rng.bit_generator).__name__}, {describe(rng.bit_generator.seed_seq)})"
+        )
     if isinstance(rng, np.random.SeedSequence):
         return f"SeedSequence({rng.entropy}, spawn_key={tuple(rng.spawn_key)})"
     return repr(rng)

@@ -44,7 +44,8 @@ LEARNING_RATES = (30.0, 55.0, 100.0, 180.0, 300.0, 550.0, 1e3, 1.8e3, 3e3, 5.5e3
 REGIONS = ("trapped", "sub-diffusive", "diffusive")
 
 _WINDOW = 900  # steps of each time average (our choice)
-_AT_REST = 1.0  # a walk that displaces by less than one pixel rms over the longest lag is trapped (our choice)
+# a walk that displaces by less than one pixel rms over the longest lag is trapped (our choice)
+_AT_REST = 1.0
 _DIFFUSIVE = 0.9  # exponents from here count as plain diffusion (our choice)
 _CLOSE = 0.05  # the theory holds where the interval comes so near to it (our choice)
 _RESAMPLES = 5000
@@ -54,9 +55,11 @@ _RESAMPLES = 5000
 class DiffusionDiagram(Result):
     """Displacement of walks by Hurst exponent, surface and learning rate, with the exponents and regions they give."""
 
-    curves: np.ndarray  # (n_hursts, n_surfaces, n_rates, n_lags), mean squared displacement over starts, pixels squared
+    # (n_hursts, n_surfaces, n_rates, n_lags), mean squared displacement over starts, pixels squared
+    curves: np.ndarray
     at_rest: np.ndarray  # (n_hursts, n_surfaces, n_rates), share of the walks that are trapped
-    exponents: np.ndarray  # (n_hursts, n_rates), slope of the mean curve in log-log; NaN where nothing moves
+    # (n_hursts, n_rates), slope of the mean curve in log-log; NaN where nothing moves
+    exponents: np.ndarray
     low: np.ndarray  # (n_hursts, n_rates), lower end of its 95 % bootstrap interval over surfaces
     high: np.ndarray
     hursts: np.ndarray
@@ -67,10 +70,21 @@ class DiffusionDiagram(Result):
     provenance: Provenance
 
     @classmethod
-    def of(cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_starts, provenance):
+    def of(
+        cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_starts, provenance
+    ):
         """Return the diagram that curves and shares at rest make, with its exponents and their intervals over surfaces."""
-        return cls(curves, at_rest, *_exponents(curves, lag_times), hursts, learning_rates, lag_times, waiting_time,
-                   n_starts, provenance)
+        return cls(
+            curves,
+            at_rest,
+            *_exponents(curves, lag_times),
+            hursts,
+            learning_rates,
+            lag_times,
+            waiting_time,
+            n_starts,
+            provenance,
+        )
 
     @property
     def regions(self):
@@ -96,8 +110,19 @@ class DiffusionDiagram(Result):
         return np.stack([gradient_correlation(step, hurst) for step, hurst in pairs])
 
 
-def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surfaces=5, n_starts=30, waiting_time=1000,
-                      lag_range=(1, 10), size=1024, rng, folder=None, executor=None):
+def diffusion_diagram(
+    *,
+    hursts=HURSTS,
+    learning_rates=LEARNING_RATES,
+    n_surfaces=5,
+    n_starts=30,
+    waiting_time=1000,
+    lag_range=(1, 10),
+    size=1024,
+    rng,
+    folder=None,
+    executor=None,
+):
     """Measure the short-time diffusion exponent on exact surfaces for each Hurst exponent and learning rate.
 
     Parameters
@@ -139,19 +164,52 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
     folder = None if folder is None else path("folder", folder)
     hursts = finite_vector("hursts", hursts)
     rates = finite_vector("learning_rates", learning_rates)
-    require((rates > 0).all() and len(rates), "learning_rates", rates, "be positive", "drop the others")
-    require(((hursts > 0) & (hursts <= 0.99)).all() and len(hursts), "hursts", hursts, "lie in (0, 0.99]", "drop the others")
-    n_surfaces, n_starts = whole_number("n_surfaces", n_surfaces), whole_number("n_starts", n_starts)
-    waiting_time, size = whole_number("waiting_time", waiting_time, minimum=0), whole_number("size", size, minimum=16)
-    rule, remedy = "hold three lags at least, from 1", "pass (first, last) in steps, such as (1, 10)"
+    require(
+        (rates > 0).all() and len(rates), "learning_rates", rates, "be positive", "drop the others"
+    )
+    require(
+        ((hursts > 0) & (hursts <= 0.99)).all() and len(hursts),
+        "hursts",
+        hursts,
+        "lie in (0, 0.99]",
+        "drop the others",
+    )
+    n_surfaces, n_starts = (
+        whole_number("n_surfaces", n_surfaces),
+        whole_number("n_starts", n_starts),
+    )
+    waiting_time, size = (
+        whole_number("waiting_time", waiting_time, minimum=0),
+        whole_number("size", size, minimum=16),
+    )
+    rule, remedy = (
+        "hold three lags at least, from 1",
+        "pass (first, last) in steps, such as (1, 10)",
+    )
     first, last = ascending_pair("lag_range", lag_range, remedy, rule)
     require(first >= 1 and first + 2 <= last, "lag_range", lag_range, rule, remedy)
     lags = np.arange(lag_range[0], lag_range[1] + 1)
-    provenance = Provenance.of("diffusion_diagram", rng=rng, hursts=hursts, learning_rates=rates, n_surfaces=n_surfaces,
-                               n_starts=n_starts, waiting_time=waiting_time, lag_range=tuple(lag_range), size=size)
+    provenance = Provenance.of(
+        "diffusion_diagram",
+        rng=rng,
+        hursts=hursts,
+        learning_rates=rates,
+        n_surfaces=n_surfaces,
+        n_starts=n_starts,
+        waiting_time=waiting_time,
+        lag_range=tuple(lag_range),
+        size=size,
+    )
     seed = as_seed_sequence(rng)
-    settings = {"learning_rates": rates.tolist(), "n_starts": n_starts, "waiting_time": waiting_time, "size": size,
-                "lags": lags.tolist(), "window": _WINDOW, "seed": describe(seed)}
+    settings = {
+        "learning_rates": rates.tolist(),
+        "n_starts": n_starts,
+        "waiting_time": waiting_time,
+        "size": size,
+        "lags": lags.tolist(),
+        "window": _WINDOW,
+        "seed": describe(seed),
+    }
     jobs = [(hurst, index) for hurst in hursts for index in range(n_surfaces)]
     done = {job: _stored(folder, job, settings) for job in jobs}
     missing = [job for job in jobs if done[job] is None]
@@ -159,10 +217,16 @@ def diffusion_diagram(*, hursts=HURSTS, learning_rates=LEARNING_RATES, n_surface
     for job, result in zip(missing, _in_turn(_one_surface, work, executor), strict=True):
         done[job] = result
         if folder is not None:
-            files.save_arrays(_file(folder, job), dict(zip(("curves", "at_rest"), result, strict=True)), settings)
-    curves = np.stack([done[job][0] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates), len(lags))
+            files.save_arrays(
+                _file(folder, job), dict(zip(("curves", "at_rest"), result, strict=True)), settings
+            )
+    curves = np.stack([done[job][0] for job in jobs]).reshape(
+        len(hursts), n_surfaces, len(rates), len(lags)
+    )
     at_rest = np.stack([done[job][1] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates))
-    return DiffusionDiagram.of(curves, at_rest, hursts, rates, lags, waiting_time, n_starts, provenance)
+    return DiffusionDiagram.of(
+        curves, at_rest, hursts, rates, lags, waiting_time, n_starts, provenance
+    )
 
 
 def gradient_correlation(distance, hurst):
@@ -199,7 +263,9 @@ def gradient_correlation(distance, hurst):
     require(hurst < 1, "hurst", hurst, "lie in (0, 1)", "pass the surface's exponent")
     angles = (np.arange(256) + 0.5) * (np.pi / 512)
     x, y = distance[..., None] * np.cos(angles), distance[..., None] * np.sin(angles)
-    shifted = sum(((x + dx) ** 2 + (y + dy) ** 2) ** hurst for dx, dy in ((2, 0), (-2, 0), (0, 2), (0, -2)))
+    shifted = sum(
+        ((x + dx) ** 2 + (y + dy) ** 2) ** hurst for dx, dy in ((2, 0), (-2, 0), (0, 2), (0, -2))
+    )
     return (shifted.mean(axis=-1) - 4 * distance ** (2 * hurst)) / (4 * 4**hurst)
 
 
@@ -214,7 +280,9 @@ def curves_on(surface, generator, rates, n_starts, waiting_time, lags):
     """Return what a diagram holds of one landscape: mean curves (n_rates, n_lags), share of walks at rest (n_rates,)."""
     starts = generator.uniform(0, np.array(surface.shape[::-1]) - 1, (n_starts, 2))
     n_steps = waiting_time + _WINDOW + int(lags[-1]) - 1
-    walks = descend_ensemble(surface, starts, learning_rates=rates, n_steps=n_steps, keep_last=n_steps + 1 - waiting_time)
+    walks = descend_ensemble(
+        surface, starts, learning_rates=rates, n_steps=n_steps, keep_last=n_steps + 1 - waiting_time
+    )
     unfolded = walks.unfolded.reshape(len(rates) * n_starts, -1, 2)
     curves = tamsd(unfolded, waiting_times=[0], lag_times=lags, window=_WINDOW).per_walk[:, 0]
     curves = curves.reshape(len(rates), n_starts, len(lags))
@@ -223,13 +291,19 @@ def curves_on(surface, generator, rates, n_starts, waiting_time, lags):
 
 def _in_turn(function, work, executor):
     """Yield the results of the jobs in order, so that each can be kept before the next; cancel the rest on an error."""
-    with nullcontext(checked_executor(executor)) if executor is not None else ThreadPoolExecutor(thread_count()) as pool:
+    with (
+        nullcontext(checked_executor(executor))
+        if executor is not None
+        else ThreadPoolExecutor(thread_count()) as pool
+    ):
         futures = [pool.submit(function, *arguments) for arguments in work]
         try:
             for future in futures:
                 yield future.result()
         except BrokenExecutor as error:
-            raise died(error, "call again with a new executor; surfaces that are done stay in `folder`") from error
+            raise died(
+                error, "call again with a new executor; surfaces that are done stay in `folder`"
+            ) from error
         finally:
             for future in futures:
                 future.cancel()
@@ -244,7 +318,12 @@ def _stored(folder, job, settings):
         return None
     arrays, stored = files.load_arrays(_file(folder, job))
     if stored != settings:
-        raise refuse("folder", str(folder), "hold results of the same settings", "pass another folder, or delete this one")
+        raise refuse(
+            "folder",
+            str(folder),
+            "hold results of the same settings",
+            "pass another folder, or delete this one",
+        )
     return arrays["curves"], arrays["at_rest"]
 
 

@@ -11,13 +11,22 @@ import numpy as np
 from numba import njit
 from scipy import fft, stats
 
-from multifractal.base.checks import ascending_pair, finite_array, real_array, refuse, require, whole_number
+from multifractal.base.checks import (
+    ascending_pair,
+    finite_array,
+    real_array,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 
 _LAGS_PER_CHUNK = 16
-_BLOCK = 8192  # elements of the walk that stay in the first cache while all lags of a chunk pass over them
-_LANES = 64  # partial sums kept side by side, so that the compiler can use vector registers without reordering a sum
+# elements of the walk that stay in the first cache while all lags of a chunk pass over them
+_BLOCK = 8192
+# partial sums kept side by side, so that the compiler can use vector registers without reordering a sum
+_LANES = 64
 
 # Seconds per elementary step of the two paths (ours, measured); they decide which path is taken, never what it gives.
 _DIRECT_COST = 0.4e-9
@@ -46,7 +55,11 @@ class Displacement(Result):
     def standard_error(self):
         """Standard error of `values` over walks, shape (n_waiting, n_lags); NaN when there is one walk only."""
         n = len(self.per_walk)
-        return self.per_walk.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(self.per_walk.shape[1:], np.nan)
+        return (
+            self.per_walk.std(axis=0, ddof=1) / np.sqrt(n)
+            if n > 1
+            else np.full(self.per_walk.shape[1:], np.nan)
+        )
 
 
 def tamsd(positions, *, waiting_times, lag_times, window):
@@ -91,13 +104,19 @@ def tamsd(positions, *, waiting_times, lag_times, window):
     steps = walks.shape[1]
     reach = int(waiting_times.max()) + window + int(lag_times.max())
     if reach > steps:
-        raise refuse("waiting time + window + lag", f"{waiting_times.max()} + {window} + {lag_times.max()} = {reach}",
-                     f"be at most the {steps} positions of the walk", "shorten the window or the lags, or walk further")
+        raise refuse(
+            "waiting time + window + lag",
+            f"{waiting_times.max()} + {window} + {lag_times.max()} = {reach}",
+            f"be at most the {steps} positions of the walk",
+            "shorten the window or the lags, or walk further",
+        )
     lags, place = np.unique(lag_times, return_inverse=True)
     curves = _fourier_curves if _fourier_is_cheaper(waiting_times, lags, window) else _direct_curves
     per_walk = curves(walks, waiting_times, lags, window)[:, :, place]
     _refuse_unfinite(per_walk, walks, waiting_times, lag_times, window)
-    provenance = Provenance.of("tamsd", positions=walks, waiting_times=waiting_times, lag_times=lag_times, window=window)
+    provenance = Provenance.of(
+        "tamsd", positions=walks, waiting_times=waiting_times, lag_times=lag_times, window=window
+    )
     return Displacement(per_walk, waiting_times, lag_times, window, provenance)
 
 
@@ -160,16 +179,36 @@ def diffusion_exponent(lag_times, tamsd, *, lag_range):
         degrees, interval_of = len(lags) - 2, "one curve (regression only: a lower bound)"
         error = np.sqrt(np.sum(residuals**2) / degrees / np.sum((log_lags - log_lags.mean()) ** 2))
     half = float(stats.t.ppf(0.975, degrees) * error)
-    provenance = Provenance.of("diffusion_exponent", lag_times=lags, tamsd=curves, lag_range=lag_range)
-    return DiffusionExponent(float(slope), float(slope) - half, float(slope) + half, float(np.exp(intercept)),
-                             np.array(lag_range, dtype=np.float64), interval_of, provenance)
+    provenance = Provenance.of(
+        "diffusion_exponent", lag_times=lags, tamsd=curves, lag_range=lag_range
+    )
+    return DiffusionExponent(
+        float(slope),
+        float(slope) - half,
+        float(slope) + half,
+        float(np.exp(intercept)),
+        np.array(lag_range, dtype=np.float64),
+        interval_of,
+        provenance,
+    )
 
 
 def _as_walks(positions):
     walks = positions if isinstance(positions, np.ndarray) else real_array("positions", positions)
-    require(walks.ndim in (1, 2, 3), "positions", walks.shape, "have shape (T,), (T, d) or (n, T, d)", "stack walks first")
-    require(np.issubdtype(walks.dtype, np.number) and not np.iscomplexobj(walks), "positions", walks.dtype,
-            "hold real numbers", "convert it to a float array first")
+    require(
+        walks.ndim in (1, 2, 3),
+        "positions",
+        walks.shape,
+        "have shape (T,), (T, d) or (n, T, d)",
+        "stack walks first",
+    )
+    require(
+        np.issubdtype(walks.dtype, np.number) and not np.iscomplexobj(walks),
+        "positions",
+        walks.dtype,
+        "hold real numbers",
+        "convert it to a float array first",
+    )
     if walks.dtype not in (np.float32, np.float64):
         walks = walks.astype(np.float64)
     walks = walks.reshape(-1, 1) if walks.ndim == 1 else walks
@@ -179,8 +218,15 @@ def _as_walks(positions):
 
 
 def _whole_numbers(argument, values):
-    array = np.atleast_1d(values if isinstance(values, np.ndarray) else real_array(argument, values))
-    good = array.ndim == 1 and array.size > 0 and np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array)
+    array = np.atleast_1d(
+        values if isinstance(values, np.ndarray) else real_array(argument, values)
+    )
+    good = (
+        array.ndim == 1
+        and array.size > 0
+        and np.issubdtype(array.dtype, np.number)
+        and not np.iscomplexobj(array)
+    )
     good = good and bool(np.all((array >= 0) & (array == np.floor(array)) & (array < 2**62)))
     require(good, argument, array, "be one or more whole numbers, at least 0", "round them first")
     return array.astype(np.int64)
@@ -191,10 +237,14 @@ def _refuse_unfinite(per_walk, walks, waiting_times, lag_times, window):
     if len(bad):
         walk, at, lag = (int(i) for i in bad[0])
         first, shift = int(waiting_times[at]), int(lag_times[lag])
-        rows = np.flatnonzero(~np.isfinite(walks[walk, first:first + window + shift]).all(axis=1))
+        rows = np.flatnonzero(~np.isfinite(walks[walk, first : first + window + shift]).all(axis=1))
         step = first + int(rows[0]) if len(rows) else first
-        raise refuse("positions", walks[walk, step], f"be finite within the windows (walk {walk}, step {step})",
-                     "leave out walkers that were stopped, or end the windows before")
+        raise refuse(
+            "positions",
+            walks[walk, step],
+            f"be finite within the windows (walk {walk}, step {step})",
+            "leave out walkers that were stopped, or end the windows before",
+        )
 
 
 # --- direct path: whole segments, no cancellation --------------------------------------------------------------------
@@ -203,13 +253,25 @@ def _refuse_unfinite(per_walk, walks, waiting_times, lag_times, window):
 def _direct_curves(walks, waiting_times, lags, window):
     """Sum each lag over the segments between the windows' ends; each window is a sum of whole segments."""
     ends = np.unique(np.concatenate([waiting_times, waiting_times + window]))
-    first, stop = np.searchsorted(ends, waiting_times), np.searchsorted(ends, waiting_times + window)
+    first, stop = (
+        np.searchsorted(ends, waiting_times),
+        np.searchsorted(ends, waiting_times + window),
+    )
     covered = np.array([np.any((first <= s) & (s < stop)) for s in range(len(ends) - 1)])
-    pieces = [lags[k:k + _LAGS_PER_CHUNK] for k in range(0, len(lags), _LAGS_PER_CHUNK)]
-    chunks = [(flat, walks.shape[2], ends, covered, piece) for flat in map(_flat, walks) for piece in pieces]
+    pieces = [lags[k : k + _LAGS_PER_CHUNK] for k in range(0, len(lags), _LAGS_PER_CHUNK)]
+    chunks = [
+        (flat, walks.shape[2], ends, covered, piece)
+        for flat in map(_flat, walks)
+        for piece in pieces
+    ]
     sums = map_chunks(_segment_sums, chunks)
-    sums = np.stack([np.concatenate(sums[k:k + len(pieces)]) for k in range(0, len(sums), len(pieces))])
-    return np.stack([sums[:, :, a:b].sum(axis=2) for a, b in zip(first, stop, strict=True)], axis=1) / window
+    sums = np.stack(
+        [np.concatenate(sums[k : k + len(pieces)]) for k in range(0, len(sums), len(pieces))]
+    )
+    return (
+        np.stack([sums[:, :, a:b].sum(axis=2) for a, b in zip(first, stop, strict=True)], axis=1)
+        / window
+    )
 
 
 def _flat(walk):
@@ -242,8 +304,8 @@ def _squared_distance(flat, first, stop, shift, lanes):
     whole = first + (stop - first) // width * width
     lanes[:] = 0.0
     for start in range(first, whole, width):
-        here = flat[start:start + width]
-        there = flat[start + shift:start + shift + width]
+        here = flat[start : start + width]
+        there = flat[start + shift : start + shift + width]
         for i in range(width):
             difference = np.float64(there[i]) - np.float64(here[i])
             lanes[i] += difference * difference
@@ -284,14 +346,16 @@ def _fourier_curve(walk, waiting_times, lags, window):
     variances = np.empty((len(waiting_times), 1))
     span = window + int(lags[-1])
     for k, waiting in enumerate(waiting_times):
-        x = walk[waiting:waiting + span].T.astype(np.float64)
+        x = walk[waiting : waiting + span].T.astype(np.float64)
         x -= x.mean(axis=1, keepdims=True)
         squares = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->j", x, x))])
         length = fft.next_fast_len(span, real=True)
         spectrum = fft.rfft(x[:, :window], length).conj()
         spectrum *= fft.rfft(x, length)
         products = fft.irfft(spectrum.sum(axis=0), length)[lags]
-        values[k] = (squares[window] + squares[window + lags] - squares[lags] - 2 * products) / window
+        values[k] = (
+            squares[window] + squares[window + lags] - squares[lags] - 2 * products
+        ) / window
         variances[k] = squares[span] / span
     return values, values >= _SMALLEST_SHARE * variances
 
@@ -302,20 +366,41 @@ def _fourier_curve(walk, waiting_times, lags, window):
 def _curves_in_range(lag_times, tamsd, lag_range):
     lag_times = finite_array("lag_times", lag_times, ndim=1, dtype=np.float64)
     curves = real_array("tamsd", tamsd, dtype=np.float64)
-    require(curves.ndim in (1, 2) and curves.shape[-1] == len(lag_times) and curves.size > 0, "tamsd", curves.shape,
-            f"have shape ({len(lag_times)},) or (n, {len(lag_times)})", "pass one waiting time's curves, one row a walk")
+    require(
+        curves.ndim in (1, 2) and curves.shape[-1] == len(lag_times) and curves.size > 0,
+        "tamsd",
+        curves.shape,
+        f"have shape ({len(lag_times)},) or (n, {len(lag_times)})",
+        "pass one waiting time's curves, one row a walk",
+    )
     rule, remedy = "be (first, last) with 0 <= first < last", "pass two lags in steps"
-    require(ascending_pair("lag_range", lag_range, remedy, rule)[0] >= 0, "lag_range", lag_range, rule, remedy)
+    require(
+        ascending_pair("lag_range", lag_range, remedy, rule)[0] >= 0,
+        "lag_range",
+        lag_range,
+        rule,
+        remedy,
+    )
     lags, place = np.unique(lag_times, return_index=True)
     inside = (lags >= lag_range[0]) & (lags <= lag_range[1]) & (lags > 0)
-    require(inside.sum() >= 3, "lag_range", lag_range, "hold three distinct positive lags at least",
-            f"widen it, or compute more lags between {lag_times.min():g} and {lag_times.max():g}")
+    require(
+        inside.sum() >= 3,
+        "lag_range",
+        lag_range,
+        "hold three distinct positive lags at least",
+        f"widen it, or compute more lags between {lag_times.min():g} and {lag_times.max():g}",
+    )
     kept = np.atleast_2d(curves)[:, place[inside]]
     moving = (kept > 0).sum(axis=0) >= min(2, len(kept))
     bad = ~(np.isfinite(kept) & (kept >= 0)).all(axis=0) | ~moving
     if bad.any():
-        raise refuse("tamsd", kept[:, bad][:, 0], f"be finite and positive (in two curves or more, where there are several) "
-                     f"at lag {lags[inside][bad][0]:g}", "pass more walks that move, without those that were stopped")
+        raise refuse(
+            "tamsd",
+            kept[:, bad][:, 0],
+            f"be finite and positive (in two curves or more, where there are several) "
+            f"at lag {lags[inside][bad][0]:g}",
+            "pass more walks that move, without those that were stopped",
+        )
     return lags[inside], kept
 
 

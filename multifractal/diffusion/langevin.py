@@ -19,7 +19,14 @@ import numpy as np
 from numba import njit
 from scipy.special import gamma, roots_jacobi, roots_legendre
 
-from multifractal.base.checks import finite_array, finite_number, positive_number, refuse, require, whole_number
+from multifractal.base.checks import (
+    finite_array,
+    finite_number,
+    positive_number,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
@@ -28,7 +35,8 @@ from multifractal.landscapes.brownian import fbm_path
 
 _ORDER = 10  # of each quadrature panel: the kernel is right to 1e-14 with it
 _LARGEST_RATE = 30.0  # beyond, e^-s is below 1e-13 of the kernel at n = 2
-_LANES = 32  # nodes side by side, so that the compiler can use vector registers without reordering a sum
+# nodes side by side, so that the compiler can use vector registers without reordering a sum
+_LANES = 32
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -36,7 +44,8 @@ class LangevinPath(Result):
     """One path, or one for each start, of the overdamped fractional Langevin equation."""
 
     positions: np.ndarray  # shape of x0 + (n_steps + 1,)
-    noise: np.ndarray  # the fractional Brownian paths of exponent 1 - hurst that drove it, same shape
+    # the fractional Brownian paths of exponent 1 - hurst that drove it, same shape
+    noise: np.ndarray
     hurst: float
     eta: float
     beta: float
@@ -85,24 +94,47 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
     starts = finite_array("x0", x0, dtype=np.float64)
     n_steps = whole_number("n_steps", n_steps)
     hurst = finite_number("hurst", hurst)
-    require(0.5 < hurst < 1, "hurst", hurst, "lie in (1/2, 1)", "the equation has no memory of this kind outside")
+    require(
+        0.5 < hurst < 1,
+        "hurst",
+        hurst,
+        "lie in (1/2, 1)",
+        "the equation has no memory of this kind outside",
+    )
     eta, beta = positive_number("eta", eta), positive_number("beta", beta)
     driver = gradient_of(gradient)
     noise = _checked_noise(noise, (*starts.shape, n_steps + 1))
     seed = as_seed_sequence(rng) if noise is None else None
-    provenance = Provenance.of("fractional_langevin", rng=rng, gradient=gradient, x0=starts, n_steps=n_steps, hurst=hurst,
-                               eta=eta, beta=beta, noise=noise)
+    provenance = Provenance.of(
+        "fractional_langevin",
+        rng=rng,
+        gradient=gradient,
+        x0=starts,
+        n_steps=n_steps,
+        hurst=hurst,
+        eta=eta,
+        beta=beta,
+        noise=noise,
+    )
     positions, paths = np.empty((2, starts.size, n_steps + 1))
     paths[...] = np.nan if noise is None else noise.reshape(paths.shape)
     equation = _Equation(driver, n_steps, hurst, eta, beta)
-    stopped = map_chunks(equation.integrate, [(seed, i, start, paths[i], positions[i])
-                                              for i, start in enumerate(starts.reshape(-1))])
+    stopped = map_chunks(
+        equation.integrate,
+        [(seed, i, start, paths[i], positions[i]) for i, start in enumerate(starts.reshape(-1))],
+    )
     for i, step in enumerate(stopped):
         if step >= 0:
-            raise refuse("gradient", f"NaN or infinity at step {step} of path {i}, x = {positions[i, step]:.17g}",
-                         "return finite numbers", "take a smaller eta, or a potential that is defined there")
+            raise refuse(
+                "gradient",
+                f"NaN or infinity at step {step} of path {i}, x = {positions[i, step]:.17g}",
+                "return finite numbers",
+                "take a smaller eta, or a potential that is defined there",
+            )
     shape = (*starts.shape, n_steps + 1)
-    return LangevinPath(positions.reshape(shape), paths.reshape(shape), float(hurst), eta, beta, provenance)
+    return LangevinPath(
+        positions.reshape(shape), paths.reshape(shape), float(hurst), eta, beta, provenance
+    )
 
 
 class _Equation:
@@ -112,13 +144,20 @@ class _Equation:
         scale = gamma(2 * hurst - 1) * gamma(3 - 2 * hurst)
         rates, weights = memory_nodes(2 - 2 * hurst, n_steps)
         self.driver, self.exponent = driver, 1 - hurst
-        self.kernel_arguments = (eta / scale, eta * np.sqrt(2 / (beta * scale)), _in_lanes(np.exp(-rates)),
-                                 _in_lanes(weights * np.exp(-rates)))
+        self.kernel_arguments = (
+            eta / scale,
+            eta * np.sqrt(2 / (beta * scale)),
+            _in_lanes(np.exp(-rates)),
+            _in_lanes(weights * np.exp(-rates)),
+        )
 
     def integrate(self, seed, index, start, noise, path):
         """Fill `path`, and `noise` from realisation `index` of `seed` if there is one; return the failing step or -1."""
         if seed is not None:  # fbm_path spans unit time, and a step here is 1
-            noise[:] = fbm_path(len(noise), self.exponent, rng=realisation(seed, index)) * len(noise) ** self.exponent
+            noise[:] = (
+                fbm_path(len(noise), self.exponent, rng=realisation(seed, index))
+                * len(noise) ** self.exponent
+            )
         return _integrate(*self.driver, start, noise, *self.kernel_arguments, path)
 
 
@@ -130,7 +169,9 @@ def _integrate(own_gradient, kind, numbers, start, noise, c1, c2, decay, weights
     gradient = 0.0
     for j in range(1, len(noise)):
         before = gradient
-        gradient = own_gradient(path[j - 1]) if kind == 0 else named_gradient(kind, numbers, path[j - 1])
+        gradient = (
+            own_gradient(path[j - 1]) if kind == 0 else named_gradient(kind, numbers, path[j - 1])
+        )
         if not np.isfinite(gradient):
             return j - 1
         lanes[:] = 0.0
@@ -171,7 +212,13 @@ def published_noise(n_steps, hurst, *, seed=0):
 
     n_steps = whole_number("n_steps", n_steps)
     hurst, seed = finite_number("hurst", hurst), whole_number("seed", seed, minimum=0)
-    require(0.5 < hurst < 1, "hurst", hurst, "lie in (1/2, 1)", "pass the exponent of the equation, not of the noise")
+    require(
+        0.5 < hurst < 1,
+        "hurst",
+        hurst,
+        "lie in (1/2, 1)",
+        "pass the exponent of the equation, not of the noise",
+    )
     state = np.random.get_state()  # noqa: NPY002  the published path was drawn with the legacy generator
     try:
         np.random.seed(seed)  # noqa: NPY002
@@ -201,11 +248,17 @@ def memory_nodes(alpha, n_steps):
 def _checked_noise(noise, shape):
     if noise is not None:
         noise = finite_array("noise", noise, dtype=np.float64)
-        require(noise.shape == shape, "noise", noise.shape, f"have shape {shape}", "pass B_0 ... B_n for each start")
+        require(
+            noise.shape == shape,
+            "noise",
+            noise.shape,
+            f"have shape {shape}",
+            "pass B_0 ... B_n for each start",
+        )
     return noise
 
 
 def _in_lanes(values):
     padded = np.zeros(-(-len(values) // _LANES) * _LANES)
-    padded[:len(values)] = values
+    padded[: len(values)] = values
     return padded.reshape(-1, _LANES)

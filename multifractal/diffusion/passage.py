@@ -53,10 +53,14 @@ class WellPassage(Result):
     def arrived(self, kind, steps):
         """Return the share of paths of `kind` that have arrived within `steps` (an array), shape of `steps`."""
         arrivals = self.arrivals[self.kinds.index(kind)]
-        return np.searchsorted(np.sort(arrivals[arrivals != NEVER]), np.asarray(steps), side="right") / len(arrivals)
+        return np.searchsorted(
+            np.sort(arrivals[arrivals != NEVER]), np.asarray(steps), side="right"
+        ) / len(arrivals)
 
 
-def well_passage(*, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurst=0.7, eta=1000.0, beta=5e3, rng):
+def well_passage(
+    *, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurst=0.7, eta=1000.0, beta=5e3, rng
+):
     """Measure first passage into the harmonic well of the paper's potential, and the time in it.
 
     Parameters
@@ -79,18 +83,39 @@ def well_passage(*, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurs
         As for `fractional_langevin`.
     """
     potential = PaperPotential() if potential is None else potential
-    require(isinstance(potential, Potential), "potential", potential, "be a named potential", "pass a PaperPotential(...)")
+    require(
+        isinstance(potential, Potential),
+        "potential",
+        potential,
+        "be a named potential",
+        "pass a PaperPotential(...)",
+    )
     n_steps, n_paths = whole_number("n_steps", n_steps), whole_number("n_paths", n_paths)
     eta, beta = positive_number("eta", eta), positive_number("beta", beta)
-    made_by = Provenance.of("well_passage", rng=rng, potential=potential, x0=x0, n_steps=n_steps, n_paths=n_paths,
-                            hurst=hurst, eta=eta, beta=beta)
+    made_by = Provenance.of(
+        "well_passage",
+        rng=rng,
+        potential=potential,
+        x0=x0,
+        n_steps=n_steps,
+        n_paths=n_paths,
+        hurst=hurst,
+        eta=eta,
+        beta=beta,
+    )
     seed = as_seed_sequence(rng)
     starts = np.full(n_paths, finite_number("x0", x0))
-    found = fractional_langevin(potential, starts, n_steps=n_steps, hurst=hurst, eta=eta, beta=beta, rng=seed)
+    found = fractional_langevin(
+        potential, starts, n_steps=n_steps, hurst=hurst, eta=eta, beta=beta, rng=seed
+    )
     mobility, amplitude = one_step_coefficients(hurst, eta, beta)
     white = realisation(seed, n_paths).standard_normal((n_steps, n_paths))
-    paths = (found.positions, _ordinary(potential.gradient, x0, mobility, amplitude * white),
-             x0 - amplitude * found.noise, _ordinary(np.zeros_like, x0, mobility, amplitude * white))
+    paths = (
+        found.positions,
+        _ordinary(potential.gradient, x0, mobility, amplitude * white),
+        x0 - amplitude * found.noise,
+        _ordinary(np.zeros_like, x0, mobility, amplitude * white),
+    )
     measured = [_passage(path, potential.radius) for path in paths]
     arrivals, inside, spread = (np.array(column) for column in zip(*measured, strict=True))
     return WellPassage(arrivals, inside, spread, n_steps, potential.radius, eta / beta, made_by)
@@ -115,8 +140,12 @@ def _passage(paths, radius):
     """Return (arrivals, shares inside after arrival, spread of the paths that stay inside in the second half)."""
     inside = np.abs(paths) < radius
     arrivals = np.where(inside.any(axis=1), inside.argmax(axis=1), NEVER)
-    shares = np.array([row[start:].mean() if start != NEVER else np.nan
-                       for row, start in zip(inside, arrivals, strict=True)])
+    shares = np.array(
+        [
+            row[start:].mean() if start != NEVER else np.nan
+            for row, start in zip(inside, arrivals, strict=True)
+        ]
+    )
     half = slice(paths.shape[1] // 2, None)
     settled = paths[inside[:, half].all(axis=1), half]
     return arrivals, shares, settled.std() if settled.size else np.nan

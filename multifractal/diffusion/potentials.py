@@ -52,7 +52,9 @@ class TiltedWashboard(Potential):
 
     def value(self, x):
         """Return V at `x`."""
-        return -self.amplitude * np.cos(2 * np.pi * np.asarray(x) / self.period) - self.bias * np.asarray(x)
+        return -self.amplitude * np.cos(
+            2 * np.pi * np.asarray(x) / self.period
+        ) - self.bias * np.asarray(x)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class PaperPotential(Potential):
         x = np.asarray(x, dtype=np.float64)
         washboard = TiltedWashboard(self.amplitude, self.period, self.bias).value
         rim = 0.5 * self.stiffness * self.radius**2
-        outside = rim + np.where(x < 0, washboard(x) - washboard(-self.radius), washboard(self.radius) - washboard(x))
+        outside = rim + np.where(
+            x < 0, washboard(x) - washboard(-self.radius), washboard(self.radius) - washboard(x)
+        )
         return np.where(np.abs(x) < self.radius, 0.5 * self.stiffness * x**2, outside)[()]
 
 
@@ -85,8 +89,13 @@ def gradient_of(gradient):
     """Return (compiled function, kind, numbers) for a kernel, from a named potential or a jitted function of one float."""
     if isinstance(gradient, Potential):
         return _not_called, gradient._kind, np.array(astuple(gradient))
-    require(hasattr(gradient, "py_func"), "gradient", gradient, "be a named potential or a function compiled by numba.njit",
-            "decorate it with @numba.njit")
+    require(
+        hasattr(gradient, "py_func"),
+        "gradient",
+        gradient,
+        "be a named potential or a function compiled by numba.njit",
+        "decorate it with @numba.njit",
+    )
     return _compiled(gradient), _OWN, np.zeros(0)
 
 

@@ -17,7 +17,14 @@ import numpy as np
 from scipy import optimize, stats
 from scipy.special import gamma, gammaln, psi
 
-from multifractal.base.checks import finite_array, finite_number, one_of, positive_number, real_array, require
+from multifractal.base.checks import (
+    finite_array,
+    finite_number,
+    one_of,
+    positive_number,
+    real_array,
+    require,
+)
 from multifractal.base.result import Provenance, Result
 
 _N_LAGS = 20  # log-spaced lags of a fit, before repeats are dropped (paper's code)
@@ -59,12 +66,25 @@ def theoretical_tamsd(lag_times, *, learning_rate, hurst, theta, stiffness):
     [0.0, 36.35, 100.0]
     """
     hurst = finite_number("hurst", hurst)
-    require(0.5 < hurst < 1, "hurst", hurst, "lie in (1/2, 1)", "for H -> 1/2 the law is 2 theta (1 - exp(-rate kappa tau))")
-    learning_rate, theta = positive_number("learning_rate", learning_rate), positive_number("theta", theta)
+    require(
+        0.5 < hurst < 1,
+        "hurst",
+        hurst,
+        "lie in (1/2, 1)",
+        "for H -> 1/2 the law is 2 theta (1 - exp(-rate kappa tau))",
+    )
+    learning_rate, theta = (
+        positive_number("learning_rate", learning_rate),
+        positive_number("theta", theta),
+    )
     stiffness = positive_number("stiffness", stiffness)
     lag_times = finite_array("lag_times", lag_times, dtype=np.float64)
-    require((lag_times >= 0).all(), "lag_times", lag_times, "be at least 0", "drop the negative lags")
-    return _law(lag_times, learning_rate, hurst, np.log(theta), np.log(stiffness) - gammaln(2 * hurst - 1))
+    require(
+        (lag_times >= 0).all(), "lag_times", lag_times, "be at least 0", "drop the negative lags"
+    )
+    return _law(
+        lag_times, learning_rate, hurst, np.log(theta), np.log(stiffness) - gammaln(2 * hurst - 1)
+    )
 
 
 def diffusion_exponent_law(hurst):
@@ -85,7 +105,13 @@ def diffusion_exponent_law(hurst):
         When an exponent lies outside (0, 1).
     """
     hurst = finite_array("hurst", hurst, dtype=np.float64)
-    require(((hurst > 0) & (hurst < 1)).all(), "hurst", hurst, "lie in (0, 1)", "pass the surface's exponent")
+    require(
+        ((hurst > 0) & (hurst < 1)).all(),
+        "hurst",
+        hurst,
+        "lie in (0, 1)",
+        "pass the surface's exponent",
+    )
     return np.minimum(1.0, 2 - 2 * hurst)
 
 
@@ -100,15 +126,21 @@ class TamsdFit(Result):
     theta_interval: np.ndarray
     stiffness_interval: np.ndarray
     rms_log10: float  # root mean square residual, in decades
-    plateau_seen: bool  # False: the curve still rises, and only H and the product theta x stiffness mean anything
+    # False: the curve still rises, and only H and the product theta x stiffness mean anything
+    plateau_seen: bool
     learning_rate: float
     lag_times: np.ndarray  # the lags the fit looked at
     provenance: Provenance
 
     def curve(self, lag_times):
         """Return the fitted law at each lag."""
-        return theoretical_tamsd(lag_times, learning_rate=self.learning_rate, hurst=self.hurst, theta=self.theta,
-                                 stiffness=self.stiffness)
+        return theoretical_tamsd(
+            lag_times,
+            learning_rate=self.learning_rate,
+            hurst=self.hurst,
+            theta=self.theta,
+            stiffness=self.stiffness,
+        )
 
 
 def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
@@ -139,12 +171,23 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
     learning_rate = positive_number("learning_rate", learning_rate)
     lag_times = finite_array("lag_times", lag_times, ndim=1, dtype=np.float64)
     curve = real_array("tamsd", tamsd, dtype=np.float64)
-    require(curve.shape == lag_times.shape, "tamsd", curve.shape, f"have the shape {lag_times.shape} of lag_times",
-            "fit one curve at a time")
+    require(
+        curve.shape == lag_times.shape,
+        "tamsd",
+        curve.shape,
+        f"have the shape {lag_times.shape} of lag_times",
+        "fit one curve at a time",
+    )
     chosen = _chosen_lags(lag_times, one_of("lags", lags, ("distinct", "published")))
     tau, observed = lag_times[chosen], curve[chosen]
     good = np.isfinite(observed) & (observed > 0)
-    require(good.all(), "tamsd", observed, "be finite and positive at every positive lag", "leave out walkers at rest")
+    require(
+        good.all(),
+        "tamsd",
+        observed,
+        "be finite and positive at every positive lag",
+        "leave out walkers at rest",
+    )
     best, covariance = _least_squares(tau, np.log10(observed), learning_rate)
     hurst, log_theta, log_kappa = best.x
     log_stiffness = log_kappa + gammaln(2 * hurst - 1)
@@ -152,16 +195,36 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
     errors = np.sqrt([covariance[0, 0], covariance[1, 1], to_stiffness @ covariance @ to_stiffness])
     half = stats.t.ppf(0.975, len(tau) - 3) * errors
     sides = np.array([-1.0, 1.0])
-    with np.errstate(over="ignore"):  # a parameter that the curve does not determine has no upper end
-        theta_interval, stiffness_interval = np.exp(log_theta + sides * half[1]), np.exp(log_stiffness + sides * half[2])
+    # a parameter that the curve does not determine has no upper end
+    with np.errstate(over="ignore"):
+        theta_interval, stiffness_interval = (
+            np.exp(log_theta + sides * half[1]),
+            np.exp(log_stiffness + sides * half[2]),
+        )
     plateau_seen = bool(np.exp(log_theta) < _NO_PLATEAU * observed.max())
     if not plateau_seen:
         theta_interval, stiffness_interval = np.array([[0.0, np.inf]] * 2)
-    provenance = Provenance.of("fit_tamsd", lag_times=lag_times, tamsd=curve, learning_rate=learning_rate, lags=lags,
-                               packages=("numpy", "scipy", "pymittagleffler"))
-    return TamsdFit(float(hurst), float(np.exp(log_theta)), float(np.exp(log_stiffness)),
-                    np.clip(hurst + sides * half[0], 0.5, 1.0), theta_interval, stiffness_interval,
-                    float(np.sqrt(np.mean(best.fun**2))), plateau_seen, learning_rate, tau, provenance)
+    provenance = Provenance.of(
+        "fit_tamsd",
+        lag_times=lag_times,
+        tamsd=curve,
+        learning_rate=learning_rate,
+        lags=lags,
+        packages=("numpy", "scipy", "pymittagleffler"),
+    )
+    return TamsdFit(
+        float(hurst),
+        float(np.exp(log_theta)),
+        float(np.exp(log_stiffness)),
+        np.clip(hurst + sides * half[0], 0.5, 1.0),
+        theta_interval,
+        stiffness_interval,
+        float(np.sqrt(np.mean(best.fun**2))),
+        plateau_seen,
+        learning_rate,
+        tau,
+        provenance,
+    )
 
 
 def _law(tau, learning_rate, hurst, log_theta, log_kappa):
@@ -169,14 +232,21 @@ def _law(tau, learning_rate, hurst, log_theta, log_kappa):
 
     order = 2 - 2 * hurst
     z = learning_rate * np.exp(log_kappa) * tau**order
-    return 2 * np.exp(log_theta) * z * np.real(mittag_leffler(-z, order, 1 + order))  # 1 - E_a(-z) = z E_{a,1+a}(-z)
+    # 1 - E_a(-z) = z E_{a,1+a}(-z)
+    return 2 * np.exp(log_theta) * z * np.real(mittag_leffler(-z, order, 1 + order))
 
 
 def _chosen_lags(lag_times, lags):
     """Return the indices of the lags nearest to 20 log-spaced ones."""
     positive, place = np.unique(np.where(lag_times > 0, lag_times, np.inf), return_index=True)
     positive, place = positive[np.isfinite(positive)], place[np.isfinite(positive)]
-    require(len(positive) >= 5, "lag_times", lag_times, "hold five distinct positive lags at least", "compute more lags")
+    require(
+        len(positive) >= 5,
+        "lag_times",
+        lag_times,
+        "hold five distinct positive lags at least",
+        "compute more lags",
+    )
     wanted = np.round(np.logspace(np.log10(positive[0]), np.log10(positive[-1]), _N_LAGS))
     nearest = np.abs(np.log(positive / wanted[:, None])).argmin(axis=1)
     return place[np.unique(nearest) if lags == "distinct" else nearest]
@@ -184,15 +254,28 @@ def _chosen_lags(lag_times, lags):
 
 def _least_squares(tau, log_observed, learning_rate):
     """Fit (H, log theta, log kappa) within bounds from several starts; return the best end and its covariance."""
+
     def residuals(parameters):
         return np.log10(_law(tau, learning_rate, *parameters)) - log_observed
 
     largest = np.log(10) * log_observed.max()
     slowest = np.log(10) * log_observed[0] - largest - np.log(learning_rate)
-    bounds = np.array([(0.5 + _MARGIN, 1 - _MARGIN), (largest - np.log(10), largest + np.log(_LARGEST_PLATEAU)),
-                       (slowest - 2 * np.log(_LARGEST_PLATEAU), slowest + 100)]).T
-    ends = [optimize.least_squares(residuals, [hurst, largest, slowest + np.log(gamma(3 - 2 * hurst) / 2)],
-                                   x_scale=[0.1, 1.0, 1.0], bounds=bounds) for hurst in _STARTS]
+    bounds = np.array(
+        [
+            (0.5 + _MARGIN, 1 - _MARGIN),
+            (largest - np.log(10), largest + np.log(_LARGEST_PLATEAU)),
+            (slowest - 2 * np.log(_LARGEST_PLATEAU), slowest + 100),
+        ]
+    ).T
+    ends = [
+        optimize.least_squares(
+            residuals,
+            [hurst, largest, slowest + np.log(gamma(3 - 2 * hurst) / 2)],
+            x_scale=[0.1, 1.0, 1.0],
+            bounds=bounds,
+        )
+        for hurst in _STARTS
+    ]
     best = min(ends, key=lambda end: end.cost)
     spread = 2 * best.cost / (len(tau) - 3)
     return best, spread * np.linalg.pinv(best.jac.T @ best.jac)

@@ -22,7 +22,8 @@ def styled(figure_function):
 
     @functools.wraps(figure_function)
     def draw(*args, **kwargs):
-        plt.draw_if_interactive()  # loads the backend; inside the context a notebook's interactive mode would not outlive it
+        # loads the backend; inside the context a notebook's interactive mode would not outlive it
+        plt.draw_if_interactive()
         with plt.style.context(HOUSE_STYLE):
             return figure_function(*args, **kwargs)
 
@@ -59,7 +60,9 @@ def save_figure(axes, folder, name, **numbers):
     matplotlib Figure
     """
     if not numbers:
-        raise ValueError("numbers must hold the arrays behind the figure, got none; pass them by keyword")
+        raise ValueError(
+            "numbers must hold the arrays behind the figure, got none; pass them by keyword"
+        )
     folder = Path(folder)
     figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
     with plt.style.context(HOUSE_STYLE):
@@ -97,5 +100,7 @@ def _show(path, dpi):
         size = [round(scale * side) for side in written.size]
         small = written.convert("RGB").resize(size, PIL.Image.Resampling.BOX)
         # Levels in steps of 5 of 255 look the same and take a third less room in the notebook.
-        small.point([round(level / 5) * 5 for level in range(256)] * 3).save(shown, "png", optimize=True)
+        small.point([round(level / 5) * 5 for level in range(256)] * 3).save(
+            shown, "png", optimize=True
+        )
         display(Image(shown.getvalue()))

@@ -12,7 +12,9 @@ _PALEST = 0.88  # share of the colour map in use: its end is too pale on white
 
 
 @styled
-def tamsd_by_waiting_time(displacements, *, exponents=None, split=3800, y_label="TAMSD (grid units²)", ax=None):
+def tamsd_by_waiting_time(
+    displacements, *, exponents=None, split=3800, y_label="TAMSD (grid units²)", ax=None
+):
     """Draw displacement curves by waiting time: one row a set of curves, waiting times below `split` left, the rest right.
 
     Parameters
@@ -33,19 +35,29 @@ def tamsd_by_waiting_time(displacements, *, exponents=None, split=3800, y_label=
     """
     if ax is None:
         width, height = plt.rcParams["figure.figsize"]
-        figure, ax = plt.subplots(len(displacements), 2, sharex=True, sharey=True, squeeze=False,
-                                  figsize=(1.75 * width, 0.85 * height * len(displacements)))
+        figure, ax = plt.subplots(
+            len(displacements),
+            2,
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+            figsize=(1.75 * width, 0.85 * height * len(displacements)),
+        )
     ax = np.asarray(ax, dtype=object).reshape(len(displacements), 2)
     longest = max(d.waiting_times.max() for d in displacements.values())
     colours = ScalarMappable(Normalize(0, longest / _PALEST), plt.rcParams["image.cmap"])
     for row, (title, found) in zip(ax, displacements.items(), strict=True):
         early = found.waiting_times < split
         fits = (exponents or {}).get(title, ((), ()))
-        for panel, chosen, fitted, where in zip(row, (early, ~early), fits, ("<", "≥"), strict=True):
+        for panel, chosen, fitted, where in zip(
+            row, (early, ~early), fits, ("<", "≥"), strict=True
+        ):
             _draw_curves(panel, found, chosen, colours)
             for fit in fitted:
                 _draw_fit(panel, fit)
-            panel.set(xscale="log", yscale="log", title=f"{title}\nwaiting time {where} {split} steps")
+            panel.set(
+                xscale="log", yscale="log", title=f"{title}\nwaiting time {where} {split} steps"
+            )
         row[0].set_ylabel(y_label)
     for panel in ax[-1]:
         panel.set_xlabel("lag (steps)")
@@ -72,16 +84,24 @@ def unfolded_tracks(walk, as_published, published=None, *, ax=None):
     Axes
     """
     ax = axes_or_new(ax)
-    tracks = [(walk.positions, CONTROL, "position on the grid"), (as_published.unfolded, "#E69F00", "as published"),
-              (walk.unfolded, OURS, "unfolded exactly")]
+    tracks = [
+        (walk.positions, CONTROL, "position on the grid"),
+        (as_published.unfolded, "#E69F00", "as published"),
+        (walk.unfolded, OURS, "unfolded exactly"),
+    ]
     if published is not None:
         tracks.append((published, PUBLISHED, "the paper's track"))
     for track, colour, label in tracks:
         ax.plot(*track.T, color=colour, lw=0.5, rasterized=True)
         ax.plot([], [], color=colour, label=label)
     ax.plot(*walk.positions[0], "^", color="white", mec=THEORY, ms=8, label="start")
-    ax.set(xlabel="x (pixels)", ylabel="y (pixels)", aspect="equal", adjustable="datalim",
-           title=f"one walk, learning rate {walk.learning_rate:g}, {len(walk.positions):,} positions")
+    ax.set(
+        xlabel="x (pixels)",
+        ylabel="y (pixels)",
+        aspect="equal",
+        adjustable="datalim",
+        title=f"one walk, learning rate {walk.learning_rate:g}, {len(walk.positions):,} positions",
+    )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return ax
 
@@ -89,7 +109,9 @@ def unfolded_tracks(walk, as_published, published=None, *, ax=None):
 def _draw_curves(panel, found, chosen, colours):
     positive = found.lag_times > 0
     for waiting, curve in zip(found.waiting_times[chosen], found.values[chosen], strict=True):
-        panel.plot(found.lag_times[positive], curve[positive], color=colours.to_rgba(waiting), lw=1.1)
+        panel.plot(
+            found.lag_times[positive], curve[positive], color=colours.to_rgba(waiting), lw=1.1
+        )
 
 
 def _draw_fit(panel, fit):
@@ -97,11 +119,21 @@ def _draw_fit(panel, fit):
     heights = _OFFSET * fit.prefactor * lags**fit.exponent
     panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
     spread = "" if fit.interval_of.startswith("one curve") else f" ± {(fit.high - fit.low) / 2:.2f}"
-    panel.annotate(f"{fit.exponent:.2f}{spread}", (lags[1], heights[1]), xytext=(0, 4), textcoords="offset points",
-                   ha="right", va="bottom", fontsize=8.5, bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8})
+    panel.annotate(
+        f"{fit.exponent:.2f}{spread}",
+        (lags[1], heights[1]),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8.5,
+        bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8},
+    )
 
 
 def _draw_scale(ax, colours, longest):
-    bar = ax[0, 0].figure.colorbar(colours, ax=ax, label="waiting time (steps)", shrink=0.8, pad=0.02)
+    bar = ax[0, 0].figure.colorbar(
+        colours, ax=ax, label="waiting time (steps)", shrink=0.8, pad=0.02
+    )
     bar.ax.set_ylim(0, longest)
     bar.outline.set_edgecolor(CONTROL)

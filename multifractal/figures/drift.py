@@ -4,11 +4,17 @@ import numpy as np
 
 from multifractal.figures._style import CONTROL, OURS, axes_or_new, styled
 
-_STYLES = ({"color": OURS, "marker": "o"}, {"color": CONTROL, "marker": "s"}, {"color": "#CC79A7", "marker": "^"},
-           {"color": "#E69F00", "marker": "D"})
-_LABELS = {"flatness": "tenth of the grid by flatness\n(1 sharpest, 10 flattest)",
-           "regional flatness": "tenth of the grid by regional flatness\n(1 sharpest, 10 flattest)",
-           "low loss": "tenth of the grid by loss\n(1 highest, 10 lowest)"}
+_STYLES = (
+    {"color": OURS, "marker": "o"},
+    {"color": CONTROL, "marker": "s"},
+    {"color": "#CC79A7", "marker": "^"},
+    {"color": "#E69F00", "marker": "D"},
+)
+_LABELS = {
+    "flatness": "tenth of the grid by flatness\n(1 sharpest, 10 flattest)",
+    "regional flatness": "tenth of the grid by regional flatness\n(1 sharpest, 10 flattest)",
+    "low loss": "tenth of the grid by loss\n(1 highest, 10 lowest)",
+}
 
 
 @styled
@@ -33,15 +39,33 @@ def drift_shares(drift, *, fields=("flatness", "low loss"), axes=None):
     for ax, field in zip(axes, fields, strict=False):
         for shift, (kind, style) in enumerate(zip(drift.kinds, _STYLES, strict=True)):
             mean, half = drift.mean_shares(kind, field)
-            ax.errorbar(np.arange(1, 11) + 0.12 * (shift - 1.5), mean, half, label=kind, capsize=2, linewidth=1.2, **style)
+            ax.errorbar(
+                np.arange(1, 11) + 0.12 * (shift - 1.5),
+                mean,
+                half,
+                label=kind,
+                capsize=2,
+                linewidth=1.2,
+                **style,
+            )
         ax.axhline(0.1, color=CONTROL, linewidth=0.8, linestyle=":")
-        ax.set(xticks=range(1, 11), ylim=(0, min(ax.get_ylim()[1], 1)), xlabel=_LABELS[field], ylabel="share of time")
+        ax.set(
+            xticks=range(1, 11),
+            ylim=(0, min(ax.get_ylim()[1], 1)),
+            xlabel=_LABELS[field],
+            ylabel="share of time",
+        )
     axes[0].legend(loc="upper left")
-    axes[0].set_title(f"{n_surfaces} surfaces x {drift.arrivals.shape[2]} walkers, starts "
-                      + ("near the maximum" if drift.start == "maximum" else "anywhere"))
+    axes[0].set_title(
+        f"{n_surfaces} surfaces x {drift.arrivals.shape[2]} walkers, starts "
+        + ("near the maximum" if drift.start == "maximum" else "anywhere")
+    )
     _arrivals(axes[-1], drift)
-    axes[-1].set(xlabel="steps", ylabel="share of walkers that have arrived",
-                 title=f"first passage to the flattest tenth\n(curvature averaged over {drift.window} pixels)")
+    axes[-1].set(
+        xlabel="steps",
+        ylabel="share of walkers that have arrived",
+        title=f"first passage to the flattest tenth\n(curvature averaged over {drift.window} pixels)",
+    )
     return axes
 
 
@@ -61,14 +85,24 @@ def passage_into_well(passage, ax=None):
     ax = axes_or_new(ax)
     _arrivals(ax, passage)
     ax.legend(loc="upper left")
-    ax.set(xlabel="steps", ylabel="share of paths that have arrived",
-           title=f"first passage into the well, |x| < {passage.radius:g}\n{passage.arrivals.shape[1]} paths, "
-                 f"temperature {passage.temperature:g}")
+    ax.set(
+        xlabel="steps",
+        ylabel="share of paths that have arrived",
+        title=f"first passage into the well, |x| < {passage.radius:g}\n{passage.arrivals.shape[1]} paths, "
+        f"temperature {passage.temperature:g}",
+    )
     return ax
 
 
 def _arrivals(ax, result):
     steps = np.unique(np.geomspace(1, result.n_steps, 200).astype(int))
     for kind, style in zip(result.kinds, _STYLES, strict=True):
-        ax.plot(steps, result.arrived(kind, steps), color=style["color"], marker=style["marker"], markevery=25, label=kind)
+        ax.plot(
+            steps,
+            result.arrived(kind, steps),
+            color=style["color"],
+            marker=style["marker"],
+            markevery=25,
+            label=kind,
+        )
     ax.set(xscale="log", ylim=(-0.02, 1.02))

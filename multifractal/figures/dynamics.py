@@ -5,8 +5,11 @@ import numpy as np
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
 _RATE = "learning rate (pixel² per unit of loss)"
-_KINDS = {"hessian": "largest Hessian eigenvalue", "map": "largest eigenvalue of the map's Jacobian",
-          "published": "largest |Hessian eigenvalue|"}
+_KINDS = {
+    "hessian": "largest Hessian eigenvalue",
+    "map": "largest eigenvalue of the map's Jacobian",
+    "published": "largest |Hessian eigenvalue|",
+}
 
 
 @styled
@@ -56,18 +59,54 @@ def sharpness_by_rate(*results, published=None, ax=None):
     first = results[0]
     lowest, highest = first.range
     if lowest == lowest:
-        ax.axvspan(lowest, highest, color=OURS, alpha=0.12, lw=1, label=f"agrees from {lowest:.3g} to {highest:.3g}")
-    ax.plot(first.learning_rates, 2 / first.learning_rates, color=THEORY, ls="--", lw=1, label="2 / rate")
-    styles = [*zip(results, (OURS, "#009E73", "#CC79A7"), "o^v", [_KINDS[result.kind] for result in results], strict=False)]
+        ax.axvspan(
+            lowest,
+            highest,
+            color=OURS,
+            alpha=0.12,
+            lw=1,
+            label=f"agrees from {lowest:.3g} to {highest:.3g}",
+        )
+    ax.plot(
+        first.learning_rates,
+        2 / first.learning_rates,
+        color=THEORY,
+        ls="--",
+        lw=1,
+        label="2 / rate",
+    )
+    styles = [
+        *zip(
+            results,
+            (OURS, "#009E73", "#CC79A7"),
+            "o^v",
+            [_KINDS[result.kind] for result in results],
+            strict=False,
+        )
+    ]
     if published is not None:
         styles.append((published, PUBLISHED, "s", "published file"))
     for result, colour, marker, label in styles:
         centre, (low, high) = 10**result.mean_log10, 10**result.interval.T
-        ax.errorbar(result.learning_rates, centre, [centre - low, high - centre], color=colour, marker=marker, ms=3, lw=0,
-                    elinewidth=0.8, label=label)
+        ax.errorbar(
+            result.learning_rates,
+            centre,
+            [centre - low, high - centre],
+            color=colour,
+            marker=marker,
+            ms=3,
+            lw=0,
+            elinewidth=0.8,
+            label=label,
+        )
     n_walks, last = first.sharpness.shape[1:]
-    ax.set(xscale="log", yscale="log", xlabel=_RATE, ylabel="sharpness (loss per pixel²)",
-           title=f"Last {last} of {first.n_steps + 1} positions, {n_walks} walks a rate, mean and 95 %")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=_RATE,
+        ylabel="sharpness (loss per pixel²)",
+        title=f"Last {last} of {first.n_steps + 1} positions, {n_walks} walks a rate, mean and 95 %",
+    )
     ax.set_ylim(1e-4, 20)
     ax.legend()
     return ax
@@ -101,18 +140,49 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
         mean, error = exact.mean[:, k], 1.96 * exact.standard_error[:, k]
         axes[0].plot(rates, mean, color=OURS, ls=style, label=f"exact, {name}, mean and 95 %")
         axes[0].fill_between(rates, mean - error, mean + error, color=OURS, alpha=0.25, lw=0)
-    axes[0].plot(rates, exact.median[:, 0], color="#56B4E9", ls="--", label="exact, largest, median")
+    axes[0].plot(
+        rates, exact.median[:, 0], color="#56B4E9", ls="--", label="exact, largest, median"
+    )
     if estimate is not None:
-        axes[0].errorbar(rates, estimate.mean[:, 0], 1.96 * estimate.standard_error[:, 0], color="#E69F00", marker="o", ms=3,
-                         lw=1, label="published estimator, our walks")
-        axes[1].plot(rates, estimate.share_positive, color="#E69F00", marker="o", ms=3, lw=1,
-                     label="published estimator, our walks")
+        axes[0].errorbar(
+            rates,
+            estimate.mean[:, 0],
+            1.96 * estimate.standard_error[:, 0],
+            color="#E69F00",
+            marker="o",
+            ms=3,
+            lw=1,
+            label="published estimator, our walks",
+        )
+        axes[1].plot(
+            rates,
+            estimate.share_positive,
+            color="#E69F00",
+            marker="o",
+            ms=3,
+            lw=1,
+            label="published estimator, our walks",
+        )
     if published is not None:
         mean, bounds = published["mle_mean"].ravel(), published["mle_95"]
-        axes[0].errorbar(published["lrs"].ravel(), mean, np.abs(bounds.T - mean), color=PUBLISHED, marker="s", ms=3, ls="",
-                         label="published file")
+        axes[0].errorbar(
+            published["lrs"].ravel(),
+            mean,
+            np.abs(bounds.T - mean),
+            color=PUBLISHED,
+            marker="s",
+            ms=3,
+            ls="",
+            label="published file",
+        )
     if ceiling is not None:
-        axes[0].axhline(ceiling, color=CONTROL, ls="-.", lw=1, label=f"ceiling of published estimator, {ceiling:.2f}")
+        axes[0].axhline(
+            ceiling,
+            color=CONTROL,
+            ls="-.",
+            lw=1,
+            label=f"ceiling of published estimator, {ceiling:.2f}",
+        )
     axes[1].plot(rates, exact.share_positive, color=OURS, label="exact")
     for each in axes:
         each.axhline(0, color=THEORY, lw=0.6)
@@ -122,8 +192,12 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
         each.legend(loc="upper left")
     walks, steps = exact.exponents.shape[1], f"steps {exact.burn_in} to {exact.n_steps}"
     axes[0].set(ylabel="Lyapunov exponent (per step)", title=f"{walks} walks a rate, {steps}")
-    axes[1].set(ylabel="share of walks", title="Share with a positive largest exponent", ylim=(-0.05, 1.3),
-                yticks=np.linspace(0, 1, 6))
+    axes[1].set(
+        ylabel="share of walks",
+        title="Share with a positive largest exponent",
+        ylim=(-0.05, 1.3),
+        yticks=np.linspace(0, 1, 6),
+    )
     return axes
 
 
@@ -144,16 +218,25 @@ def lyapunov_by_trial(*results, rate_index=0, ax=None):
     Axes
     """
     ax = axes_or_new(ax)
-    names = {"tangent": ("exact tangent map", OURS), "two_trajectories": ("published estimator", "#E69F00")}
+    names = {
+        "tangent": ("exact tangent map", OURS),
+        "two_trajectories": ("published estimator", "#E69F00"),
+    }
     for result in results:
         mean, error = result.running(rate_index).T
         trials = np.arange(1, len(mean) + 1)
         name, colour = names[result.method]
-        ax.plot(trials, mean, color=colour, label=f"{name}: {mean[-1]:.3f} ± {1.96 * error[-1]:.3f}")
-        ax.fill_between(trials, mean - 1.96 * error, mean + 1.96 * error, color=colour, alpha=0.25, lw=0)
+        ax.plot(
+            trials, mean, color=colour, label=f"{name}: {mean[-1]:.3f} ± {1.96 * error[-1]:.3f}"
+        )
+        ax.fill_between(
+            trials, mean - 1.96 * error, mean + 1.96 * error, color=colour, alpha=0.25, lw=0
+        )
         ax.plot(trials, result.exponents[rate_index, :, 0], ".", color=colour, ms=2.5, alpha=0.6)
-    ax.set(xlabel="trials", ylabel="largest Lyapunov exponent (per step)",
-           title=f"Running mean and 95 %, learning rate {results[0].learning_rates[rate_index]:g}")
+    ax.set(
+        xlabel="trials",
+        ylabel="largest Lyapunov exponent (per step)",
+        title=f"Running mean and 95 %, learning rate {results[0].learning_rates[rate_index]:g}",
+    )
     ax.legend()
     return ax
-

@@ -25,7 +25,8 @@ background:#eee;color:#333}h2 .mark{margin-left:.6rem;vertical-align:.15em}
 @media(max-width:640px){body{margin:1rem auto}thead{display:none}table,tbody,tr,td{display:block}table{width:100%}
 tr{border-bottom:2px solid #bbb;padding:.4rem 0}td{border:0;padding:.1rem 0}
 td.none{display:none}td[data-of]:not([data-of=""])::before{content:attr(data-of) ": ";color:#555}h2 .mark{margin-left:0}}"""
-_WIDEST, _NARROWEST = 115.0, 70.0  # CSS pixels an inch of a figure is shown at: 9-point text is 14 or, on a phone, 9 pixels
+# CSS pixels an inch of a figure is shown at: 9-point text is 14 or, on a phone, 9 pixels
+_WIDEST, _NARROWEST = 115.0, 70.0
 _PNG_DPI_CHUNK = b"pHYs"
 NOTHING = "–"  # a cell that is left out on a narrow screen
 _EMPTY = ' class="none"'
@@ -92,9 +93,11 @@ def write_report(path, title, chapters, *, overwrite=False):
         Whether an existing file may be replaced.
     """
     body = "\n".join([f"<h1>{html.escape(title)}</h1>", *map(_chapter, chapters)])
-    page = (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-            f'<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
-            f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n")
+    page = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
     with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(page.encode())
     return Path(path)
@@ -102,15 +105,23 @@ def write_report(path, title, chapters, *, overwrite=False):
 
 def _chapter(chapter):
     mark = "" if chapter.mark is None else f" {_cell(chapter.mark)}"
-    parts = [f'<h2 id="{_anchor(chapter.title)}">{html.escape(chapter.title)}{mark}</h2>', *map(_paragraph, chapter.lead)]
+    parts = [
+        f'<h2 id="{_anchor(chapter.title)}">{html.escape(chapter.title)}{mark}</h2>',
+        *map(_paragraph, chapter.lead),
+    ]
     if chapter.numbers:
         parts.append(_table(Table((), list(chapter.numbers.items()))))
     if chapter.table is not None:
         parts.append(_table(chapter.table))
-    parts += [_picture(*item) for item in chapter.pictures.items()] + list(map(_paragraph, chapter.words))
-    parts += [f"<details><summary>{html.escape(heading)}</summary><ul>"
-              + "".join(f"<li><code>{html.escape(line)}</code></li>" for line in lines) + "</ul></details>"
-              for heading, lines in chapter.details.items()]
+    parts += [_picture(*item) for item in chapter.pictures.items()] + list(
+        map(_paragraph, chapter.words)
+    )
+    parts += [
+        f"<details><summary>{html.escape(heading)}</summary><ul>"
+        + "".join(f"<li><code>{html.escape(line)}</code></li>" for line in lines)
+        + "</ul></details>"
+        for heading, lines in chapter.details.items()
+    ]
     return "\n".join(parts)
 
 
@@ -126,10 +137,18 @@ def _words(words):
 def _table(table):
     names = table.columns or [""] * len(table.rows[0])
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
-    rows = ["".join(f'<td data-of="{html.escape(name) if k else ""}"{_EMPTY * (cell == NOTHING)}>{_cell(cell)}</td>'
-                    for k, (name, cell) in enumerate(zip(names, row, strict=True))) for row in table.rows]
-    return (f"<div class=\"scroll\"><table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>"
-            + "".join(f"<tr>{row}</tr>" for row in rows) + "</tbody></table></div>")
+    rows = [
+        "".join(
+            f'<td data-of="{html.escape(name) if k else ""}"{_EMPTY * (cell == NOTHING)}>{_cell(cell)}</td>'
+            for k, (name, cell) in enumerate(zip(names, row, strict=True))
+        )
+        for row in table.rows
+    ]
+    return (
+        f'<div class="scroll"><table>{f"<thead><tr>{head}</tr></thead>" if head else ""}<tbody>'
+        + "".join(f"<tr>{row}</tr>" for row in rows)
+        + "</tbody></table></div>"
+    )
 
 
 def _cell(cell):
@@ -144,16 +163,18 @@ def _picture(path, caption):
     png = Path(path).read_bytes()
     inches = _inches_wide(png)
     size = f"width:100%;max-width:{inches * _WIDEST:.0f}px;min-width:{inches * _NARROWEST:.0f}px"
-    return (f'<figure><div class="scroll"><img style="{size}" alt="{html.escape(caption)}" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>")
+    return (
+        f'<figure><div class="scroll"><img style="{size}" alt="{html.escape(caption)}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
 
 
 def _inches_wide(png):
     """Return the width of a PNG file in inches, from the resolution that it states (else 200 pixels an inch)."""
     pixels = struct.unpack(">I", png[16:20])[0]
     at = png.find(_PNG_DPI_CHUNK)
-    per_metre = struct.unpack(">I", png[at + 4:at + 8])[0] if at > 0 else 200 / 0.0254
+    per_metre = struct.unpack(">I", png[at + 4 : at + 8])[0] if at > 0 else 200 / 0.0254
     return pixels / (per_metre * 0.0254)
 
 

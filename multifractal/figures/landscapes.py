@@ -30,7 +30,10 @@ def landscape_gallery(landscapes, measured, analytic, *, logarithmic=(), axes=No
     ndarray of Axes, shape (2, n_landscapes)
     """
     n = len(landscapes)
-    bottom = max(0.0, min(np.min(dimension) for _, dimension in [*measured.values(), *analytic.values()]) - 0.4)
+    bottom = max(
+        0.0,
+        min(np.min(dimension) for _, dimension in [*measured.values(), *analytic.values()]) - 0.4,
+    )
     axes = axes_or_new(axes, 2, n, figsize=(2.3 * n, 4.9), height_ratios=(1, 1), squeeze=False)
     for column, (title, landscape) in enumerate(landscapes.items()):
         image, ax = axes[:, column]
@@ -60,6 +63,8 @@ def _spectrum(ax, h, dimension, law_h, law_dimension):
 
 def _legend(ax, n_realisations):
     each = "one realisation" if n_realisations == 1 else f"{n_realisations} realisations"
-    ax.plot([], [], color=OURS, marker="o", markersize=2.5, linewidth=0.8, label=f"measured, {each}")
+    ax.plot(
+        [], [], color=OURS, marker="o", markersize=2.5, linewidth=0.8, label=f"measured, {each}"
+    )
     ax.plot([], [], color=THEORY, linewidth=1.2, label="analytic (+ : a single h)")
     ax.legend(loc="lower center", fontsize=7.5)

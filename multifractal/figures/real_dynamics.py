@@ -30,8 +30,13 @@ def section_beside_model(walks, paths, *, section=0, ax=None):
     """
     axes = np.ravel(axes_or_new(ax, 2, 2))
     name, n = walks.names[section], len(walks.names)
-    for panel, values, tracks, title in zip(axes, (walks.sections[section], walks.models[section]), paths,
-                                            (name, "model, same local exponents"), strict=False):
+    for panel, values, tracks, title in zip(
+        axes,
+        (walks.sections[section], walks.models[section]),
+        paths,
+        (name, "model, same local exponents"),
+        strict=False,
+    ):
         drawn = panel.imshow(values, cmap="Greys_r", origin="lower")
         for track, colour in zip(tracks, _COLOURS, strict=False):
             panel.plot(*track.T, color=colour, lw=0.8)
@@ -39,15 +44,26 @@ def section_beside_model(walks, paths, *, section=0, ax=None):
         panel.set(title=title, xlabel="x (pixels)", ylabel="y (pixels)")
         panel.figure.colorbar(drawn, ax=panel, label="loss", shrink=0.8)
     short = walks.table.diffusion(0, SHORT)
-    for system, colour, marker, label in ((section, OURS, "o", "section"), (n + section, PUBLISHED, "s", "model")):
-        _error_bars(axes[2], walks.step_lengths, walks.table.exponents[system], colour, marker, label)
+    for system, colour, marker, label in (
+        (section, OURS, "o", "section"),
+        (n + section, PUBLISHED, "s", "model"),
+    ):
+        _error_bars(
+            axes[2], walks.step_lengths, walks.table.exponents[system], colour, marker, label
+        )
         _error_bars(axes[3], walks.step_lengths, short[system], colour, marker, label)
     runs = walks.table.stretch.shape[2]
     axes[2].axhline(0, color=THEORY, lw=0.6)
     axes[3].axhline(1, color=THEORY, lw=0.6, ls="--")
     axes[3].set_ylim(-1, 2.3)  # an interval of a walk nearly at rest may reach far beyond
-    axes[2].set(ylabel="Lyapunov exponent (per step)", title=f"Chaos, {runs} runs of 8 walkers, mean and 95 %")
-    axes[3].set(ylabel="diffusion exponent", title=f"Displacement at lags {SHORT[0]} to {SHORT[1]}, from the start")
+    axes[2].set(
+        ylabel="Lyapunov exponent (per step)",
+        title=f"Chaos, {runs} runs of 8 walkers, mean and 95 %",
+    )
+    axes[3].set(
+        ylabel="diffusion exponent",
+        title=f"Displacement at lags {SHORT[0]} to {SHORT[1]}, from the start",
+    )
     for panel in axes[2:]:
         panel.set(xscale="log", xlabel="learning rate x rms gradient (pixels)")
         panel.legend()
@@ -55,7 +71,9 @@ def section_beside_model(walks, paths, *, section=0, ax=None):
 
 
 @styled
-def training_beside_model(found, *, curves=(("dropout 0", 2), ("dropout 0.75", 2)), surface_rate=300.0, ax=None):
+def training_beside_model(
+    found, *, curves=(("dropout 0", 2), ("dropout 0.75", 2)), surface_rate=300.0, ax=None
+):
     """Draw real training and walks on the paper's surface: displacement by waiting time, and Lyapunov exponent by rate.
 
     Parameters
@@ -77,22 +95,34 @@ def training_beside_model(found, *, curves=(("dropout 0", 2), ("dropout 0.75", 2
         k = next(i for i, name in enumerate(found.training.systems) if name.endswith(ending))
         _displacement(axes[0], found.training, k, rate, style, ending)
     system = found.training.systems[k].rpartition(",")[0]
-    axes[0].set(title=f"Training: {system}, rate {found.training.learning_rates[k, rate]:g}",
-                ylabel="TAMSD (squared parameter units)", xlabel="even lag (epochs)")
+    axes[0].set(
+        title=f"Training: {system}, rate {found.training.learning_rates[k, rate]:g}",
+        ylabel="TAMSD (squared parameter units)",
+        xlabel="even lag (epochs)",
+    )
     at = int(np.argmin(np.abs(found.surface.learning_rates[0] - surface_rate)))
     _displacement(axes[1], found.surface, 0, at, "-", "")
-    axes[1].set(title=f"Model: paper's surface, rate {found.surface.learning_rates[0, at]:g}", ylabel="TAMSD (pixels²)",
-                xlabel="even lag (steps)")
+    axes[1].set(
+        title=f"Model: paper's surface, rate {found.surface.learning_rates[0, at]:g}",
+        ylabel="TAMSD (pixels²)",
+        xlabel="even lag (steps)",
+    )
     for k, (name, colour) in enumerate(zip(found.training.systems, _COLOURS, strict=False)):
         _by_edge(axes[2], found.training, k, colour, "osv^D<"[k], name)
     _by_edge(axes[3], found.surface, 0, THEORY, "o", "paper's surface")
     n = found.training.stretch.shape[2]
     axes[2].set_title(f"Training, second half, {n} seeds, mean and 95 %")
-    axes[3].set_title(f"Model, second half, {found.surface.stretch.shape[2]} surfaces, mean and 95 %")
+    axes[3].set_title(
+        f"Model, second half, {found.surface.stretch.shape[2]} surfaces, mean and 95 %"
+    )
     for panel in axes[2:]:
         panel.axhline(0, color=THEORY, lw=0.6)
         panel.axvline(1, color=CONTROL, ls="--", lw=1)
-        panel.set(xscale="log", xlabel="learning rate x sharpness at the start / 2", ylabel="Lyapunov exponent (per step)")
+        panel.set(
+            xscale="log",
+            xlabel="learning rate x sharpness at the start / 2",
+            ylabel="Lyapunov exponent (per step)",
+        )
         panel.set_yscale("symlog", linthresh=_FLOOR if panel is axes[2] else 1e-2)
     axes[2].set_ylim(-0.1, 1e4)  # room for the legend
     axes[2].set_yticks([-1e-2, -1e-4, 0, 1e-4, 1e-2, 1])
@@ -103,8 +133,17 @@ def training_beside_model(found, *, curves=(("dropout 0", 2), ("dropout 0.75", 2
 
 def _error_bars(panel, x, samples, colour, marker, label):
     centre, low, high = interval(samples)
-    panel.errorbar(x, centre, [centre - low, high - centre], color=colour, marker=marker, ms=3, lw=0.8, elinewidth=0.8,
-                   label=label)
+    panel.errorbar(
+        x,
+        centre,
+        [centre - low, high - centre],
+        color=colour,
+        marker=marker,
+        ms=3,
+        lw=0.8,
+        elinewidth=0.8,
+        label=label,
+    )
 
 
 def _by_edge(panel, table, k, colour, marker, label):
@@ -118,7 +157,13 @@ def _displacement(panel, table, k, rate, style, label):
     lags = table.lag_times[k]
     even = lags % 2 == 0
     for w, waiting in enumerate(table.waiting_times[k]):
-        panel.plot(lags[even], np.nanmean(table.tamsd[k, rate, :, w], axis=0)[even], style, lw=1.1,
-                   color=plt.get_cmap("cividis")(0.42 * w), label=f"{label}{', ' if label else ''}waiting {waiting}")
+        panel.plot(
+            lags[even],
+            np.nanmean(table.tamsd[k, rate, :, w], axis=0)[even],
+            style,
+            lw=1.1,
+            color=plt.get_cmap("cividis")(0.42 * w),
+            label=f"{label}{', ' if label else ''}waiting {waiting}",
+        )
     panel.set(xscale="log", yscale="log")
     panel.legend(fontsize=7)

@@ -5,8 +5,11 @@ import numpy as np
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
 _CLIP = 10.0  # of the profile, in nats
-_MODES = {"mlp batch live": (PUBLISHED, "live dropout"), "mlp batch fixed": (THEORY, "one fixed mask"),
-          "mlp batch": (OURS, "no dropout (eval)")}
+_MODES = {
+    "mlp batch live": (PUBLISHED, "live dropout"),
+    "mlp batch fixed": (THEORY, "one fixed mask"),
+    "mlp batch": (OURS, "no dropout (eval)"),
+}
 _ZOOMS = ("mlp", "mlp zoom 10", "mlp zoom 100", "mlp zoom 10000")
 _LEVELS = {2: "twice differentiable", 1.5: "gradient jumps", 1: "rough below", 0: "white noise"}
 
@@ -40,8 +43,17 @@ def _profiles(ax, study):
         values = study.landscape(name).values
         half = study.settings[study.row(name)]["half_width"]
         x = np.linspace(-half, half, values.shape[1])
-        ax.plot(x, np.where(values[len(values) // 2] < _CLIP, values[len(values) // 2], np.nan), color=colour, label=label)
-    ax.set(xlabel="random direction 1 (filter norms)", ylabel="loss (nats)", title="the same line through one network")
+        ax.plot(
+            x,
+            np.where(values[len(values) // 2] < _CLIP, values[len(values) // 2], np.nan),
+            color=colour,
+            label=label,
+        )
+    ax.set(
+        xlabel="random direction 1 (filter norms)",
+        ylabel="loss (nats)",
+        title="the same line through one network",
+    )
     ax.legend(loc="upper center", fontsize=8)
 
 
@@ -50,31 +62,66 @@ def _differences(ax, study):
         k = study.row(name)
         lags = 2.0 ** np.arange(study.first.shape[1])
         ax.loglog(lags, study.first[k], "o-", color=colour, label=label)
-    ax.loglog(lags, study.pair_first[0], "D--", color=PUBLISHED, mfc="none", label="live, without the noise")
+    ax.loglog(
+        lags,
+        study.pair_first[0],
+        "D--",
+        color=PUBLISHED,
+        mfc="none",
+        label="live, without the noise",
+    )
     ax.axhline(2 * study.pair_sd[0] ** 2, color=CONTROL, zorder=0)
-    ax.annotate("noise of the masks", (lags[0], 2 * study.pair_sd[0] ** 2), xytext=(0, -11), textcoords="offset points",
-                fontsize=8, color="#555555")
-    ax.set(xlabel="lag (pixels)", ylabel="mean squared difference (nats²)", title="how the loss differs with distance",
-           xticks=lags, xticklabels=[f"{lag:g}" for lag in lags])
+    ax.annotate(
+        "noise of the masks",
+        (lags[0], 2 * study.pair_sd[0] ** 2),
+        xytext=(0, -11),
+        textcoords="offset points",
+        fontsize=8,
+        color="#555555",
+    )
+    ax.set(
+        xlabel="lag (pixels)",
+        ylabel="mean squared difference (nats²)",
+        title="how the loss differs with distance",
+        xticks=lags,
+        xticklabels=[f"{lag:g}" for lag in lags],
+    )
     ax.minorticks_off()
     ax.legend(fontsize=8)
 
 
 def _exponents(ax, study):
     looks = {name: (OURS, "o-", "eval mode" if name == "mlp" else None) for name in _ZOOMS}
-    looks |= {"mlp gelu zoom 10000": (THEORY, "^-", "GELU, not ReLU"),
-              "mlp zoom 10000 float32": (CONTROL, "s:", "in float32"), "mlp batch live": (PUBLISHED, "D-", "live dropout")}
+    looks |= {
+        "mlp gelu zoom 10000": (THEORY, "^-", "GELU, not ReLU"),
+        "mlp zoom 10000 float32": (CONTROL, "s:", "in float32"),
+        "mlp batch live": (PUBLISHED, "D-", "live dropout"),
+    }
     for name, (colour, line, label) in looks.items():
         k = study.row(name)
         between = study.steps[k] * 2.0 ** (np.arange(study.second_exponents.shape[1]) + 0.5)
         bars = np.abs(study.second_interval[k] - study.second_exponents[k])
-        ax.errorbar(between, study.second_exponents[k], bars, fmt=line, color=colour, ms=4, label=label)
+        ax.errorbar(
+            between, study.second_exponents[k], bars, fmt=line, color=colour, ms=4, label=label
+        )
     for exponent, words in _LEVELS.items():
         ax.axhline(exponent, color=CONTROL, linewidth=0.8, zorder=0)
-        ax.annotate(words, (0.2, exponent), xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
-                    fontsize=7, color="#555555")
-    ax.set(xscale="log", xlabel="distance (filter norms)", ylabel="exponent of second differences", ylim=(-0.25, 2.4),
-           title="four zooms of one plane, 95 % bars")
+        ax.annotate(
+            words,
+            (0.2, exponent),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            fontsize=7,
+            color="#555555",
+        )
+    ax.set(
+        xscale="log",
+        xlabel="distance (filter norms)",
+        ylabel="exponent of second differences",
+        ylim=(-0.25, 2.4),
+        title="four zooms of one plane, 95 % bars",
+    )
     ax.legend(loc="center", bbox_to_anchor=(0.5, 0.35), fontsize=8)
 
 
@@ -85,29 +132,72 @@ def _shares(ax, study):
         k = study.row(name)
         share, (low, high) = study.noise_share[k], study.noise_share_interval[k]
         colour = PUBLISHED if name.startswith("published") else OURS
-        ax.errorbar(share, y, xerr=[[max(share - low, 0)], [max(high - share, 0)]], fmt="o", color=colour, ms=4)
-    ax.set(yticks=range(len(names)), xlim=(-0.03, 1.03), xlabel="share of white noise in differences at one pixel",
-           title="noise by section, 95 % bars")
-    ax.set_yticklabels([name.replace("published ", "").replace("_", " ") for name in names], fontsize=7)
+        ax.errorbar(
+            share,
+            y,
+            xerr=[[max(share - low, 0)], [max(high - share, 0)]],
+            fmt="o",
+            color=colour,
+            ms=4,
+        )
+    ax.set(
+        yticks=range(len(names)),
+        xlim=(-0.03, 1.03),
+        xlabel="share of white noise in differences at one pixel",
+        title="noise by section, 95 % bars",
+    )
+    ax.set_yticklabels(
+        [name.replace("published ", "").replace("_", " ") for name in names], fontsize=7
+    )
 
 
 def _spectra(ax, study):
     for name, (colour, label) in _MODES.items():
         k = study.row(name)
-        ax.plot(study.paper_h[k], study.paper_D[k], "o-", color=colour, ms=3,
-                label=label + ("" if study.paper_valid[k] else " (not defined)"))
+        ax.plot(
+            study.paper_h[k],
+            study.paper_D[k],
+            "o-",
+            color=colour,
+            ms=3,
+            label=label + ("" if study.paper_valid[k] else " (not defined)"),
+        )
     if "published vgg_sgd_cifar10" in study.names:
         k = study.row("published vgg_sgd_cifar10")
-        ax.plot(study.paper_h[k], study.paper_D[k], "s--", color=CONTROL, ms=3, label="published VGG (not defined)")
-    ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)", title="spectra at the paper's settings", ylim=(0, 2.9))
+        ax.plot(
+            study.paper_h[k],
+            study.paper_D[k],
+            "s--",
+            color=CONTROL,
+            ms=3,
+            label="published VGG (not defined)",
+        )
+    ax.set(
+        xlabel="Hölder exponent h",
+        ylabel="dimension D(h)",
+        title="spectra at the paper's settings",
+        ylim=(0, 2.9),
+    )
     ax.legend(loc="upper right", fontsize=7)
 
 
 def _checks(ax, study):
     for k, (name, marker) in enumerate(zip(study.checked, "osD", strict=True)):
         read = study.checked_hurst + study.checked_bias[k, :, 0]
-        ax.errorbar(study.checked_hurst, read, study.checked_spread[k, :, 0], fmt=f"{marker}-", ms=4,
-                    color=OURS if name.startswith("ours") else PUBLISHED, mfc="none" if "257" in name else None, label=name)
+        ax.errorbar(
+            study.checked_hurst,
+            read,
+            study.checked_spread[k, :, 0],
+            fmt=f"{marker}-",
+            ms=4,
+            color=OURS if name.startswith("ours") else PUBLISHED,
+            mfc="none" if "257" in name else None,
+            label=name,
+        )
     ax.plot([0.2, 1], [0.2, 1], color=THEORY, lw=0.8, label="equal")
-    ax.set(xlabel="true exponent of an exact surface", ylabel=r"$c_1$ read", title="what the spectrum is worth, bars: sd")
+    ax.set(
+        xlabel="true exponent of an exact surface",
+        ylabel=r"$c_1$ read",
+        title="what the spectrum is worth, bars: sd",
+    )
     ax.legend(fontsize=7, loc="lower right")

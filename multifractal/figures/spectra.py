@@ -33,11 +33,27 @@ def model_spectra(spectra, published=None, ax=None):
         found = [found] if hasattr(found, "h") else list(found)
         h, D = (np.array([getattr(spectrum, name) for spectrum in found]) for name in ("h", "D"))
         spread = h.std(axis=0, ddof=1) if len(found) > 1 else None
-        told = f"{label}, from scratch" + (f"\n(mean of {len(found)}, bars: sd)" if len(found) > 1 else "")
-        ax.errorbar(h.mean(axis=0), D.mean(axis=0), xerr=spread, fmt=f"{marker}-", color=OURS, elinewidth=0.8, label=told)
+        told = f"{label}, from scratch" + (
+            f"\n(mean of {len(found)}, bars: sd)" if len(found) > 1 else ""
+        )
+        ax.errorbar(
+            h.mean(axis=0),
+            D.mean(axis=0),
+            xerr=spread,
+            fmt=f"{marker}-",
+            color=OURS,
+            elinewidth=0.8,
+            label=told,
+        )
     for (label, arrays), marker in zip((published or {}).items(), _MARKERS, strict=False):
-        ax.plot(np.ravel(arrays["hq"]), np.ravel(arrays["Dq"]), f"{marker}--", color=PUBLISHED, mfc="none",
-                label=f"{label}, published")
+        ax.plot(
+            np.ravel(arrays["hq"]),
+            np.ravel(arrays["Dq"]),
+            f"{marker}--",
+            color=PUBLISHED,
+            mfc="none",
+            label=f"{label}, published",
+        )
     ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)")
     ax.legend(loc="lower center", fontsize=7)
     return ax
@@ -59,16 +75,29 @@ def published_epochs(published, axes=None):
     ndarray of Axes
     """
     present = {epoch: arrays for epoch, arrays in published.items() if arrays is not None}
-    axes = np.atleast_1d(axes_or_new(axes, 1, max(len(present), 1), sharey=True, sharex=True,
-                                     figsize=(3.2 * max(len(present), 1), 3.0)))
+    axes = np.atleast_1d(
+        axes_or_new(
+            axes,
+            1,
+            max(len(present), 1),
+            sharey=True,
+            sharex=True,
+            figsize=(3.2 * max(len(present), 1), 3.0),
+        )
+    )
     for ax, (epoch, arrays) in zip(axes, present.items(), strict=False):
         h, D = np.ravel(arrays["hq"]), np.ravel(arrays["Dq"])
         ax.plot(h, D, "o-", color=PUBLISHED)
-        ax.set(title=f"epoch {epoch}: h from {h.min():.2f} to {h.max():.2f}", xlabel="Hölder exponent h")
+        ax.set(
+            title=f"epoch {epoch}: h from {h.min():.2f} to {h.max():.2f}",
+            xlabel="Hölder exponent h",
+        )
     axes[0].set_ylabel("dimension D(h)")
     missing = [str(epoch) for epoch in published if epoch not in present]
     if missing:
-        axes[0].figure.suptitle(f"published (epoch {', '.join(missing)} not available here)", fontsize=9)
+        axes[0].figure.suptitle(
+            f"published (epoch {', '.join(missing)} not available here)", fontsize=9
+        )
     return axes
 
 
@@ -89,22 +118,57 @@ def section_spectra(spectra, shuffled=None, axes=None):
     ndarray of Axes
     """
     n_rows = (len(spectra) + 1) // 2
-    drawn = np.concatenate([spectrum.h for spectrum in (*spectra.values(), *(shuffled or {}).values())])
+    drawn = np.concatenate(
+        [spectrum.h for spectrum in (*spectra.values(), *(shuffled or {}).values())]
+    )
     low, high = drawn.min(), drawn.max()
-    axes = np.ravel(axes_or_new(axes, n_rows, min(len(spectra), 2), figsize=(8.4, 3.3 * n_rows), squeeze=False))
+    axes = np.ravel(
+        axes_or_new(axes, n_rows, min(len(spectra), 2), figsize=(8.4, 3.3 * n_rows), squeeze=False)
+    )
     for ax, (name, spectrum) in zip(axes, spectra.items(), strict=False):
-        bars = {} if spectrum.h_interval is None else {
-            "xerr": np.abs(spectrum.h_interval - spectrum.h), "yerr": np.abs(spectrum.D_interval - spectrum.D)}
-        ax.errorbar(spectrum.h, spectrum.D, fmt="o-", color=OURS, elinewidth=0.6, label="section", zorder=2, **bars)
+        bars = (
+            {}
+            if spectrum.h_interval is None
+            else {
+                "xerr": np.abs(spectrum.h_interval - spectrum.h),
+                "yerr": np.abs(spectrum.D_interval - spectrum.D),
+            }
+        )
+        ax.errorbar(
+            spectrum.h,
+            spectrum.D,
+            fmt="o-",
+            color=OURS,
+            elinewidth=0.6,
+            label="section",
+            zorder=2,
+            **bars,
+        )
         if shuffled and name in shuffled:
-            ax.plot(shuffled[name].h, shuffled[name].D, "s-", color=CONTROL, ms=3, label="pixels shuffled in 4x4 blocks",
-                    zorder=3)
+            ax.plot(
+                shuffled[name].h,
+                shuffled[name].D,
+                "s-",
+                color=CONTROL,
+                ms=3,
+                label="pixels shuffled in 4x4 blocks",
+                zorder=3,
+            )
         found = spectrum.diagnostics
-        ax.set_title(f"{name}\n{found.verdict}\nvariogram ratio {found.pixel_noise_ratio:.2f}, "
-                     rf"$c_1$ = {spectrum.log_cumulants[0]:.2f}" + ("" if found.valid else ", method not valid"), fontsize=9)
-        ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)", xlim=(low - 0.1, high + 0.1), ylim=(0, 2.15))
+        ax.set_title(
+            f"{name}\n{found.verdict}\nvariogram ratio {found.pixel_noise_ratio:.2f}, "
+            rf"$c_1$ = {spectrum.log_cumulants[0]:.2f}"
+            + ("" if found.valid else ", method not valid"),
+            fontsize=9,
+        )
+        ax.set(
+            xlabel="Hölder exponent h",
+            ylabel="dimension D(h)",
+            xlim=(low - 0.1, high + 0.1),
+            ylim=(0, 2.15),
+        )
     axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    for ax in axes[len(spectra):]:
+    for ax in axes[len(spectra) :]:
         ax.set_visible(False)
     return axes
 
@@ -131,13 +195,24 @@ def section_relief(loss, coordinates=None, *, clip=CLIP, ax=None):
         ax = plt.figure(figsize=(5.6, 4.2)).add_subplot(projection="3d")
     x, y, clipped = _clipped(loss, coordinates, clip)
     step = max(max(clipped.shape) // 128, 1)
-    ax.plot_surface(*np.meshgrid(x[::step], y[::step]), clipped[::step, ::step], cmap="cividis", rstride=1, cstride=1,
-                    linewidth=0, antialiased=False, rasterized=True)
+    ax.plot_surface(
+        *np.meshgrid(x[::step], y[::step]),
+        clipped[::step, ::step],
+        cmap="cividis",
+        rstride=1,
+        cstride=1,
+        linewidth=0,
+        antialiased=False,
+        rasterized=True,
+    )
     unit = "grid points" if coordinates is None else "units of the directions"
     ax.set_xlabel(f"x ({unit})", labelpad=8)
     ax.set_ylabel(f"y ({unit})", labelpad=8)
     ax.set_zlabel("loss", labelpad=2)
-    ax.set_title(f"{_share_clipped(loss, clip):.0%} of the section lies above the cut at minimum + {clip:g}", y=0.95)
+    ax.set_title(
+        f"{_share_clipped(loss, clip):.0%} of the section lies above the cut at minimum + {clip:g}",
+        y=0.95,
+    )
     ax.set_box_aspect((1, 1, 0.55), zoom=0.9)
     return ax
 
@@ -162,7 +237,9 @@ def sections_in_relief(sections, *, clip=CLIP, axes=None):
     if axes is None:
         n_rows = -(-len(sections) // 2)
         figure = plt.figure(figsize=(8.6, 3.9 * n_rows))
-        axes = np.array([figure.add_subplot(n_rows, 2, k + 1, projection="3d") for k in range(len(sections))])
+        axes = np.array(
+            [figure.add_subplot(n_rows, 2, k + 1, projection="3d") for k in range(len(sections))]
+        )
     for ax, (title, loss) in zip(axes, sections.items(), strict=True):
         section_relief(loss, clip=clip, ax=ax)
         ax.set_title(f"{title}\n{_share_clipped(loss, clip):.0%} lies above the cut", y=0.95)
@@ -190,8 +267,11 @@ def write_section_page(path, loss, coordinates=None, *, clip=CLIP, title="", ove
     files.refuse_existing(path, overwrite)
     x, y, clipped = _clipped(loss, coordinates, clip)
     unit = "grid points" if coordinates is None else "units of the directions"
-    figure = graph_objects.Figure(graph_objects.Surface(x=x, y=y, z=clipped, colorscale="Cividis",
-                                                        colorbar={"title": {"text": "loss"}}))
+    figure = graph_objects.Figure(
+        graph_objects.Surface(
+            x=x, y=y, z=clipped, colorscale="Cividis", colorbar={"title": {"text": "loss"}}
+        )
+    )
     scene = {"xaxis_title": f"x ({unit})", "yaxis_title": f"y ({unit})", "zaxis_title": "loss"}
     figure.update_layout(title=title, scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}})
     with files.atomic_write(path, overwrite=overwrite) as file:
@@ -217,23 +297,40 @@ def hoelder_maps(prescribed, found, axes=None):
     prescribed = np.asarray(prescribed)
     axes = axes_or_new(axes, 1, 3, figsize=(10.2, 3.1))
     low, high = prescribed.min(), prescribed.max()
-    for ax, values, title in ((axes[0], prescribed, "prescribed"), (axes[1], found.hoelder, "recovered from the surface")):
+    for ax, values, title in (
+        (axes[0], prescribed, "prescribed"),
+        (axes[1], found.hoelder, "recovered from the surface"),
+    ):
         image = ax.imshow(values, vmin=low, vmax=high, rasterized=True)
         ax.set(title=title, xlabel="x (pixels)", ylabel="y (pixels)")
     axes[1].figure.colorbar(image, ax=axes[1], label="Hölder exponent", shrink=0.85)
-    axes[2].hexbin(prescribed.ravel(), found.hoelder.ravel(), gridsize=60, bins="log", mincnt=1, rasterized=True)
+    axes[2].hexbin(
+        prescribed.ravel(),
+        found.hoelder.ravel(),
+        gridsize=60,
+        bins="log",
+        mincnt=1,
+        rasterized=True,
+    )
     axes[2].plot([low, high], [low, high], color=PUBLISHED, lw=1, label="equal")
     error = found.hoelder - prescribed
-    axes[2].set(xlabel="prescribed exponent", ylabel="recovered exponent",
-                title=f"r = {np.corrcoef(prescribed.ravel(), found.hoelder.ravel())[0, 1]:.4f}, "
-                      f"rms error {np.sqrt((error**2).mean()):.4f}")
+    axes[2].set(
+        xlabel="prescribed exponent",
+        ylabel="recovered exponent",
+        title=f"r = {np.corrcoef(prescribed.ravel(), found.hoelder.ravel())[0, 1]:.4f}, "
+        f"rms error {np.sqrt((error**2).mean()):.4f}",
+    )
     axes[2].legend(loc="upper left")
     return axes
 
 
 def _clipped(loss, coordinates, clip):
     loss = np.asarray(loss, dtype=float)
-    x, y = (np.arange(loss.shape[1]), np.arange(loss.shape[0])) if coordinates is None else map(np.asarray, coordinates)
+    x, y = (
+        (np.arange(loss.shape[1]), np.arange(loss.shape[0]))
+        if coordinates is None
+        else map(np.asarray, coordinates)
+    )
     return x, y, np.minimum(loss, np.nanmin(loss) + clip)
 
 

@@ -31,10 +31,18 @@ def surface_with_walk(landscape, walk, axes=None):
         axes = np.array([figure.add_subplot(grid[0], projection="3d"), figure.add_subplot(grid[1])])
     _relief(axes[0], landscape, walk)
     image = axes[1].imshow(landscape.values, cmap="gray", rasterized=True)
-    steps = axes[1].scatter(*walk.positions.T, c=np.arange(len(walk.positions)), s=2, cmap="plasma", linewidths=0,
-                            rasterized=True)
+    steps = axes[1].scatter(
+        *walk.positions.T,
+        c=np.arange(len(walk.positions)),
+        s=2,
+        cmap="plasma",
+        linewidths=0,
+        rasterized=True,
+    )
     _mark_ends(axes[1], walk.positions)
-    axes[1].set(xlabel="x (pixels)", ylabel="y (pixels)", title=f"learning rate {walk.learning_rate:g}")
+    axes[1].set(
+        xlabel="x (pixels)", ylabel="y (pixels)", title=f"learning rate {walk.learning_rate:g}"
+    )
     axes[1].figure.colorbar(steps, ax=axes[1], label="step", shrink=0.8)
     axes[1].figure.colorbar(image, ax=axes[1], label="loss", shrink=0.8)
     return axes
@@ -55,14 +63,32 @@ def curvature_law(result, ax=None):
     """
     ax = axes_or_new(ax)
     x = result.published_x
-    ax.fill_between(x, result.lower, result.upper, color=OURS, alpha=0.2, linewidth=0, label="quartiles of the grid points")
+    ax.fill_between(
+        x,
+        result.lower,
+        result.upper,
+        color=OURS,
+        alpha=0.2,
+        linewidth=0,
+        label="quartiles of the grid points",
+    )
     ax.plot(x, result.curvature, "o", color=OURS, label="mean in each bin")
     ax.plot(x, result.exact, color=THEORY, label="exact law of this stencil")
-    ax.plot(x, result.prefactor * x, "--", color=PUBLISHED,
-            label=f"paper's law, m = {result.prefactor * 1e8:.2f}({result.prefactor_error * 1e8:.2f})" r"$\times 10^{-8}$")
-    ax.set(xscale="log", yscale="log", xlabel=r"$r(H)\,\chi^{2H-2}$  (rough $\rightarrow$)",
-           ylabel=r"$\Vert\mathrm{Hess}\Vert_F^2$ (loss$^2$/pixel$^4$)",
-           title=f"H from {result.hoelder.max():.2f} to {result.hoelder.min():.2f}, {result.counts.sum():,} points")
+    ax.plot(
+        x,
+        result.prefactor * x,
+        "--",
+        color=PUBLISHED,
+        label=f"paper's law, m = {result.prefactor * 1e8:.2f}({result.prefactor_error * 1e8:.2f})"
+        r"$\times 10^{-8}$",
+    )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"$r(H)\,\chi^{2H-2}$  (rough $\rightarrow$)",
+        ylabel=r"$\Vert\mathrm{Hess}\Vert_F^2$ (loss$^2$/pixel$^4$)",
+        title=f"H from {result.hoelder.max():.2f} to {result.hoelder.min():.2f}, {result.counts.sum():,} points",
+    )
     ax.legend(loc="lower right")
     return ax
 
@@ -92,22 +118,44 @@ def minima_map(minima, basins, landscape, *, basin=None, ax=None):
     chosen = basins.labels == basin
     points = _flatness_points(ax, minima, 3)
     rows, cols = landscape.shape
-    ax.set(xlim=(0, cols - 1), ylim=(0, rows - 1), aspect="equal", xlabel="x (pixels)", ylabel="y (pixels)",
-           title=f"{len(minima)} lowest minima, the {_FLATTEST} flattest enlarged")
+    ax.set(
+        xlim=(0, cols - 1),
+        ylim=(0, rows - 1),
+        aspect="equal",
+        xlabel="x (pixels)",
+        ylabel="y (pixels)",
+        title=f"{len(minima)} lowest minima, the {_FLATTEST} flattest enlarged",
+    )
     inset = ax.inset_axes([1.12, 0.22, 0.78, 0.78])
     _flatness_points(inset, minima, 9)
     level = minima.losses[chosen].max()
     x0, x1, y0, y1 = frame = _frame(basins.boxes[basin], landscape.shape)
-    inset.contour(np.arange(x0, x1 + 1), np.arange(y0, y1 + 1), landscape.values[y0:y1 + 1, x0:x1 + 1], levels=[level],
-                  colors=[CONTROL], linestyles="solid", linewidths=0.8)
+    inset.contour(
+        np.arange(x0, x1 + 1),
+        np.arange(y0, y1 + 1),
+        landscape.values[y0 : y1 + 1, x0 : x1 + 1],
+        levels=[level],
+        colors=[CONTROL],
+        linestyles="solid",
+        linewidths=0.8,
+    )
     inset.yaxis.tick_right()
     inset.spines["right"].set_visible(True)
-    inset.set(xlim=frame[:2], ylim=frame[2:], aspect="equal",
-              title=f"basin {basin}: {basins.sizes[basin]} minima,\ncontour at loss {level:.2f}")
+    inset.set(
+        xlim=frame[:2],
+        ylim=frame[2:],
+        aspect="equal",
+        title=f"basin {basin}: {basins.sizes[basin]} minima,\ncontour at loss {level:.2f}",
+    )
     ax.indicate_inset_zoom(inset, edgecolor=THEORY)
     bar = ax.inset_axes([1.12, 0.02, 0.78, 0.035])
-    ax.figure.colorbar(points, cax=bar, orientation="horizontal", extend="max",
-                       label=r"flatness (pixel loss$^{-1/2}$)")
+    ax.figure.colorbar(
+        points,
+        cax=bar,
+        orientation="horizontal",
+        extend="max",
+        label=r"flatness (pixel loss$^{-1/2}$)",
+    )
     return ax
 
 
@@ -127,14 +175,27 @@ def clustering_curves(smoother, rougher, *, names=("smoother basin", "rougher ba
     Axes
     """
     ax = axes_or_new(ax)
-    for curve, name, colour, marker in zip((smoother, rougher), names, (OURS, PUBLISHED), "os", strict=True):
-        ax.plot(curve.radii, curve.counts, marker, color=colour, markersize=3, alpha=0.7,
-                label=f"{name}: $N \\sim R^{{{curve.power:.2f}}}$, $R_0$ = {curve.crossover:.1f}")
+    for curve, name, colour, marker in zip(
+        (smoother, rougher), names, (OURS, PUBLISHED), "os", strict=True
+    ):
+        ax.plot(
+            curve.radii,
+            curve.counts,
+            marker,
+            color=colour,
+            markersize=3,
+            alpha=0.7,
+            label=f"{name}: $N \\sim R^{{{curve.power:.2f}}}$, $R_0$ = {curve.crossover:.1f}",
+        )
         drawn = np.geomspace(*curve.fit_range, 100)
         ax.plot(drawn, curve.fit(drawn), color=THEORY, linewidth=1)
         ax.axvline(curve.crossover, color=colour, linewidth=0.8, linestyle=":")
     handles, labels = ax.get_legend_handles_labels()
-    ax.legend([*handles, Line2D([], [], color=THEORY, linewidth=1)], [*labels, "two-segment fit"], loc="lower right")
+    ax.legend(
+        [*handles, Line2D([], [], color=THEORY, linewidth=1)],
+        [*labels, "two-segment fit"],
+        loc="lower right",
+    )
     ax.set(xscale="log", yscale="log", xlabel="R (pixels)", ylabel="N(R), minima within R")
     return ax
 
@@ -157,21 +218,47 @@ def basin_losses(histogram, *, name="basin", ax=None):
     ax = axes_or_new(ax)
     ax.stairs(histogram.counts, histogram.edges, fill=True, color=OURS, alpha=0.8)
     x0, x1, y0, y1 = histogram.box
-    ax.set(xlabel="loss", ylabel="grid points per bin",
-           title=f"{name}: x {x0}-{x1}, y {y0}-{y1}, {histogram.counts.sum():,} points")
+    ax.set(
+        xlabel="loss",
+        ylabel="grid points per bin",
+        title=f"{name}: x {x0}-{x1}, y {y0}-{y1}, {histogram.counts.sum():,} points",
+    )
     return ax
 
 
 def _relief(ax, landscape, walk):
     rows, cols = landscape.shape
-    step = max(1, max(rows, cols) // _DRAWN)  # every so many-th point: means would hide the roughness
+    # every so many-th point: means would hide the roughness
+    step = max(1, max(rows, cols) // _DRAWN)
     y, x = np.mgrid[:rows:step, :cols:step]
-    ax.plot_surface(x, y, landscape.values[::step, ::step], cmap="gray", rcount=_DRAWN, ccount=_DRAWN, linewidth=0,
-                    antialiased=False, alpha=0.75, rasterized=True)
+    ax.plot_surface(
+        x,
+        y,
+        landscape.values[::step, ::step],
+        cmap="gray",
+        rcount=_DRAWN,
+        ccount=_DRAWN,
+        linewidth=0,
+        antialiased=False,
+        alpha=0.75,
+        rasterized=True,
+    )
     lift = 0.01 * np.ptp(landscape.values)  # so that the surface does not hide the walk
-    ax.plot(*walk.positions.T, walk.losses + lift, color=PUBLISHED, linewidth=0.5, zorder=9, rasterized=True)
+    ax.plot(
+        *walk.positions.T,
+        walk.losses + lift,
+        color=PUBLISHED,
+        linewidth=0.5,
+        zorder=9,
+        rasterized=True,
+    )
     ax.view_init(elev=50, azim=-60)
-    ax.set(xlabel="x (pixels)", ylabel="y (pixels)", zlabel="loss", title=f"{len(walk.positions):,} positions")
+    ax.set(
+        xlabel="x (pixels)",
+        ylabel="y (pixels)",
+        zlabel="loss",
+        title=f"{len(walk.positions):,} positions",
+    )
 
 
 def _mark_ends(ax, positions):
@@ -184,7 +271,14 @@ def _flatness_points(ax, minima, size):
     flattest = np.argsort(minima.flatness)[-_FLATTEST:]
     style = {"cmap": "viridis", "vmin": 0, "vmax": 20, "rasterized": True}
     points = ax.scatter(*minima.positions.T, c=minima.flatness, s=size, linewidths=0, **style)
-    ax.scatter(*minima.positions[flattest].T, c=minima.flatness[flattest], s=60, edgecolors=THEORY, linewidths=0.8, **style)
+    ax.scatter(
+        *minima.positions[flattest].T,
+        c=minima.flatness[flattest],
+        s=60,
+        edgecolors=THEORY,
+        linewidths=0.8,
+        **style,
+    )
     return points
 
 
@@ -192,4 +286,9 @@ def _frame(box, shape, margin=10):
     """Return (x first, x last, y first, y last) of a square frame round a box, in pixels, within the grid."""
     half = max(box[1] - box[0], box[3] - box[2]) // 2 + margin
     x, y = (box[0] + box[1]) // 2, (box[2] + box[3]) // 2
-    return max(x - half, 0), min(x + half, shape[1] - 1), max(y - half, 0), min(y + half, shape[0] - 1)
+    return (
+        max(x - half, 0),
+        min(x + half, shape[1] - 1),
+        max(y - half, 0),
+        min(y + half, shape[0] - 1),
+    )

@@ -30,13 +30,31 @@ def tamsd_fits(panels, *, ax=None):
             lags = np.asarray(lags)
             shown = np.unique(np.searchsorted(lags, np.geomspace(lags[lags > 0][0], lags[-1], 40)))
             factor = "" if scale == 1 else f" (×{scale:g})"
-            panel.plot(lags[shown], scale * np.asarray(values)[shown], _MARKS[k % 4], color=_COLOURS[k % 4], ms=3.5,
-                       label=f"{label}{factor}: fitted H {fit.hurst:.2f}")
+            panel.plot(
+                lags[shown],
+                scale * np.asarray(values)[shown],
+                _MARKS[k % 4],
+                color=_COLOURS[k % 4],
+                ms=3.5,
+                label=f"{label}{factor}: fitted H {fit.hurst:.2f}",
+            )
             panel.plot(lags[shown], scale * fit.curve(lags[shown]), color=THEORY, lw=1)
         panel.plot([], [], color=THEORY, lw=1, label="fit of the theory")
-        panel.set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (grid units²)", title=title)
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, fontsize=8,
-                     title="the fitted H is the memory's, not the surface's", title_fontsize=8)
+        panel.set(
+            xscale="log",
+            yscale="log",
+            xlabel="lag (steps)",
+            ylabel="TAMSD (grid units²)",
+            title=title,
+        )
+        panel.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.17),
+            ncols=2,
+            fontsize=8,
+            title="the fitted H is the memory's, not the surface's",
+            title_fontsize=8,
+        )
     return ax
 
 
@@ -61,21 +79,41 @@ def alpha_diagram(diagram, *, ax=None):
     moving = diagram.regions > 0
     n = diagram.curves.shape[1]
     hursts, rates = diagram.hursts, diagram.learning_rates
-    mesh = ax[0].pcolormesh(_edges(hursts), np.exp(_edges(np.log(rates))), np.where(moving, diagram.exponents, np.nan).T,
-                            norm=Normalize(0, 1), edgecolors="face", lw=0.2)
+    mesh = ax[0].pcolormesh(
+        _edges(hursts),
+        np.exp(_edges(np.log(rates))),
+        np.where(moving, diagram.exponents, np.nan).T,
+        norm=Normalize(0, 1),
+        edgecolors="face",
+        lw=0.2,
+    )
     ax[0].set_facecolor("#dddddd")
     ax[0].figure.colorbar(mesh, ax=ax[0], label="diffusion exponent α", extend="both")
     x, y = np.meshgrid(hursts, rates, indexing="ij")
-    ax[0].plot(x[diagram.law_holds], y[diagram.law_holds], "o", mfc="none", mec=PUBLISHED, ms=6, mew=1.3,
-               label="theory holds to 0.05 (95 % interval)")
-    for values, threshold, style, words in ((diagram.typical_step, 2.0, "-", "step of 2 pixels"),
-                                            (diagram.step_correlation, 0.02, "--", "2 % gradient correlation")):
+    ax[0].plot(
+        x[diagram.law_holds],
+        y[diagram.law_holds],
+        "o",
+        mfc="none",
+        mec=PUBLISHED,
+        ms=6,
+        mew=1.3,
+        label="theory holds to 0.05 (95 % interval)",
+    )
+    for values, threshold, style, words in (
+        (diagram.typical_step, 2.0, "-", "step of 2 pixels"),
+        (diagram.step_correlation, 0.02, "--", "2 % gradient correlation"),
+    ):
         ax[0].contour(x, y, values, [threshold], colors="white", linewidths=3, linestyles=style)
         ax[0].contour(x, y, values, [threshold], colors=THEORY, linewidths=1.3, linestyles=style)
         ax[0].plot([], [], style, color=THEORY, lw=1.3, label=words)
     ax[0].text(0.97, 0.03, "trapped", transform=ax[0].transAxes, ha="right")
-    ax[0].set(yscale="log", xlabel="Hurst exponent of the surface", ylabel="learning rate (grid units² / loss)",
-              title=f"lags {diagram.lag_times[0]}-{diagram.lag_times[-1]}, {n} surfaces a cell")
+    ax[0].set(
+        yscale="log",
+        xlabel="Hurst exponent of the surface",
+        ylabel="learning rate (grid units² / loss)",
+        title=f"lags {diagram.lag_times[0]}-{diagram.lag_times[-1]}, {n} surfaces a cell",
+    )
     ax[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=1, fontsize=8)
     _draw_collapse(ax[1], diagram, moving)
     return ax
@@ -84,11 +122,23 @@ def alpha_diagram(diagram, *, ax=None):
 def _draw_collapse(ax, diagram, moving):
     for k, (hurst, chosen) in enumerate(zip(diagram.hursts, moving, strict=True)):
         colour = plt.get_cmap("cividis")(0.9 * k / max(1, len(moving) - 1))
-        ax.plot(diagram.step_correlation[k, chosen], diagram.exponents[k, chosen], _MARKS[k % 4] + "-", color=colour, lw=0.8,
-                ms=3.5, label=f"{hurst:.1f}")
+        ax.plot(
+            diagram.step_correlation[k, chosen],
+            diagram.exponents[k, chosen],
+            _MARKS[k % 4] + "-",
+            color=colour,
+            lw=0.8,
+            ms=3.5,
+            label=f"{hurst:.1f}",
+        )
     ax.axvline(0.02, color=THEORY, ls="--", lw=1)
-    ax.set(xscale="log", xlim=(1e-5, 1.5), title="moving walks only", ylabel="diffusion exponent α",
-           xlabel="gradient correlation across one typical step")
+    ax.set(
+        xscale="log",
+        xlim=(1e-5, 1.5),
+        title="moving walks only",
+        ylabel="diffusion exponent α",
+        xlabel="gradient correlation across one typical step",
+    )
     ax.legend(title="Hurst exponent", ncols=2, fontsize=7.5, title_fontsize=8, loc="lower left")
 
 
@@ -116,17 +166,37 @@ def alpha_slice(diagram, law, *, learning_rates=(1000.0, 3000.0, 1e5), published
     for k, wanted in enumerate(learning_rates):
         at = np.abs(np.log(diagram.learning_rates / wanted)).argmin()
         chosen = diagram.regions[:, at] > 0
-        mean, low, high = (values[chosen, at] for values in (diagram.exponents, diagram.low, diagram.high))
+        mean, low, high = (
+            values[chosen, at] for values in (diagram.exponents, diagram.low, diagram.high)
+        )
         bars = np.nan_to_num([np.maximum(mean - low, 0), np.maximum(high - mean, 0)])
-        ax.errorbar(diagram.hursts[chosen], mean, bars, fmt=_MARKS[k % 4] + ("-" if k == 0 else ":"), lw=1, capsize=2,
-                    color=OURS if k == 0 else _COLOURS[k % 4], label=f"ours, rate {diagram.learning_rates[at]:,.0f}")
+        ax.errorbar(
+            diagram.hursts[chosen],
+            mean,
+            bars,
+            fmt=_MARKS[k % 4] + ("-" if k == 0 else ":"),
+            lw=1,
+            capsize=2,
+            color=OURS if k == 0 else _COLOURS[k % 4],
+            label=f"ours, rate {diagram.learning_rates[at]:,.0f}",
+        )
     if published is not None:
         hursts = np.arange(1, 10) / 10
         middle = published.mean(axis=1)
-        ax.errorbar(hursts, middle, [middle - published.min(axis=1), published.max(axis=1) - middle], fmt="x", capsize=2,
-                    color=PUBLISHED, label="paper (mean, range)")
-    ax.set(xlabel="Hurst exponent of the surface", ylabel="diffusion exponent α",
-           title=f"lags {diagram.lag_times[0]}-{diagram.lag_times[-1]}, {diagram.curves.shape[1]} surfaces, moving walks")
+        ax.errorbar(
+            hursts,
+            middle,
+            [middle - published.min(axis=1), published.max(axis=1) - middle],
+            fmt="x",
+            capsize=2,
+            color=PUBLISHED,
+            label="paper (mean, range)",
+        )
+    ax.set(
+        xlabel="Hurst exponent of the surface",
+        ylabel="diffusion exponent α",
+        title=f"lags {diagram.lag_times[0]}-{diagram.lag_times[-1]}, {diagram.curves.shape[1]} surfaces, moving walks",
+    )
     ax.legend(loc="lower left")
     return ax
 
@@ -153,11 +223,19 @@ def langevin_path(path, potential, displacement, *, exponents=(), ax=None):
     """
     ax = axes_or_new(ax, 1, 3, figsize=(11.5, 3.5), width_ratios=(1.5, 0.7, 1.4))
     ax[0].plot(path.positions, lw=0.6, color=OURS)
-    ax[0].set(xlabel="step", ylabel="position x", title=f"H = {path.hurst:g}, η = {path.eta:g}, β = {path.beta:g}")
+    ax[0].set(
+        xlabel="step",
+        ylabel="position x",
+        title=f"H = {path.hurst:g}, η = {path.eta:g}, β = {path.beta:g}",
+    )
     ax[1].plot(potential[1], potential[0], color=THEORY)
-    ax[1].set(xlabel="potential V(x)", ylabel="position x", title="potential", ylim=ax[0].get_ylim())
+    ax[1].set(
+        xlabel="potential V(x)", ylabel="position x", title="potential", ylim=ax[0].get_ylim()
+    )
     lags = displacement.lag_times
-    for k, (waiting, curve) in enumerate(zip(displacement.waiting_times, displacement.values, strict=True)):
+    for k, (waiting, curve) in enumerate(
+        zip(displacement.waiting_times, displacement.values, strict=True)
+    ):
         colour = plt.get_cmap("cividis")(0.9 * k / max(1, len(displacement.values) - 1))
         ax[2].plot(lags[lags > 0], curve[lags > 0], color=colour, lw=1.1, label=f"{waiting}")
     for fit, factor in exponents:
@@ -166,10 +244,27 @@ def langevin_path(path, potential, displacement, *, exponents=(), ax=None):
         ax[2].plot(ends, heights, "--", color=THEORY, lw=1.2)
         above = {"xytext": (0, 4), "ha": "right", "va": "bottom"}
         beside = {"xytext": (4, 0), "ha": "left", "va": "center"}
-        ax[2].annotate(f"{fit.exponent:.2f}", (ends[1], heights[1]), textcoords="offset points", fontsize=8,
-                       **(above if factor > 1 else beside))
-    ax[2].set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (units of x²)", title="one path")
-    ax[2].legend(title="waiting time\n(steps)", fontsize=7, title_fontsize=7.5, loc="center left", bbox_to_anchor=(1, 0.5))
+        ax[2].annotate(
+            f"{fit.exponent:.2f}",
+            (ends[1], heights[1]),
+            textcoords="offset points",
+            fontsize=8,
+            **(above if factor > 1 else beside),
+        )
+    ax[2].set(
+        xscale="log",
+        yscale="log",
+        xlabel="lag (steps)",
+        ylabel="TAMSD (units of x²)",
+        title="one path",
+    )
+    ax[2].legend(
+        title="waiting time\n(steps)",
+        fontsize=7,
+        title_fontsize=7.5,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
     return ax
 
 

@@ -7,7 +7,8 @@ from matplotlib.colors import LogNorm
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, styled
 
-_OFFSET = 2.2  # fitted lines stand above their curves (late ones below) by this factor, so that both are seen
+# fitted lines stand above their curves (late ones below) by this factor, so that both are seen
+_OFFSET = 2.2
 _PALEST = 0.88  # share of the colour map in use: its end is too pale on white
 _DOTS = 8000  # most points of a path that are drawn
 _CURVE_POINTS = 2000  # of a learning curve, at epochs evenly spaced in the logarithm
@@ -43,7 +44,9 @@ def training_tamsd(panels, exponents=None, *, n_columns=2, ax=None):
             _draw_exponent(panel, regime)
         panel.set(xscale="log", yscale="log", title=title)
         _label_outside(panel, "lag (epochs)", "TAMSD (squared parameter units)")
-    bar = ax[0].figure.colorbar(colours, ax=list(ax), label="waiting time (epochs)", shrink=0.8, pad=0.02)
+    bar = ax[0].figure.colorbar(
+        colours, ax=list(ax), label="waiting time (epochs)", shrink=0.8, pad=0.02
+    )
     bar.ax.set_ylim(1, longest)
     bar.outline.set_edgecolor(CONTROL)
     return ax
@@ -70,19 +73,31 @@ def training_paths(embeddings, *, published=None, every=1, ax=None):
     """
     published = published or {}
     ax = _grid(ax, 2 * len(embeddings) + len(published), 2)
-    for panel, (title, points) in zip(ax[2 * len(embeddings):], published.items(), strict=True):
+    for panel, (title, points) in zip(ax[2 * len(embeddings) :], published.items(), strict=True):
         dots = np.unique(np.linspace(0, len(points) - 1, min(_DOTS, len(points))).astype(int))
         panel.scatter(*points[dots].T, c=dots, s=1.5, linewidths=0, cmap="cividis", rasterized=True)
         panel.set(title=title, xlabel="t-SNE 1 (arbitrary units)", ylabel="t-SNE 2")
-    for (left, right), (title, found) in zip(ax[:2 * len(embeddings)].reshape(-1, 2), embeddings.items(), strict=True):
-        dots = np.unique(np.linspace(0, len(found.points) - 1, min(_DOTS, len(found.points))).astype(int))
+    for (left, right), (title, found) in zip(
+        ax[: 2 * len(embeddings)].reshape(-1, 2), embeddings.items(), strict=True
+    ):
+        dots = np.unique(
+            np.linspace(0, len(found.points) - 1, min(_DOTS, len(found.points))).astype(int)
+        )
         epochs = (found.first + dots) * every
         for panel, coordinates in ((left, found.components), (right, found.points)):
-            drawn = panel.scatter(*coordinates[dots].T, c=epochs, s=1.5, linewidths=0, cmap="cividis", rasterized=True)
-        left.set(title=f"{title}\nprincipal components", xlabel=f"first ({found.explained[0]:.0%} of the variance)",
-                 ylabel=f"second ({found.explained[1]:.0%})")
-        right.set(title=f"t-SNE of {len(found.sample)} of {len(found.points)} positions", ylabel="t-SNE 2",
-                  xlabel="t-SNE 1 (arbitrary units)")
+            drawn = panel.scatter(
+                *coordinates[dots].T, c=epochs, s=1.5, linewidths=0, cmap="cividis", rasterized=True
+            )
+        left.set(
+            title=f"{title}\nprincipal components",
+            xlabel=f"first ({found.explained[0]:.0%} of the variance)",
+            ylabel=f"second ({found.explained[1]:.0%})",
+        )
+        right.set(
+            title=f"t-SNE of {len(found.sample)} of {len(found.points)} positions",
+            ylabel="t-SNE 2",
+            xlabel="t-SNE 1 (arbitrary units)",
+        )
         bar = right.figure.colorbar(drawn, ax=[left, right], label="epoch", shrink=0.8, pad=0.02)
         bar.outline.set_edgecolor(CONTROL)
     return ax
@@ -105,14 +120,22 @@ def learning_and_sharpness(runs, ax=None):
     ax = _grid(ax, 2, 2)
     for (title, run), colour in zip(runs.items(), (OURS, PUBLISHED, "#009E73"), strict=False):
         at = np.unique(np.logspace(0, np.log10(run.epochs), _CURVE_POINTS).round().astype(int)) - 1
-        for losses, style, kind in zip(run.losses.T, ("-", "--"), ("training", "test"), strict=False):
+        for losses, style, kind in zip(
+            run.losses.T, ("-", "--"), ("training", "test"), strict=False
+        ):
             ax[0].plot(at + 1, losses[at], style, color=colour, lw=0.9, label=f"{title}, {kind}")
         ax[1].plot(run.sharpness_epochs, run.sharpness, "-", color=colour, lw=1.1, label=title)
     edges = {2 / run.parameters["learning_rate"] for run in runs.values()}
     for edge in edges:
         ax[1].axhline(edge, color=THEORY, ls="--", lw=1)
-        ax[1].annotate(f"2/rate = {edge:g}", (0, edge), (4, 3), xycoords=("axes fraction", "data"),
-                       textcoords="offset points", fontsize=8.5)
+        ax[1].annotate(
+            f"2/rate = {edge:g}",
+            (0, edge),
+            (4, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=8.5,
+        )
     ax[0].set(xscale="log", yscale="log", xlabel="epoch + 1", ylabel="loss (target variances)")
     ax[1].set(xlabel="epoch", ylabel="largest Hessian eigenvalue", ylim=(0, None))
     for panel in ax:
@@ -131,9 +154,15 @@ def _draw_exponent(panel, regime):
     late = regime.regime.startswith("late")
     heights = regime.fit.prefactor * lags**regime.fit.exponent * (1 / _OFFSET if late else _OFFSET)
     panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
-    panel.annotate(f"{regime.fit.exponent:.2f}", (np.sqrt(lags.prod()), np.sqrt(heights.prod())), xytext=(3, -3) if late
-                   else (-2, 3), textcoords="offset points", ha="left" if late else "right", va="top" if late else "bottom",
-                   fontsize=8.5)
+    panel.annotate(
+        f"{regime.fit.exponent:.2f}",
+        (np.sqrt(lags.prod()), np.sqrt(heights.prod())),
+        xytext=(3, -3) if late else (-2, 3),
+        textcoords="offset points",
+        ha="left" if late else "right",
+        va="top" if late else "bottom",
+        fontsize=8.5,
+    )
 
 
 def _grid(ax, n_panels, n_columns, **subplots):
@@ -142,8 +171,13 @@ def _grid(ax, n_panels, n_columns, **subplots):
     n_columns = min(n_columns, n_panels)
     n_rows = -(-n_panels // n_columns)
     width, height = plt.rcParams["figure.figsize"]
-    figure, ax = plt.subplots(n_rows, n_columns, squeeze=False, figsize=(0.95 * width * n_columns, 0.85 * height * n_rows),
-                              **subplots)
+    figure, ax = plt.subplots(
+        n_rows,
+        n_columns,
+        squeeze=False,
+        figsize=(0.95 * width * n_columns, 0.85 * height * n_rows),
+        **subplots,
+    )
     for unused in ax.ravel()[n_panels:]:
         unused.remove()
     return ax.ravel()[:n_panels]

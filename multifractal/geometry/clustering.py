@@ -87,39 +87,73 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
     points = _as_points("points", points)
     centres = points if centres is None else _as_points("centres", centres)
     radii = PAPER_RADII if radii is None else finite_array("radii", radii, ndim=1, dtype=np.float64)
-    require(len(radii) and radii[0] > 0 and (np.diff(radii) > 0).all(), "radii", radii, "be positive and increase",
-            "sort them")
+    require(
+        len(radii) and radii[0] > 0 and (np.diff(radii) > 0).all(),
+        "radii",
+        radii,
+        "be positive and increase",
+        "sort them",
+    )
     counts = _mean_counts(points, centres, radii)
     if fit_range is None:
         low, high = _default_fit_range(radii, counts, min(len(centres), len(points) / 2))
     else:
         low, high = ascending_pair("fit_range", fit_range)
     chosen = (radii >= low) & (radii <= high) & (counts > 0)
-    require(chosen.sum() >= 4, "fit_range", (float(low), float(high)), "hold at least 4 radii", "widen it or add radii")
-    power, outer, crossover, prefactor, residual = _two_segments(np.log(radii[chosen]), np.log(counts[chosen]))
-    return ClusteringCurve(radii, counts, power, outer, crossover, prefactor, radii[chosen][[0, -1]], residual,
-                           Provenance.of("clustering_curve", points=points, centres=centres, radii=radii,
-                                         fit_range=fit_range))
+    require(
+        chosen.sum() >= 4,
+        "fit_range",
+        (float(low), float(high)),
+        "hold at least 4 radii",
+        "widen it or add radii",
+    )
+    power, outer, crossover, prefactor, residual = _two_segments(
+        np.log(radii[chosen]), np.log(counts[chosen])
+    )
+    return ClusteringCurve(
+        radii,
+        counts,
+        power,
+        outer,
+        crossover,
+        prefactor,
+        radii[chosen][[0, -1]],
+        residual,
+        Provenance.of(
+            "clustering_curve", points=points, centres=centres, radii=radii, fit_range=fit_range
+        ),
+    )
 
 
 def _as_points(argument, points):
     points = finite_array(argument, points, ndim=2, dtype=np.float64)
     if points.shape[1] != 2 or len(points) == 0:
-        raise refuse(argument, points.shape, "have shape (n, 2), n at least 1", "stack x and y last")
+        raise refuse(
+            argument, points.shape, "have shape (n, 2), n at least 1", "stack x and y last"
+        )
     return np.ascontiguousarray(points)
 
 
 def _mean_counts(points, centres, radii):
     columns = np.ascontiguousarray(points.T)
-    chunks = [(columns, centres[first:first + _CENTRES_PER_CHUNK], np.append(radii, np.inf), *_table(radii))
-              for first in range(0, len(centres), _CENTRES_PER_CHUNK)]
+    chunks = [
+        (
+            columns,
+            centres[first : first + _CENTRES_PER_CHUNK],
+            np.append(radii, np.inf),
+            *_table(radii),
+        )
+        for first in range(0, len(centres), _CENTRES_PER_CHUNK)
+    ]
     return np.cumsum(sum(map_chunks(_counts_by_ring, chunks)))[:-1] / len(centres)
 
 
 def _table(radii):
     """Return cells per pixel, and for each cell of distance the first radius beyond its lower end."""
     per_pixel = _CELLS / radii[-1]
-    return per_pixel, np.searchsorted(radii, np.arange(_CELLS + 1) / per_pixel * (1 - 1e-12), side="right")
+    return per_pixel, np.searchsorted(
+        radii, np.arange(_CELLS + 1) / per_pixel * (1 - 1e-12), side="right"
+    )
 
 
 def _default_fit_range(radii, counts, most):
@@ -132,7 +166,13 @@ def _two_segments(x, y):
     least = max(1, len(x) // 8)
     fits = [(*_hinge(x, y, x0), x0) for x0 in x[least:-least]]
     squared, (level, slope, outer), x0 = min(fits, key=lambda fit: fit[0])
-    return slope, outer, float(np.exp(x0)), float(np.exp(level - slope * x0)), float(np.sqrt(squared / len(x)))
+    return (
+        slope,
+        outer,
+        float(np.exp(x0)),
+        float(np.exp(level - slope * x0)),
+        float(np.sqrt(squared / len(x))),
+    )
 
 
 def _hinge(x, y, x0):

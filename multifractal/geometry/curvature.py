@@ -72,20 +72,48 @@ def curvature_roughness(landscape, *, bins=20):
         When the landscape has no Hoelder map or no interior.
     """
     checked_landscape(landscape)
-    require(landscape.hoelder is not None, "landscape.hoelder", None, "be known", "pass Landscape(values, hoelder=...)")
-    require(min(landscape.shape) > 2 * _EDGE, "landscape", landscape.shape, "be at least 5x5", "pass a larger one")
+    require(
+        landscape.hoelder is not None,
+        "landscape.hoelder",
+        None,
+        "be known",
+        "pass Landscape(values, hoelder=...)",
+    )
+    require(
+        min(landscape.shape) > 2 * _EDGE,
+        "landscape",
+        landscape.shape,
+        "be at least 5x5",
+        "pass a larger one",
+    )
     inner, size = (slice(_EDGE, -_EDGE),) * 2, max(landscape.shape)
     hoelder = landscape.hoelder[inner].ravel()
-    curvature = sum(np.square(e[inner], dtype=np.float64) for e in landscape.hessian_eigenvalues).ravel()
+    curvature = sum(
+        np.square(e[inner], dtype=np.float64) for e in landscape.hessian_eigenvalues
+    ).ravel()
     x = published_curvature(hoelder, size)
     index = _log_bins(x, whole_number("bins", bins))
     counts = np.bincount(index)
-    mean_of = [np.bincount(index, field) / counts for field in (hoelder, curvature, exact_curvature(hoelder, size), x)]
-    quartiles = np.stack([np.quantile(part, (0.25, 0.75)) for part in _split(curvature, index, counts)], axis=1)
+    mean_of = [
+        np.bincount(index, field) / counts
+        for field in (hoelder, curvature, exact_curvature(hoelder, size), x)
+    ]
+    quartiles = np.stack(
+        [np.quantile(part, (0.25, 0.75)) for part in _split(curvature, index, counts)], axis=1
+    )
     ratios = mean_of[1] / mean_of[3]
     error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
-    return CurvatureRoughness(mean_of[0], mean_of[1], *quartiles, counts, mean_of[2], mean_of[3], float(ratios.mean()),
-                              float(error), Provenance.of("curvature_roughness", landscape=landscape, bins=bins))
+    return CurvatureRoughness(
+        mean_of[0],
+        mean_of[1],
+        *quartiles,
+        counts,
+        mean_of[2],
+        mean_of[3],
+        float(ratios.mean()),
+        float(error),
+        Provenance.of("curvature_roughness", landscape=landscape, bins=bins),
+    )
 
 
 def exact_curvature(hoelder, size):
@@ -112,5 +140,6 @@ def _log_bins(x, bins):
 
 
 def _split(values, index, counts):
-    small = index.astype(np.min_scalar_type(len(counts)))  # which numpy sorts by its digits, 10 times as fast
+    # which numpy sorts by its digits, 10 times as fast
+    small = index.astype(np.min_scalar_type(len(counts)))
     return np.split(values[np.argsort(small, kind="stable")], np.cumsum(counts)[:-1])

@@ -56,8 +56,13 @@ class Minima(Result):
     def at(self, index):
         """Return the minima at `index`, a slice, mask or array of indices."""
         hoelder = None if self.hoelder is None else self.hoelder[index]
-        return replace(self, positions=self.positions[index], losses=self.losses[index], flatness=self.flatness[index],
-                       hoelder=hoelder)
+        return replace(
+            self,
+            positions=self.positions[index],
+            losses=self.losses[index],
+            flatness=self.flatness[index],
+            hoelder=hoelder,
+        )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -127,15 +132,26 @@ def local_minima(landscape):
     """
     rows = checked_landscape(landscape).shape[0]
     eigenvalues = landscape.hessian_eigenvalues.reshape(2, -1)
-    found = map_chunks(_minima_between, [(landscape.values, *eigenvalues, first, min(first + _ROWS_PER_CHUNK, rows - 1))
-                                         for first in range(1, rows - 1, _ROWS_PER_CHUNK)])
+    found = map_chunks(
+        _minima_between,
+        [
+            (landscape.values, *eigenvalues, first, min(first + _ROWS_PER_CHUNK, rows - 1))
+            for first in range(1, rows - 1, _ROWS_PER_CHUNK)
+        ],
+    )
     index, losses, flat = map(np.concatenate, zip(*found, strict=True))
     order = _ascending(losses)
     y, x = np.divmod(index, landscape.shape[1])
     hoelder = None if landscape.hoelder is None else landscape.hoelder[y, x][order]
     positions = np.empty((len(index), 2))
     positions[:, 0], positions[:, 1] = x[order], y[order]
-    return Minima(positions, losses[order], flat[order], hoelder, Provenance.of("local_minima", landscape=landscape))
+    return Minima(
+        positions,
+        losses[order],
+        flat[order],
+        hoelder,
+        Provenance.of("local_minima", landscape=landscape),
+    )
 
 
 def flatness(landscape):
@@ -175,17 +191,36 @@ def basins(minima, *, link_length=12.0, among=6):
     ValueError
         When there are no minima, or `link_length` or `among` is not positive.
     """
-    require(isinstance(minima, Minima), "minima", minima, "be Minima", "pass those of local_minima(landscape)")
+    require(
+        isinstance(minima, Minima),
+        "minima",
+        minima,
+        "be Minima",
+        "pass those of local_minima(landscape)",
+    )
     link_length, among = positive_number("link_length", link_length), whole_number("among", among)
-    require(len(minima) > 0, "minima", len(minima), "hold at least one minimum", "pass local_minima(landscape)")
+    require(
+        len(minima) > 0,
+        "minima",
+        len(minima),
+        "hold at least one minimum",
+        "pass local_minima(landscape)",
+    )
     labels = _components_by_size(minima.positions, link_length)
     sizes = np.bincount(labels)
     quality = np.log(minima.flatness) if minima.hoelder is None else minima.hoelder
     smoothness = np.bincount(labels, quality) / sizes
     largest = smoothness[:among]
-    return Basins(labels, sizes, smoothness, _bounding_boxes(minima.positions, labels), int(largest.argmax()),
-                  int(largest.argmin()), link_length,
-                  Provenance.of("basins", minima=minima, link_length=link_length, among=among))
+    return Basins(
+        labels,
+        sizes,
+        smoothness,
+        _bounding_boxes(minima.positions, labels),
+        int(largest.argmax()),
+        int(largest.argmin()),
+        link_length,
+        Provenance.of("basins", minima=minima, link_length=link_length, among=among),
+    )
 
 
 def loss_histogram(landscape, box, *, bins=50):
@@ -211,12 +246,21 @@ def loss_histogram(landscape, box, *, bins=50):
     box = finite_array("box", box).astype(np.int64)
     rows, cols = checked_landscape(landscape).shape
     fits = box.shape == (4,) and 0 <= box[0] <= box[1] < cols and 0 <= box[2] <= box[3] < rows
-    require(fits, "box", box, f"be (x first, x last, y first, y last) within a grid of {rows} rows and {cols} columns",
-            "clip it")
-    inside = landscape.values[box[2]:box[3] + 1, box[0]:box[1] + 1]
+    require(
+        fits,
+        "box",
+        box,
+        f"be (x first, x last, y first, y last) within a grid of {rows} rows and {cols} columns",
+        "clip it",
+    )
+    inside = landscape.values[box[2] : box[3] + 1, box[0] : box[1] + 1]
     counts, edges = np.histogram(inside, bins=whole_number("bins", bins))
-    return LossHistogram(edges.astype(np.float64), counts, box,
-                         Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins))
+    return LossHistogram(
+        edges.astype(np.float64),
+        counts,
+        box,
+        Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins),
+    )
 
 
 def _minima_between(values, low, high, first, stop):
@@ -227,7 +271,8 @@ def _minima_between(values, low, high, first, stop):
 def _ascending(losses):
     order = np.argsort(losses)
     tied = (np.diff(losses[order]) == 0).any()
-    return np.argsort(losses, kind="stable") if tied else order  # four times slower, and needed for ties only
+    # four times slower, and needed for ties only
+    return np.argsort(losses, kind="stable") if tied else order
 
 
 def _components_by_size(positions, link_length):
@@ -242,7 +287,9 @@ def _bounding_boxes(positions, labels):
     order = np.argsort(labels, kind="stable")
     starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     x, y = positions[order].T
-    ends = [extreme.reduceat(axis, starts) for axis in (x, y) for extreme in (np.minimum, np.maximum)]
+    ends = [
+        extreme.reduceat(axis, starts) for axis in (x, y) for extreme in (np.minimum, np.maximum)
+    ]
     return np.column_stack(ends).astype(np.int64)
 
 
@@ -256,7 +303,12 @@ def _minima_in_rows(values, first, stop):
             v = values[j, i]
             found[n] = j * n_cols + i
             # no branch: whether a rough point is a minimum cannot be predicted
-            n += ((v < values[j, i - 1]) & (v < values[j, i + 1]) & (v < values[j - 1, i]) & (v < values[j + 1, i]))
+            n += (
+                (v < values[j, i - 1])
+                & (v < values[j, i + 1])
+                & (v < values[j - 1, i])
+                & (v < values[j + 1, i])
+            )
     return found[:n].copy()
 
 

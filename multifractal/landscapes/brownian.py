@@ -25,12 +25,22 @@ from multifractal.landscapes.landscape import Landscape
 # (largest H, R): the smallest reach, in steps, at which no eigenvalue is negative for grids of 4 to 2048 pixels.
 _REACHES = ((0.75, 1.0), (0.9, 1.1), (0.95, 1.2), (0.97, 1.4), (0.98, 1.6), (0.99, 2.0))
 # The same with a margin: the square roots of the eigenvalues must also be smooth in H, to be interpolated between levels.
-_REACHES_WITH_MARGIN = ((0.7, 1.0), (0.8, 1.1), (0.9, 1.2), (0.95, 1.3), (0.97, 1.6), (0.98, 2.0), (0.99, 2.4))
+_REACHES_WITH_MARGIN = (
+    (0.7, 1.0),
+    (0.8, 1.1),
+    (0.9, 1.2),
+    (0.95, 1.3),
+    (0.97, 1.6),
+    (0.98, 2.0),
+    (0.99, 2.4),
+)
 LARGEST_HURST = _REACHES[-1][0]
 _BAND = 64  # rows that a thread takes at a time
-_KEPT_BYTES, _KEPT_AT_LEAST = 2**28, 8  # square roots of eigenvalues are kept up to so many bytes, if 8 of their size fit
+# square roots of eigenvalues are kept up to so many bytes, if 8 of their size fit
+_KEPT_BYTES, _KEPT_AT_LEAST = 2**28, 8
 _kept, _lock = OrderedDict(), threading.Lock()
-_ROUNDING = 1e-14  # negative eigenvalues down to this share of the largest are rounding of the transform, and become zero
+# negative eigenvalues down to this share of the largest are rounding of the transform, and become zero
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -110,7 +120,8 @@ def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
     shape, hurst, dtype = grid_shape("n", n), _hurst("hurst", hurst), float_dtype(dtype)
     drawn = noise_or_draw(noise, shape, reach_for(hurst), rng, dtype)
     provenance = provenance_of("fbm_surface", drawn, n=shape, hurst=hurst)
-    values = level(drawn, hurst, work=drawn.spectrum if noise is None else None)  # our own draw is not needed any more
+    # our own draw is not needed any more
+    values = level(drawn, hurst, work=drawn.spectrum if noise is None else None)
     return Landscape(values, hurst, provenance=provenance)
 
 
@@ -143,7 +154,7 @@ def fbm_path(n, hurst, *, rng):
     half_spectrum = _half_plane_noise(as_generator(rng), root.shape, np.dtype(np.float64))
     side = 2 * (len(root) - 1)
     path = np.zeros(n)
-    np.cumsum((fft.irfft(root * half_spectrum) * np.sqrt(side))[:n - 1], out=path[1:])
+    np.cumsum((fft.irfft(root * half_spectrum) * np.sqrt(side))[: n - 1], out=path[1:])
     return path * float(n) ** -hurst
 
 
@@ -153,14 +164,20 @@ def path_eigenvalues(n_steps, hurst):
     covariance = np.empty(half + 1)
     k = np.arange(1, half + 1)
     with np.errstate(divide="ignore"):  # k = 1: log1p(-1) = -inf, expm1 of it = -1, as it should be
-        second_difference = np.expm1(2 * hurst * np.log1p(1 / k)) + np.expm1(2 * hurst * np.log1p(-1 / k))
+        second_difference = np.expm1(2 * hurst * np.log1p(1 / k)) + np.expm1(
+            2 * hurst * np.log1p(-1 / k)
+        )
     covariance[0], covariance[1:] = 1.0, 0.5 * k ** (2 * hurst) * second_difference
     return _without_rounding(fft.dct(covariance, type=1))
 
 
 def reach_for(hurst, *, margin=False):
     """Return the reach R of an embedding of exponent `hurst`; `margin` keeps it smooth in H, for interpolation."""
-    return next(reach for largest, reach in (_REACHES_WITH_MARGIN if margin else _REACHES) if hurst <= largest + 1e-12)
+    return next(
+        reach
+        for largest, reach in (_REACHES_WITH_MARGIN if margin else _REACHES)
+        if hurst <= largest + 1e-12
+    )
 
 
 def noise_or_draw(noise, shape, reach, rng, dtype):
@@ -171,16 +188,35 @@ def noise_or_draw(noise, shape, reach, rng, dtype):
         slopes = generator.standard_normal(2)
         spectrum = _half_plane_noise(generator, (side, side // 2 + 1), dtype)
         return SurfaceNoise(spectrum, slopes, shape, reach, provenance)
-    require(isinstance(noise, SurfaceNoise), "noise", type(noise), "be a SurfaceNoise", "draw it with surface_noise")
-    require(tuple(noise.shape) == shape, "noise", noise.shape, f"be drawn for the size {shape}", f"draw it with n={shape}")
-    require(noise.reach >= reach, "noise", noise.reach, f"have a reach of at least {reach} for this exponent",
-            "draw it with a larger max_hurst")
+    require(
+        isinstance(noise, SurfaceNoise),
+        "noise",
+        type(noise),
+        "be a SurfaceNoise",
+        "draw it with surface_noise",
+    )
+    require(
+        tuple(noise.shape) == shape,
+        "noise",
+        noise.shape,
+        f"be drawn for the size {shape}",
+        f"draw it with n={shape}",
+    )
+    require(
+        noise.reach >= reach,
+        "noise",
+        noise.reach,
+        f"have a reach of at least {reach} for this exponent",
+        "draw it with a larger max_hurst",
+    )
     return noise
 
 
 def provenance_of(function, noise, **arguments):
     """Return the Provenance of a surface, with the seed of its noise."""
-    record = Provenance.of(function, **arguments, noise=f"reach {noise.reach}, {noise.spectrum.dtype}")
+    record = Provenance.of(
+        function, **arguments, noise=f"reach {noise.reach}, {noise.spectrum.dtype}"
+    )
     return replace(record, seed=noise.provenance.seed)
 
 
@@ -198,7 +234,7 @@ def surface_eigenvalues(shape, hurst, reach, side):
     def fill(first):  # a band of the upper triangle, and its mirror image
         band = slice(first, first + _BAND)
         squared = axis[band, None] + axis[first:]
-        part = squared ** hurst
+        part = squared**hurst
         part *= -1.0
         part += c0
         part += c2 * squared
@@ -225,7 +261,9 @@ def level(noise, hurst, work=None):
     def multiply(first):
         band = slice(first, first + _BAND)
         frequency = np.arange(side)[band]
-        np.multiply(noise.spectrum[band], root[np.minimum(frequency, side - frequency)], out=product[band])
+        np.multiply(
+            noise.spectrum[band], root[np.minimum(frequency, side - frequency)], out=product[band]
+        )
 
     _in_bands(multiply, side)
     # Only the rows of the grid need the second transform.
@@ -234,7 +272,9 @@ def level(noise, hurst, work=None):
     along(lambda block, axis: fft.irfft(block, side, axis=axis)[:, :cols], columns, 1, values)
     values -= values[0, 0]
     slope = slope * noise.slopes
-    values += (slope[0] * np.arange(cols) + slope[1] * np.arange(rows)[:, None]).astype(values.dtype, copy=False)
+    values += (slope[0] * np.arange(cols) + slope[1] * np.arange(rows)[:, None]).astype(
+        values.dtype, copy=False
+    )
     return values
 
 
@@ -298,13 +338,20 @@ def _without_rounding(eigenvalues):
     """Return the eigenvalues with rounding below zero set to zero; a truly negative one means the embedding failed."""
     smallest, largest = eigenvalues.min(), eigenvalues.max()
     if smallest < -_ROUNDING * largest:
-        raise ArithmeticError(f"the circulant embedding has the negative eigenvalue {smallest:.3g} (largest {largest:.3g}); "
-                              "please report the size and exponent that gave it")
+        raise ArithmeticError(
+            f"the circulant embedding has the negative eigenvalue {smallest:.3g} (largest {largest:.3g}); "
+            "please report the size and exponent that gave it"
+        )
     return np.maximum(eigenvalues, 0.0, out=eigenvalues)
 
 
 def _hurst(argument, hurst, largest=LARGEST_HURST):
-    good = isinstance(hurst, numbers.Real) and not isinstance(hurst, bool) and 0 < hurst <= largest and hurst < 1
+    good = (
+        isinstance(hurst, numbers.Real)
+        and not isinstance(hurst, bool)
+        and 0 < hurst <= largest
+        and hurst < 1
+    )
     rule = "lie in (0, 1)" if largest == 1 else f"lie in (0, {largest}]"
     if not good:
         raise refuse(argument, hurst, rule, "for a differentiable surface smooth the field instead")

@@ -8,7 +8,15 @@ import numpy as np
 import pywt
 from scipy import fft
 
-from multifractal.base.checks import finite_number, float_dtype, grid_shape, positive_number, refuse, require, whole_number
+from multifractal.base.checks import (
+    finite_number,
+    float_dtype,
+    grid_shape,
+    positive_number,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal.base.fourier import irfft2, rfft2
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
@@ -56,24 +64,46 @@ def wavelet_cascade(n, law, *, rng, wavelet="db3", dtype=np.float64):
     A. Arneodo, E. Bacry, J. F. Muzy, "Random cascades on wavelet dyadic trees", J. Math. Phys. 39 (1998) 4142.
     """
     n_scales, dtype = power_of_two("n", n), float_dtype(dtype)
-    require(isinstance(law, LogNormal | LogPoisson), "law", law, "be a LogNormal or LogPoisson law",
-            "pass for instance LogNormal(0.5, -0.05)")
-    good = isinstance(wavelet, str) and wavelet in pywt.wavelist(kind="discrete") and pywt.Wavelet(wavelet).orthogonal
-    require(good, "wavelet", wavelet, "name an orthogonal wavelet of PyWavelets", "pass for instance 'db3'")
-    provenance = Provenance.of("wavelet_cascade", rng=rng, n=n, law=law, wavelet=wavelet, dtype=dtype.name)
+    require(
+        isinstance(law, LogNormal | LogPoisson),
+        "law",
+        law,
+        "be a LogNormal or LogPoisson law",
+        "pass for instance LogNormal(0.5, -0.05)",
+    )
+    good = (
+        isinstance(wavelet, str)
+        and wavelet in pywt.wavelist(kind="discrete")
+        and pywt.Wavelet(wavelet).orthogonal
+    )
+    require(
+        good,
+        "wavelet",
+        wavelet,
+        "name an orthogonal wavelet of PyWavelets",
+        "pass for instance 'db3'",
+    )
+    provenance = Provenance.of(
+        "wavelet_cascade", rng=rng, n=n, law=law, wavelet=wavelet, dtype=dtype.name
+    )
     generator, sizes, details = as_generator(rng), np.ones((1, 1)), []
     for scale in range(n_scales, 0, -1):
         signs = 2.0 * generator.integers(0, 2, (3, *sizes.shape), dtype=np.int8) - 1
         details.append(tuple((signs * sizes * 2.0**scale).astype(dtype)))
         if scale > 1:
             children = 2 * len(sizes)
-            sizes = np.kron(sizes, np.ones((2, 2))) * law.multipliers(generator, (children, children))
+            sizes = np.kron(sizes, np.ones((2, 2))) * law.multipliers(
+                generator, (children, children)
+            )
     values = pywt.waverec2([np.zeros((1, 1), dtype), *details], wavelet, mode="periodization")
-    shift = 1 - pywt.Wavelet(wavelet).rec_len // 2  # the periodic transform of PyWavelets starts so many pixels later
+    # the periodic transform of PyWavelets starts so many pixels later
+    shift = 1 - pywt.Wavelet(wavelet).rec_len // 2
     return Landscape(np.roll(values, (shift, shift), axis=(0, 1)), provenance=provenance)
 
 
-def multifractal_random_walk_2d(n, hurst, intermittency, *, rng, integral_scale=None, dtype=np.float64):
+def multifractal_random_walk_2d(
+    n, hurst, intermittency, *, rng, integral_scale=None, dtype=np.float64
+):
     """Draw a two-dimensional multifractal random walk: a fractional integral of order H + 1 of exp(omega) x white noise.
 
     omega is Gaussian with covariance lambda^2 ln+(L/r), and lambda^2 (ln L + 1) at r = 0. The law is
@@ -111,25 +141,56 @@ def multifractal_random_walk_2d(n, hurst, intermittency, *, rng, integral_scale=
     E. Bacry, J. Delour, J. F. Muzy, "Multifractal random walk", Phys. Rev. E 64 (2001) 026103.
     """
     shape, dtype = grid_shape("n", n), float_dtype(dtype)
-    require(0 < finite_number("hurst", hurst) < 1, "hurst", hurst, "lie in (0, 1)", "integrate the field for a larger one")
-    require(finite_number("intermittency", intermittency) >= 0, "intermittency", intermittency,
-            "be at least 0: it is the variance of omega an e-fold of scale", "pass for instance 0.05")
+    require(
+        0 < finite_number("hurst", hurst) < 1,
+        "hurst",
+        hurst,
+        "lie in (0, 1)",
+        "integrate the field for a larger one",
+    )
+    require(
+        finite_number("intermittency", intermittency) >= 0,
+        "intermittency",
+        intermittency,
+        "be at least 0: it is the variance of omega an e-fold of scale",
+        "pass for instance 0.05",
+    )
     largest = min(shape) / 2
     scale = largest if integral_scale is None else positive_number("integral_scale", integral_scale)
-    require(2 <= scale <= largest, "integral_scale", scale, f"lie in [2, {largest:g}], up to half the shorter side",
-            "leave it out, or pass a larger n")
-    provenance = Provenance.of("multifractal_random_walk_2d", rng=rng, n=shape, hurst=hurst, intermittency=intermittency,
-                               integral_scale=scale, dtype=dtype.name)
+    require(
+        2 <= scale <= largest,
+        "integral_scale",
+        scale,
+        f"lie in [2, {largest:g}], up to half the shorter side",
+        "leave it out, or pass a larger n",
+    )
+    provenance = Provenance.of(
+        "multifractal_random_walk_2d",
+        rng=rng,
+        n=shape,
+        hurst=hurst,
+        intermittency=intermittency,
+        integral_scale=scale,
+        dtype=dtype.name,
+    )
     generator = as_generator(rng)
     omega = _log_volatility(shape, intermittency, scale, generator)
     noise = np.exp(omega - intermittency * (np.log(scale) + 1)) * generator.standard_normal(shape)
-    return Landscape(_fractional_integral(noise, hurst).astype(dtype, copy=False), provenance=provenance)
+    return Landscape(
+        _fractional_integral(noise, hurst).astype(dtype, copy=False), provenance=provenance
+    )
 
 
 def power_of_two(argument, n):
     """Return log2 of `n`, refusing what is not a power of two of at least 4."""
     n = whole_number(argument, n, minimum=4)
-    require(n & (n - 1) == 0, argument, n, "be a power of two", f"pass {1 << n.bit_length() - 1} or {1 << n.bit_length()}")
+    require(
+        n & (n - 1) == 0,
+        argument,
+        n,
+        "be a power of two",
+        f"pass {1 << n.bit_length() - 1} or {1 << n.bit_length()}",
+    )
     return n.bit_length() - 1
 
 
@@ -141,8 +202,12 @@ def _log_volatility(shape, intermittency, scale, generator):
     covariance[0, 0] = np.log(scale) + 1
     eigenvalues = rfft2(covariance).real
     if eigenvalues.min() < -1e-12 * eigenvalues.max():
-        raise refuse("integral_scale", scale, "give a covariance on the torus, without negative eigenvalues",
-                     "pass a smaller one")
+        raise refuse(
+            "integral_scale",
+            scale,
+            "give a covariance on the torus, without negative eigenvalues",
+            "pass a smaller one",
+        )
     root = np.sqrt(intermittency * np.maximum(eigenvalues, 0.0))
     white = rfft2(generator.standard_normal(shape))
     return irfft2(root * white, shape[1])
@@ -150,10 +215,14 @@ def _log_volatility(shape, intermittency, scale, generator):
 
 def _fractional_integral(noise, hurst):
     """Return the integral of order H + 1 of white noise, with the amplitude of a fractional Brownian surface."""
-    frequency = 2 * np.pi * np.hypot(fft.fftfreq(noise.shape[0])[:, None], fft.rfftfreq(noise.shape[1]))
+    frequency = (
+        2 * np.pi * np.hypot(fft.fftfreq(noise.shape[0])[:, None], fft.rfftfreq(noise.shape[1]))
+    )
     frequency[0, 0] = 1.0
     spectrum = rfft2(noise) * frequency ** (-hurst - 1)
     spectrum[0, 0] = 0.0
     # Spectral density A k^(-2H-2) gives the variogram (A C / pi) r^(2H), r in pixels.
-    amplitude = np.sqrt(np.pi / np.exp(log_variogram_constant(2, hurst))) * max(noise.shape) ** -float(hurst)
+    amplitude = np.sqrt(np.pi / np.exp(log_variogram_constant(2, hurst))) * max(
+        noise.shape
+    ) ** -float(hurst)
     return amplitude * irfft2(spectrum, noise.shape[1])

@@ -14,12 +14,20 @@ import numpy as np
 from numba import njit
 from scipy.special import digamma, gammaln
 
-from multifractal.base.checks import finite_number, positive_number, real_array, refuse, require, whole_number
+from multifractal.base.checks import (
+    finite_number,
+    positive_number,
+    real_array,
+    refuse,
+    require,
+    whole_number,
+)
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_seed_sequence, realisation
 
-_PIECE = 2**20  # numbers drawn from one seed; a block of directions is made of pieces, so that threads can share the work
+# numbers drawn from one seed; a block of directions is made of pieces, so that threads can share the work
+_PIECE = 2**20
 _PIECES_PER_BLOCK = 8
 _CELLS_PER_CHUNK = 2**22  # points x modes held at once
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
@@ -70,17 +78,36 @@ class FractalField:
     number of threads or the size of the batch, but for rounding in the sums over modes.
     """
 
-    def __init__(self, dimension, hurst, *, rng, hurst_range=None, n_modes=4096, scales=(0.01, 1.0), tol=0.05,
-                 memory=2**28):
+    def __init__(
+        self,
+        dimension,
+        hurst,
+        *,
+        rng,
+        hurst_range=None,
+        n_modes=4096,
+        scales=(0.01, 1.0),
+        tol=0.05,
+        memory=2**28,
+    ):
         self.dimension = whole_number("dimension", dimension)
         self.n_modes = whole_number("n_modes", n_modes, minimum=2)
         self.hurst = hurst if callable(hurst) else _exponent("hurst", hurst)
         lowest, highest = self._hurst_range = _checked_range(self.hurst, hurst_range)
         shortest, longest = _checked_scales(scales)
         tol, memory = positive_number("tol", tol), finite_number("memory", memory)
-        self.wavenumbers = wavenumbers_for(self.dimension, np.linspace(lowest, highest, 33), shortest, longest, tol)
-        self.provenance = Provenance.of("FractalField", rng=rng, dimension=dimension, hurst=hurst, n_modes=n_modes,
-                                        scales=(shortest, longest), tol=tol)
+        self.wavenumbers = wavenumbers_for(
+            self.dimension, np.linspace(lowest, highest, 33), shortest, longest, tol
+        )
+        self.provenance = Provenance.of(
+            "FractalField",
+            rng=rng,
+            dimension=dimension,
+            hurst=hurst,
+            n_modes=n_modes,
+            scales=(shortest, longest),
+            tol=tol,
+        )
         self._seeds = as_seed_sequence(rng)
         generator = realisation(self._seeds, 0)
         kmin, kmax = self.wavenumbers
@@ -123,7 +150,9 @@ class FractalField:
 
     def _draw_block(self, start):
         """Draw the block of modes that begins at `start`, the same at each call: normal vectors, and their scales."""
-        vectors = np.empty((min(_PIECES_PER_BLOCK * self._rows_per_piece, self.n_modes - start), self.dimension))
+        vectors = np.empty(
+            (min(_PIECES_PER_BLOCK * self._rows_per_piece, self.n_modes - start), self.dimension)
+        )
         squares = np.empty(len(vectors))
 
         def draw(first):
@@ -133,12 +162,16 @@ class FractalField:
             np.einsum("md,md->m", vectors[piece], vectors[piece], out=squares[piece])
 
         map_chunks(draw, [(first,) for first in range(0, len(vectors), self._rows_per_piece)])
-        return vectors, np.exp(self._log_k[start:start + len(vectors)]) / (math.tau * np.sqrt(squares))
+        return vectors, np.exp(self._log_k[start : start + len(vectors)]) / (
+            math.tau * np.sqrt(squares)
+        )
 
     def _points(self, x):
         x = real_array("x", x, dtype=np.float64)
         good = x.ndim >= 1 and x.shape[-1] == self.dimension
-        require(good, "x", x.shape, f"have shape (..., {self.dimension})", "stack the coordinates last")
+        require(
+            good, "x", x.shape, f"have shape (..., {self.dimension})", "stack the coordinates last"
+        )
         points = np.ascontiguousarray(x.reshape(-1, self.dimension))
         if not np.isfinite(points).all():
             raise refuse("x", x, "be finite", "drop walkers that have left")
@@ -147,7 +180,10 @@ class FractalField:
     def _evaluate(self, points, want_gradient):
         exponents, exponent_gradients = self._exponents(points)
         factors = self._amplitude_factors(exponents)
-        sums, gradients = np.zeros((len(points), 2)), np.zeros((len(points) if want_gradient else 0, self.dimension))
+        sums, gradients = (
+            np.zeros((len(points), 2)),
+            np.zeros((len(points) if want_gradient else 0, self.dimension)),
+        )
         for index, start in enumerate(self._starts):
             vectors, scales = self._draw_block(start) if self._kept is None else self._kept[index]
             modes = slice(start, start + len(vectors))
@@ -159,7 +195,12 @@ class FractalField:
                 if want_gradient:
                     gradients[chunk] -= waves @ vectors
         if exponent_gradients is not None and want_gradient:
-            slope = digamma(1 - exponents) + digamma(self.dimension / 2 + exponents) + 2 * math.log(2) + 1 / exponents
+            slope = (
+                digamma(1 - exponents)
+                + digamma(self.dimension / 2 + exponents)
+                + 2 * math.log(2)
+                + 1 / exponents
+            )
             gradients += (slope / 2 * sums[:, 0] - sums[:, 1])[:, None] * exponent_gradients
         return sums[:, 0], gradients
 
@@ -167,36 +208,69 @@ class FractalField:
         """Add a (cos - cos phi), and that times ln k, to `sums`; turn `waves` into the factors of the gradient."""
         varies, log_k = callable(self.hurst), self._log_k[modes]
         amplitudes = (factors if varies else factors[:1])[:, None] * np.exp(
-            -(exponents if varies else exponents[:1])[:, None] * log_k)
+            -(exponents if varies else exponents[:1])[:, None] * log_k
+        )
         rows = max(16, -(-len(waves) // 4))
-        map_chunks(_reduce_waves, [
-            (waves[i:i + rows], scales, self._phases[modes], self._cos_phases[modes],
-             amplitudes[i:i + rows] if varies else amplitudes, log_k if varies else log_k[:0], sums[i:i + rows])
-            for i in range(0, len(waves), rows)])
+        map_chunks(
+            _reduce_waves,
+            [
+                (
+                    waves[i : i + rows],
+                    scales,
+                    self._phases[modes],
+                    self._cos_phases[modes],
+                    amplitudes[i : i + rows] if varies else amplitudes,
+                    log_k if varies else log_k[:0],
+                    sums[i : i + rows],
+                )
+                for i in range(0, len(waves), rows)
+            ],
+        )
 
     def _exponents(self, points):
         if not callable(self.hurst):
             return np.full(len(points), self.hurst), None
         exponents, gradients = (np.asarray(part, dtype=np.float64) for part in self.hurst(points))
         expected = ((len(points),), points.shape)
-        require((exponents.shape, gradients.shape) == expected, "hurst", (exponents.shape, gradients.shape),
-                f"return arrays of shapes {expected}", "return the exponents and their gradients")
+        require(
+            (exponents.shape, gradients.shape) == expected,
+            "hurst",
+            (exponents.shape, gradients.shape),
+            f"return arrays of shapes {expected}",
+            "return the exponents and their gradients",
+        )
         lowest, highest = self._hurst_range
         inside = (exponents >= lowest) & (exponents <= highest)
-        require(inside.all(), "hurst", exponents, f"stay in its hurst_range {self._hurst_range}", "widen the range")
+        require(
+            inside.all(),
+            "hurst",
+            exponents,
+            f"stay in its hurst_range {self._hurst_range}",
+            "widen the range",
+        )
         return exponents, gradients
 
     def _amplitude_factors(self, exponents):
         kmin, kmax = self.wavenumbers
-        return np.exp(0.5 * (math.log(math.log(kmax / kmin) / self.n_modes) - log_variogram_constant(
-            self.dimension, exponents)))
+        return np.exp(
+            0.5
+            * (
+                math.log(math.log(kmax / kmin) / self.n_modes)
+                - log_variogram_constant(self.dimension, exponents)
+            )
+        )
 
 
 def log_variogram_constant(dimension, hurst):
     """Return ln C(H): int_0^inf k^(-2H-1) [1 - mean of cos(k.r) over directions of k] dk = C r^(2H)."""
     hurst = np.asarray(hurst)
-    return (gammaln(1 - hurst) + gammaln(dimension / 2) - (2 * hurst + 1) * math.log(2) - np.log(hurst)
-            - gammaln(dimension / 2 + hurst))
+    return (
+        gammaln(1 - hurst)
+        + gammaln(dimension / 2)
+        - (2 * hurst + 1) * math.log(2)
+        - np.log(hurst)
+        - gammaln(dimension / 2 + hurst)
+    )
 
 
 def wavenumbers_for(dimension, hursts, shortest, longest, tol):
@@ -205,16 +279,30 @@ def wavenumbers_for(dimension, hursts, shortest, longest, tol):
     low = (share + np.log(2 * dimension * (2 - 2 * hursts))) / (2 - 2 * hursts)
     high = -(share + np.log(2 * hursts)) / (2 * hursts)
     root = math.sqrt(dimension)
-    log_kmin, log_kmax = low.min() - math.log(root * longest), high.max() - math.log(root * shortest)
+    log_kmin, log_kmax = (
+        low.min() - math.log(root * longest),
+        high.max() - math.log(root * shortest),
+    )
     if log_kmax + math.log(root * longest / math.tau) > math.log(_LARGEST_TURN):
-        raise refuse("tol", tol, f"not need waves {longest / math.exp(-log_kmax):.2g} times shorter than the longest scale, "
-                     "whose phases would be lost in rounding", "pass a larger tol or a larger exponent")
+        raise refuse(
+            "tol",
+            tol,
+            f"not need waves {longest / math.exp(-log_kmax):.2g} times shorter than the longest scale, "
+            "whose phases would be lost in rounding",
+            "pass a larger tol or a larger exponent",
+        )
     return math.exp(log_kmin), math.exp(max(log_kmax, log_kmin + 1))
 
 
 def _exponent(argument, hurst):
     number = finite_number(argument, hurst)
-    require(0 < number < 1, argument, hurst, "lie in (0, 1)", "for a differentiable field smooth it instead")
+    require(
+        0 < number < 1,
+        argument,
+        hurst,
+        "lie in (0, 1)",
+        "for a differentiable field smooth it instead",
+    )
     return number
 
 
@@ -222,7 +310,13 @@ def _checked_range(hurst, hurst_range):
     if not callable(hurst):
         return hurst, hurst
     good = isinstance(hurst_range, tuple | list) and len(hurst_range) == 2
-    require(good, "hurst_range", hurst_range, "be a pair (lowest, highest) when hurst is a function", "pass its bounds")
+    require(
+        good,
+        "hurst_range",
+        hurst_range,
+        "be a pair (lowest, highest) when hurst is a function",
+        "pass its bounds",
+    )
     lowest, highest = (_exponent("hurst_range", bound) for bound in hurst_range)
     require(lowest <= highest, "hurst_range", hurst_range, "ascend", "swap its bounds")
     return lowest, highest
@@ -248,10 +342,32 @@ def _reduce_waves(waves, scales, phases, cos_phases, amplitudes, log_k, sums):
             t = turns - 0.5 * half_turns
             signed = amplitude[m] * (1.0 - 2.0 * (half_turns - 2.0 * np.floor(0.5 * half_turns)))
             s = t * t
-            sine = t * (_SIN[0] + s * (_SIN[1] + s * (_SIN[2] + s * (_SIN[3] + s * (_SIN[4] + s * (_SIN[5] + s * (
-                _SIN[6] + s * _SIN[7])))))))
-            cosine = 1.0 + s * (_COS[1] + s * (_COS[2] + s * (_COS[3] + s * (_COS[4] + s * (_COS[5] + s * (
-                _COS[6] + s * (_COS[7] + s * _COS[8])))))))
+            sine = t * (
+                _SIN[0]
+                + s
+                * (
+                    _SIN[1]
+                    + s
+                    * (
+                        _SIN[2]
+                        + s
+                        * (_SIN[3] + s * (_SIN[4] + s * (_SIN[5] + s * (_SIN[6] + s * _SIN[7]))))
+                    )
+                )
+            )
+            cosine = 1.0 + s * (
+                _COS[1]
+                + s
+                * (
+                    _COS[2]
+                    + s
+                    * (
+                        _COS[3]
+                        + s
+                        * (_COS[4] + s * (_COS[5] + s * (_COS[6] + s * (_COS[7] + s * _COS[8]))))
+                    )
+                )
+            )
             terms[m] = signed - 2.0 * signed * sine * sine - amplitude[m] * cos_phases[m]
             waves[i, m] = 2.0 * signed * sine * cosine * (math.tau * scales[m])
         value = weighted = 0.0

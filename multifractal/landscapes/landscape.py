@@ -38,7 +38,9 @@ class Landscape:
 
     def __init__(self, values, hoelder=None, *, provenance=None):
         values = finite_array("values", values, ndim=2)
-        require(min(values.shape) >= 4, "values", values.shape, "be at least 4x4", "pass a larger grid")
+        require(
+            min(values.shape) >= 4, "values", values.shape, "be at least 4x4", "pass a larger grid"
+        )
         self.values = _read_only(values)
         self._hoelder = None if hoelder is None else _checked_hoelder(hoelder, values.shape)
         self.provenance = provenance or Provenance.of("Landscape", values=values)
@@ -116,7 +118,9 @@ class Landscape:
 
         Raises FileExistsError when `path` exists and `overwrite` is False.
         """
-        arrays = {"values": self.values} | ({} if self._hoelder is None else {"hoelder": self._hoelder})
+        arrays = {"values": self.values} | (
+            {} if self._hoelder is None else {"hoelder": self._hoelder}
+        )
         metadata = {"class": "Landscape", "provenance": vars(self.provenance)}
         files.save_arrays(path, arrays, metadata, overwrite=overwrite)
 
@@ -125,8 +129,12 @@ class Landscape:
         """Read what `save` wrote, after checking its SHA-256; raises `DamagedFileError` when that fails."""
         arrays, metadata = files.load_arrays(path)
         if metadata.get("class") != "Landscape":
-            raise files.DamagedFileError(f"{path!r} holds a {metadata.get('class')}, not a Landscape")
-        return cls(arrays["values"], arrays.get("hoelder"), provenance=Provenance(**metadata["provenance"]))
+            raise files.DamagedFileError(
+                f"{path!r} holds a {metadata.get('class')}, not a Landscape"
+            )
+        return cls(
+            arrays["values"], arrays.get("hoelder"), provenance=Provenance(**metadata["provenance"])
+        )
 
     def __array__(self, dtype=None, copy=None):
         """Let `numpy.asarray(landscape)` give the values."""
@@ -142,12 +150,22 @@ class Landscape:
     def checked_positions(self, argument, xy):
         """Return positions within the walls, or NaN, as (n, 2) float64, and the shape of what has one value a position."""
         xy = real_array(argument, xy, dtype=np.float64)
-        require(xy.ndim >= 1 and xy.shape[-1] == 2, argument, xy.shape, "have shape (..., 2)", "stack x and y last")
+        require(
+            xy.ndim >= 1 and xy.shape[-1] == 2,
+            argument,
+            xy.shape,
+            "have shape (..., 2)",
+            "stack x and y last",
+        )
         walls = np.array([self.shape[1] - 1, self.shape[0] - 1], dtype=np.float64)
         outside = ((xy < 0) | (xy > walls)).any(axis=-1)
         if outside.any():
-            raise refuse(argument, xy[outside][0], f"lie within 0 <= x <= {walls[0]:g} and 0 <= y <= {walls[1]:g}",
-                         "reflect or clip the positions first")
+            raise refuse(
+                argument,
+                xy[outside][0],
+                f"lie within 0 <= x <= {walls[0]:g} and 0 <= y <= {walls[1]:g}",
+                "reflect or clip the positions first",
+            )
         return np.ascontiguousarray(xy.reshape(-1, 2)), xy.shape[:-1]
 
 
@@ -157,8 +175,13 @@ def _rebuilt(values, hoelder, provenance):
 
 def _checked_hoelder(hoelder, shape):
     hoelder = finite_array("hoelder", hoelder, dtype=np.float64)
-    require(hoelder.shape in ((), shape), "hoelder", hoelder.shape, f"be a number or have the shape {shape} of the values",
-            "pass the map the surface was built from")
+    require(
+        hoelder.shape in ((), shape),
+        "hoelder",
+        hoelder.shape,
+        f"be a number or have the shape {shape} of the values",
+        "pass the map the surface was built from",
+    )
     inside = (hoelder > 0) & (hoelder < 1)
     require(inside.all(), "hoelder", hoelder, "lie in (0, 1)", "rescale the map")
     return _read_only(hoelder)
@@ -171,13 +194,24 @@ def _read_only(array):
 
 
 def _over_rows(kernel, n_rows, source, out):
-    map_chunks(kernel, [(source, out, first, min(first + _ROWS_PER_CHUNK, n_rows))
-                        for first in range(0, n_rows, _ROWS_PER_CHUNK)])
+    map_chunks(
+        kernel,
+        [
+            (source, out, first, min(first + _ROWS_PER_CHUNK, n_rows))
+            for first in range(0, n_rows, _ROWS_PER_CHUNK)
+        ],
+    )
 
 
 def checked_landscape(landscape, argument="landscape"):
     """Return `landscape`, refusing what is none."""
-    require(isinstance(landscape, Landscape), argument, landscape, "be a Landscape", "pass multifractal.Landscape(values)")
+    require(
+        isinstance(landscape, Landscape),
+        argument,
+        landscape,
+        "be a Landscape",
+        "pass multifractal.Landscape(values)",
+    )
     return landscape
 
 
@@ -229,17 +263,30 @@ def cell_and_weights(x, y, n_rows, n_cols):
 def interpolate_value(values, x, y):
     """Return the bilinear value at one position inside the walls (kernel)."""
     i, j, a, b, c, d = cell_and_weights(x, y, values.shape[0], values.shape[1])
-    return values[j, i] * a * c + values[j, i + 1] * b * c + values[j + 1, i] * a * d + values[j + 1, i + 1] * b * d
+    return (
+        values[j, i] * a * c
+        + values[j, i + 1] * b * c
+        + values[j + 1, i] * a * d
+        + values[j + 1, i + 1] * b * d
+    )
 
 
 @njit(nogil=True, cache=True)
 def interpolate_gradient(gradient, x, y):
     """Return (d/dx, d/dy) at one position inside the walls (kernel); each product is taken as (g a) c, summed in order."""
     i, j, a, b, c, d = cell_and_weights(x, y, gradient.shape[0], gradient.shape[1])
-    dx = (gradient[j, i, 0] * a * c + gradient[j, i + 1, 0] * b * c
-          + gradient[j + 1, i, 0] * a * d + gradient[j + 1, i + 1, 0] * b * d)
-    dy = (gradient[j, i, 1] * a * c + gradient[j, i + 1, 1] * b * c
-          + gradient[j + 1, i, 1] * a * d + gradient[j + 1, i + 1, 1] * b * d)
+    dx = (
+        gradient[j, i, 0] * a * c
+        + gradient[j, i + 1, 0] * b * c
+        + gradient[j + 1, i, 0] * a * d
+        + gradient[j + 1, i + 1, 0] * b * d
+    )
+    dy = (
+        gradient[j, i, 1] * a * c
+        + gradient[j, i + 1, 1] * b * c
+        + gradient[j + 1, i, 1] * a * d
+        + gradient[j + 1, i + 1, 1] * b * d
+    )
     return dx, dy
 
 

@@ -49,8 +49,13 @@ class LogNormal(ScalingLaw):
     def __post_init__(self):
         positive_number("c1", self.c1)
         finite_number("c2", self.c2)
-        require(-np.inf < self.c2 <= 0, "c2", self.c2, "be at most 0: the variance of the multipliers is -c2 ln 2",
-                "pass a negative c2, such as -0.05")
+        require(
+            -np.inf < self.c2 <= 0,
+            "c2",
+            self.c2,
+            "be at most 0: the variance of the multipliers is -c2 ln 2",
+            "pass a negative c2, such as -0.05",
+        )
 
     @property
     def log_cumulants(self):
@@ -68,7 +73,8 @@ class LogNormal(ScalingLaw):
 
     def multipliers(self, generator, shape):
         """Draw independent multipliers W, ln W normal of mean -c1 ln 2 and variance -c2 ln 2."""
-        return np.exp(generator.normal(-self.c1 * _LN2, np.sqrt(abs(self.c2) * _LN2), shape))  # abs: -0.0 is no scale
+        # abs: -0.0 is no scale
+        return np.exp(generator.normal(-self.c1 * _LN2, np.sqrt(abs(self.c2) * _LN2), shape))
 
 
 @dataclass(frozen=True)
@@ -98,18 +104,34 @@ class LogPoisson(ScalingLaw):
         positive_number("beta", self.beta)
         positive_number("rate", self.rate)
         finite_number("gamma", self.gamma)
-        require(self.beta != 1, "beta", self.beta, "differ from 1", "pass a factor below 1 for a few strong smooth places")
-        require(self.log_cumulants[0] > 0, "gamma", self.gamma, "make c1 = gamma - rate ln(beta)/ln 2 positive",
-                "pass a larger gamma")
+        require(
+            self.beta != 1,
+            "beta",
+            self.beta,
+            "differ from 1",
+            "pass a factor below 1 for a few strong smooth places",
+        )
+        require(
+            self.log_cumulants[0] > 0,
+            "gamma",
+            self.gamma,
+            "make c1 = gamma - rate ln(beta)/ln 2 positive",
+            "pass a larger gamma",
+        )
 
     @property
     def log_cumulants(self):
         """c1 to c4: c_n = -rate ln(beta)^n / ln 2, plus gamma in c1."""
-        return np.array([self.gamma, 0, 0, 0]) - self.rate * np.log(self.beta) ** np.arange(1, 5) / _LN2
+        return (
+            np.array([self.gamma, 0, 0, 0])
+            - self.rate * np.log(self.beta) ** np.arange(1, 5) / _LN2
+        )
 
     def zeta(self, q):
         """Return the scaling exponents at orders `q`."""
-        return self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** finite_array("q", q)) / _LN2
+        return (
+            self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** finite_array("q", q)) / _LN2
+        )
 
     def exponent(self, q):
         """Return zeta'(q)."""
@@ -142,7 +164,9 @@ class Multinomial(ScalingLaw):
     def __post_init__(self):
         weights = finite_array("weights", self.weights, ndim=1)
         good = len(weights) == 4 and (weights > 0).all() and abs(weights.sum() - 1) < 1e-9
-        require(good, "weights", weights, "be four positive shares of sum 1", "divide them by their sum")
+        require(
+            good, "weights", weights, "be four positive shares of sum 1", "divide them by their sum"
+        )
         object.__setattr__(self, "weights", tuple(map(float, weights / weights.sum())))
 
     @property
@@ -151,8 +175,13 @@ class Multinomial(ScalingLaw):
         cumulants, moments = np.zeros(4), [np.mean(np.log(self.weights) ** n) for n in range(5)]
         for n in range(1, 5):
             cumulants[n - 1] = moments[n] - sum(
-                factorial(n - 1) / factorial(k - 1) / factorial(n - k) * cumulants[k - 1] * moments[n - k]
-                for k in range(1, n))
+                factorial(n - 1)
+                / factorial(k - 1)
+                / factorial(n - k)
+                * cumulants[k - 1]
+                * moments[n - k]
+                for k in range(1, n)
+            )
         return -cumulants / _LN2
 
     def zeta(self, q):

@@ -57,12 +57,18 @@ def multiplicative_measure(n, weights, *, rng, dtype=np.float64):
     C. Meneveau, K. R. Sreenivasan, "Simple multifractal cascade model for fully developed turbulence", PRL 59 (1987) 1424.
     """
     n_scales, law, dtype = power_of_two("n", n), Multinomial(weights), float_dtype(dtype)
-    provenance = Provenance.of("multiplicative_measure", rng=rng, n=n, weights=law.weights, dtype=dtype.name)
+    provenance = Provenance.of(
+        "multiplicative_measure", rng=rng, n=n, weights=law.weights, dtype=dtype.name
+    )
     generator, masses = as_generator(rng), np.ones((1, 1))
     for _ in range(n_scales):
         side = len(masses)
-        shares = generator.permuted(np.tile(law.weights, (side, side, 1)), axis=2).reshape(side, side, 2, 2)
-        masses = (masses[:, None, :, None] * shares.transpose(0, 2, 1, 3)).reshape(2 * side, 2 * side)
+        shares = generator.permuted(np.tile(law.weights, (side, side, 1)), axis=2).reshape(
+            side, side, 2, 2
+        )
+        masses = (masses[:, None, :, None] * shares.transpose(0, 2, 1, 3)).reshape(
+            2 * side, 2 * side
+        )
     return Landscape(masses.astype(dtype), provenance=provenance)
 
 
@@ -86,10 +92,15 @@ def measure_spectrum(masses, q):
     ValueError
         When the array is not a square of a power of two, or a mass is not positive.
     """
-    masses, q = finite_array("masses", masses, ndim=2, dtype=np.float64), finite_array("q", q, ndim=1, dtype=np.float64)
+    masses, q = (
+        finite_array("masses", masses, ndim=2, dtype=np.float64),
+        finite_array("q", q, ndim=1, dtype=np.float64),
+    )
     require(masses.shape[0] == masses.shape[1], "masses", masses.shape, "be square", "crop it")
     n_scales = power_of_two("masses' side", masses.shape[0])
-    require(masses.min() > 0, "masses", masses.min(), "be positive", "leave out or fill the empty boxes")
+    require(
+        masses.min() > 0, "masses", masses.min(), "be positive", "leave out or fill the empty boxes"
+    )
     provenance = Provenance.of("measure_spectrum", masses=masses, q=q)
     sums, boxes = [], masses / masses.sum()
     for _ in range(n_scales):

@@ -12,14 +12,22 @@ import functools
 import numpy as np
 from numba import njit
 
-from multifractal.base.checks import finite_array, float_dtype, grid_shape, positive_number, refuse, require
+from multifractal.base.checks import (
+    finite_array,
+    float_dtype,
+    grid_shape,
+    positive_number,
+    refuse,
+    require,
+)
 from multifractal.base.chunks import map_chunks
 from multifractal.landscapes import brownian
 from multifractal.landscapes.landscape import Landscape
 
 _ROWS_PER_CHUNK = 128
 _PROXY_SIDE = 64  # the interpolation error is computed on this grid and scaled up by (N / 64)^Hmax,
-_SAFETY = 2.0  # which falls short by a factor that grows as log N does: 1.4 at N = 512 on 0.3 to 0.7
+# which falls short by a factor that grows as log N does: 1.4 at N = 512 on 0.3 to 0.7
+_SAFETY = 2.0
 _PROBES = 33  # exponents at which the interpolation error is evaluated
 _MOST_LEVELS = 80
 
@@ -72,13 +80,25 @@ def mbm_surface(hoelder_map, *, rng=None, dtype=np.float64, tol=1e-4, noise=None
         When the map holds NaN, leaves (0, 0.99], is not two-dimensional or too small, or `noise` does not fit it.
     """
     hoelder = finite_array("hoelder_map", hoelder_map, ndim=2, dtype=np.float64)
-    require(min(hoelder.shape) >= 4, "hoelder_map", hoelder.shape, "be at least 4x4", "pass a larger map")
+    require(
+        min(hoelder.shape) >= 4,
+        "hoelder_map",
+        hoelder.shape,
+        "be at least 4x4",
+        "pass a larger map",
+    )
     lowest, highest = float(hoelder.min()), float(hoelder.max())
     if lowest <= 0 or highest > brownian.LARGEST_HURST:
-        raise refuse("hoelder_map", np.array([lowest, highest]), f"lie in (0, {brownian.LARGEST_HURST}] everywhere",
-                     "rescale the map")
+        raise refuse(
+            "hoelder_map",
+            np.array([lowest, highest]),
+            f"lie in (0, {brownian.LARGEST_HURST}] everywhere",
+            "rescale the map",
+        )
     tol, dtype = positive_number("tol", tol), float_dtype(dtype)
-    noise = brownian.noise_or_draw(noise, hoelder.shape, brownian.reach_for(highest, margin=True), rng, dtype)
+    noise = brownian.noise_or_draw(
+        noise, hoelder.shape, brownian.reach_for(highest, margin=True), rng, dtype
+    )
     nodes = level_exponents(hoelder.shape, lowest, highest, noise.reach, tol)
     provenance = brownian.provenance_of("mbm_surface", noise, hoelder_map=hoelder, tol=tol)
     return Landscape(_interpolated(noise, hoelder, nodes), hoelder, provenance=provenance)
@@ -93,9 +113,14 @@ def level_exponents(shape, lowest, highest, reach, tol):
     growth = _SAFETY * (max(shape) / max(proxy)) ** highest
     for n_levels in range(2, _MOST_LEVELS):
         nodes = chebyshev_nodes(lowest, highest, n_levels)
-        if growth * interpolation_error(proxy, nodes, np.linspace(lowest, highest, _PROBES), reach) <= tol:
+        if (
+            growth * interpolation_error(proxy, nodes, np.linspace(lowest, highest, _PROBES), reach)
+            <= tol
+        ):
             return nodes
-    raise refuse("tol", tol, f"be reachable with fewer than {_MOST_LEVELS} levels", "pass a larger tolerance")
+    raise refuse(
+        "tol", tol, f"be reachable with fewer than {_MOST_LEVELS} levels", "pass a larger tolerance"
+    )
 
 
 def interpolation_error(shape, nodes, probes, reach):
@@ -114,8 +139,12 @@ def chebyshev_nodes(lowest, highest, n_levels):
 
 def lagrange(hurst, nodes):
     """Return the K Lagrange polynomials on `nodes` at one exponent."""
-    return np.array([np.prod(np.delete((hurst - nodes) / (node - nodes + (nodes == node)), k))
-                     for k, node in enumerate(nodes)])
+    return np.array(
+        [
+            np.prod(np.delete((hurst - nodes) / (node - nodes + (nodes == node)), k))
+            for k, node in enumerate(nodes)
+        ]
+    )
 
 
 @functools.lru_cache(maxsize=128)
@@ -126,10 +155,13 @@ def _amplitudes(shape, hurst, reach):
     """
     side = brownian.torus_side(shape, reach)
     eigenvalues, c2 = brownian.surface_eigenvalues(shape, hurst, reach, side)
-    times = np.r_[1.0, np.full(side // 2 - 1, 2.0), 1.0]  # how often a row of the quarter plane occurs on the torus
+    # how often a row of the quarter plane occurs on the torus
+    times = np.r_[1.0, np.full(side // 2 - 1, 2.0), 1.0]
     eigenvalues *= np.outer(times, times) / (2 * side**2)
     eigenvalues[0, 0] = c2 / 2
-    return np.sqrt(eigenvalues).ravel() * (np.hypot(shape[0] - 1, shape[1] - 1) / max(shape)) ** hurst
+    return (
+        np.sqrt(eigenvalues).ravel() * (np.hypot(shape[0] - 1, shape[1] - 1) / max(shape)) ** hurst
+    )
 
 
 def _interpolated(noise, hoelder, nodes):
@@ -137,9 +169,19 @@ def _interpolated(noise, hoelder, nodes):
     work = np.empty_like(noise.spectrum)
     for k in range(len(nodes)):
         surface = brownian.level(noise, nodes[k], work)
-        map_chunks(_add_level, [(values[first:first + _ROWS_PER_CHUNK], surface[first:first + _ROWS_PER_CHUNK],
-                                 hoelder[first:first + _ROWS_PER_CHUNK], nodes, k)
-                                for first in range(0, len(values), _ROWS_PER_CHUNK)])
+        map_chunks(
+            _add_level,
+            [
+                (
+                    values[first : first + _ROWS_PER_CHUNK],
+                    surface[first : first + _ROWS_PER_CHUNK],
+                    hoelder[first : first + _ROWS_PER_CHUNK],
+                    nodes,
+                    k,
+                )
+                for first in range(0, len(values), _ROWS_PER_CHUNK)
+            ],
+        )
     return values
 
 

@@ -16,10 +16,12 @@ from multifractal.diffusion.displacement import diffusion_exponent, tamsd
 from multifractal.walkers.descent import checked_rates, descend_ensemble
 from multifractal.walkers.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
 
-SHORT, LONG = (2, 20), (1 / 160, 1 / 16)  # lags of the fits: in steps; and as shares of a run (our choice)
+# lags of the fits: in steps; and as shares of a run (our choice)
+SHORT, LONG = (2, 20), (1 / 160, 1 / 16)
 _N_TIMES, _N_LAGS = 24, 24
 _LAST = 100  # positions at the end of a walk whose sharpness counts (paper)
-_AT_REST = 1e-12  # mean squared displacement, in squared units of the start's, below which there is nothing to fit
+# mean squared displacement, in squared units of the start's, below which there is nothing to fit
+_AT_REST = 1e-12
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -85,7 +87,9 @@ class DescentTable(Result):
         centre, low, high = interval(self.exponents)
         limit = self.resolution[:, None]
         known = np.isfinite(centre) & np.isfinite(low)
-        return np.where(known, np.where(low > limit, 1.0, np.where(high < -limit, -1.0, 0.0)), np.nan)
+        return np.where(
+            known, np.where(low > limit, 1.0, np.where(high < -limit, -1.0, 0.0)), np.nan
+        )
 
     def diffusion(self, waiting, lag_range):
         """Return the exponent of displacement ~ lag^alpha of each run, shape (s, rates, runs); NaN where it is at rest.
@@ -104,7 +108,10 @@ class DescentTable(Result):
             n_steps = self.times[place[0], -1]
             reach = tuple(share * n_steps if share < 1 else share for share in lag_range)
             even = lags % 2 == 0
-            moves = np.isfinite(curve).all() and curve[even].min() > _AT_REST * self.tamsd[(*place, 0)].max()
+            moves = (
+                np.isfinite(curve).all()
+                and curve[even].min() > _AT_REST * self.tamsd[(*place, 0)].max()
+            )
             if moves:
                 found[place] = diffusion_exponent(lags[even], curve[even], lag_range=reach).exponent
         return found
@@ -112,19 +119,33 @@ class DescentTable(Result):
     def of(self, system):
         """Return the table of one system, by name or number."""
         k = self.systems.index(system) if isinstance(system, str) else system
-        parts = {f.name: getattr(self, f.name)[k:k + 1] for f in fields(self) if f.name != "provenance"}
+        parts = {
+            f.name: getattr(self, f.name)[k : k + 1] for f in fields(self) if f.name != "provenance"
+        }
         return replace(self, **parts)
 
 
 def joined(tables):
     """Return the tables of several systems as one; they must have the same numbers of rates, runs, times and lags."""
     tables = list(tables)
-    require(len({table.tamsd.shape[1:] for table in tables}) == 1, "tables", [table.tamsd.shape for table in tables],
-            "have the same shapes but for the first axis", "measure with the same settings")
-    parts = {f.name: [getattr(table, f.name) for table in tables] for f in fields(DescentTable) if f.name != "provenance"}
+    require(
+        len({table.tamsd.shape[1:] for table in tables}) == 1,
+        "tables",
+        [table.tamsd.shape for table in tables],
+        "have the same shapes but for the first axis",
+        "measure with the same settings",
+    )
+    parts = {
+        f.name: [getattr(table, f.name) for table in tables]
+        for f in fields(DescentTable)
+        if f.name != "provenance"
+    }
     systems = sum(parts.pop("systems"), [])
-    return DescentTable(systems, **{name: np.concatenate(part) for name, part in parts.items()},
-                        provenance=Provenance.of("joined", systems=systems))
+    return DescentTable(
+        systems,
+        **{name: np.concatenate(part) for name, part in parts.items()},
+        provenance=Provenance.of("joined", systems=systems),
+    )
 
 
 def training_record(system, rates, times, provenance, **measured):
@@ -132,13 +153,25 @@ def training_record(system, rates, times, provenance, **measured):
     waiting_times, lag_times, _ = schedule(int(times[-1]))
     no_range = np.full((1, measured["loss"].shape[1], 2), np.nan)
     measured = {name: array[None] for name, array in measured.items()}
-    return _compact(DescentTable([system], rates[None], times[None], edge_range=no_range, waiting_times=waiting_times[None],
-                                 lag_times=lag_times[None], provenance=provenance, **measured))
+    return _compact(
+        DescentTable(
+            [system],
+            rates[None],
+            times[None],
+            edge_range=no_range,
+            waiting_times=waiting_times[None],
+            lag_times=lag_times[None],
+            provenance=provenance,
+            **measured,
+        )
+    )
 
 
 def _compact(table):
     """Return the table with its large arrays in float32, which is what their scatter is worth."""
-    return replace(table, stretch=table.stretch.astype(np.float32), tamsd=table.tamsd.astype(np.float32))
+    return replace(
+        table, stretch=table.stretch.astype(np.float32), tamsd=table.tamsd.astype(np.float32)
+    )
 
 
 def interval(samples):
@@ -155,8 +188,12 @@ def interval(samples):
 
 def stretch_times(n_steps):
     """Return 24 steps from 1 to `n_steps`, two an octave, so that the third last is half of it."""
-    require(whole_number("n_steps", n_steps) % 2 == 0, "n_steps", n_steps, "be even", "add one step")
-    return np.maximum(1, np.round(n_steps * 2.0 ** (-np.arange(_N_TIMES - 1, -1, -1) / 2))).astype(np.int64)
+    require(
+        whole_number("n_steps", n_steps) % 2 == 0, "n_steps", n_steps, "be even", "add one step"
+    )
+    return np.maximum(1, np.round(n_steps * 2.0 ** (-np.arange(_N_TIMES - 1, -1, -1) / 2))).astype(
+        np.int64
+    )
 
 
 def schedule(n_steps):
@@ -204,18 +241,43 @@ def walk_table(system, surfaces, *, learning_rates, n_walkers=8, n_steps=4000, r
         starts = realisation(rng, k).uniform(0, walls, size=(n_walkers, 2))
         runs.append(_walked(surface, starts, rates, times))
     *by_rate, ranges, curves = (np.stack(column) for column in zip(*runs, strict=True))
-    made_by = Provenance.of("walk_table", rng=rng, surfaces=len(surfaces), learning_rates=rates, n_walkers=n_walkers,
-                            n_steps=n_steps)
+    made_by = Provenance.of(
+        "walk_table",
+        rng=rng,
+        surfaces=len(surfaces),
+        learning_rates=rates,
+        n_walkers=n_walkers,
+        n_steps=n_steps,
+    )
     by_rate = [np.swapaxes(part, 0, 1)[None] for part in by_rate]
-    return _compact(DescentTable([system], rates[None], times[None], *by_rate, ranges[None], np.swapaxes(curves, 0, 1)[None],
-                                 waiting_times[None], lag_times[None], made_by))
+    return _compact(
+        DescentTable(
+            [system],
+            rates[None],
+            times[None],
+            *by_rate,
+            ranges[None],
+            np.swapaxes(curves, 0, 1)[None],
+            waiting_times[None],
+            lag_times[None],
+            made_by,
+        )
+    )
 
 
 def _walked(surface, starts, rates, times):
     """Return one run's stretch, share growing, sharpness over edge at start and end, loss; range; displacement."""
     n_steps = int(times[-1])
-    stretch = np.stack([lyapunov_exponents(surface, learning_rates=rates, starts=starts, n_steps=int(t), burn_in=0)
-                        .exponents[..., 0] * t for t in times], axis=-1)
+    stretch = np.stack(
+        [
+            lyapunov_exponents(
+                surface, learning_rates=rates, starts=starts, n_steps=int(t), burn_in=0
+            ).exponents[..., 0]
+            * t
+            for t in times
+        ],
+        axis=-1,
+    )
     with np.errstate(invalid="ignore"):
         growing = np.mean(stretch[..., -1] - stretch[..., -3] > 1, axis=1)
     walks = descend_ensemble(surface, starts, learning_rates=rates, n_steps=n_steps)
@@ -223,6 +285,8 @@ def _walked(surface, starts, rates, times):
     settled = EdgeOfStability(sharpness, rates, n_steps, "hessian", walks.provenance)
     at_start = np.median(sharpness_at(surface, starts)) * rates / 2
     at_end = np.nanmedian(sharpness, axis=(1, 2)) * rates / 2
-    loss = np.stack([walks.losses[:, :, 0].mean(axis=1), walks.losses[:, :, -_LAST:].mean(axis=(1, 2))], axis=-1)
+    loss = np.stack(
+        [walks.losses[:, :, 0].mean(axis=1), walks.losses[:, :, -_LAST:].mean(axis=(1, 2))], axis=-1
+    )
     curves = np.stack([displacement_of(unfolded, n_steps) for unfolded in walks.unfolded])
     return stretch.mean(axis=1), growing, at_start, at_end, loss, settled.range, curves

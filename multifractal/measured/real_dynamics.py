@@ -9,8 +9,11 @@ from multifractal.landscapes.multifractional import mbm_surface, paper_hoelder_m
 from multifractal.measured.descent_table import DescentTable, joined, walk_table
 from multifractal.measured.section_model import model_of_section
 
-STEP_LENGTHS = np.array([0.01, 0.1, 0.3, 1, 2, 3.5, 5, 7, 10, 20, 50, 100, 300])  # pixels (our choice)
-SURFACE_RATES = np.array([1, 3, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000, 2000, 3000, 10000.0])
+# pixels (our choice)
+STEP_LENGTHS = np.array([0.01, 0.1, 0.3, 1, 2, 3.5, 5, 7, 10, 20, 50, 100, 300])
+SURFACE_RATES = np.array(
+    [1, 3, 10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000, 2000, 3000, 10000.0]
+)
 FACTS = ("share_smooth", "share_noise", "share_followed", "relief", "rms_gradient")
 
 
@@ -76,24 +79,55 @@ def walk_on_section(name, section, *, runs=5, window=8.0, n_steps=4000, rng=0):
     models = [model_of_section(section, window=window, rng=_drawn(rng, k)) for k in range(runs)]
     first = models[0]
     settings = {"learning_rates": STEP_LENGTHS / first.rms_gradient, "n_steps": n_steps, "rng": rng}
-    table = joined([walk_table(name, [section] * runs, **settings),
-                    walk_table(f"model of {name}", [model.landscape for model in models], **settings)])
-    facts = np.array([[getattr(first, fact) if fact != "relief" else np.mean([model.relief for model in models])
-                       for fact in FACTS]])
+    table = joined(
+        [
+            walk_table(name, [section] * runs, **settings),
+            walk_table(f"model of {name}", [model.landscape for model in models], **settings),
+        ]
+    )
+    facts = np.array(
+        [
+            [
+                getattr(first, fact)
+                if fact != "relief"
+                else np.mean([model.relief for model in models])
+                for fact in FACTS
+            ]
+        ]
+    )
     pictures = (np.asarray(values, np.float32)[None] for values in (section.values, first.values))
-    made_by = Provenance.of("walk_on_section", rng=rng, section=section, runs=runs, window=window, n_steps=n_steps)
-    return SectionWalks([name], facts, np.quantile(first.measured, [[0, 0.5, 1]]), STEP_LENGTHS, table, *pictures, made_by)
+    made_by = Provenance.of(
+        "walk_on_section", rng=rng, section=section, runs=runs, window=window, n_steps=n_steps
+    )
+    return SectionWalks(
+        [name],
+        facts,
+        np.quantile(first.measured, [[0, 0.5, 1]]),
+        STEP_LENGTHS,
+        table,
+        *pictures,
+        made_by,
+    )
 
 
 def all_sections(parts, n_pictures):
     """Return `walk_on_section` of several sections as one, with the pictures of the first `n_pictures`."""
     parts = list(parts)
     tables = [part.table.of(0) for part in parts] + [part.table.of(1) for part in parts]
-    pictures = (np.concatenate([getattr(part, name) for part in parts[:n_pictures]]) for name in ("sections", "models"))
+    pictures = (
+        np.concatenate([getattr(part, name) for part in parts[:n_pictures]])
+        for name in ("sections", "models")
+    )
     names = [part.names[0] for part in parts]
-    return SectionWalks(names, np.concatenate([part.facts for part in parts]),
-                        np.concatenate([part.exponents for part in parts]), STEP_LENGTHS, joined(tables), *pictures,
-                        Provenance.of("all_sections", names=names))
+    return SectionWalks(
+        names,
+        np.concatenate([part.facts for part in parts]),
+        np.concatenate([part.exponents for part in parts]),
+        STEP_LENGTHS,
+        joined(tables),
+        *pictures,
+        Provenance.of("all_sections", names=names),
+    )
 
 
 def walk_on_paper_surface(*, runs=5, side=1024, n_walkers=20, n_steps=8000, rng=0):
@@ -107,8 +141,14 @@ def walk_on_paper_surface(*, runs=5, side=1024, n_walkers=20, n_steps=8000, rng=
     rng : int
     """
     surfaces = (mbm_surface(paper_hoelder_map(side), rng=_drawn(rng, k)) for k in range(runs))
-    return walk_table("paper's surface", list(surfaces), learning_rates=SURFACE_RATES, n_walkers=n_walkers, n_steps=n_steps,
-                      rng=rng)
+    return walk_table(
+        "paper's surface",
+        list(surfaces),
+        learning_rates=SURFACE_RATES,
+        n_walkers=n_walkers,
+        n_steps=n_steps,
+        rng=rng,
+    )
 
 
 def _drawn(rng, k):

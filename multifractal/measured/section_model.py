@@ -10,7 +10,8 @@ from multifractal.base.result import Provenance, Result
 from multifractal.landscapes.landscape import Landscape
 from multifractal.landscapes.multifractional import mbm_surface
 
-LOWEST, HIGHEST = 0.02, 0.98  # the model's exponents are held between these (our choice; its limits are 0 and 1)
+# the model's exponents are held between these (our choice; its limits are 0 and 1)
+LOWEST, HIGHEST = 0.02, 0.98
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -109,8 +110,17 @@ def model_of_section(section, *, rng, window=8.0):
     scale = size / rms_gradient(surface)
     relief = float(scale * surface.values.std() / values.std())
     provenance = Provenance.of("model_of_section", rng=rng, section=values, window=window)
-    return SectionModel(surface.values * scale, hoelder, found.hoelder, found.standard_error, scale, relief, size,
-                        found.window, provenance)
+    return SectionModel(
+        surface.values * scale,
+        hoelder,
+        found.hoelder,
+        found.standard_error,
+        scale,
+        relief,
+        size,
+        found.window,
+        provenance,
+    )
 
 
 def rms_gradient(landscape):

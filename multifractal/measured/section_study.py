@@ -20,7 +20,8 @@ from multifractal.landscapes.landscape import Landscape
 SMALL_SECTION_SETTINGS = {"scales": (2, None)}
 # The paper's absolute floor would leave out the leaders of deep zooms, whose losses differ by less than 1e-6 nats.
 PAPER_SETTINGS_AT_ANY_ZOOM = PAPER_SECTION_SETTINGS | {"floor": "relative"}
-ROUGH_ALTERNATIVE = 0.5  # the exponent assumed, instead of 2, for what is not noise, to see what hangs on the assumption
+# the exponent assumed, instead of 2, for what is not noise, to see what hangs on the assumption
+ROUGH_ALTERNATIVE = 0.5
 N_LAGS = 4  # 1, 2, 4, 8 pixels: all that 129 pixels allow
 _N_BOOTSTRAP = 199
 
@@ -145,7 +146,9 @@ class SectionStudy(Result):
     def landscape(self, name):
         """Return a section that is kept in this file as a `Landscape`, index [y, x], in nats."""
         k = self.kept.index(one_of("name", name, self.kept))
-        return Landscape(self.sections[k].astype(np.float64) + self.offsets[k], provenance=self.provenance)
+        return Landscape(
+            self.sections[k].astype(np.float64) + self.offsets[k], provenance=self.provenance
+        )
 
 
 def measured(values, step, *, rng):
@@ -161,25 +164,49 @@ def measured(values, step, *, rng):
     """
     draws = [realisation(rng, k) for k in range(6)]
     law = increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=draws[0])
-    noise, rough = (noise_share(values, exponent=exponent, n_bootstrap=_N_BOOTSTRAP, rng=draw)
-                    for exponent, draw in ((2.0, draws[1]), (ROUGH_ALTERNATIVE, draws[2])))
-    paper = multifractal_spectrum(values, **PAPER_SETTINGS_AT_ANY_ZOOM, n_bootstrap=_N_BOOTSTRAP, rng=draws[3])
-    ours = multifractal_spectrum(values, **SMALL_SECTION_SETTINGS, n_bootstrap=_N_BOOTSTRAP, rng=draws[4])
-    shuffled = multifractal_spectrum(shuffle_within_blocks(values, rng=draws[5]), **PAPER_SETTINGS_AT_ANY_ZOOM)
+    noise, rough = (
+        noise_share(values, exponent=exponent, n_bootstrap=_N_BOOTSTRAP, rng=draw)
+        for exponent, draw in ((2.0, draws[1]), (ROUGH_ALTERNATIVE, draws[2]))
+    )
+    paper = multifractal_spectrum(
+        values, **PAPER_SETTINGS_AT_ANY_ZOOM, n_bootstrap=_N_BOOTSTRAP, rng=draws[3]
+    )
+    ours = multifractal_spectrum(
+        values, **SMALL_SECTION_SETTINGS, n_bootstrap=_N_BOOTSTRAP, rng=draws[4]
+    )
+    shuffled = multifractal_spectrum(
+        shuffle_within_blocks(values, rng=draws[5]), **PAPER_SETTINGS_AT_ANY_ZOOM
+    )
     found = paper.diagnostics
     lags = slice(0, N_LAGS)
     return {
-        "kinds": found.kind, "verdicts": found.verdict, "pixel_noise_ratio": found.pixel_noise_ratio,
-        "rough_exponent": found.rough_exponent, "rough_range": np.array(found.rough_range or (np.nan, np.nan), float),
-        "steps": step, "first": law.first[lags], "second": law.second[lags],
-        "first_exponents": law.first_exponents[:N_LAGS - 1], "second_exponents": law.second_exponents[:N_LAGS - 1],
-        "second_interval": law.second_interval[:, :N_LAGS - 1],
-        "noise_share": noise.share[0], "noise_share_interval": noise.share_interval[:, 0], "noise_sd": noise.sd,
-        "noise_share_rough": rough.share[0], "noise_share_rough_interval": rough.share_interval[:, 0],
-        "paper_h": paper.h, "paper_D": paper.D, "paper_c": paper.log_cumulants[:2],
-        "paper_c_interval": paper.log_cumulants_interval[:, :2], "paper_valid": found.valid, "paper_eta": found.eta[0],
-        "ours_c": ours.log_cumulants[:2], "ours_c_interval": ours.log_cumulants_interval[:, :2],
-        "ours_valid": ours.diagnostics.valid, "shuffled_c": shuffled.log_cumulants[:2]}
+        "kinds": found.kind,
+        "verdicts": found.verdict,
+        "pixel_noise_ratio": found.pixel_noise_ratio,
+        "rough_exponent": found.rough_exponent,
+        "rough_range": np.array(found.rough_range or (np.nan, np.nan), float),
+        "steps": step,
+        "first": law.first[lags],
+        "second": law.second[lags],
+        "first_exponents": law.first_exponents[: N_LAGS - 1],
+        "second_exponents": law.second_exponents[: N_LAGS - 1],
+        "second_interval": law.second_interval[:, : N_LAGS - 1],
+        "noise_share": noise.share[0],
+        "noise_share_interval": noise.share_interval[:, 0],
+        "noise_sd": noise.sd,
+        "noise_share_rough": rough.share[0],
+        "noise_share_rough_interval": rough.share_interval[:, 0],
+        "paper_h": paper.h,
+        "paper_D": paper.D,
+        "paper_c": paper.log_cumulants[:2],
+        "paper_c_interval": paper.log_cumulants_interval[:, :2],
+        "paper_valid": found.valid,
+        "paper_eta": found.eta[0],
+        "ours_c": ours.log_cumulants[:2],
+        "ours_c_interval": ours.log_cumulants_interval[:, :2],
+        "ours_valid": ours.diagnostics.valid,
+        "shuffled_c": shuffled.log_cumulants[:2],
+    }
 
 
 def measured_pair(one, other, *, rng):
@@ -189,8 +216,14 @@ def measured_pair(one, other, *, rng):
     noise = noise_share(one, other, n_bootstrap=_N_BOOTSTRAP, rng=draws[1])
     inner = tuple(slice(size // 4, size - size // 4) for size in one.shape)
     centre = noise_share(one[inner], other[inner], n_bootstrap=_N_BOOTSTRAP, rng=draws[2])
-    return {"pair_share": noise.share[:N_LAGS], "pair_share_interval": noise.share_interval[:, :N_LAGS],
-            "pair_sd": noise.sd, "pair_sd_interval": noise.sd_interval, "pair_centre_share": centre.share[0],
-            "pair_centre_interval": centre.share_interval[:, 0], "pair_first": law.first[:N_LAGS],
-            "pair_exponents": law.first_exponents[:N_LAGS - 1],
-            "pair_exponents_interval": law.first_interval[:, :N_LAGS - 1]}
+    return {
+        "pair_share": noise.share[:N_LAGS],
+        "pair_share_interval": noise.share_interval[:, :N_LAGS],
+        "pair_sd": noise.sd,
+        "pair_sd_interval": noise.sd_interval,
+        "pair_centre_share": centre.share[0],
+        "pair_centre_interval": centre.share_interval[:, 0],
+        "pair_first": law.first[:N_LAGS],
+        "pair_exponents": law.first_exponents[: N_LAGS - 1],
+        "pair_exponents_interval": law.first_interval[:, : N_LAGS - 1],
+    }

@@ -59,7 +59,9 @@ class Quantity:
         n, spread = len(samples), float(samples.std(ddof=1)) if len(samples) > 1 else np.nan
         value = float(samples.mean()) if n else np.nan
         half = _t(n) * spread / float(np.sqrt(n)) if n > 1 else np.nan
-        return cls(words, value, value - half, value + half, spread, n, over, unit, published, provenance)
+        return cls(
+            words, value, value - half, value + half, spread, n, over, unit, published, provenance
+        )
 
     @classmethod
     def median(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
@@ -71,12 +73,24 @@ class Quantity:
         samples = np.sort(_finite(samples))
         n, spread = len(samples), float(samples.std(ddof=1)) if len(samples) > 1 else np.nan
         value = float(np.median(samples)) if n else np.nan
-        k = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0  # P(fewer than k of n below the median) <= 0.025
+        # P(fewer than k of n below the median) <= 0.025
+        k = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0
         low, high = (float(samples[k - 1]), float(samples[n - k])) if k >= 1 else (np.nan, np.nan)
         return cls(words, value, low, high, spread, n, over, unit, published, provenance)
 
     @classmethod
-    def single(cls, words, value, provenance, *, interval=(np.nan, np.nan), over="", unit="", published="", n=1):
+    def single(
+        cls,
+        words,
+        value,
+        provenance,
+        *,
+        interval=(np.nan, np.nan),
+        over="",
+        unit="",
+        published="",
+        n=1,
+    ):
         """Return one number, with the 95 % interval that came with it if there is one (of a fit, of a file)."""
         low, high = map(float, interval)
         return cls(words, float(value), low, high, np.nan, n, over, unit, published, provenance)
@@ -124,8 +138,12 @@ class Measured(Result):
     provenance: Provenance = None
 
     def __post_init__(self):
-        restored = {name: found if isinstance(found, Quantity) else Quantity(**found | {
-            "provenance": Provenance(**found["provenance"])}) for name, found in self.quantities.items()}
+        restored = {
+            name: found
+            if isinstance(found, Quantity)
+            else Quantity(**found | {"provenance": Provenance(**found["provenance"])})
+            for name, found in self.quantities.items()
+        }
         object.__setattr__(self, "quantities", restored)
 
     def __getitem__(self, name):

@@ -7,10 +7,12 @@ import numpy as np
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Judgement
 
 ROUNDING = 0.05  # the paper states exponents to one decimal
-RULE = ("Not reproduced unless the 95 % interval of our mean lies on the same side of 1, ordinary diffusion, as the "
-        "exponent stated, and above 0: what rests or oscillates does not diffuse. Reproduced if, besides, the number stated "
-        "(to its one decimal) lies where {one} is expected with 95 %: the paper shows one. Reproduced with a correction if "
-        "only the number differs.")
+RULE = (
+    "Not reproduced unless the 95 % interval of our mean lies on the same side of 1, ordinary diffusion, as the "
+    "exponent stated, and above 0: what rests or oscillates does not diffuse. Reproduced if, besides, the number stated "
+    "(to its one decimal) lies where {one} is expected with 95 %: the paper shows one. Reproduced with a correction if "
+    "only the number differs."
+)
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,39 @@ def judge(stated, found, why=""):
         return Judgement(NOT_REPRODUCED, f"Nothing moves {resting[0].words}: there is no exponent.")
     wrong = [each for each in stated if not each.on_its_side(found)]
     if wrong:
-        return Judgement(NOT_REPRODUCED, "The kind of diffusion is another: " + _told(
-            found, wrong, lambda each: "not between 0 and 1" if each.side == "below" else "not above 1") + why)
+        return Judgement(
+            NOT_REPRODUCED,
+            "The kind of diffusion is another: "
+            + _told(
+                found,
+                wrong,
+                lambda each: "not between 0 and 1" if each.side == "below" else "not above 1",
+            )
+            + why,
+        )
     off = [each for each in stated if not each.allowed(found)]
     if off:
-        return Judgement(CORRECTED, "The kind of diffusion holds, but a number differs: "
-                         + _told(found, off, lambda each: _expected(found, each, "outside")))
-    return Judgement(REPRODUCED, "Kind of diffusion and numbers hold: "
-                     + _told(found, stated, lambda each: _expected(found, each, "in")))
+        return Judgement(
+            CORRECTED,
+            "The kind of diffusion holds, but a number differs: "
+            + _told(found, off, lambda each: _expected(found, each, "outside")),
+        )
+    return Judgement(
+        REPRODUCED,
+        "Kind of diffusion and numbers hold: "
+        + _told(found, stated, lambda each: _expected(found, each, "in")),
+    )
 
 
 def _told(found, chosen, then):
-    return "; ".join(f"{each.words} our mean is {found[each.name].value:.2f} "
-                     f"[{_ends((found[each.name].low, found[each.name].high))}], {then(each)}" for each in chosen) + "."
+    return (
+        "; ".join(
+            f"{each.words} our mean is {found[each.name].value:.2f} "
+            f"[{_ends((found[each.name].low, found[each.name].high))}], {then(each)}"
+            for each in chosen
+        )
+        + "."
+    )
 
 
 def _expected(found, each, where):

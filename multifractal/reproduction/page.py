@@ -17,12 +17,21 @@ from multifractal.reproduction.claim import VERDICTS, Claim, Judgement, Measured
 from multifractal.reproduction.study import measure
 
 # In the order of the paper: the landscape, walks on it, the theory of the walks, training.
-_CHAPTERS = ("spectra_claims", "surface_claims", "walk_claims", "chaos_claims", "theory_claims", "training_claims")
+_CHAPTERS = (
+    "spectra_claims",
+    "surface_claims",
+    "walk_claims",
+    "chaos_claims",
+    "theory_claims",
+    "training_claims",
+)
 _TONES = dict(zip(VERDICTS, ("good", "changed", "bad", ""), strict=True))
 _HARD = "\u00a0"  # a space at which no line breaks
 _TITLE = "What of the paper holds? A reproduction report"
-_PAPER = ("Ly & Gong, Optimization on multifractal loss landscapes explains a diverse range of geometrical and dynamical "
-          "properties of deep learning, Nature Communications 16, 2025, doi 10.1038/s41467-025-58532-9")
+_PAPER = (
+    "Ly & Gong, Optimization on multifractal loss landscapes explains a diverse range of geometrical and dynamical "
+    "properties of deep learning, Nature Communications 16, 2025, doi 10.1038/s41467-025-58532-9"
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,10 @@ def report(study, path, *, only=None, folder=None):
         begun = time.perf_counter()
         measured = measure(claim, study, folder)
         findings.append(Finding(claim, measured, claim.judge(measured.quantities)))
-        print(f"{time.perf_counter() - begun:6.1f} s  {claim.title}: {findings[-1].judgement.verdict}", flush=True)
+        print(
+            f"{time.perf_counter() - begun:6.1f} s  {claim.title}: {findings[-1].judgement.verdict}",
+            flush=True,
+        )
     chapters = [_chapter(finding, _picture(finding, folder)) for finding in findings]
     write_report(path, _TITLE, [_summary(findings, study), *chapters], overwrite=True)
     print(f"{time.perf_counter() - started:6.1f} s in all; {path.resolve()}")
@@ -68,33 +80,50 @@ def report(study, path, *, only=None, folder=None):
 
 
 def _summary(findings, study):
-    counted = [sum(finding.judgement.verdict == verdict for finding in findings) for verdict in VERDICTS]
+    counted = [
+        sum(finding.judgement.verdict == verdict for finding in findings) for verdict in VERDICTS
+    ]
     told = "; ".join(f"{n} {verdict}" for verdict, n in zip(VERDICTS, counted, strict=True) if n)
     here = [name for name in source_data.NAMES if source_data.available(name)]
-    rows = [((finding.claim.title, finding.claim.title), _mark(finding), _reason(finding)) for finding in findings]
-    return Chapter("All verdicts", lead=[
-        f"{len(findings)} claims of {_PAPER}, computed from nothing and judged by a rule that is printed with it. In short: "
-        f"{told}.",
-        f"Measured on {study.n_surfaces} surfaces of {study.size} x {study.size} pixels, seed {study.seed}: {study.words}. "
-        f"Where a claim is about paths or training runs it says so.",
-        "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
-        "number is held against the interval in which one more of our surfaces is expected, mean ± t(0.975) sd √(1 + 1/n) "
-        "(one more walk: between the percentiles 2.5 and 97.5 of ours). "
-        "Such an interval is wide: that a number lies in it is weak support, that it does not is strong evidence.",
-        "The rules were written by people who had seen exploratory numbers; what each sets apart is tested on white noise, "
-        "on a bowl and on a surface without flat regions.",
-        f"The paper's source data: {len(here)} of {len(source_data.NAMES)} files are here and drawn in the figures."
-        if here else "None of the paper's source data are here; `python -m multifractal.source_data fetch` brings them."],
-        table=Table(("claim", "verdict", "why"), rows))
+    rows = [
+        ((finding.claim.title, finding.claim.title), _mark(finding), _reason(finding))
+        for finding in findings
+    ]
+    return Chapter(
+        "All verdicts",
+        lead=[
+            f"{len(findings)} claims of {_PAPER}, computed from nothing and judged by a rule that is printed with it. In short: "
+            f"{told}.",
+            f"Measured on {study.n_surfaces} surfaces of {study.size} x {study.size} pixels, seed {study.seed}: {study.words}. "
+            f"Where a claim is about paths or training runs it says so.",
+            "An interval is 95 % over those surfaces, of their mean unless said otherwise. The paper shows one surface; so its "
+            "number is held against the interval in which one more of our surfaces is expected, mean ± t(0.975) sd √(1 + 1/n) "
+            "(one more walk: between the percentiles 2.5 and 97.5 of ours). "
+            "Such an interval is wide: that a number lies in it is weak support, that it does not is strong evidence.",
+            "The rules were written by people who had seen exploratory numbers; what each sets apart is tested on white noise, "
+            "on a bowl and on a surface without flat regions.",
+            f"The paper's source data: {len(here)} of {len(source_data.NAMES)} files are here and drawn in the figures."
+            if here
+            else "None of the paper's source data are here; `python -m multifractal.source_data fetch` brings them.",
+        ],
+        table=Table(("claim", "verdict", "why"), rows),
+    )
 
 
 def _chapter(finding, picture):
     claim, quantities = finding.claim, finding.measured.quantities.values()
-    return Chapter(claim.title, mark=_mark(finding), lead=[f"The paper:: {claim.statement}"],
-                   table=Table(("measured", "the paper", "ours, 95 % interval", "n"), [_row(found) for found in quantities]),
-                   pictures={picture: claim.caption},
-                   words=[f"Verdict:: {_reason(finding)}", f"The rule:: {claim.rule}"],
-                   details={"Calls, seeds and versions": _calls(finding)})
+    return Chapter(
+        claim.title,
+        mark=_mark(finding),
+        lead=[f"The paper:: {claim.statement}"],
+        table=Table(
+            ("measured", "the paper", "ours, 95 % interval", "n"),
+            [_row(found) for found in quantities],
+        ),
+        pictures={picture: claim.caption},
+        words=[f"Verdict:: {_reason(finding)}", f"The rule:: {claim.rule}"],
+        details={"Calls, seeds and versions": _calls(finding)},
+    )
 
 
 def _row(found):
@@ -104,7 +133,12 @@ def _row(found):
         value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
     words = f"{found.words} ({found.unit})" if found.unit else found.words
     if found.over == "file":  # read from the paper's data: not ours
-        return words, "; ".join(filter(None, [value, found.published])), NOTHING, "1 file".replace(" ", _HARD)
+        return (
+            words,
+            "; ".join(filter(None, [value, found.published])),
+            NOTHING,
+            "1 file".replace(" ", _HARD),
+        )
     value, n = (told.replace(" ", _HARD) for told in (value, f"{found.n} {found.over}".strip()))
     return words, _minus(found.published) or NOTHING, value, n
 
@@ -123,17 +157,31 @@ def _number(value, width):
     """Return a number with two digits of its interval's width, at most four decimals; three digits without an interval."""
     if not np.isfinite(value):
         return "none"
-    digits = int(np.clip(1 - np.floor(np.log10(width)), 0, 4)) if np.isfinite(width) and width > 0 else None
+    digits = (
+        int(np.clip(1 - np.floor(np.log10(width)), 0, 4))
+        if np.isfinite(width) and width > 0
+        else None
+    )
     told = f"{value:.3g}" if digits is None or not abs(value) < 1e5 else f"{value:.{digits}f}"
     return _minus(told)
 
 
 def _calls(finding):
-    lines = [f"{found.words}: {found.provenance.call}" + (f", seed {found.provenance.seed}" if found.provenance.seed else "")
-             for found in finding.measured.quantities.values()]
-    versions = {name: value for found in finding.measured.quantities.values()
-                for name, value in found.provenance.versions.items()} | finding.measured.provenance.versions
-    return [*dict.fromkeys(lines), finding.measured.provenance.call, ", ".join(f"{k} {v}" for k, v in versions.items())]
+    lines = [
+        f"{found.words}: {found.provenance.call}"
+        + (f", seed {found.provenance.seed}" if found.provenance.seed else "")
+        for found in finding.measured.quantities.values()
+    ]
+    versions = {
+        name: value
+        for found in finding.measured.quantities.values()
+        for name, value in found.provenance.versions.items()
+    } | finding.measured.provenance.versions
+    return [
+        *dict.fromkeys(lines),
+        finding.measured.provenance.call,
+        ", ".join(f"{k} {v}" for k, v in versions.items()),
+    ]
 
 
 def _mark(finding):
@@ -142,7 +190,10 @@ def _mark(finding):
 
 def _picture(finding, folder):
     axes = finding.claim.draw(finding.measured)
-    figure, path = np.ravel(np.asarray(axes, dtype=object))[0].figure, folder / f"{finding.claim.name}.png"
+    figure, path = (
+        np.ravel(np.asarray(axes, dtype=object))[0].figure,
+        folder / f"{finding.claim.name}.png",
+    )
     with plt.style.context(HOUSE_STYLE), files.atomic_write(path, overwrite=True) as file:
         figure.savefig(file, format="png", dpi=150)
     plt.close(figure)

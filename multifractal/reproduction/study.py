@@ -26,8 +26,16 @@ from multifractal.training.tables import AIRFOIL_FILE
 
 def published_sections():
     """Return the published sections that are here, by the name of their file without ending."""
-    names = [name for name in source_data.NAMES if name.startswith("real_loss_landscape/") and name.endswith(".npy")]
-    return {Path(name).stem: source_data.read(name)["loss"] for name in names if source_data.available(name)}
+    names = [
+        name
+        for name in source_data.NAMES
+        if name.startswith("real_loss_landscape/") and name.endswith(".npy")
+    ]
+    return {
+        Path(name).stem: source_data.read(name)["loss"]
+        for name in names
+        if source_data.available(name)
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +114,7 @@ class Study:
         """Return [function(item) for item in items] on all processors, in order, with progress; default: all surfaces."""
         items = list(range(self.n_surfaces) if items is None else items)
         with tqdm(total=len(items), desc=title, leave=False, disable=None) as bar:
+
             def counted(item):
                 result = function(item)
                 bar.update()
@@ -115,13 +124,23 @@ class Study:
 
     def provenance(self, function, **arguments):
         """Return the Provenance of `function` called on each surface of this study."""
-        return Provenance.of(function, rng=self.seed, surfaces=f"{self.n_surfaces} x {self.words}", size=self.size,
-                             **arguments)
+        return Provenance.of(
+            function,
+            rng=self.seed,
+            surfaces=f"{self.n_surfaces} x {self.words}",
+            size=self.size,
+            **arguments,
+        )
 
     def settings(self):
         """Return what decides the numbers, JSON-able."""
-        return {"n_surfaces": self.n_surfaces, "size": self.size, "seed": self.seed, "effort": self.effort,
-                "words": self.words}
+        return {
+            "n_surfaces": self.n_surfaces,
+            "size": self.size,
+            "seed": self.seed,
+            "effort": self.effort,
+            "words": self.words,
+        }
 
 
 def measure(claim, study, folder=None):
@@ -155,9 +174,18 @@ def _kept(path):
 
 def _decided_by(claim, study):
     """Return the Provenance that holds all that decides a measurement: settings, versions, our code, the paper's files."""
-    packages = ("numpy", "scipy", "numba", *(("jax",) if importlib.util.find_spec("jax") else ()))  # not imported by this
-    call = Provenance.of("reproduction.measure", rng=study.seed, packages=packages, claim=claim.name, **study.settings())
-    return Provenance(call.call, call.seed, call.versions | {"code": _code(), "source data": _data()})
+    # not imported by this
+    packages = ("numpy", "scipy", "numba", *(("jax",) if importlib.util.find_spec("jax") else ()))
+    call = Provenance.of(
+        "reproduction.measure",
+        rng=study.seed,
+        packages=packages,
+        claim=claim.name,
+        **study.settings(),
+    )
+    return Provenance(
+        call.call, call.seed, call.versions | {"code": _code(), "source data": _data()}
+    )
 
 
 @functools.cache
@@ -167,7 +195,9 @@ def _code():
 
 
 def _data():
-    inputs = {name: source_data.find(name) for name in source_data.NAMES if source_data.available(name)}
+    inputs = {
+        name: source_data.find(name) for name in source_data.NAMES if source_data.available(name)
+    }
     table = Path("data", AIRFOIL_FILE)  # what the claim on training runs on where it is here
     inputs |= {AIRFOIL_FILE: table} if table.exists() else {}
     found = [f"{name} {files.file_sha256(path)}" for name, path in inputs.items()]

@@ -11,17 +11,27 @@ from multifractal.figures import reproduction as figures
 from multifractal.geometry.clustering import clustering_curve
 from multifractal.geometry.curvature import curvature_roughness
 from multifractal.geometry.minima import basins, local_minima
-from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Claim, Judgement, Measured, Quantity
+from multifractal.reproduction.claim import (
+    CORRECTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Claim,
+    Judgement,
+    Measured,
+    Quantity,
+)
 
 _LOWEST, _PAPER_SIZE = 3000, 1024  # minima that are looked at on a surface of that size (paper)
 _FEWEST = 30  # a basin counts from a 30th of those minima on: 100 of 3000, our choice
-_PAIRS = (16.0, 32.0)  # pixels between two minima: beyond the reach of the stencil of the Hessian, within a basin
+# pixels between two minima: beyond the reach of the stencil of the Hessian, within a basin
+_PAIRS = (16.0, 32.0)
 _GATHERED = 1 / 32  # of the side: the circle in which neighbours are counted, 32 pixels of 1024
 _PAPER_BOX = np.array([650, 900, 700, 950])  # of the loss histogram on the paper's surface
 _POWERS = {"smoother": (1.72, 36.7), "rougher": (1.60, 29.4)}  # and R0 in pixels: published
 
 
 # Curvature against roughness
+
 
 def _measure_curvature(study):
     laws = study.each(lambda i: curvature_roughness(study.surface(i)), title="curvature")
@@ -30,56 +40,98 @@ def _measure_curvature(study):
     exact = np.array([law.exact for law in laws])
     over_exact = y / exact
     quantities = {
-        "slope": Quantity.mean("slope of log curvature against log x", _slopes(x, y), call, published="1 (y = m x)"),
-        "ends": Quantity.mean("curvature / x where smoothest, over that where roughest", _ratio_of_ends(y / x), call,
-                              published="1"),
-        "prefactor": Quantity.mean("m × 10⁸", [1e8 * law.prefactor for law in laws], call, unit="loss²/pixel⁴"),
-        "exact": Quantity.mean("curvature over the exact law of the stencil", over_exact.mean(axis=1), call),
-        "worst": Quantity.single("the same, furthest bin of the mean over surfaces",
-                                 _furthest_from_one(over_exact.mean(axis=0)), call, over="surfaces", n=len(laws)),
+        "slope": Quantity.mean(
+            "slope of log curvature against log x", _slopes(x, y), call, published="1 (y = m x)"
+        ),
+        "ends": Quantity.mean(
+            "curvature / x where smoothest, over that where roughest",
+            _ratio_of_ends(y / x),
+            call,
+            published="1",
+        ),
+        "prefactor": Quantity.mean(
+            "m × 10⁸", [1e8 * law.prefactor for law in laws], call, unit="loss²/pixel⁴"
+        ),
+        "exact": Quantity.mean(
+            "curvature over the exact law of the stencil", over_exact.mean(axis=1), call
+        ),
+        "worst": Quantity.single(
+            "the same, furthest bin of the mean over surfaces",
+            _furthest_from_one(over_exact.mean(axis=0)),
+            call,
+            over="surfaces",
+            n=len(laws),
+        ),
     }
-    return Measured(quantities, {"x": x[0], "curvature": y, "exact": exact[0], "hoelder": laws[0].hoelder})
+    return Measured(
+        quantities, {"x": x[0], "curvature": y, "exact": exact[0], "hoelder": laws[0].hoelder}
+    )
 
 
 def _judge_curvature(found):
     slope, ends, exact = found["slope"], found["ends"], found["exact"]
     if not slope.above(0.5):
-        return Judgement(NOT_REPRODUCED, "The surface has no range of exponents over which curvature could change."
-                         if slope.n == 0 else f"Curvature does not follow the roughness: the slope is {slope.value:.2f}.")
+        return Judgement(
+            NOT_REPRODUCED,
+            "The surface has no range of exponents over which curvature could change."
+            if slope.n == 0
+            else f"Curvature does not follow the roughness: the slope is {slope.value:.2f}.",
+        )
     if ends.above(0.9) and ends.below(1.1):
-        return Judgement(REPRODUCED, f"Curvature is proportional to x: the ratio at both ends agrees ({ends.value:.2f}).")
+        return Judgement(
+            REPRODUCED,
+            f"Curvature is proportional to x: the ratio at both ends agrees ({ends.value:.2f}).",
+        )
     if exact.above(0.95) and exact.below(1.05):
-        return Judgement(CORRECTED, "Curvature follows roughness, but not as y = m x: that constant r(H) belongs to another "
-                         f"difference stencil, and y/x differs by a factor of {ends.value:.2f} between the smoothest and "
-                         f"the roughest ground. The exact law of the stencil in use holds to "
-                         f"{abs(found['worst'].value - 1):.1%} in every bin.")
-    return Judgement(NOT_REPRODUCED, f"Neither y = m x nor the law of the stencil holds (mean ratio {exact.value:.2f}).")
+        return Judgement(
+            CORRECTED,
+            "Curvature follows roughness, but not as y = m x: that constant r(H) belongs to another "
+            f"difference stencil, and y/x differs by a factor of {ends.value:.2f} between the smoothest and "
+            f"the roughest ground. The exact law of the stencil in use holds to "
+            f"{abs(found['worst'].value - 1):.1%} in every bin.",
+        )
+    return Judgement(
+        NOT_REPRODUCED,
+        f"Neither y = m x nor the law of the stencil holds (mean ratio {exact.value:.2f}).",
+    )
 
 
 CURVATURE = Claim(
-    "curvature", "Curvature follows roughness",
+    "curvature",
+    "Curvature follows roughness",
     "The squared Frobenius norm of the Hessian is proportional to x = r(H) χ^(2H−2), χ = 1/1024, over x from 10³ to 10⁵: "
     "rough ground is curved ground.",
     "Not reproduced unless the log-log slope lies above 0.5 with its whole interval (the paper's is 1, no dependence is 0). "
     "Reproduced if y/x is the same within 10 % at both ends of the range. Reproduced with a correction if it is not, but "
     "curvature over the exact law of the stencil (numpy.gradient twice) is 1 within 5 %.",
-    _measure_curvature, _judge_curvature, figures.curvature,
+    _measure_curvature,
+    _judge_curvature,
+    figures.curvature,
     "Squared Frobenius norm of the Hessian, mean in 20 bins of the Hölder exponent: ours (points: mean over surfaces, bars: "
     "their standard deviation), the exact law of the stencil, and the paper's law with m fitted. All grid points at least 2 "
-    "pixels from a wall.")
+    "pixels from a wall.",
+)
 
 
 # Clustered degenerate minima
+
 
 def _measure_minima(study):
     found = study.each(partial(_minima_of, study), title="minima")
     call = study.provenance("local_minima", lowest=_lowest_count(study))
     gathered, alike, spread = (np.array([surface[k] for surface in found]) for k in range(3))
     quantities = {
-        "gathered": Quantity.mean(f"lowest minima within {_GATHERED * study.size:.0f} pixels of one, over that of scattered "
-                                  "points", gathered, call),
-        "alike": Quantity.mean(f"correlation of log flatness of two minima {_PAIRS[0]:.0f} to {_PAIRS[1]:.0f} pixels apart",
-                               alike, call),
+        "gathered": Quantity.mean(
+            f"lowest minima within {_GATHERED * study.size:.0f} pixels of one, over that of scattered "
+            "points",
+            gathered,
+            call,
+        ),
+        "alike": Quantity.mean(
+            f"correlation of log flatness of two minima {_PAIRS[0]:.0f} to {_PAIRS[1]:.0f} pixels apart",
+            alike,
+            call,
+        ),
         "spread": Quantity.mean("range of their losses, over that of the surface", spread, call),
     }
     return Measured(quantities, {"size": np.array(study.surface(0).shape), **_map_of(study)})
@@ -91,9 +143,14 @@ def _minima_of(study, i):
     if len(lowest) < 2:
         return np.nan, np.nan, np.nan
     radius = _GATHERED * study.size
-    scattered = study.rng(i, 1).uniform(0, np.array(landscape.shape[::-1]) - 1, size=lowest.positions.shape)
-    return (_neighbours(lowest.positions, radius) / _neighbours(scattered, radius), _alike(lowest),
-            float(np.ptp(lowest.losses) / np.ptp(landscape.values)))
+    scattered = study.rng(i, 1).uniform(
+        0, np.array(landscape.shape[::-1]) - 1, size=lowest.positions.shape
+    )
+    return (
+        _neighbours(lowest.positions, radius) / _neighbours(scattered, radius),
+        _alike(lowest),
+        float(np.ptp(lowest.losses) / np.ptp(landscape.values)),
+    )
 
 
 def _alike(lowest):
@@ -121,23 +178,38 @@ def _judge_minima(found):
     if gathered.n < 2:
         return Judgement(NOT_REPRODUCED, "There are no minima to cluster.")
     if not gathered.above(2):
-        return Judgement(NOT_REPRODUCED, f"The lowest minima are scattered: {gathered.value:.2f} times the neighbours of "
-                         "points placed at random.")
-    gather = f"The lowest minima gather ({gathered.value:.1f} times the neighbours of scattered points)"
+        return Judgement(
+            NOT_REPRODUCED,
+            f"The lowest minima are scattered: {gathered.value:.2f} times the neighbours of "
+            "points placed at random.",
+        )
+    gather = (
+        f"The lowest minima gather ({gathered.value:.1f} times the neighbours of scattered points)"
+    )
     if not alike.above(0.1):
         shown = "there are none" if alike.below(0.1) else "none are shown"
-        return Judgement(NOT_REPRODUCED, f"{gather}, but not in flat regions ({shown}): the log flatness of neighbours "
-                         f"correlates by {alike.value:.2f} [{alike.low:.2f}, {alike.high:.2f}]. Low ground gathers them.")
+        return Judgement(
+            NOT_REPRODUCED,
+            f"{gather}, but not in flat regions ({shown}): the log flatness of neighbours "
+            f"correlates by {alike.value:.2f} [{alike.low:.2f}, {alike.high:.2f}]. Low ground gathers them.",
+        )
     if not alike.above(0.3):
         low, high = alike.one_more()
-        return Judgement(CORRECTED, f"{gather}, and flat ones lie beside flat ones, but not on every surface: the "
-                         f"correlation is {alike.value:.2f} on average, and one more surface may show {low:.2f} to "
-                         f"{high:.2f}. That they gather needs no flat regions: low ground does so on any rough surface.")
-    return Judgement(REPRODUCED, f"{gather} and are as flat as those around them (correlation {alike.value:.2f}).")
+        return Judgement(
+            CORRECTED,
+            f"{gather}, and flat ones lie beside flat ones, but not on every surface: the "
+            f"correlation is {alike.value:.2f} on average, and one more surface may show {low:.2f} to "
+            f"{high:.2f}. That they gather needs no flat regions: low ground does so on any rough surface.",
+        )
+    return Judgement(
+        REPRODUCED,
+        f"{gather} and are as flat as those around them (correlation {alike.value:.2f}).",
+    )
 
 
 MINIMA = Claim(
-    "minima", "Degenerate minima are clustered",
+    "minima",
+    "Degenerate minima are clustered",
     "The 3000 lowest minima lie in clusters, and flat minima lie beside flat ones, in regions (map of flatness "
     "F = (λ₁² + λ₂²)^(−1/4), the ten flattest enlarged). No number is given.",
     "Not reproduced unless minima have at least twice the neighbours of as many points placed at random (1 is no "
@@ -145,11 +217,15 @@ MINIMA = Claim(
     "correlates above 0.1 (0 is no flat regions, 0.1 a hundredth of the variance). Reproduced if it correlates above 0.3, a "
     "tenth of the variance; between the two, reproduced with a correction. Whole intervals decide. The 0.1 was added after "
     "the first run, so that a surface without flat regions does not pass.",
-    _measure_minima, _judge_minima, figures.minima,
-    "The lowest minima of our surface 0, coloured by flatness as in the paper; the ten flattest enlarged.")
+    _measure_minima,
+    _judge_minima,
+    figures.minima,
+    "The lowest minima of our surface 0, coloured by flatness as in the paper; the ten flattest enlarged.",
+)
 
 
 # N(R)
+
 
 def lowest_and_basins(study, i):
     """Return the lowest minima of surface i and those of their basins that count, largest first, as Minima."""
@@ -169,22 +245,38 @@ def smoother_and_rougher(basins_of_surface):
 
 def _measure_clustering(study):
     found = study.each(partial(_curves_of, study), title="clustering")
-    call = study.provenance("clustering_curve", points=f"{_lowest_count(study)} lowest minima",
-                            centres="the minima of a basin, link length 12 pixels")
+    call = study.provenance(
+        "clustering_curve",
+        points=f"{_lowest_count(study)} lowest minima",
+        centres="the minima of a basin, link length 12 pixels",
+    )
     quantities = {}
     for name, (power, radius) in _POWERS.items():
-        powers, radii = (np.array([getattr(curves[name], of) if name in curves else np.nan for curves in found])
-                         for of in ("power", "crossover"))
-        quantities |= {f"{name}_power": Quantity.mean(f"power of N(R), {name} basin", powers, call,
-                                                      published=f"{power:.2f}"),
-                       f"{name}_radius": Quantity.mean(f"crossover R₀, {name} basin", radii, call, unit="pixels",
-                                                       published=f"{radius}")}
+        powers, radii = (
+            np.array([getattr(curves[name], of) if name in curves else np.nan for curves in found])
+            for of in ("power", "crossover")
+        )
+        quantities |= {
+            f"{name}_power": Quantity.mean(
+                f"power of N(R), {name} basin", powers, call, published=f"{power:.2f}"
+            ),
+            f"{name}_radius": Quantity.mean(
+                f"crossover R₀, {name} basin", radii, call, unit="pixels", published=f"{radius}"
+            ),
+        }
     both = [curves for curves in found if len(curves) >= 2]
-    quantities["difference"] = Quantity.mean("smoother minus rougher power, same surface", [
-        curves["smoother"].power - curves["rougher"].power for curves in both], call, published="0.12")
+    quantities["difference"] = Quantity.mean(
+        "smoother minus rougher power, same surface",
+        [curves["smoother"].power - curves["rougher"].power for curves in both],
+        call,
+        published="0.12",
+    )
     mono = study.each(partial(_monofractal_power, study), title="clustering, monofractal")
-    quantities["monofractal"] = Quantity.mean("power of N(R), largest basin of a monofractal surface, H = 0.5", mono,
-                                              study.provenance("clustering_curve", surface="fbm_surface", hurst=0.5))
+    quantities["monofractal"] = Quantity.mean(
+        "power of N(R), largest basin of a monofractal surface, H = 0.5",
+        mono,
+        study.provenance("clustering_curve", surface="fbm_surface", hurst=0.5),
+    )
     return Measured(quantities, _drawn_curves(found))
 
 
@@ -223,9 +315,16 @@ def _drawn_curves(found):
     for name in _POWERS:
         curves = [surface[name] for surface in found if name in surface]
         if curves:
-            arrays |= {f"{name}_radii": curves[0].radii, f"{name}_counts": np.array([curve.counts for curve in curves]),
-                       f"{name}_fits": np.array([[curve.power, curve.crossover, *curve.fit_range, curve.prefactor]
-                                                 for curve in curves])}
+            arrays |= {
+                f"{name}_radii": curves[0].radii,
+                f"{name}_counts": np.array([curve.counts for curve in curves]),
+                f"{name}_fits": np.array(
+                    [
+                        [curve.power, curve.crossover, *curve.fit_range, curve.prefactor]
+                        for curve in curves
+                    ]
+                ),
+            }
     return arrays
 
 
@@ -236,28 +335,53 @@ def _judge_clustering(found):
         return Judgement(NOT_REPRODUCED, "There are no two basins of minima: nothing clusters.")
     if not all(power.below(1.95) for power in powers.values()):
         return Judgement(NOT_REPRODUCED, "A power below 2, which fills the plane, is not shown.")
-    published = {f"{name}_{of}": value for name, pair in _POWERS.items() for of, value in zip(
-        ("power", "radius"), pair, strict=True)}
+    published = {
+        f"{name}_{of}": value
+        for name, pair in _POWERS.items()
+        for of, value in zip(("power", "radius"), pair, strict=True)
+    }
     beyond = [name for name, value in published.items() if not found[name].allows(value)]
     if beyond:
-        told = ", ".join(f"{found[name].words} {published[name]} (ours {found[name].value:.3g})" for name in beyond)
-        return Judgement(NOT_REPRODUCED, f"Published values beyond what a further surface is expected to show: {told}.")
-    off = [name for name, value in published.items() if not found[name].low <= value <= found[name].high]
+        told = ", ".join(
+            f"{found[name].words} {published[name]} (ours {found[name].value:.3g})"
+            for name in beyond
+        )
+        return Judgement(
+            NOT_REPRODUCED,
+            f"Published values beyond what a further surface is expected to show: {told}.",
+        )
+    off = [
+        name
+        for name, value in published.items()
+        if not found[name].low <= value <= found[name].high
+    ]
     order, mono = found["difference"], found["monofractal"]
-    sides = ("the smoother basin has the larger power" if order.above(0)
-             else "which basin has the larger power is not settled")
-    also = (f" Neither number tells multifractality: a monofractal surface gives {mono.value:.2f}."
-            if mono.n > 1 and mono.below(1.95) else "")
+    sides = (
+        "the smoother basin has the larger power"
+        if order.above(0)
+        else "which basin has the larger power is not settled"
+    )
+    also = (
+        f" Neither number tells multifractality: a monofractal surface gives {mono.value:.2f}."
+        if mono.n > 1 and mono.below(1.95)
+        else ""
+    )
     if not off and order.above(0):
-        return Judgement(REPRODUCED, f"All four published numbers lie in our intervals, and {sides}.{also}")
+        return Judgement(
+            REPRODUCED, f"All four published numbers lie in our intervals, and {sides}.{also}"
+        )
     radius = found["smoother_radius"]
-    return Judgement(CORRECTED, f"Minima cluster with powers below 2, and the published numbers are what one surface may "
-                     f"show; but they scatter from surface to surface (R₀ by ± {radius.spread:.0f} pixels), the typical "
-                     f"powers are {powers['smoother'].value:.2f} and {powers['rougher'].value:.2f}, and {sides}.{also}")
+    return Judgement(
+        CORRECTED,
+        f"Minima cluster with powers below 2, and the published numbers are what one surface may "
+        f"show; but they scatter from surface to surface (R₀ by ± {radius.spread:.0f} pixels), the typical "
+        f"powers are {powers['smoother'].value:.2f} and {powers['rougher'].value:.2f}, and {sides}.{also}",
+    )
 
 
 CLUSTERING = Claim(
-    "clustering", "Minima cluster as a power law",
+    "clustering",
+    "Minima cluster as a power law",
     "The number N(R) of low minima within R of a minimum of a basin grows as R^1.72 up to R₀ = 36.7 pixels in a smoother "
     "basin and as R^1.60 up to R₀ = 29.4 in a rougher one, of one surface.",
     "Not reproduced without two basins of at least a 30th of the minima each, unless both powers lie below 1.95 with their "
@@ -265,12 +389,16 @@ CLUSTERING = Claim(
     "Reproduced if all four lie in the intervals of our means and the smoother basin has the larger power with its whole "
     "interval; otherwise reproduced with a correction. On each surface the smoother and the rougher are those of largest "
     "and smallest mean log flatness among the six largest basins.",
-    _measure_clustering, _judge_clustering, figures.clustering,
+    _measure_clustering,
+    _judge_clustering,
+    figures.clustering,
     "N(R) of the smoother and the rougher basin of each of our surfaces (thin) with the published power laws up to their R₀ "
-    "(thick, at the height of our median curve).")
+    "(thick, at the height of our median curve).",
+)
 
 
 # Losses in a basin
+
 
 def _measure_losses(study):
     found = study.each(partial(_losses_of, study), title="losses")
@@ -278,11 +406,20 @@ def _measure_losses(study):
     rank, width, lean = (np.array([surface[k] for surface in found]) for k in range(3))
     quantities = {
         "rank": Quantity.mean("share of the surface below the median loss of the box", rank, call),
-        "width": Quantity.mean("interquartile range of the box, over that of the surface", width, call),
+        "width": Quantity.mean(
+            "interquartile range of the box, over that of the surface", width, call
+        ),
         "skew": Quantity.mean("skewness of the losses in the box", lean, call),
     }
-    return Measured(quantities, {"edges": _EDGES, "box": np.array([surface[3] for surface in found]),
-                                 "whole": np.array([surface[4] for surface in found])} | _published_losses())
+    return Measured(
+        quantities,
+        {
+            "edges": _EDGES,
+            "box": np.array([surface[3] for surface in found]),
+            "whole": np.array([surface[4] for surface in found]),
+        }
+        | _published_losses(),
+    )
 
 
 _EDGES = np.linspace(-0.2, 1.2, 57)  # of the histograms, in units of the surface's central 98 %
@@ -294,21 +431,27 @@ def _losses_of(study, i):
     if not large:
         return np.nan, np.nan, np.nan, np.full(len(_EDGES) - 1, np.nan), _density(values, values)
     x, y = smoother_and_rougher(large)[0].positions.astype(int).T
-    inside = values[y.min():y.max() + 1, x.min():x.max() + 1]
+    inside = values[y.min() : y.max() + 1, x.min() : x.max() + 1]
     return _against(inside, values)
 
 
 def _against(inside, values):
     inside = np.asarray(inside, dtype=np.float64)
     quartiles = [np.diff(np.quantile(losses, [0.25, 0.75]))[0] for losses in (inside, values)]
-    return (float((values < np.median(inside)).mean()), float(quartiles[0] / quartiles[1]), float(skew(inside.ravel())),
-            _density(inside, values), _density(values, values))
+    return (
+        float((values < np.median(inside)).mean()),
+        float(quartiles[0] / quartiles[1]),
+        float(skew(inside.ravel())),
+        _density(inside, values),
+        _density(values, values),
+    )
 
 
 def _density(losses, values):
     low, high = np.quantile(values, [0.01, 0.99])
-    return np.histogram((np.asarray(losses, dtype=np.float64) - low) / (high - low), bins=_EDGES)[0] / (
-        losses.size * np.diff(_EDGES))
+    return np.histogram((np.asarray(losses, dtype=np.float64) - low) / (high - low), bins=_EDGES)[
+        0
+    ] / (losses.size * np.diff(_EDGES))
 
 
 def _published_losses():
@@ -316,31 +459,43 @@ def _published_losses():
     if not source_data.available(name):
         return {}
     values, (x0, x1, y0, y1) = source_data.read(name)["landscape"], _PAPER_BOX
-    return {"published": _against(values[y0:y1 + 1, x0:x1 + 1], values)[3]}
+    return {"published": _against(values[y0 : y1 + 1, x0 : x1 + 1], values)[3]}
 
 
 def _judge_losses(found):
     rank, width = found["rank"], found["width"]
     if rank.n < 2:
-        return Judgement(NOT_REPRODUCED, "There is no basin of low minima, hence no box to count in.")
+        return Judgement(
+            NOT_REPRODUCED, "There is no basin of low minima, hence no box to count in."
+        )
     if rank.below(0.25) and width.below(0.5):
-        return Judgement(REPRODUCED, f"The box is a low and narrow part of the surface: its median loss lies above "
-                         f"{rank.value:.0%} of it, and its losses spread over {width.value:.0%} of the surface's range "
-                         "between quartiles. The paper gives no number to compare.")
-    return Judgement(NOT_REPRODUCED, f"The box is not set apart: its median loss lies above {rank.value:.0%} of the "
-                     f"surface, and its losses spread over {width.value:.0%} of the surface's range between quartiles.")
+        return Judgement(
+            REPRODUCED,
+            f"The box is a low and narrow part of the surface: its median loss lies above "
+            f"{rank.value:.0%} of it, and its losses spread over {width.value:.0%} of the surface's range "
+            "between quartiles. The paper gives no number to compare.",
+        )
+    return Judgement(
+        NOT_REPRODUCED,
+        f"The box is not set apart: its median loss lies above {rank.value:.0%} of the "
+        f"surface, and its losses spread over {width.value:.0%} of the surface's range between quartiles.",
+    )
 
 
 LOSSES = Claim(
-    "losses", "Losses in a basin",
+    "losses",
+    "Losses in a basin",
     "A histogram of the losses of all grid points in the box of the smoother basin (x 650 to 900, y 700 to 950 on the "
     "paper's surface). No number is given; we read it as: the basin is one low-lying region of nearly equal losses.",
     "Reproduced if the median loss of the box lies in the lowest quarter of the surface, and the box's range between "
     "quartiles is less than half of the surface's, both with their whole intervals (a box anywhere has 1/2 and, if it is "
     "large, 1). The box is that of the smoother basin found in the claim on clustering.",
-    _measure_losses, _judge_losses, figures.losses,
+    _measure_losses,
+    _judge_losses,
+    figures.losses,
     "Losses in the box of the smoother basin and on the whole surface, as densities, in units of the central 98 % of each "
-    "surface: mean over surfaces, band: their standard deviation.")
+    "surface: mean over surfaces, band: their standard deviation.",
+)
 
 CLAIMS = (CURVATURE, MINIMA, CLUSTERING, LOSSES)
 
@@ -353,7 +508,10 @@ def _lowest_count(study):
 def _slopes(x, y):
     if x.shape[1] < 2:
         return np.full(len(x), np.nan)
-    return [np.polyfit(np.log(a), np.log(np.maximum(b, 1e-300)), 1)[0] for a, b in zip(x, y, strict=True)]
+    return [
+        np.polyfit(np.log(a), np.log(np.maximum(b, 1e-300)), 1)[0]
+        for a, b in zip(x, y, strict=True)
+    ]
 
 
 def _ratio_of_ends(ratios):

@@ -11,41 +11,87 @@ from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import NOT_JUDGED, Claim, Judgement, Measured, Quantity
 from multifractal.reproduction.exponents import Stated
-from multifractal.training.displacement import REGIMES, WINDOW, published_displacement, published_name, regime_exponents
+from multifractal.training.displacement import (
+    REGIMES,
+    WINDOW,
+    published_displacement,
+    published_name,
+    regime_exponents,
+)
 from multifractal.training.tables import AIRFOIL_FILE, load_table
 
 _RATE, _DROPOUT = 0.1, 0.75  # paper
-_WAITING_TIMES = np.round(np.logspace(0, 5, 10)).astype(int)[:8]  # paper; the last that an exponent is read at is 7743
+# paper; the last that an exponent is read at is 7743
+_WAITING_TIMES = np.round(np.logspace(0, 5, 10)).astype(int)[:8]
 _LAGS = np.unique(np.round(np.logspace(0, 4, 100)).astype(int))
 _LAGS = _LAGS[_LAGS <= 1100]  # exponents are read up to lag 1000
 _EPOCHS = int(_WAITING_TIMES[-1]) + WINDOW + int(_LAGS[-1])
 _CHUNK = 10_000  # epochs of one compiled call
-_STATED = tuple(Stated(name, name, published, lags,
-                       f"{name} (waiting time {_WAITING_TIMES[index]}, lags {lags[0]} to {lags[1]})")
-                for (name, index, lags), published in zip(REGIMES, (0.7, 1.3, 0.2), strict=True))
+_STATED = tuple(
+    Stated(
+        name,
+        name,
+        published,
+        lags,
+        f"{name} (waiting time {_WAITING_TIMES[index]}, lags {lags[0]} to {lags[1]})",
+    )
+    for (name, index, lags), published in zip(REGIMES, (0.7, 1.3, 0.2), strict=True)
+)
 
 
 def _measure(study):
     table = _table()
     window = max(study.repeats(WINDOW), 3000)
-    found = study.each(partial(_train, study, table, window), range(study.n_surfaces), title="training")
+    found = study.each(
+        partial(_train, study, table, window), range(study.n_surfaces), title="training"
+    )
     return measured(found, study, table.name, window)
 
 
 def measured(displacements, study, dataset, window=WINDOW):
     """Return the Measured of displacement curves, one a run: `Displacement` at the published waiting times and lags."""
-    read = np.array([[regime.fit.exponent for regime in regime_exponents(each)] for each in displacements])
-    call = study.provenance("FullBatchDescent", dataset=dataset, learning_rate=_RATE, dropout=_DROPOUT,
-                            epochs=_EPOCHS - WINDOW + window, window=window, seeds=f"{study.seed} + 0, 1, ...")
-    quantities = {each.name: Quantity.mean(f"exponent {each.words}", read[:, k], call, over=f"seeds, {dataset}",
-                                           published=f"{each.published:g} (airfoil)") for k, each in enumerate(_STATED)}
+    read = np.array(
+        [[regime.fit.exponent for regime in regime_exponents(each)] for each in displacements]
+    )
+    call = study.provenance(
+        "FullBatchDescent",
+        dataset=dataset,
+        learning_rate=_RATE,
+        dropout=_DROPOUT,
+        epochs=_EPOCHS - WINDOW + window,
+        window=window,
+        seeds=f"{study.seed} + 0, 1, ...",
+    )
+    quantities = {
+        each.name: Quantity.mean(
+            f"exponent {each.words}",
+            read[:, k],
+            call,
+            over=f"seeds, {dataset}",
+            published=f"{each.published:g} (airfoil)",
+        )
+        for k, each in enumerate(_STATED)
+    }
     quantities["runs on the paper's table"] = Quantity.single(
-        "runs on the paper's table, airfoil self-noise", len(read) * (dataset == "airfoil"), call, over="seeds", n=len(read))
-    arrays = {"curves": np.array([each.values for each in displacements]), "waiting_times": displacements[0].waiting_times,
-              "lag_times": displacements[0].lag_times, "window": np.array(window), "dataset": np.array(dataset)}
+        "runs on the paper's table, airfoil self-noise",
+        len(read) * (dataset == "airfoil"),
+        call,
+        over="seeds",
+        n=len(read),
+    )
+    arrays = {
+        "curves": np.array([each.values for each in displacements]),
+        "waiting_times": displacements[0].waiting_times,
+        "lag_times": displacements[0].lag_times,
+        "window": np.array(window),
+        "dataset": np.array(dataset),
+    }
     if source_data.available(published_name(_RATE, _DROPOUT)):
         published = published_displacement(_RATE, _DROPOUT)
-        arrays |= {"published": published.values[:len(_WAITING_TIMES)], "published_lags": published.lag_times}
+        arrays |= {
+            "published": published.values[: len(_WAITING_TIMES)],
+            "published_lags": published.lag_times,
+        }
     return Measured(quantities, arrays)
 
 
@@ -61,15 +107,22 @@ def _train(study, table, window, seed):
     from multifractal.training.full_batch import FullBatchDescent
 
     inputs, target = table.standardised(len(table.target))
-    descent = FullBatchDescent(inputs, target, n_train=len(target), learning_rate=_RATE, dropout=_DROPOUT,
-                               seed=study.seed + seed, chunk=_CHUNK)
+    descent = FullBatchDescent(
+        inputs,
+        target,
+        n_train=len(target),
+        learning_rate=_RATE,
+        dropout=_DROPOUT,
+        seed=study.seed + seed,
+        chunk=_CHUNK,
+    )
     epochs = _EPOCHS - WINDOW + window
     theta = descent.start()
     positions = np.empty((epochs + 1, theta.size), theta.dtype)
     positions[0] = theta
     for epoch in range(0, epochs, _CHUNK):
         n = min(_CHUNK, epochs - epoch)
-        positions[epoch + 1:epoch + n + 1], _ = descent.advance(positions[epoch], epoch, n)
+        positions[epoch + 1 : epoch + n + 1], _ = descent.advance(positions[epoch], epoch, n)
     return tamsd(positions, waiting_times=_WAITING_TIMES, lag_times=_LAGS, window=window)
 
 
@@ -77,20 +130,28 @@ def _judge(found):
     judged = exponents.judge(_STATED, found)
     if found["runs on the paper's table"].value > 0:
         return judged
-    return Judgement(NOT_JUDGED, "The paper's table, airfoil self-noise, is not in data/ (train_supplementary.py fetches "
-                     "it). On the diabetes table, which stands in, the rule would say "
-                     f"\"{judged.verdict}\": {judged.reason}")
+    return Judgement(
+        NOT_JUDGED,
+        "The paper's table, airfoil self-noise, is not in data/ (train_supplementary.py fetches "
+        "it). On the diabetes table, which stands in, the rule would say "
+        f'"{judged.verdict}": {judged.reason}',
+    )
 
 
 TRAINING = Claim(
-    "training", "Full-batch training diffuses anomalously",
+    "training",
+    "Full-batch training diffuses anomalously",
     "A 5-16-1 network trained on airfoil self-noise by full-batch descent (rate 0.1, dropout 0.75, a million epochs) moves "
     "with exponents of 0.7 at short lags, 1.3 at long lags, and 0.2 at long lags later on.",
-    exponents.RULE.format(one="one more run") + " Exponents are read where the paper's own file gives .70, 1.27 and .22. "
+    exponents.RULE.format(one="one more run")
+    + " Exponents are read where the paper's own file gives .70, 1.27 and .22. "
     f"They take the first {_EPOCHS:,} epochs of a run (waiting time + window + lag), so a run stops there: a million epochs "
     "give the same numbers. On another table the claim is not judged.",
-    _measure, _judge, figures.training,
+    _measure,
+    _judge,
+    figures.training,
     "Displacement of all parameters by lag, one curve a waiting time, window 100 000 epochs: geometric mean over seeds "
-    "(above) and the paper's file, if it is here. Dashed: exponents.")
+    "(above) and the paper's file, if it is here. Dashed: exponents.",
+)
 
 CLAIMS = (TRAINING,)

@@ -11,8 +11,11 @@ def main(arguments=None):
     """Run one command; return 0, or 1 when a file is damaged or could not be fetched."""
     parser = argparse.ArgumentParser(prog="python -m multifractal.source_data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, what in (("fetch", "download what is missing of the Zenodo record"), ("list", "say what is there"),
-                       ("verify", "check every file that is there")):
+    for name, what in (
+        ("fetch", "download what is missing of the Zenodo record"),
+        ("list", "say what is there"),
+        ("verify", "check every file that is there"),
+    ):
         command = commands.add_parser(name, help=what)
         command.add_argument("--folder", help="default: $MULTIFRACTAL_DATA, then data/")
         if name == "fetch":
@@ -27,11 +30,15 @@ def _fetch(asked):
     folder = asked.folder or _reading.folders()[0]
     print(f"Fetching doi {_download.DOI} into {folder}")
     try:
-        done = _download.fetch(folder, server=asked.server or _download.SERVER, progress=sys.stderr.isatty())
+        done = _download.fetch(
+            folder, server=asked.server or _download.SERVER, progress=sys.stderr.isatty()
+        )
     except _download.FetchError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{len(done.downloaded)} files downloaded, {len(done.present)} were there, in {done.folder}")
+    print(
+        f"{len(done.downloaded)} files downloaded, {len(done.present)} were there, in {done.folder}"
+    )
     return 0
 
 

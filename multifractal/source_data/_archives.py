@@ -17,7 +17,9 @@ class HostileArchiveError(ValueError):
 
 def is_archive(path):
     """Tell whether the file at `path` is a zip or a tar archive; `.npz` files are zips, and data."""
-    return path.suffix not in (".npz", ".npy", ".mat") and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+    return path.suffix not in (".npz", ".npy", ".mat") and (
+        zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    )
 
 
 def unpack(path, folder):
@@ -47,8 +49,13 @@ def unpack(path, folder):
 def safe_name(name, what):
     """Return `name` as a relative path without tricks, else raise `HostileArchiveError`; `what` names its source."""
     parts = PurePosixPath(name).parts
-    good = (parts and not name.startswith("/") and ".." not in parts and not any(c in name for c in "\\:\0")
-            and name.isprintable())
+    good = (
+        parts
+        and not name.startswith("/")
+        and ".." not in parts
+        and not any(c in name for c in "\\:\0")
+        and name.isprintable()
+    )
     _demand(good, what, "hold only plain relative paths", repr(name))
     return PurePosixPath(*parts)
 
@@ -57,22 +64,46 @@ def safe_name(name, what):
 def _members(path):
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            yield ((info.filename, info.file_size, _zip_is_file(info, path), lambda info=info: archive.open(info))
-                   for info in archive.infolist())
+            yield (
+                (
+                    info.filename,
+                    info.file_size,
+                    _zip_is_file(info, path),
+                    lambda info=info: archive.open(info),
+                )
+                for info in archive.infolist()
+            )
     else:
         with tarfile.open(path) as archive:
-            yield ((member.name, member.size, _tar_is_file(member, path),
-                    lambda member=member: archive.extractfile(member)) for member in archive)
+            yield (
+                (
+                    member.name,
+                    member.size,
+                    _tar_is_file(member, path),
+                    lambda member=member: archive.extractfile(member),
+                )
+                for member in archive
+            )
 
 
 def _zip_is_file(info, path):
     kind = stat.S_IFMT(info.external_attr >> 16)
-    _demand(kind in (0, stat.S_IFREG, stat.S_IFDIR), path, "hold only files and folders", f"{info.filename!r}, another kind")
+    _demand(
+        kind in (0, stat.S_IFREG, stat.S_IFDIR),
+        path,
+        "hold only files and folders",
+        f"{info.filename!r}, another kind",
+    )
     return not info.is_dir()
 
 
 def _tar_is_file(member, path):
-    _demand(member.isreg() or member.isdir(), path, "hold only files and folders", f"{member.name!r}, a link or device")
+    _demand(
+        member.isreg() or member.isdir(),
+        path,
+        "hold only files and folders",
+        f"{member.name!r}, a link or device",
+    )
     return member.isreg()
 
 
@@ -81,11 +112,15 @@ def _copy(source, out, limit, path):
     copied = 0
     while piece := source.read(_PIECE):
         copied += len(piece)
-        _demand(copied <= limit, path, f"unpack to at most {MAX_BYTES} bytes", "more than it declares")
+        _demand(
+            copied <= limit, path, f"unpack to at most {MAX_BYTES} bytes", "more than it declares"
+        )
         out.write(piece)
     return copied
 
 
 def _demand(condition, path, rule, got):
     if not condition:
-        raise HostileArchiveError(f"{getattr(path, 'name', path)} must {rule}, got {got}; nothing of it was installed")
+        raise HostileArchiveError(
+            f"{getattr(path, 'name', path)} must {rule}, got {got}; nothing of it was installed"
+        )

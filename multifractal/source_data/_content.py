@@ -15,18 +15,26 @@ def checked(arrays, shapes, path):
 
 def _checked_array(arrays, key, shape, lengths, path):
     if key not in arrays:
-        raise DamagedFileError(f"{os.fspath(path)!r} must hold {key!r}, got {sorted(arrays)}; fetch it again")
+        raise DamagedFileError(
+            f"{os.fspath(path)!r} must hold {key!r}, got {sorted(arrays)}; fetch it again"
+        )
     array = np.asarray(arrays[key])
     if array.dtype.kind not in "iuf" or array.size == 0:
-        raise DamagedFileError(f"{key!r} of {os.fspath(path)!r} must hold real numbers, got {array.dtype} of shape "
-                               f"{array.shape}; fetch it again")
+        raise DamagedFileError(
+            f"{key!r} of {os.fspath(path)!r} must hold real numbers, got {array.dtype} of shape "
+            f"{array.shape}; fetch it again"
+        )
     fitted = _fitted(array, shape, lengths)
     if fitted is None:
-        raise DamagedFileError(f"{key!r} of {os.fspath(path)!r} must have shape {_in_words(shape, lengths)}, got "
-                               f"{array.shape}; fetch it again")
+        raise DamagedFileError(
+            f"{key!r} of {os.fspath(path)!r} must have shape {_in_words(shape, lengths)}, got "
+            f"{array.shape}; fetch it again"
+        )
     if not np.isfinite(fitted).all():
-        raise DamagedFileError(f"{key!r} of {os.fspath(path)!r} must be finite everywhere, got "
-                               f"{np.count_nonzero(~np.isfinite(fitted))} values that are not; fetch it again")
+        raise DamagedFileError(
+            f"{key!r} of {os.fspath(path)!r} must be finite everywhere, got "
+            f"{np.count_nonzero(~np.isfinite(fitted))} values that are not; fetch it again"
+        )
     kind = np.int64 if fitted.dtype.kind in "iu" else np.float64
     return np.ascontiguousarray(fitted, dtype=kind).reshape(fitted.shape)
 
@@ -36,8 +44,10 @@ def _fitted(array, shape, lengths):
     for view in _views(array, shape):
         if view.ndim == len(shape):
             now = dict(lengths)
-            if all(size == (now.setdefault(want, size) if isinstance(want, str) else want)
-                   for size, want in zip(view.shape, shape, strict=True)):
+            if all(
+                size == (now.setdefault(want, size) if isinstance(want, str) else want)
+                for size, want in zip(view.shape, shape, strict=True)
+            ):
                 lengths.update(now)
                 return view
     return None

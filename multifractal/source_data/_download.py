@@ -88,22 +88,28 @@ def fetch(folder=None, *, server=SERVER, retries=3, progress=False):
             else:
                 (done.downloaded if news else done.present).append(file.key)
     if problems:
-        raise FetchError(f"{len(problems)} of {len(listed)} files of {DOI} could not be fetched into {folder}:\n  "
-                         + "\n  ".join(problems))
+        raise FetchError(
+            f"{len(problems)} of {len(listed)} files of {DOI} could not be fetched into {folder}:\n  "
+            + "\n  ".join(problems)
+        )
     return done
 
 
 def _record_files(server, staging, retries):
     try:
-        path = _download(f"{server}/api/records/{RECORD}", "record.json", None, staging, retries, False)
+        path = _download(
+            f"{server}/api/records/{RECORD}", "record.json", None, staging, retries, False
+        )
         record = json.loads(path.read_text())
         listed = record["files"]
         entries = listed["entries"] if isinstance(listed, dict) else listed
         entries = entries.values() if isinstance(entries, dict) else entries
         return [_record_file(entry, server) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FetchError(f"the record {DOI} cannot be read from {server} ({type(error).__name__}: {error}); try again "
-                         "later, or download its files by hand into data/") from error
+        raise FetchError(
+            f"the record {DOI} cannot be read from {server} ({type(error).__name__}: {error}); try again "
+            "later, or download its files by hand into data/"
+        ) from error
 
 
 def _record_file(entry, server):
@@ -112,7 +118,11 @@ def _record_file(entry, server):
     if not checksum.startswith("md5:"):
         checksum = f"md5:{checksum}"
     links = entry.get("links", {})
-    url = links.get("content") or links.get("self") or f"{server}/api/records/{RECORD}/files/{quote(key)}/content"
+    url = (
+        links.get("content")
+        or links.get("self")
+        or f"{server}/api/records/{RECORD}/files/{quote(key)}/content"
+    )
     if urlsplit(url).scheme not in ("https", urlsplit(server).scheme):
         raise ValueError(f"the address of {key} must be {urlsplit(server).scheme}, got {url!r}")
     return RecordFile(key, checksum, url)
@@ -127,7 +137,11 @@ def _fetch_one(file, folder, staging, retries, progress):
     unpacked.mkdir()
     if _archives.is_archive(path):
         _archives.unpack(path, unpacked)
-        inside = [member.relative_to(unpacked).as_posix() for member in sorted(unpacked.rglob("*")) if member.is_file()]
+        inside = [
+            member.relative_to(unpacked).as_posix()
+            for member in sorted(unpacked.rglob("*"))
+            if member.is_file()
+        ]
     else:
         inside = [file.key]
         (unpacked / file.key).parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +155,7 @@ def _fetch_one(file, folder, staging, retries, progress):
 
 def _place_in_tree(member, key):
     """Return where a member belongs: at its place in the paper's tree if it has one, else under the archive's own name."""
-    stem = next((key[:-len(ending)] for ending in _ENDINGS if key.endswith(ending)), "")
+    stem = next((key[: -len(ending)] for ending in _ENDINGS if key.endswith(ending)), "")
     parts = PurePosixPath(stem, member).parts
     for first in range(len(parts)):
         if is_source_data(tail := "/".join(parts[first:])):
@@ -152,7 +166,9 @@ def _place_in_tree(member, key):
 
 def _install(file, folder, members):
     """Parse all `members` first, then move them into place, keep each `.mat` as `.npz` too, and record the checksums."""
-    checked = [(path, place, files.file_sha256(path), _parsed(path, place)) for path, place in members]
+    checked = [
+        (path, place, files.file_sha256(path), _parsed(path, place)) for path, place in members
+    ]
     for path, place, sha256, arrays in checked:
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +177,10 @@ def _install(file, folder, members):
             _reading.save_converted(target, arrays, sha256)
     manifest = _reading.manifest(folder)
     manifest["sha256"] |= {place: sha256 for _, place, sha256, _ in checked}
-    manifest["files"][file.key] = {"checksum": file.checksum, "members": [place for _, place, _, _ in checked]}
+    manifest["files"][file.key] = {
+        "checksum": file.checksum,
+        "members": [place for _, place, _, _ in checked],
+    }
     with files.atomic_write(folder / _reading.CHECKSUMS, overwrite=True) as out:
         out.write(json.dumps({"record": DOI} | manifest, indent=1, sort_keys=True).encode())
 
@@ -176,12 +195,20 @@ def _parsed(path, place):
 def _is_present(file, folder):
     manifest = _reading.manifest(folder)
     entry = manifest["files"].get(file.key)
-    return bool(entry) and entry["checksum"] == file.checksum and all(
-        (folder / place).is_file() and files.file_sha256(folder / place) == manifest["sha256"][place]
-        for place in entry["members"])
+    return (
+        bool(entry)
+        and entry["checksum"] == file.checksum
+        and all(
+            (folder / place).is_file()
+            and files.file_sha256(folder / place) == manifest["sha256"][place]
+            for place in entry["members"]
+        )
+    )
 
 
 def _download(url, name, checksum, folder, retries, progress):
-    keeper = pooch.create(folder, base_url="", registry={name: checksum}, urls={name: url}, retry_if_failed=retries)
+    keeper = pooch.create(
+        folder, base_url="", registry={name: checksum}, urls={name: url}, retry_if_failed=retries
+    )
     downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=2**20, timeout=_TIMEOUT)
     return Path(keeper.fetch(name, downloader=downloader))

@@ -45,4 +45,6 @@ def _verified(entry, folder):
     except DamagedFileError as error:
         return Entry(entry.name, entry.path, f"DAMAGED: {error}", False)
     known = known_checksums(entry.name, entry.path)
-    return Entry(entry.name, entry.path, "intact" if known else "form is right; no checksum is known", True)
+    return Entry(
+        entry.name, entry.path, "intact" if known else "form is right; no checksum is known", True
+    )

@@ -19,7 +19,8 @@ from multifractal.source_data._catalogue import NAMES, shapes_of
 from multifractal.source_data._content import checked
 
 VARIABLE = "MULTIFRACTAL_DATA"
-CHECKSUMS = "checksums.json"  # written by `fetch` into the folder it fills: SHA-256 by path within that folder
+# written by `fetch` into the folder it fills: SHA-256 by path within that folder
+CHECKSUMS = "checksums.json"
 CONVERTED = ".converted"  # folder of the `.npz` that `fetch` makes of each `.mat`
 
 
@@ -32,7 +33,11 @@ def folders():
     named = os.environ.get(VARIABLE)
     checkout = Path(__file__).resolve().parents[2]
     found = ([Path(named).expanduser()] if named else []) + [Path("data").resolve()]
-    return list(dict.fromkeys(found + ([checkout / "data"] if (checkout / "pyproject.toml").is_file() else [])))
+    return list(
+        dict.fromkeys(
+            found + ([checkout / "data"] if (checkout / "pyproject.toml").is_file() else [])
+        )
+    )
 
 
 def find(name, folder=None):
@@ -64,7 +69,8 @@ def find(name, folder=None):
                 return path
     raise FileNotFoundError(
         f"{name!r} is in none of {', '.join(map(str, searched))}; run `python -m multifractal.source_data fetch`, or set "
-        f"{VARIABLE} to the folder that holds the paper's source data")
+        f"{VARIABLE} to the folder that holds the paper's source data"
+    )
 
 
 def available(name, folder=None):
@@ -110,10 +116,16 @@ def read(name, folder=None):
     known = known_checksums(name, path)
     actual = files.file_sha256(path)
     if known and actual not in known:
-        raise DamagedFileError(f"{os.fspath(path)!r} matches none of the checksums known for {name!r}; restore it, or run "
-                               "`python -m multifractal.source_data fetch` for the version of the record")
+        raise DamagedFileError(
+            f"{os.fspath(path)!r} matches none of the checksums known for {name!r}; restore it, or run "
+            "`python -m multifractal.source_data fetch` for the version of the record"
+        )
     if not known:
-        warnings.warn(f"no checksum is known for {os.fspath(path)!r}: only its form is checked", UnverifiedFileWarning, 2)
+        warnings.warn(
+            f"no checksum is known for {os.fspath(path)!r}: only its form is checked",
+            UnverifiedFileWarning,
+            2,
+        )
     arrays = _converted(path, actual) if known and path.suffix == ".mat" else None
     if arrays is None:
         arrays = parse(path, shapes, trusted=bool(known))
@@ -138,7 +150,9 @@ def manifest(folder):
         recorded = json.loads(path.read_text())
         return {"sha256": dict(recorded["sha256"]), "files": dict(recorded["files"])}
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"{os.fspath(path)!r} is damaged ({error}); delete it and fetch again") from error
+        raise DamagedFileError(
+            f"{os.fspath(path)!r} is damaged ({error}); delete it and fetch again"
+        ) from error
 
 
 def parse(path, shapes, *, trusted):
@@ -153,8 +167,10 @@ def parse(path, shapes, *, trusted):
                 return {key: np.asarray(stored)}
             return {key: stored[key] for key in shapes if key in stored.files}
     except Exception as error:  # parsers raise errors of any kind on damaged bytes
-        raise DamagedFileError(f"{os.fspath(path)!r} cannot be read as a {path.suffix} file of numbers ({error}); restore "
-                               "it from a copy or fetch it again") from error
+        raise DamagedFileError(
+            f"{os.fspath(path)!r} cannot be read as a {path.suffix} file of numbers ({error}); restore "
+            "it from a copy or fetch it again"
+        ) from error
 
 
 def save_converted(path, arrays, sha256):
@@ -164,7 +180,9 @@ def save_converted(path, arrays, sha256):
 
 def _candidates(name, place):
     yield place / name
-    yield from sorted(path for path in place.glob(f"**/{name}") if not _is_hidden(path.relative_to(place)))
+    yield from sorted(
+        path for path in place.glob(f"**/{name}") if not _is_hidden(path.relative_to(place))
+    )
     base = name.rsplit("/", 1)[-1]
     if sum(other.endswith(f"/{base}") for other in NAMES) == 1:
         yield place / base
@@ -190,10 +208,17 @@ def _converted(path, sha256):
 def _parsed_apart(path, shapes):
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
-        child = subprocess.run([sys.executable, _mat.__file__, os.fspath(path), os.fspath(out), *shapes],
-                               capture_output=True, text=True, timeout=_mat.SECONDS + 30, check=False)
+        child = subprocess.run(
+            [sys.executable, _mat.__file__, os.fspath(path), os.fspath(out), *shapes],
+            capture_output=True,
+            text=True,
+            timeout=_mat.SECONDS + 30,
+            check=False,
+        )
         if child.returncode != 0:
-            reason = child.stderr.strip().splitlines()[-1:] or [f"its reader died with status {child.returncode}"]
+            reason = child.stderr.strip().splitlines()[-1:] or [
+                f"its reader died with status {child.returncode}"
+            ]
             raise ValueError(reason[0])
         with np.load(out, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}

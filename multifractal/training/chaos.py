@@ -6,11 +6,17 @@ from tqdm.auto import tqdm
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
-from multifractal.measured.descent_table import displacement_of, schedule, stretch_times, training_record
+from multifractal.measured.descent_table import (
+    displacement_of,
+    schedule,
+    stretch_times,
+    training_record,
+)
 from multifractal.walkers.descent import checked_rates
 
 _CHUNK = 4000  # epochs a call of the compiled loop
-_TANGENT = 2  # the stream of a seed that the first tangent vector is drawn from; 0 and 1 are start and masks
+# the stream of a seed that the first tangent vector is drawn from; 0 and 1 are start and masks
+_TANGENT = 2
 
 
 def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000):
@@ -42,8 +48,18 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
     ValueError
         When a rate or count is not positive, or `dropout` lies outside [0, 1).
     """
-    rates, seeds, times = checked_rates(learning_rates), whole_number("seeds", seeds), stretch_times(n_steps)
-    require(0 <= dropout < 1, "dropout", dropout, "lie in [0, 1)", "pass the probability that a hidden unit is dropped")
+    rates, seeds, times = (
+        checked_rates(learning_rates),
+        whole_number("seeds", seeds),
+        stretch_times(n_steps),
+    )
+    require(
+        0 <= dropout < 1,
+        "dropout",
+        dropout,
+        "lie in [0, 1)",
+        "pass the probability that a hidden unit is dropped",
+    )
     shape = len(rates), seeds
     stretch, loss = np.empty((*shape, len(times))), np.empty((*shape, 2))
     at_start, at_end = np.empty((2, *shape))
@@ -58,22 +74,51 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
                 curves[i, seed] = displacement_of(positions[None], n_steps)
                 ends = positions[0], positions[-1]
                 loss[i, seed] = [descent.loss_without_dropout(theta) for theta in ends]
-                at_start[i, seed], at_end[i, seed] = (_sharpness(descent, theta) * rate / 2 for theta in ends)
+                at_start[i, seed], at_end[i, seed] = (
+                    _sharpness(descent, theta) * rate / 2 for theta in ends
+                )
                 bar.update()
-    made_by = Provenance.of("training_table", packages=("numpy", "jax"), table=table.name, learning_rates=rates,
-                            dropout=dropout, seeds=seeds, n_steps=n_steps)
+    made_by = Provenance.of(
+        "training_table",
+        packages=("numpy", "jax"),
+        table=table.name,
+        learning_rates=rates,
+        dropout=dropout,
+        seeds=seeds,
+        n_steps=n_steps,
+    )
     with np.errstate(invalid="ignore"):
-        growing = np.where(np.isfinite(stretch[..., -1]), stretch[..., -1] - stretch[..., -3] > 1, np.nan)
-    return training_record(system, rates, times, made_by, stretch=stretch, share_growing=growing, edge_at_start=at_start,
-                           edge_at_end=at_end, loss=loss, tamsd=curves)
+        growing = np.where(
+            np.isfinite(stretch[..., -1]), stretch[..., -1] - stretch[..., -3] > 1, np.nan
+        )
+    return training_record(
+        system,
+        rates,
+        times,
+        made_by,
+        stretch=stretch,
+        share_growing=growing,
+        edge_at_start=at_start,
+        edge_at_end=at_end,
+        loss=loss,
+        tamsd=curves,
+    )
 
 
 def _descent(table, dropout, seed):
     from multifractal.training.full_batch import FullBatchDescent
 
     inputs, target = table.standardised(len(table.target))
-    return FullBatchDescent(inputs, target, n_train=len(target), learning_rate=1.0, dropout=dropout, seed=int(seed),
-                            dtype=np.float64, chunk=_CHUNK)
+    return FullBatchDescent(
+        inputs,
+        target,
+        n_train=len(target),
+        learning_rate=1.0,
+        dropout=dropout,
+        seed=int(seed),
+        dtype=np.float64,
+        chunk=_CHUNK,
+    )
 
 
 def _run(descent, rate, seed, n_steps):
@@ -85,8 +130,8 @@ def _run(descent, rate, seed, n_steps):
     positions[0] = theta
     for first in range(0, n_steps, _CHUNK):
         n = min(_CHUNK, n_steps - first)
-        states, growth[first:first + n] = descent.advance_with_tangent(state, rate, first, n)
-        positions[first + 1:first + n + 1], state = states[:, 0], states[-1]
+        states, growth[first : first + n] = descent.advance_with_tangent(state, rate, first, n)
+        positions[first + 1 : first + n + 1], state = states[:, 0], states[-1]
         if not np.isfinite(state).all():
             break
     return positions, growth

@@ -7,7 +7,12 @@ import numpy as np
 from multifractal import source_data
 from multifractal.base.checks import finite_number, positive_number, require
 from multifractal.base.result import Provenance
-from multifractal.diffusion.displacement import DiffusionExponent, Displacement, diffusion_exponent, tamsd
+from multifractal.diffusion.displacement import (
+    DiffusionExponent,
+    Displacement,
+    diffusion_exponent,
+    tamsd,
+)
 
 WINDOW = 100_000  # paper, Supplementary; waiting times reach as far, lags a tenth of it
 _REACH = 2.1  # window + longest waiting time + longest lag, in windows
@@ -15,7 +20,11 @@ _N_WAITING, _N_LAGS = 10, 100  # paper
 
 # Name, which of the ten waiting times, first and last lag (our choice). The paper shows .7, 1.3 and .2 without saying where
 # they were read; here its file for dropout .75 gives .70, 1.27 and .22.
-REGIMES = (("early, short lags", 0, (1, 10)), ("early, long lags", 0, (300, 1000)), ("late, long lags", 7, (100, 1000)))
+REGIMES = (
+    ("early, short lags", 0, (1, 10)),
+    ("early, long lags", 0, (300, 1000)),
+    ("late, long lags", 7, (100, 1000)),
+)
 
 
 def training_displacement(run):
@@ -37,10 +46,21 @@ def training_displacement(run):
     ValueError
         When only each N-th epoch was stored, or there are fewer than 420 positions.
     """
-    require(run.parameters["every"] == 1, "every", run.parameters["every"], "be 1: waiting times and lags are in epochs",
-            "train with --every 1, or call multifractal.tamsd on the positions that were stored")
+    require(
+        run.parameters["every"] == 1,
+        "every",
+        run.parameters["every"],
+        "be 1: waiting times and lags are in epochs",
+        "train with --every 1, or call multifractal.tamsd on the positions that were stored",
+    )
     n = len(run.positions)
-    require(n >= 200 * _REACH, "positions", n, f"be at least {200 * _REACH:.0f}", "train for more epochs")
+    require(
+        n >= 200 * _REACH,
+        "positions",
+        n,
+        f"be at least {200 * _REACH:.0f}",
+        "train for more epochs",
+    )
     window = min(WINDOW, int(n / _REACH))
     waiting_times = np.round(np.logspace(0, np.log10(window), _N_WAITING)).astype(int)
     lag_times = np.unique(np.round(np.logspace(0, np.log10(window / 10), _N_LAGS)).astype(int))
@@ -60,13 +80,21 @@ def published_displacement(learning_rate=0.1, dropout=0.0, folder=None):
     name = published_name(learning_rate, dropout)
     stored = source_data.read(name, folder=folder)
     lags, first = np.unique(stored["lag_times"].astype(np.int64), return_index=True)
-    return Displacement(stored["TAMSDs"][None, :, first], stored["waiting_times"].astype(np.int64), lags,
-                        int(stored["window_size"]), Provenance.of("published_displacement", name=name))
+    return Displacement(
+        stored["TAMSDs"][None, :, first],
+        stored["waiting_times"].astype(np.int64),
+        lags,
+        int(stored["window_size"]),
+        Provenance.of("published_displacement", name=name),
+    )
 
 
 def published_name(learning_rate=0.1, dropout=0.0):
     """Return the name in the paper's source data of a training run's displacement."""
-    rate, dropout = positive_number("learning_rate", learning_rate), finite_number("dropout", dropout)
+    rate, dropout = (
+        positive_number("learning_rate", learning_rate),
+        finite_number("dropout", dropout),
+    )
     run = f"lr={rate}_dropout={dropout}_epochs=1000000"
     return f"real_training_dynamics/{run}/TAMSDs.npz"
 
@@ -104,7 +132,9 @@ def regime_exponents(displacement):
         chosen = (lags % 2 == 0) | (not oscillates)
         if lags.max() >= lag_range[1]:
             fit = diffusion_exponent(lags[chosen], curve[chosen], lag_range=lag_range)
-            found.append(RegimeExponent(regime, int(displacement.waiting_times[index]), fit, oscillates))
+            found.append(
+                RegimeExponent(regime, int(displacement.waiting_times[index]), fit, oscillates)
+            )
     return found
 
 

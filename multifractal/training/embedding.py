@@ -18,9 +18,11 @@ _ROWS = 16_384  # rows taken from disk at a time
 class PathEmbedding(Result):
     """Two pictures of one path, one point for each of its positions."""
 
-    points: np.ndarray  # (n, 2), float64: t-SNE; a position outside the sample has the point of its nearest sampled one
+    # (n, 2), float64: t-SNE; a position outside the sample has the point of its nearest sampled one
+    points: np.ndarray
     components: np.ndarray  # (n, 2), float64: coordinates along the first two principal components
-    explained: np.ndarray  # (parameters,): share of the variance of each principal component, descending
+    # (parameters,): share of the variance of each principal component, descending
+    explained: np.ndarray
     sample: np.ndarray  # (sample,): which of the n positions t-SNE saw
     first: int  # index, in the whole path, of the first of the n positions
     perplexity: float
@@ -56,23 +58,40 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
         When the path has another shape, holds NaN (the row is named), does not move, or is too short for the perplexity.
     """
     positions = np.asanyarray(positions)
-    require(positions.ndim == 2 and positions.shape[1] >= 2 and len(positions) >= 4, "positions", positions.shape,
-            "have shape (T, d) with T >= 4 and d >= 2", "stack positions first")
-    window = positions[-whole_number("last", last):]
+    require(
+        positions.ndim == 2 and positions.shape[1] >= 2 and len(positions) >= 4,
+        "positions",
+        positions.shape,
+        "have shape (T, d) with T >= 4 and d >= 2",
+        "stack positions first",
+    )
+    window = positions[-whole_number("last", last) :]
     first = len(positions) - len(window)
     n_sampled = min(whole_number("sample", sample), len(window))
     perplexity = positive_number("perplexity", perplexity)
     most = (n_sampled - 1) / 3
-    require(perplexity <= most, "perplexity", perplexity, f"be at most {most:g}, a third of the sampled positions",
-            "pass a smaller perplexity or a longer path")
+    require(
+        perplexity <= most,
+        "perplexity",
+        perplexity,
+        f"be at most {most:g}, a third of the sampled positions",
+        "pass a smaller perplexity or a longer path",
+    )
     generator = as_generator(rng)
     sample = _one_of_each_stretch(len(window), n_sampled, generator)
     mean, axes, explained = _principal_axes(window, first)
     rotated = (window[sample] - mean) @ axes
     placed = _tsne(rotated, perplexity, int(generator.integers(2**31)), progress)
     points, components = _place_all(window, mean, axes, rotated, placed, progress)
-    provenance = Provenance.of("embed_path", rng=rng, packages=("numpy", "scipy", "openTSNE"), positions=positions,
-                               last=last, sample=n_sampled, perplexity=perplexity)
+    provenance = Provenance.of(
+        "embed_path",
+        rng=rng,
+        packages=("numpy", "scipy", "openTSNE"),
+        positions=positions,
+        last=last,
+        sample=n_sampled,
+        perplexity=perplexity,
+    )
     return PathEmbedding(points, components, explained, sample, first, perplexity, provenance)
 
 
@@ -83,7 +102,10 @@ def _one_of_each_stretch(n, n_sampled, generator):
 
 
 def _blocks(window):
-    return ((start, np.asarray(window[start:start + _ROWS], np.float64)) for start in range(0, len(window), _ROWS))
+    return (
+        (start, np.asarray(window[start : start + _ROWS], np.float64))
+        for start in range(0, len(window), _ROWS)
+    )
 
 
 def _principal_axes(window, first):
@@ -92,8 +114,12 @@ def _principal_axes(window, first):
     for start, block in _blocks(window):
         bad = ~np.isfinite(block).all(axis=1)
         if bad.any():
-            raise refuse("positions", block[bad][0], f"be finite (row {first + start + int(np.argmax(bad))})",
-                         "leave out what follows a divergence")
+            raise refuse(
+                "positions",
+                block[bad][0],
+                f"be finite (row {first + start + int(np.argmax(bad))})",
+                "leave out what follows a divergence",
+            )
         mean += block.sum(axis=0) / len(window)
     for _, block in _blocks(window):
         scatter += (block - mean).T @ (block - mean)
@@ -107,23 +133,39 @@ def _tsne(rotated, perplexity, seed, progress):
     import openTSNE
 
     with tqdm(desc="t-SNE", total=750, disable=None if progress else True) as bar:
+
         def report(iteration, error, embedding):
             bar.update(50)
 
         # The rotation into principal axes leaves distances alone, and the first two columns are the usual start. One thread:
         # openTSNE's OpenMP threads wait by spinning, which on a busy machine takes 3 to 6 times as long (measured).
         start = rotated[:, :2] / rotated[:, 0].std() * 1e-4
-        return np.array(openTSNE.TSNE(perplexity=perplexity, initialization=start, neighbors="exact", random_state=seed,
-                                      n_jobs=1, callbacks=report, callbacks_every_iters=50).fit(rotated))
+        return np.array(
+            openTSNE.TSNE(
+                perplexity=perplexity,
+                initialization=start,
+                neighbors="exact",
+                random_state=seed,
+                n_jobs=1,
+                callbacks=report,
+                callbacks_every_iters=50,
+            ).fit(rotated)
+        )
 
 
 def _place_all(window, mean, axes, rotated, placed, progress):
     """Give each position the point of its nearest sampled one (exact), and its first two principal coordinates."""
-    tree, points, components = cKDTree(rotated), np.empty((len(window), 2)), np.empty((len(window), 2))
-    with tqdm(desc="nearest neighbours", total=len(window), disable=None if progress else True) as bar:
+    tree, points, components = (
+        cKDTree(rotated),
+        np.empty((len(window), 2)),
+        np.empty((len(window), 2)),
+    )
+    with tqdm(
+        desc="nearest neighbours", total=len(window), disable=None if progress else True
+    ) as bar:
         for start, block in _blocks(window):
             here = (block - mean) @ axes
-            points[start:start + len(here)] = placed[tree.query(here, workers=thread_count())[1]]
-            components[start:start + len(here)] = here[:, :2]
+            points[start : start + len(here)] = placed[tree.query(here, workers=thread_count())[1]]
+            components[start : start + len(here)] = here[:, :2]
             bar.update(len(here))
     return points, components

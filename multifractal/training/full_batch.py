@@ -28,7 +28,8 @@ N_HIDDEN = 16  # paper, Supplementary
 
 # Odd multipliers of a 32-bit mixing function of good avalanche, found by search (hash-prospector's list, 2018 and after).
 _MULTIPLY_1, _MULTIPLY_2 = 0x21F0AAAD, 0xD35A2D97
-_START, _CELLS = 0, 1  # what a seed's random streams are for; a third, of jax, gives the epochs' keys
+# what a seed's random streams are for; a third, of jax, gives the epochs' keys
+_START, _CELLS = 0, 1
 _EXACT = jax.lax.Precision.HIGHEST  # a GPU would otherwise round float32 products to 10 bits
 
 
@@ -42,7 +43,9 @@ def initial_parameters(n_features, *, seed, n_hidden=N_HIDDEN, dtype=np.float32)
     rng = realisation(seed, _START)
     first = rng.normal(0, np.sqrt(2 / n_features), n_features * n_hidden)
     second = rng.normal(0, np.sqrt(2 / n_hidden), n_hidden)
-    return np.concatenate([first, np.zeros(n_hidden), second, [0.0]]).astype(np.float32).astype(dtype)
+    return (
+        np.concatenate([first, np.zeros(n_hidden), second, [0.0]]).astype(np.float32).astype(dtype)
+    )
 
 
 def loss(theta, inputs, target):
@@ -57,8 +60,8 @@ def loss(theta, inputs, target):
     """
     n_features = inputs.shape[1]
     n_hidden = (theta.shape[0] - 1) // (n_features + 2)
-    first = theta[:n_features * n_hidden].reshape(n_features, n_hidden)
-    bias, second = theta[n_features * n_hidden:-1].reshape(2, n_hidden)
+    first = theta[: n_features * n_hidden].reshape(n_features, n_hidden)
+    bias, second = theta[n_features * n_hidden : -1].reshape(2, n_hidden)
     hidden = jax.nn.relu(jnp.dot(inputs, first, precision=_EXACT) + bias)
     return jnp.mean((jnp.dot(hidden, second, precision=_EXACT) + theta[-1] - target) ** 2)
 
@@ -89,12 +92,28 @@ class FullBatchDescent:
     epochs asked for: any cutting of a run into calls of `advance` gives the same bits on the same device.
     """
 
-    def __init__(self, inputs, target, *, n_train, learning_rate, dropout, seed, dtype=np.float32, chunk=10_000):
+    def __init__(
+        self,
+        inputs,
+        target,
+        *,
+        n_train,
+        learning_rate,
+        dropout,
+        seed,
+        dtype=np.float32,
+        chunk=10_000,
+    ):
         self.dtype = np.dtype(dtype)
         inputs, target = np.asarray(inputs, self.dtype), np.asarray(target, self.dtype)
         self._train = inputs[:n_train], target[:n_train]
         self._test = (inputs[n_train:], target[n_train:]) if n_train < len(inputs) else None
-        self.learning_rate, self.dropout, self.seed, self.chunk = learning_rate, dropout, seed, chunk
+        self.learning_rate, self.dropout, self.seed, self.chunk = (
+            learning_rate,
+            dropout,
+            seed,
+            chunk,
+        )
         # One random word for each hidden unit and training row: what tells the cells of a mask apart.
         self._cells = realisation(seed, _CELLS).integers(0, 2**32, (N_HIDDEN, n_train), np.uint32)
 
@@ -119,7 +138,9 @@ class FullBatchDescent:
             without dropout if there are test rows.
         """
         with self._precision():
-            positions, losses = self._loop(np.asarray(theta, self.dtype), np.uint32(epoch), np.int32(n_epochs))
+            positions, losses = self._loop(
+                np.asarray(theta, self.dtype), np.uint32(epoch), np.int32(n_epochs)
+            )
         return np.asarray(positions)[:n_epochs], np.asarray(losses)[:n_epochs]
 
     def advance_with_tangent(self, state, learning_rate, epoch, n_epochs):
@@ -143,8 +164,12 @@ class FullBatchDescent:
             Logarithm of the tangent vector's length after each step, before it was brought back.
         """
         with self._precision():
-            states, growth = self._tangent_loop(np.asarray(state, self.dtype), self.dtype.type(learning_rate),
-                                                np.uint32(epoch), np.int32(n_epochs))
+            states, growth = self._tangent_loop(
+                np.asarray(state, self.dtype),
+                self.dtype.type(learning_rate),
+                np.uint32(epoch),
+                np.int32(n_epochs),
+            )
         return np.asarray(states)[:n_epochs], np.asarray(growth)[:n_epochs]
 
     def loss_without_dropout(self, theta):
@@ -204,7 +229,10 @@ class FullBatchDescent:
 
     @cached_property
     def _loop(self):
-        step_size, size = self.dtype.type(self.learning_rate), parameter_count(self._train[0].shape[1])
+        step_size, size = (
+            self.dtype.type(self.learning_rate),
+            parameter_count(self._train[0].shape[1]),
+        )
 
         @jax.jit
         def loop(theta, epoch, n_epochs):
@@ -216,7 +244,10 @@ class FullBatchDescent:
                 theta = theta - step_size * gradient
                 return theta, positions.at[i].set(theta), losses.at[i].set(now)
 
-            buffers = jnp.zeros((self.chunk, size), self.dtype), jnp.zeros((self.chunk, 1 + self.has_test), self.dtype)
+            buffers = (
+                jnp.zeros((self.chunk, size), self.dtype),
+                jnp.zeros((self.chunk, 1 + self.has_test), self.dtype),
+            )
             return jax.lax.fori_loop(0, n_epochs, step, (theta, *buffers))[1:]
 
         return loop
@@ -231,14 +262,20 @@ class FullBatchDescent:
 
             def step(i, carry):
                 state, states, growth = carry
-                gradient, product = jax.jvp(lambda theta: self._losses_and_gradient(theta, keys[i])[1],
-                                            (state[0],), (state[1],))
+                gradient, product = jax.jvp(
+                    lambda theta: self._losses_and_gradient(theta, keys[i])[1],
+                    (state[0],),
+                    (state[1],),
+                )
                 theta, tangent = state - step_size * jnp.stack([gradient, product])
                 length = jnp.sqrt(jnp.sum(tangent**2))
                 state = jnp.stack([theta, tangent / length])
                 return state, states.at[i].set(state), growth.at[i].set(jnp.log(length))
 
-            buffers = jnp.zeros((self.chunk, 2, size), self.dtype), jnp.zeros(self.chunk, self.dtype)
+            buffers = (
+                jnp.zeros((self.chunk, 2, size), self.dtype),
+                jnp.zeros(self.chunk, self.dtype),
+            )
             return jax.lax.fori_loop(0, n_epochs, step, (state, *buffers))[1:]
 
         return loop

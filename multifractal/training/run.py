@@ -38,7 +38,13 @@ class Training:
     def __post_init__(self):
         positive_number("learning_rate", self.learning_rate)
         good = isinstance(self.dropout, float | int) and 0 <= self.dropout < 1
-        require(good, "dropout", self.dropout, "lie in [0, 1)", "pass the probability that a hidden unit is dropped")
+        require(
+            good,
+            "dropout",
+            self.dropout,
+            "lie in [0, 1)",
+            "pass the probability that a hidden unit is dropped",
+        )
         for name in ("epochs", "every", "hess_every"):
             whole_number(name, getattr(self, name))
         whole_number("hess_term", self.hess_term, minimum=0)
@@ -50,7 +56,10 @@ class Training:
     @property
     def default_folder(self):
         """Folder of the run, in the published form."""
-        return Path("results", f"lr={float(self.learning_rate)}_dropout={float(self.dropout)}_epochs={self.epochs}")
+        return Path(
+            "results",
+            f"lr={float(self.learning_rate)}_dropout={float(self.dropout)}_epochs={self.epochs}",
+        )
 
 
 def train_full_batch(table, training, out, *, resume=False, overwrite=False, chunk=10_000):
@@ -94,12 +103,31 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
     chunk = whole_number("chunk", chunk)
     n_train = len(table.target) if training.n_train is None else training.n_train
     inputs, target = table.standardised(n_train, training.standardise)
-    descent = FullBatchDescent(inputs, target, n_train=n_train, learning_rate=training.learning_rate, seed=training.seed,
-                               dropout=training.dropout, dtype=training.dtype, chunk=min(chunk, training.epochs))
-    parameters = dataclasses.asdict(training) | {"n_train": n_train, "dataset": table.name, "data_sha256": table.sha256}
+    descent = FullBatchDescent(
+        inputs,
+        target,
+        n_train=n_train,
+        learning_rate=training.learning_rate,
+        seed=training.seed,
+        dropout=training.dropout,
+        dtype=training.dtype,
+        chunk=min(chunk, training.epochs),
+    )
+    parameters = dataclasses.asdict(training) | {
+        "n_train": n_train,
+        "dataset": table.name,
+        "data_sha256": table.sha256,
+    }
     theta = descent.start()
-    folder = RunFolder(out, {"trajectory": (theta.shape, descent.dtype), "max_eigs": ((), np.float64),
-                             "losses": ((1 + descent.has_test,), descent.dtype)}, OUTPUTS)
+    folder = RunFolder(
+        out,
+        {
+            "trajectory": (theta.shape, descent.dtype),
+            "max_eigs": ((), np.float64),
+            "losses": ((1 + descent.has_test,), descent.dtype),
+        },
+        OUTPUTS,
+    )
     print(f"output: {folder.path.absolute()}")
     if not descent.has_test:
         print(f"no test set: all {n_train} rows train")
@@ -107,8 +135,13 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
     try:
         epoch = 0 if state is None else state[1]["epoch"]
         theta = theta if state is None else state[0]["theta"]
-        require(training.epochs >= epoch, "epochs", training.epochs, f"be at least the {epoch} epochs done",
-                "pass more epochs, or --overwrite to start again")
+        require(
+            training.epochs >= epoch,
+            "epochs",
+            training.epochs,
+            f"be at least the {epoch} epochs done",
+            "pass more epochs, or --overwrite to start again",
+        )
         if state is None:
             folder.arrays["trajectory"].append(theta[None])
             folder.checkpoint({"theta": theta}, epoch=0)
@@ -122,22 +155,34 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
 
 def _run(descent, training, theta, epoch, folder, chunk):
     """Train from `epoch` to the end: a chunk, its rows, a checkpoint, and again; chunks end at multiples of `chunk`."""
-    with tqdm(total=training.epochs, initial=epoch, unit=" epochs", unit_scale=True, disable=None) as progress:
+    with tqdm(
+        total=training.epochs, initial=epoch, unit=" epochs", unit_scale=True, disable=None
+    ) as progress:
         while epoch < training.epochs:
             n = min(chunk - epoch % chunk, training.epochs - epoch)
             positions, losses = descent.advance(theta, epoch, n)
             _refuse_divergence(positions, losses, epoch)
             before = np.concatenate([theta[None], positions[:-1]])
-            sharp = [descent.sharpness(before[e - epoch]) for e in _multiples(training.hess_every, epoch, epoch + n)
-                     if e < training.hess_term]
+            sharp = [
+                descent.sharpness(before[e - epoch])
+                for e in _multiples(training.hess_every, epoch, epoch + n)
+                if e < training.hess_term
+            ]
             stored = [e - epoch - 1 for e in _multiples(training.every, epoch + 1, epoch + n + 1)]
-            for name, rows in (("trajectory", positions[stored]), ("max_eigs", np.array(sharp)), ("losses", losses)):
+            for name, rows in (
+                ("trajectory", positions[stored]),
+                ("max_eigs", np.array(sharp)),
+                ("losses", losses),
+            ):
                 folder.arrays[name].append(rows)
             theta, epoch = positions[-1].copy(), epoch + n
             folder.checkpoint({"theta": theta}, epoch=epoch)
             progress.update(n)
     losses = np.load(folder.arrays["losses"].path)
-    curves = {"train_losses": losses[:, 0], "test_losses": losses[:, 1] if descent.has_test else losses[:0, 0]}
+    curves = {
+        "train_losses": losses[:, 0],
+        "test_losses": losses[:, 1] if descent.has_test else losses[:0, 0],
+    }
     files.save_arrays(folder.path / CURVES, curves, {"epochs": epoch}, overwrite=True)
 
 
@@ -148,8 +193,10 @@ def _multiples(step, first, stop):
 def _refuse_divergence(positions, losses, epoch):
     bad = ~np.isfinite(positions).all(axis=1) | ~np.isfinite(losses).all(axis=1)
     if bad.any():
-        raise FloatingPointError(f"the training must stay finite, got NaN or inf in epoch {epoch + int(np.argmax(bad))}; "
-                                 "pass a smaller learning rate (--lr)")
+        raise FloatingPointError(
+            f"the training must stay finite, got NaN or inf in epoch {epoch + int(np.argmax(bad))}; "
+            "pass a smaller learning rate (--lr)"
+        )
 
 
 def _print_estimate(descent, training, theta, epoch, path):
@@ -163,10 +210,18 @@ def _print_estimate(descent, training, theta, epoch, path):
     start = time.perf_counter()
     descent.advance(theta, epoch, trial)
     per_epoch = (time.perf_counter() - start) / trial
-    n_hessians = len([e for e in _multiples(training.hess_every, epoch, training.epochs) if e < training.hess_term])
+    n_hessians = len(
+        [
+            e
+            for e in _multiples(training.hess_every, epoch, training.epochs)
+            if e < training.hess_term
+        ]
+    )
     duration = datetime.timedelta(seconds=round(left * per_epoch))
-    print(f"estimate: {left} epochs at {1 / per_epoch:.0f} a second, {duration}, and {n_hessians} Hessians; "
-          f"{n_bytes / 1e6:.0f} MB of {free / 1e9:.1f} GB free")
+    print(
+        f"estimate: {left} epochs at {1 / per_epoch:.0f} a second, {duration}, and {n_hessians} Hessians; "
+        f"{n_bytes / 1e6:.0f} MB of {free / 1e9:.1f} GB free"
+    )
 
 
 class TrainingRun:

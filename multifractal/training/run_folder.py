@@ -23,7 +23,9 @@ from multifractal.base.files import DamagedFileError
 
 RECORD, CHECKPOINT, LOCK = "run.json", "checkpoint.npz", ".lock"
 _BLOCK = 1 << 24  # bytes read at a time when a file is checked
-_OVERWRITE = "pass overwrite=True (--overwrite) to delete that run and start again, or another folder"
+_OVERWRITE = (
+    "pass overwrite=True (--overwrite) to delete that run and start again, or another folder"
+)
 
 
 class GrowingArray:
@@ -72,7 +74,10 @@ class GrowingArray:
 
     def holds_more_than(self, n_rows):
         """Return whether the file on disk is longer than `n_rows` rows."""
-        return self.path.exists() and self.path.stat().st_size > len(self._header(0)) + n_rows * self._row_bytes()
+        return (
+            self.path.exists()
+            and self.path.stat().st_size > len(self._header(0)) + n_rows * self._row_bytes()
+        )
 
     def close(self):
         """Close the file."""
@@ -87,16 +92,20 @@ class GrowingArray:
         except FileNotFoundError as error:
             raise DamagedFileError(f"{str(self.path)!r} is missing; {_OVERWRITE}") from error
         if size < header + left:
-            raise DamagedFileError(f"{str(self.path)!r} has {size} bytes, fewer than the {header + left} of its "
-                                   f"checkpoint; {_OVERWRITE}")
+            raise DamagedFileError(
+                f"{str(self.path)!r} has {size} bytes, fewer than the {header + left} of its "
+                f"checkpoint; {_OVERWRITE}"
+            )
         with open(self.path, "rb") as file:
             file.seek(header)
             while block := file.read(min(_BLOCK, left)):
                 left -= len(block)
                 digest.update(block)
         if digest.hexdigest() != sha256:
-            raise DamagedFileError(f"the first {n_rows} rows of {str(self.path)!r} are not those of its checkpoint; "
-                                   f"{_OVERWRITE}")
+            raise DamagedFileError(
+                f"the first {n_rows} rows of {str(self.path)!r} are not those of its checkpoint; "
+                f"{_OVERWRITE}"
+            )
         return digest
 
     def _row_bytes(self):
@@ -105,8 +114,14 @@ class GrowingArray:
     def _header(self, n_rows):
         # numpy leaves room for the first axis to grow, so that the header's length does not depend on the number of rows.
         buffer = io.BytesIO()
-        np.lib.format.write_array_header_1_0(buffer, {
-            "descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (n_rows, *self.row_shape)})
+        np.lib.format.write_array_header_1_0(
+            buffer,
+            {
+                "descr": np.lib.format.dtype_to_descr(self.dtype),
+                "fortran_order": False,
+                "shape": (n_rows, *self.row_shape),
+            },
+        )
         return buffer.getvalue()
 
     def _write_header(self, n_rows):
@@ -130,7 +145,9 @@ class RunFolder:
 
     def __init__(self, path, arrays, outputs=()):
         self.path, self.outputs = Path(path), outputs
-        self.arrays = {name: GrowingArray(self.path / f"{name}.npy", *form) for name, form in arrays.items()}
+        self.arrays = {
+            name: GrowingArray(self.path / f"{name}.npy", *form) for name, form in arrays.items()
+        }
         self._lock = None
 
     def start(self, parameters, *, resume=False, overwrite=False, may_grow=()):
@@ -156,13 +173,23 @@ class RunFolder:
         BlockingIOError
             When another process is writing to the folder.
         """
-        require(not (resume and overwrite), "resume and overwrite", (resume, overwrite), "not both be given", "choose one")
+        require(
+            not (resume and overwrite),
+            "resume and overwrite",
+            (resume, overwrite),
+            "not both be given",
+            "choose one",
+        )
         held = self._held()
         if held and not (resume or overwrite):
-            raise FileExistsError(f"the folder must be new or empty, got {str(self.path)!r}; pass resume=True (--resume) to "
-                                  f"continue the run in it, or {_OVERWRITE[5:]}")
+            raise FileExistsError(
+                f"the folder must be new or empty, got {str(self.path)!r}; pass resume=True (--resume) to "
+                f"continue the run in it, or {_OVERWRITE[5:]}"
+            )
         if held and RECORD not in held:
-            raise FileExistsError(f"the folder must hold a run, got {str(self.path)!r} without {RECORD}; pass another one")
+            raise FileExistsError(
+                f"the folder must hold a run, got {str(self.path)!r} without {RECORD}; pass another one"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         for leftover in (p for p in self.path.iterdir() if _is_leftover(p.name)):
@@ -186,7 +213,12 @@ class RunFolder:
         """Make all that was appended part of the run, with the state (`arrays`, `metadata`) to continue from."""
         rows = {name: array.sync() for name, array in self.arrays.items()}
         forms = {name: (array.dtype.str, array.row_shape) for name, array in self.arrays.items()}
-        files.save_arrays(self.path / CHECKPOINT, arrays, {**metadata, "rows": rows, "forms": forms}, overwrite=True)
+        files.save_arrays(
+            self.path / CHECKPOINT,
+            arrays,
+            {**metadata, "rows": rows, "forms": forms},
+            overwrite=True,
+        )
 
     def close(self):
         """Close the arrays and let other processes in."""
@@ -207,23 +239,34 @@ class RunFolder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BlockingIOError(f"another process is writing to {str(self.path)!r}; wait for it, or pass another folder"
-                                  ) from error
+            raise BlockingIOError(
+                f"another process is writing to {str(self.path)!r}; wait for it, or pass another folder"
+            ) from error
 
     def _compare(self, parameters, may_grow):
         record = read_record(self.path)
         recorded = record["parameters"]
-        different = [name for name in sorted(recorded.keys() | parameters.keys())
-                     if recorded.get(name) != parameters.get(name)]
+        different = [
+            name
+            for name in sorted(recorded.keys() | parameters.keys())
+            if recorded.get(name) != parameters.get(name)
+        ]
         refused = [name for name in different if name not in may_grow]
         if refused:
-            shown = "; ".join(f"{name}: {recorded.get(name)!r} in the folder, {parameters.get(name)!r} asked"
-                              for name in refused)
-            raise ValueError(f"the run in {str(self.path)!r} has other parameters ({shown}); pass those of the folder, or "
-                             f"{_OVERWRITE[5:]}")
+            shown = "; ".join(
+                f"{name}: {recorded.get(name)!r} in the folder, {parameters.get(name)!r} asked"
+                for name in refused
+            )
+            raise ValueError(
+                f"the run in {str(self.path)!r} has other parameters ({shown}); pass those of the folder, or "
+                f"{_OVERWRITE[5:]}"
+            )
         if record["versions"] != _versions():
-            warnings.warn(f"the run in {str(self.path)!r} was begun with {record['versions']} and goes on with "
-                          f"{_versions()}: its bits may differ from those of a run never stopped", stacklevel=4)
+            warnings.warn(
+                f"the run in {str(self.path)!r} was begun with {record['versions']} and goes on with "
+                f"{_versions()}: its bits may differ from those of a run never stopped",
+                stacklevel=4,
+            )
         if different:
             grown = {name: max(recorded[name], parameters[name]) for name in different}
             self._write_record(parameters | grown)
@@ -232,7 +275,9 @@ class RunFolder:
         """Whether the run was killed before its first checkpoint, when there is nothing to lose."""
         begun = CHECKPOINT not in held
         if begun and any(array.holds_more_than(1) for array in self.arrays.values()):
-            raise DamagedFileError(f"{str(self.path / CHECKPOINT)!r} is missing, but there are arrays; {_OVERWRITE}")
+            raise DamagedFileError(
+                f"{str(self.path / CHECKPOINT)!r} is missing, but there are arrays; {_OVERWRITE}"
+            )
         return begun
 
     def _reopened(self):
@@ -243,7 +288,11 @@ class RunFolder:
 
     def _delete(self):
         """Delete what a run writes, the checkpoint first; foreign files stay."""
-        for name in (CHECKPOINT, *(array.path.name for array in self.arrays.values()), *self.outputs):
+        for name in (
+            CHECKPOINT,
+            *(array.path.name for array in self.arrays.values()),
+            *self.outputs,
+        ):
             (self.path / name).unlink(missing_ok=True)
 
     def _write_record(self, parameters):
@@ -265,9 +314,13 @@ def read_record(path):
         given = record.pop("sha256")
         record["parameters"], record["versions"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFileError(f"{str(Path(path) / RECORD)!r} cannot be read ({error}); {_OVERWRITE}") from error
+        raise DamagedFileError(
+            f"{str(Path(path) / RECORD)!r} cannot be read ({error}); {_OVERWRITE}"
+        ) from error
     if given != _sha256_of(record):
-        raise DamagedFileError(f"{str(Path(path) / RECORD)!r} does not match the SHA-256 it carries; {_OVERWRITE}")
+        raise DamagedFileError(
+            f"{str(Path(path) / RECORD)!r} does not match the SHA-256 it carries; {_OVERWRITE}"
+        )
     return record
 
 
@@ -298,8 +351,10 @@ def require_space(path, n_bytes):
         place = place.parent
     free = shutil.disk_usage(place).free
     if n_bytes > free:
-        raise OSError(f"the run needs {n_bytes / 1e9:.3g} GB on the disk of {str(place)!r}, got {free / 1e9:.3g} GB free; "
-                      "free some, pass another folder (--out), or store fewer epochs (--every)")
+        raise OSError(
+            f"the run needs {n_bytes / 1e9:.3g} GB on the disk of {str(place)!r}, got {free / 1e9:.3g} GB free; "
+            "free some, pass another folder (--out), or store fewer epochs (--every)"
+        )
     return free
 
 

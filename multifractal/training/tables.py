@@ -13,7 +13,8 @@ from multifractal.base import files
 from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
 
 AIRFOIL_FILE = "airfoil_self_noise.dat"
-AIRFOIL_URLS = (  # UCI Machine Learning Repository, data set 291 (Brooks, Pope, Marcolini 1989, NASA RP 1218; CC BY 4.0)
+# UCI Machine Learning Repository, data set 291 (Brooks, Pope, Marcolini 1989, NASA RP 1218; CC BY 4.0)
+AIRFOIL_URLS = (
     "https://archive.ics.uci.edu/static/public/291/airfoil+self+noise.zip",
     "https://archive.ics.uci.edu/ml/machine-learning-databases/00291/airfoil_self_noise.dat",
 )
@@ -46,8 +47,13 @@ class Table:
     def of(cls, name, values):
         """Return the table whose last column is the target; refuses NaN, inf and constant columns."""
         values = np.ascontiguousarray(real_array("values", values, dtype=np.float64))
-        require(values.ndim == 2 and values.shape[1] >= 2 and len(values) >= 2, f"values of table {name!r}", values.shape,
-                "have at least 2 rows and 2 columns", "pass one row a case, the target last")
+        require(
+            values.ndim == 2 and values.shape[1] >= 2 and len(values) >= 2,
+            f"values of table {name!r}",
+            values.shape,
+            "have at least 2 rows and 2 columns",
+            "pass one row a case, the target last",
+        )
         _refuse_unfinite(name, values)
         return cls(name, values[:, :-1], values[:, -1], hashlib.sha256(values).hexdigest())
 
@@ -68,13 +74,23 @@ class Table:
         target : ndarray, shape (rows,), float64
         """
         n_train = whole_number("n_train", n_train)
-        require(n_train <= len(self.target), "n_train", n_train, f"be at most the table's {len(self.target)} rows",
-                "train on fewer rows")
+        require(
+            n_train <= len(self.target),
+            "n_train",
+            n_train,
+            f"be at most the table's {len(self.target)} rows",
+            "train on fewer rows",
+        )
         rows = len(self.target) if one_of("by", by, ("all", "train")) == "all" else n_train
         values = np.column_stack([self.inputs, self.target])
         spread = values[:rows].std(axis=0)
-        require((spread > 0).all(), "table", spread, f"vary in every column over its first {rows} rows",
-                "train on more rows, or leave the constant column out")
+        require(
+            (spread > 0).all(),
+            "table",
+            spread,
+            f"vary in every column over its first {rows} rows",
+            "train on more rows, or leave the constant column out",
+        )
         values = (values - values[:rows].mean(axis=0)) / spread
         return values[:, :-1], values[:, -1]
 
@@ -116,16 +132,29 @@ def load_table(dataset="airfoil", data="data", *, fetch=True):
 def read_airfoil(path):
     """Return the airfoil self-noise table in a file of 1503 rows of 6 numbers; refuses any other table."""
     values = _parsed(path)
-    require(values.shape == AIRFOIL_SHAPE, f"table {str(path)!r}", values.shape, f"have shape {AIRFOIL_SHAPE}", _BY_HAND)
+    require(
+        values.shape == AIRFOIL_SHAPE,
+        f"table {str(path)!r}",
+        values.shape,
+        f"have shape {AIRFOIL_SHAPE}",
+        _BY_HAND,
+    )
     _refuse_unfinite(str(path), values)
     for column, (name, unit, lowest, highest) in enumerate(AIRFOIL_COLUMNS):
         outside = np.flatnonzero((values[:, column] < lowest) | (values[:, column] > highest))
         if len(outside):
-            raise refuse(f"{name} in row {outside[0]} of {str(path)!r}", float(values[outside[0], column]),
-                         f"lie in [{lowest:g}, {highest:g}] {unit}", _BY_HAND)
+            raise refuse(
+                f"{name} in row {outside[0]} of {str(path)!r}",
+                float(values[outside[0], column]),
+                f"lie in [{lowest:g}, {highest:g}] {unit}",
+                _BY_HAND,
+            )
     table = Table.of("airfoil", values)
     if table.sha256 != AIRFOIL_SHA256:
-        warnings.warn(f"{str(path)!r} has the airfoil table's shape and ranges, but not its numbers", stacklevel=2)
+        warnings.warn(
+            f"{str(path)!r} has the airfoil table's shape and ranges, but not its numbers",
+            stacklevel=2,
+        )
     return table
 
 
@@ -139,13 +168,19 @@ def fetch_airfoil(path, urls=AIRFOIL_URLS):
         try:
             _download(url, path)
             return
-        except Exception as error:  # any failure of one source: the next is tried, and all are reported
+        except (
+            Exception
+        ) as error:  # any failure of one source: the next is tried, and all are reported
             problems.append(f"{url}: {error}")
-    raise FileNotFoundError(f"no file {path}, and it could not be fetched ({'; '.join(problems)}); {_BY_HAND}")
+    raise FileNotFoundError(
+        f"no file {path}, and it could not be fetched ({'; '.join(problems)}); {_BY_HAND}"
+    )
 
 
-_BY_HAND = (f"put the UCI table {AIRFOIL_FILE} (airfoil self-noise, data set 291) there, or pass --dataset diabetes, which "
-            "needs no file")
+_BY_HAND = (
+    f"put the UCI table {AIRFOIL_FILE} (airfoil self-noise, data set 291) there, or pass --dataset diabetes, which "
+    "needs no file"
+)
 
 
 def _download(url, path):
@@ -154,9 +189,19 @@ def _download(url, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = f".{path.name}."
     files.remove_leftovers(path.parent.glob(f"{hidden}*"))
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=hidden) as staging, files.locked(staging):
-        download = Path(pooch.retrieve(url, known_hash=None, fname=path.name, path=staging,
-                                       downloader=pooch.HTTPDownloader(timeout=30)))
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=hidden) as staging,
+        files.locked(staging),
+    ):
+        download = Path(
+            pooch.retrieve(
+                url,
+                known_hash=None,
+                fname=path.name,
+                path=staging,
+                downloader=pooch.HTTPDownloader(timeout=30),
+            )
+        )
         if zipfile.is_zipfile(download):
             with zipfile.ZipFile(download) as archive:
                 download.write_bytes(archive.read(AIRFOIL_FILE))
@@ -170,7 +215,9 @@ def _parsed(path):
             warnings.simplefilter("ignore")  # an empty file warns, and is then refused by its shape
             return np.loadtxt(path, dtype=np.float64, ndmin=2)
     except ValueError as error:
-        raise ValueError(f"table {str(path)!r} must hold rows of 6 numbers ({error}); {_BY_HAND}") from error
+        raise ValueError(
+            f"table {str(path)!r} must hold rows of 6 numbers ({error}); {_BY_HAND}"
+        ) from error
 
 
 def _diabetes():
@@ -184,5 +231,9 @@ def _refuse_unfinite(name, values):
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, column = (int(i) for i in bad[0])
-        raise refuse(f"table {name!r}, row {row}, column {column}", float(values[row, column]), "be finite",
-                     "repair or drop the row")
+        raise refuse(
+            f"table {name!r}, row {row}, column {column}",
+            float(values[row, column]),
+            "be finite",
+            "repair or drop the row",
+        )

@@ -82,7 +82,9 @@ class Ensemble(Result):
         return self.steps_taken == self.n_steps
 
 
-def descend(landscape, start, *, learning_rate, n_steps, unfold="exact", method="gd", rng=None, **parameters):
+def descend(
+    landscape, start, *, learning_rate, n_steps, unfold="exact", method="gd", rng=None, **parameters
+):
     """Walk downhill from `start`.
 
     Parameters
@@ -131,19 +133,58 @@ def descend(landscape, start, *, learning_rate, n_steps, unfold="exact", method=
     [[18.0, 6.0], [14.0, 8.0], [12.0, 9.0], [11.0, 9.5]]
     """
     start = real_array("start", start, dtype=np.float64)
-    require(start.ndim == 1, "start", start.shape, "have one dimension", "pass one position, or use descend_ensemble")
+    require(
+        start.ndim == 1,
+        "start",
+        start.shape,
+        "have one dimension",
+        "pass one position, or use descend_ensemble",
+    )
     rate = positive_number("learning_rate", learning_rate)
-    starts, rates, plan = _checked(landscape, start[None], rate, n_steps, unfold, method, parameters, rng, None, 1)
+    starts, rates, plan = _checked(
+        landscape, start[None], rate, n_steps, unfold, method, parameters, rng, None, 1
+    )
     streams = [] if rng is None else [as_generator(rng)]
-    made_by = Provenance.of("descend", rng=rng, landscape=landscape, start=start, learning_rate=rate, n_steps=n_steps,
-                            unfold=unfold, method=method, **parameters)
+    made_by = Provenance.of(
+        "descend",
+        rng=rng,
+        landscape=landscape,
+        start=start,
+        learning_rate=rate,
+        n_steps=n_steps,
+        unfold=unfold,
+        method=method,
+        **parameters,
+    )
     positions, unfolded, losses, taken = out = plan.room(*starts.shape)
     walk_together(landscape, plan, starts, rates, streams, out)
-    return Walk(positions[0], unfolded[0], losses[0], int(taken[0]), rate, method, plan.rule.parameters, unfold, made_by)
+    return Walk(
+        positions[0],
+        unfolded[0],
+        losses[0],
+        int(taken[0]),
+        rate,
+        method,
+        plan.rule.parameters,
+        unfold,
+        made_by,
+    )
 
 
-def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exact", keep_last=None, keep_every=1,
-                     method="gd", rng=None, executor=None, **parameters):
+def descend_ensemble(
+    landscape,
+    starts,
+    *,
+    learning_rates,
+    n_steps,
+    unfold="exact",
+    keep_last=None,
+    keep_every=1,
+    method="gd",
+    rng=None,
+    executor=None,
+    **parameters,
+):
     """Walk downhill from each start at each learning rate; each walk is the same to the bit as `descend` gives it alone.
 
     Parameters
@@ -177,29 +218,84 @@ def descend_ensemble(landscape, starts, *, learning_rates, n_steps, unfold="exac
     ValueError
         When a start lies outside the grid, a rate or a count is not positive, or a parameter does not belong to the method.
     """
-    starts, rates, plan = _checked(landscape, starts, learning_rates, n_steps, unfold, method, parameters, rng, keep_last,
-                                   keep_every)
+    starts, rates, plan = _checked(
+        landscape,
+        starts,
+        learning_rates,
+        n_steps,
+        unfold,
+        method,
+        parameters,
+        rng,
+        keep_last,
+        keep_every,
+    )
     n_walkers = len(rates) * len(starts)
-    size = -(-n_walkers // _TASKS) if executor is not None else min(max(-(-n_walkers // _TASKS), 64), _WALKERS_PER_CALL)
+    size = (
+        -(-n_walkers // _TASKS)
+        if executor is not None
+        else min(max(-(-n_walkers // _TASKS), 64), _WALKERS_PER_CALL)
+    )
     whole = plan.room(n_walkers, starts.shape[1])
     seed = None if rng is None else as_seed_sequence(rng)
     chunks = [(begin, min(begin + size, n_walkers)) for begin in range(0, n_walkers, size)]
     if executor is None:
         _ = getattr(landscape, "gradient", None)  # made here, once, rather than by each thread
-        map_chunks(_walk_slice, ((landscape, plan, starts, rates, seed, *chunk, [array[slice(*chunk)] for array in whole])
-                                 for chunk in chunks))
+        map_chunks(
+            _walk_slice,
+            (
+                (
+                    landscape,
+                    plan,
+                    starts,
+                    rates,
+                    seed,
+                    *chunk,
+                    [array[slice(*chunk)] for array in whole],
+                )
+                for chunk in chunks
+            ),
+        )
     else:
-        parts = map_chunks(_walk_slice, ((landscape, plan, starts, rates, seed, *chunk) for chunk in chunks), executor)
+        parts = map_chunks(
+            _walk_slice,
+            ((landscape, plan, starts, rates, seed, *chunk) for chunk in chunks),
+            executor,
+        )
         for chunk, part in zip(chunks, parts, strict=True):
             for array, piece in zip(whole, part, strict=True):
                 array[slice(*chunk)] = piece
-    positions, unfolded, losses, taken = (array.reshape(len(rates), len(starts), *array.shape[1:]) for array in whole)
-    drawn_from = seed if isinstance(rng, np.random.Generator) else rng  # a Generator goes on: record the child that was used
-    made_by = Provenance.of("descend_ensemble", rng=drawn_from, landscape=landscape, starts=starts, learning_rates=rates,
-                            n_steps=n_steps, unfold=unfold, keep_last=keep_last, keep_every=keep_every, method=method,
-                            **parameters)
-    return Ensemble(positions, unfolded, losses, plan.steps, taken, rates, n_steps, method, plan.rule.parameters, unfold,
-                    made_by)
+    positions, unfolded, losses, taken = (
+        array.reshape(len(rates), len(starts), *array.shape[1:]) for array in whole
+    )
+    # a Generator goes on: record the child that was used
+    drawn_from = seed if isinstance(rng, np.random.Generator) else rng
+    made_by = Provenance.of(
+        "descend_ensemble",
+        rng=drawn_from,
+        landscape=landscape,
+        starts=starts,
+        learning_rates=rates,
+        n_steps=n_steps,
+        unfold=unfold,
+        keep_last=keep_last,
+        keep_every=keep_every,
+        method=method,
+        **parameters,
+    )
+    return Ensemble(
+        positions,
+        unfolded,
+        losses,
+        plan.steps,
+        taken,
+        rates,
+        n_steps,
+        method,
+        plan.rule.parameters,
+        unfold,
+        made_by,
+    )
 
 
 def start_near_maximum(landscape, rng):
@@ -213,44 +309,77 @@ def start_near_maximum(landscape, rng):
     """
     row, column = np.unravel_index(np.argmax(checked_landscape(landscape).values), landscape.shape)
     step = as_generator(rng).standard_normal(2)
-    return np.array([reflect(column + step[0], landscape.shape[1] - 1.0)[0],
-                     reflect(row + step[1], landscape.shape[0] - 1.0)[0]])
+    return np.array(
+        [
+            reflect(column + step[0], landscape.shape[1] - 1.0)[0],
+            reflect(row + step[1], landscape.shape[0] - 1.0)[0],
+        ]
+    )
 
 
-def _checked(landscape, starts, rates, n_steps, unfold, method, parameters, rng, keep_last, keep_every):
+def _checked(
+    landscape, starts, rates, n_steps, unfold, method, parameters, rng, keep_last, keep_every
+):
     starts = checked_starts(landscape, starts)
     rates = checked_rates(rates)
     n_steps = whole_number("n_steps", n_steps)
     one_of("unfold", unfold, ("exact", "published"))
     keep_last = whole_number("keep_last", n_steps + 1 if keep_last is None else keep_last)
-    require(keep_last <= n_steps + 1, "keep_last", keep_last, f"be at most n_steps + 1 = {n_steps + 1}", "keep fewer")
+    require(
+        keep_last <= n_steps + 1,
+        "keep_last",
+        keep_last,
+        f"be at most n_steps + 1 = {n_steps + 1}",
+        "keep fewer",
+    )
     rule = checked_rule(method, parameters)
     require_rng(rule, rng)
     keep_every = whole_number("keep_every", keep_every)
-    return starts, rates, Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every)
+    return (
+        starts,
+        rates,
+        Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every),
+    )
 
 
 def checked_starts(landscape, starts):
     """Return `starts` as (n, d) float64: within the walls of a landscape, or in the dimension of a field."""
     starts = finite_array("starts", starts, ndim=2, dtype=np.float64)
     good = isinstance(landscape, Landscape) or hasattr(landscape, "value_and_gradient")
-    require(good, "landscape", landscape, "be a Landscape or a FractalField", "pass multifractal.Landscape(values)")
+    require(
+        good,
+        "landscape",
+        landscape,
+        "be a Landscape or a FractalField",
+        "pass multifractal.Landscape(values)",
+    )
     dimension = 2 if isinstance(landscape, Landscape) else landscape.dimension
-    require(starts.shape[1] == dimension and len(starts), "starts", starts.shape, f"have shape (n_starts, {dimension})",
-            "stack one position a row")
+    require(
+        starts.shape[1] == dimension and len(starts),
+        "starts",
+        starts.shape,
+        f"have shape (n_starts, {dimension})",
+        "stack one position a row",
+    )
     if isinstance(landscape, Landscape):
         walls = np.array(landscape.shape[::-1]) - 1
         outside = ((starts < 0) | (starts > walls)).any(axis=1)
         if outside.any():
-            raise refuse("starts", starts[outside][0], f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
-                         "move the start into the grid")
+            raise refuse(
+                "starts",
+                starts[outside][0],
+                f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
+                "move the start into the grid",
+            )
     return np.ascontiguousarray(starts)
 
 
 def checked_rates(learning_rates):
     """Return `learning_rates` as (n,) float64, all positive and finite."""
     rates = finite_vector("learning_rates", learning_rates)
-    require(len(rates) and (rates > 0).all(), "learning_rates", rates, "be positive", "drop the others")
+    require(
+        len(rates) and (rates > 0).all(), "learning_rates", rates, "be positive", "drop the others"
+    )
     return rates
 
 
@@ -260,10 +389,23 @@ def _walk_slice(landscape, plan, starts, rates, seed, begin, end, out=None):
     for first in range(begin, end, _WALKERS_PER_CALL):
         last = min(first + _WALKERS_PER_CALL, end)
         i, j = np.divmod(np.arange(first, last), len(starts))
-        streams = [] if seed is None else [_stream(seed, *pair) for pair in zip(i.tolist(), j.tolist(), strict=True)]
-        walk_together(landscape, plan, starts[j], rates[i], streams, [array[first - begin:last - begin] for array in out])
+        streams = (
+            []
+            if seed is None
+            else [_stream(seed, *pair) for pair in zip(i.tolist(), j.tolist(), strict=True)]
+        )
+        walk_together(
+            landscape,
+            plan,
+            starts[j],
+            rates[i],
+            streams,
+            [array[first - begin : last - begin] for array in out],
+        )
     return out
 
 
 def _stream(seed, i, j):
-    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i, j)))
+    return np.random.default_rng(
+        np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, i, j))
+    )

@@ -20,7 +20,12 @@ from multifractal.landscapes.landscape import Landscape, checked_landscape, inte
 from multifractal.walkers.descent import descend_ensemble, start_near_maximum
 from multifractal.walkers.walking import reflect
 
-KINDS = ("descent", "same steps, random directions", "shuffled increments", "local steps, random directions")
+KINDS = (
+    "descent",
+    "same steps, random directions",
+    "shuffled increments",
+    "local steps, random directions",
+)
 FIELDS = ("flatness", "regional flatness", "low loss")
 N_DECILES = 10
 NEVER = -1
@@ -66,7 +71,11 @@ class Drift(Result):
         """
         shares = self.shares[self.kinds.index(kind), self.fields.index(field)]
         n = len(shares)
-        half = student.ppf(0.975, n - 1) * shares.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(N_DECILES, np.nan)
+        half = (
+            student.ppf(0.975, n - 1) * shares.std(axis=0, ddof=1) / np.sqrt(n)
+            if n > 1
+            else np.full(N_DECILES, np.nan)
+        )
         return np.stack([shares.mean(axis=0), half])
 
     def arrived(self, kind, steps):
@@ -76,7 +85,9 @@ class Drift(Result):
         return np.searchsorted(arrivals, np.asarray(steps), side="right") / self.arrivals[0].size
 
 
-def drift_to_flat(landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=20, start="maximum", window=64, rng):
+def drift_to_flat(
+    landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=20, start="maximum", window=64, rng
+):
     """Measure how descent prefers flat ground, on several landscapes, against three controls.
 
     The controls start where the walkers do and have the same walls:
@@ -123,8 +134,15 @@ def drift_to_flat(landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=2
     learning_rate = positive_number("learning_rate", learning_rate)
     n_steps, n_walkers = whole_number("n_steps", n_steps), whole_number("n_walkers", n_walkers)
     start, window = one_of("start", start, ("maximum", "uniform")), whole_number("window", window)
-    made_by = Provenance.of("drift_to_flat", rng=rng, learning_rate=learning_rate, n_steps=n_steps, n_walkers=n_walkers,
-                            start=start, window=window)
+    made_by = Provenance.of(
+        "drift_to_flat",
+        rng=rng,
+        learning_rate=learning_rate,
+        n_steps=n_steps,
+        n_walkers=n_walkers,
+        start=start,
+        window=window,
+    )
     good = not isinstance(landscapes, Landscape) and hasattr(landscapes, "__iter__")
     require(good, "landscapes", landscapes, "be several landscapes", "pass a list of them")
     shares, arrivals = [], []
@@ -135,7 +153,13 @@ def drift_to_flat(landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=2
         maps = decile_maps(landscape, window)
         shares.append([[_shares(tenths, walk) for tenths in maps] for walk in walks])
         arrivals.append([first_passage(maps[1] == N_DECILES - 1, walk) for walk in walks])
-    require(len(shares) > 0, "landscapes", len(shares), "hold at least one landscape", "pass a list of landscapes")
+    require(
+        len(shares) > 0,
+        "landscapes",
+        len(shares),
+        "hold at least one landscape",
+        "pass a list of landscapes",
+    )
     shares, arrivals = np.moveaxis(shares, 0, 2), np.moveaxis(arrivals, 0, 1)
     return Drift(shares, arrivals, n_steps, learning_rate, start, window, made_by)
 
@@ -155,7 +179,13 @@ def decile_maps(landscape, window):
         0 the sharpest (highest) tenth, 9 the flattest (lowest).
     """
     curvature = np.square(landscape.hessian_eigenvalues, dtype=np.float64).sum(axis=0)
-    return np.stack([_tenths(-curvature), _tenths(-uniform_filter(curvature, window)), _tenths(-landscape.values)])
+    return np.stack(
+        [
+            _tenths(-curvature),
+            _tenths(-uniform_filter(curvature, window)),
+            _tenths(-landscape.values),
+        ]
+    )
 
 
 def first_passage(target, positions):
@@ -178,30 +208,50 @@ def first_passage(target, positions):
 def _walks(landscape, learning_rate, n_steps, n_walkers, start, stream):
     """Return the positions of descent and of its three controls, each (n_walkers, n_steps + 1, 2)."""
     walls = np.array([landscape.shape[1] - 1.0, landscape.shape[0] - 1.0])
-    starts = (stream.uniform(0, walls, (n_walkers, 2)) if start == "uniform"
-              else np.array([start_near_maximum(landscape, stream) for _ in range(n_walkers)]))
+    starts = (
+        stream.uniform(0, walls, (n_walkers, 2))
+        if start == "uniform"
+        else np.array([start_near_maximum(landscape, stream) for _ in range(n_walkers)])
+    )
     descent = descend_ensemble(landscape, starts, learning_rates=[learning_rate], n_steps=n_steps)
-    require(descent.completed.all(), "learning_rate", learning_rate, "keep every walker finite", "take a smaller one")
+    require(
+        descent.completed.all(),
+        "learning_rate",
+        learning_rate,
+        "keep every walker finite",
+        "take a smaller one",
+    )
     steps = np.diff(descent.unfolded[0], axis=1)
     angles = stream.uniform(0, 2 * np.pi, steps.shape[:2])
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     lengths = np.linalg.norm(steps, axis=-1, keepdims=True)
     shuffled = np.stack([walk[stream.permutation(n_steps)] for walk in steps])
-    return (descent.positions[0], _from_increments(starts, lengths * directions, walls),
-            _from_increments(starts, shuffled, walls), _local_walks(landscape, starts, learning_rate, directions))
+    return (
+        descent.positions[0],
+        _from_increments(starts, lengths * directions, walls),
+        _from_increments(starts, shuffled, walls),
+        _local_walks(landscape, starts, learning_rate, directions),
+    )
 
 
 def _from_increments(starts, increments, walls):
     """Return the positions that increments lead to, folded into the walls."""
-    free = np.concatenate([starts[:, None], starts[:, None] + np.cumsum(increments, axis=1)], axis=1)
+    free = np.concatenate(
+        [starts[:, None], starts[:, None] + np.cumsum(increments, axis=1)], axis=1
+    )
     folded = np.abs(free) % (2 * walls)
     return np.where(folded > walls, 2 * walls - folded, folded)
 
 
 def _local_walks(landscape, starts, learning_rate, directions):
     positions = np.empty((len(starts), directions.shape[1] + 1, 2))
-    map_chunks(_walk_with_local_steps, [(landscape.gradient, starts[w], learning_rate, directions[w], positions[w])
-                                        for w in range(len(starts))])
+    map_chunks(
+        _walk_with_local_steps,
+        [
+            (landscape.gradient, starts[w], learning_rate, directions[w], positions[w])
+            for w in range(len(starts))
+        ],
+    )
     return positions
 
 
@@ -212,7 +262,10 @@ def _tenths(values):
 
 def _shares(tenths, positions):
     """Return the share of positions in each tenth, over all walkers, shape (10,)."""
-    return np.bincount(_at_nearest(tenths, positions).ravel(), minlength=N_DECILES) / positions[..., 0].size
+    return (
+        np.bincount(_at_nearest(tenths, positions).ravel(), minlength=N_DECILES)
+        / positions[..., 0].size
+    )
 
 
 def _at_nearest(grid, positions):

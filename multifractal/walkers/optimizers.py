@@ -51,8 +51,13 @@ def checked_rule(method, parameters):
     one_of("method", method, METHODS)
     known = _DEFAULTS[method]
     for name, value in parameters.items():
-        require(name in known, name, value, f"be left out with method={method!r}",
-                f"its parameters are {', '.join(known) or 'none'}")
+        require(
+            name in known,
+            name,
+            value,
+            f"be left out with method={method!r}",
+            f"its parameters are {', '.join(known) or 'none'}",
+        )
     chosen = known | parameters
     for name, value in chosen.items():
         if name != "noise":
@@ -63,7 +68,7 @@ def checked_rule(method, parameters):
         one_of("noise", chosen["noise"], ("isotropic", "curvature"))
     numbers = np.zeros(3)
     given = [value for name, value in chosen.items() if method != "sgd"]
-    numbers[:len(given)] = given
+    numbers[: len(given)] = given
     noise = {None: NO_NOISE, "isotropic": ISOTROPIC, "curvature": CURVATURE}[chosen.get("noise")]
     return Rule(method, chosen, _CODES[method], numbers, noise, chosen.get("noise_scale", 0.0))
 
@@ -71,8 +76,12 @@ def checked_rule(method, parameters):
 def require_rng(rule, rng):
     """Refuse a noisy rule without `rng`, and `rng` where nothing is random."""
     if (rule.noise == NO_NOISE) != (rng is None):
-        raise refuse("rng", rng, f"be {'left out' if rule.noise == NO_NOISE else 'given'} with method={rule.method!r}",
-                     "pass an int seed, a SeedSequence or a Generator with method='sgd' only")
+        raise refuse(
+            "rng",
+            rng,
+            f"be {'left out' if rule.noise == NO_NOISE else 'given'} with method={rule.method!r}",
+            "pass an int seed, a SeedSequence or a Generator with method='sgd' only",
+        )
 
 
 @njit(nogil=True, cache=True)

@@ -101,7 +101,9 @@ class LyapunovExponents(Result):
     def median(self):
         """Median over walks, (n_rates, 2): the mean mixes trapped and chaotic ones."""
         some = ~np.isnan(self.exponents).all(axis=1)
-        return np.where(some, np.nanmedian(np.where(some[:, None], self.exponents, 0.0), axis=1), np.nan)
+        return np.where(
+            some, np.nanmedian(np.where(some[:, None], self.exponents, 0.0), axis=1), np.nan
+        )
 
     @property
     def share_positive(self):
@@ -112,7 +114,9 @@ class LyapunovExponents(Result):
     def running(self, rate_index):
         """Return mean and standard error of the largest exponent over the first 1, 2, ... walks, (n_starts, 2)."""
         largest = self.exponents[rate_index, :, 0]
-        return np.array([_moments(largest[None, :k])[:2] for k in range(1, len(largest) + 1)])[..., 0]
+        return np.array([_moments(largest[None, :k])[:2] for k in range(1, len(largest) + 1)])[
+            ..., 0
+        ]
 
 
 def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, sharpness="hessian"):
@@ -146,10 +150,25 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
     one_of("sharpness", sharpness, SHARPNESSES)
     checked_landscape(landscape)
     n_steps, last = whole_number("n_steps", n_steps), whole_number("last", last)
-    require(last <= n_steps + 1, "last", last, f"be at most n_steps + 1 = {n_steps + 1}", "measure fewer positions")
-    walks = descend_ensemble(landscape, starts, learning_rates=learning_rates, n_steps=n_steps, keep_last=last)
-    made_by = Provenance.of("edge_of_stability", landscape=landscape, learning_rates=walks.learning_rates,
-                            starts=np.asarray(starts), n_steps=n_steps, last=last, sharpness=sharpness)
+    require(
+        last <= n_steps + 1,
+        "last",
+        last,
+        f"be at most n_steps + 1 = {n_steps + 1}",
+        "measure fewer positions",
+    )
+    walks = descend_ensemble(
+        landscape, starts, learning_rates=learning_rates, n_steps=n_steps, keep_last=last
+    )
+    made_by = Provenance.of(
+        "edge_of_stability",
+        landscape=landscape,
+        learning_rates=walks.learning_rates,
+        starts=np.asarray(starts),
+        n_steps=n_steps,
+        last=last,
+        sharpness=sharpness,
+    )
     values = sharpness_at(landscape, walks.positions, sharpness)
     return EdgeOfStability(values, walks.learning_rates, n_steps, sharpness, made_by)
 
@@ -170,7 +189,9 @@ def sharpness_at(landscape, positions, kind="hessian"):
         _map_sharpness(landscape.gradient, points, out)
     else:
         eigenvalues = landscape.hessian_eigenvalues
-        _values_at(eigenvalues[1] if kind == "hessian" else np.abs(eigenvalues).max(axis=0), points, out)
+        _values_at(
+            eigenvalues[1] if kind == "hessian" else np.abs(eigenvalues).max(axis=0), points, out
+        )
     return out.reshape(shape)
 
 
@@ -225,18 +246,40 @@ def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, m
     n_steps, burn_in = whole_number("n_steps", n_steps), whole_number("burn_in", burn_in, minimum=0)
     one_of("method", method, ("tangent", "two_trajectories"))
     shortest = 1 if method == "tangent" else _T_RUN
-    require(burn_in <= n_steps - shortest, "burn_in", burn_in, f"leave {shortest} of the n_steps = {n_steps}",
-            "walk longer or leave out less")
+    require(
+        burn_in <= n_steps - shortest,
+        "burn_in",
+        burn_in,
+        f"leave {shortest} of the n_steps = {n_steps}",
+        "walk longer or leave out less",
+    )
     kernel = _tangent if method == "tangent" else _two_trajectories
     exponents = np.empty((len(rates) * len(starts), 2))
     gradient = landscape.gradient
     which_rate, which_start = np.divmod(np.arange(len(exponents)), len(starts))
-    chunks = [slice(first, first + _WALKERS_IN_LOCKSTEP) for first in range(0, len(exponents), _WALKERS_IN_LOCKSTEP)]
-    map_chunks(kernel, [(gradient, starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in, exponents[c])
-                        for c in chunks])
-    made_by = Provenance.of("lyapunov_exponents", landscape=landscape, learning_rates=rates, starts=starts, n_steps=n_steps,
-                            burn_in=burn_in, method=method)
-    return LyapunovExponents(exponents.reshape(len(rates), len(starts), 2), rates, n_steps, burn_in, method, made_by)
+    chunks = [
+        slice(first, first + _WALKERS_IN_LOCKSTEP)
+        for first in range(0, len(exponents), _WALKERS_IN_LOCKSTEP)
+    ]
+    map_chunks(
+        kernel,
+        [
+            (gradient, starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in, exponents[c])
+            for c in chunks
+        ],
+    )
+    made_by = Provenance.of(
+        "lyapunov_exponents",
+        landscape=landscape,
+        learning_rates=rates,
+        starts=starts,
+        n_steps=n_steps,
+        burn_in=burn_in,
+        method=method,
+    )
+    return LyapunovExponents(
+        exponents.reshape(len(rates), len(starts), 2), rates, n_steps, burn_in, method, made_by
+    )
 
 
 def two_trajectories_ceiling(shape):
@@ -247,8 +290,12 @@ def two_trajectories_ceiling(shape):
     """
     b, a = (side - 1.0 for side in grid_shape("shape", shape))
     c = math.hypot(a, b)
-    mean = (a**3 / b**2 + b**3 / a**2 + c * (3 - (a / b) ** 2 - (b / a) ** 2)
-            + 2.5 * (b**2 / a * math.log((a + c) / b) + a**2 / b * math.log((b + c) / a))) / 15
+    mean = (
+        a**3 / b**2
+        + b**3 / a**2
+        + c * (3 - (a / b) ** 2 - (b / a) ** 2)
+        + 2.5 * (b**2 / a * math.log((a + c) / b) + a**2 / b * math.log((b + c) / a))
+    ) / 15
     return np.log(np.array([mean, c]) / _D0) / _T
 
 
@@ -292,7 +339,8 @@ def _step(gradient, x, y, rate):
 def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
     """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep."""
     position, v = starts.copy(), np.empty(starts.shape)
-    v[:, 0], v[:, 1] = np.cos(0.7), np.sin(0.7)  # along no axis and no diagonal: symmetry must not keep it from turning
+    # along no axis and no diagonal: symmetry must not keep it from turning
+    v[:, 0], v[:, 1] = np.cos(0.7), np.sin(0.7)
     exponents[:] = 0.0
     for t in range(n_steps):
         for w in range(len(position)):
@@ -329,7 +377,10 @@ def _two_trajectories(gradient, starts, rates, n_steps, burn_in, exponents):
                 x, y, _sx, _sy = _step(gradient, x, y, rates[w])
         dx, dy, distance, separation = np.cos(0.7) * _D0, np.sin(0.7) * _D0, _D0, np.nan
         for _ in range((n_steps - burn_in) // _T_RUN):
-            x2, y2 = reflect(x + dx * _D0 / distance, wall_x)[0], reflect(y + dy * _D0 / distance, wall_y)[0]
+            x2, y2 = (
+                reflect(x + dx * _D0 / distance, wall_x)[0],
+                reflect(y + dy * _D0 / distance, wall_y)[0],
+            )
             for _t in range(_T_RUN):
                 if x == x and x2 == x2:
                     x, y, _sx, _sy = _step(gradient, x, y, rates[w])

@@ -10,13 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from multifractal.landscapes.landscape import Landscape, _values_at, cell_and_weights, interpolate_gradient
+from multifractal.landscapes.landscape import (
+    Landscape,
+    _values_at,
+    cell_and_weights,
+    interpolate_gradient,
+)
 from multifractal.walkers.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
 
-REACH = 1e6  # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
-REACH_IN_TURNS = 2.0**40  # so many of a field's shortest waves away, phases have lost 40 of their 52 bits: stop there
-_SHIFT_IN_RADIANS = 1e-4  # of the shortest wave, for a directional derivative with a relative error of some 1e-8
-_WALKERS_IN_LOCKSTEP = 64  # enough to hide the latency of memory, few enough that their state stays in cache
+# a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
+REACH = 1e6
+# so many of a field's shortest waves away, phases have lost 40 of their 52 bits: stop there
+REACH_IN_TURNS = 2.0**40
+# of the shortest wave, for a directional derivative with a relative error of some 1e-8
+_SHIFT_IN_RADIANS = 1e-4
+# enough to hide the latency of memory, few enough that their state stays in cache
+_WALKERS_IN_LOCKSTEP = 64
 _STEPS_PER_BLOCK = 1000  # noise is drawn for so many steps at a time
 
 _State = namedtuple("_State", "position track sign velocity square decay")
@@ -47,8 +56,14 @@ class Plan:
 def walk_together(landscape, plan, starts, rates, streams, out):
     """Walk from `starts` (n, d) at `rates` (n,), one noise stream a walker if the rule is noisy, into `out` as of `room`."""
     walk = _walk_on_grid if isinstance(landscape, Landscape) else _walk_on_field
-    state = _State(starts.copy(), starts.copy(), np.ones_like(starts), np.zeros_like(starts), np.zeros_like(starts),
-                   np.ones(2))
+    state = _State(
+        starts.copy(),
+        starts.copy(),
+        np.ones_like(starts),
+        np.zeros_like(starts),
+        np.zeros_like(starts),
+        np.ones(2),
+    )
     out[3][:] = plan.n_steps
     walk(landscape, plan, state, rates, streams, *out)
 
@@ -58,8 +73,24 @@ def _walk_on_grid(landscape, plan, state, rates, streams, positions, unfolded, l
     for begin in range(0, plan.n_steps + 1, _STEPS_PER_BLOCK):
         end = min(begin + _STEPS_PER_BLOCK, plan.n_steps + 1)
         noise = _noise(rule, streams, end - begin, 2)
-        _advance(landscape.gradient, state, rates, rule.code, rule.numbers, rule.noise, noise, begin, end, plan.n_steps,
-                 plan.first, plan.every, plan.exact, positions, unfolded, taken)
+        _advance(
+            landscape.gradient,
+            state,
+            rates,
+            rule.code,
+            rule.numbers,
+            rule.noise,
+            noise,
+            begin,
+            end,
+            plan.n_steps,
+            plan.first,
+            plan.every,
+            plan.exact,
+            positions,
+            unfolded,
+            taken,
+        )
     _values_at(landscape.values, positions.reshape(-1, 2), losses.reshape(-1))
 
 
@@ -67,7 +98,9 @@ def _noise(rule, streams, n_steps, dimension):
     """Draw the next `n_steps` steps' noise of each walker, (n, n_steps, d)."""
     if rule.noise == NO_NOISE:
         return np.empty((0, 0, dimension))
-    return rule.noise_scale * np.stack([stream.standard_normal((n_steps, dimension)) for stream in streams])
+    return rule.noise_scale * np.stack(
+        [stream.standard_normal((n_steps, dimension)) for stream in streams]
+    )
 
 
 def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, losses, taken):
@@ -79,13 +112,19 @@ def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, loss
             values[w], gradient[w] = field.value_and_gradient(state.position[w])
         if t >= plan.first and (t - plan.first) % plan.every == 0:
             kept = (t - plan.first) // plan.every
-            positions[:, kept], unfolded[:, kept], losses[:, kept] = state.position, state.position, values
+            positions[:, kept], unfolded[:, kept], losses[:, kept] = (
+                state.position,
+                state.position,
+                values,
+            )
         if t == plan.n_steps:
             break
         for w in moving if rule.noise != NO_NOISE else ():
             gradient[w] += _noise_on_field(field, rule, streams[w], state.position[w])
         _step_freely(state, gradient, rates, rule.code, rule.numbers)
-        turns = np.abs(state.position[moving]).max(axis=1) * (_largest_wave_number(field) / (2 * np.pi))
+        turns = np.abs(state.position[moving]).max(axis=1) * (
+            _largest_wave_number(field) / (2 * np.pi)
+        )
         lost = moving[~(turns < REACH_IN_TURNS)]
         state.position[lost] = values[lost] = np.nan
         taken[lost] = t
@@ -96,7 +135,9 @@ def _noise_on_field(field, rule, stream, position):
     noise = stream.standard_normal(len(position))
     if rule.noise == CURVATURE:
         h = _SHIFT_IN_RADIANS / (_largest_wave_number(field) * np.sqrt(noise @ noise))
-        noise = (field.gradient(position + h * noise) - field.gradient(position - h * noise)) / (2 * h)
+        noise = (field.gradient(position + h * noise) - field.gradient(position - h * noise)) / (
+            2 * h
+        )
     return rule.noise_scale * noise
 
 
@@ -124,7 +165,9 @@ def _step_freely(state, gradient, rates, rule, p):
     decay[1] *= p[1]
     for w in range(len(position)):
         for k in range(position.shape[1]):
-            g, velocity[w, k], square[w, k] = direction(rule, p, gradient[w, k], velocity[w, k], square[w, k], decay)
+            g, velocity[w, k], square[w, k] = direction(
+                rule, p, gradient[w, k], velocity[w, k], square[w, k], decay
+            )
             position[w, k] -= g * rates[w]
 
 
@@ -132,16 +175,40 @@ def _step_freely(state, gradient, rates, rule, p):
 def interpolate_jacobian(gradient, x, y):
     """Return (d_x gx, d_y gx, d_x gy, d_y gy), the derivative of the interpolated gradient inside its cell (kernel)."""
     i, j, a, b, c, d = cell_and_weights(x, y, gradient.shape[0], gradient.shape[1])
-    xx = (gradient[j, i + 1, 0] - gradient[j, i, 0]) * c + (gradient[j + 1, i + 1, 0] - gradient[j + 1, i, 0]) * d
-    xy = (gradient[j + 1, i, 0] - gradient[j, i, 0]) * a + (gradient[j + 1, i + 1, 0] - gradient[j, i + 1, 0]) * b
-    yx = (gradient[j, i + 1, 1] - gradient[j, i, 1]) * c + (gradient[j + 1, i + 1, 1] - gradient[j + 1, i, 1]) * d
-    yy = (gradient[j + 1, i, 1] - gradient[j, i, 1]) * a + (gradient[j + 1, i + 1, 1] - gradient[j, i + 1, 1]) * b
+    xx = (gradient[j, i + 1, 0] - gradient[j, i, 0]) * c + (
+        gradient[j + 1, i + 1, 0] - gradient[j + 1, i, 0]
+    ) * d
+    xy = (gradient[j + 1, i, 0] - gradient[j, i, 0]) * a + (
+        gradient[j + 1, i + 1, 0] - gradient[j, i + 1, 0]
+    ) * b
+    yx = (gradient[j, i + 1, 1] - gradient[j, i, 1]) * c + (
+        gradient[j + 1, i + 1, 1] - gradient[j + 1, i, 1]
+    ) * d
+    yy = (gradient[j + 1, i, 1] - gradient[j, i, 1]) * a + (
+        gradient[j + 1, i + 1, 1] - gradient[j, i + 1, 1]
+    ) * b
     return xx, xy, yx, yy
 
 
 @njit(nogil=True, cache=True)
-def _advance(gradient, state, rates, rule, p, noise_kind, noise, begin, end, n_steps, first, every, exact, positions,
-             unfolded, taken):
+def _advance(
+    gradient,
+    state,
+    rates,
+    rule,
+    p,
+    noise_kind,
+    noise,
+    begin,
+    end,
+    n_steps,
+    first,
+    every,
+    exact,
+    positions,
+    unfolded,
+    taken,
+):
     """Take steps begin..end, some walkers in lockstep: they do not wait for each other, so memory latencies overlap."""
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
     position, track, sign, velocity, square, decay = state
@@ -172,8 +239,12 @@ def _advance(gradient, state, rates, rule, p, noise_kind, noise, begin, end, n_s
                     gx += nx
                     gy += ny
                 if rule != GD:  # which has no memory to load and store
-                    gx, velocity[w, 0], square[w, 0] = direction(rule, p, gx, velocity[w, 0], square[w, 0], powers)
-                    gy, velocity[w, 1], square[w, 1] = direction(rule, p, gy, velocity[w, 1], square[w, 1], powers)
+                    gx, velocity[w, 0], square[w, 0] = direction(
+                        rule, p, gx, velocity[w, 0], square[w, 0], powers
+                    )
+                    gy, velocity[w, 1], square[w, 1] = direction(
+                        rule, p, gy, velocity[w, 1], square[w, 1], powers
+                    )
                 dx, dy = gx * rates[w], gy * rates[w]
                 track[w, 0] -= sign[w, 0] * dx
                 track[w, 1] -= sign[w, 1] * dy

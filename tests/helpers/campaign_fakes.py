@@ -9,8 +9,18 @@ from campaign.harness import Kind
 
 def kinds():
     """Return one kind of six trials, which runs in other processes."""
-    return [Kind("fake", "every ending", 6, ("good",), _trial, batch=3, seconds=2,
-                 environment=(("CAMPAIGN_TRIALS", "tests.helpers.campaign_fakes"),))]
+    return [
+        Kind(
+            "fake",
+            "every ending",
+            6,
+            ("good",),
+            _trial,
+            batch=3,
+            seconds=2,
+            environment=(("CAMPAIGN_TRIALS", "tests.helpers.campaign_fakes"),),
+        )
+    ]
 
 
 def _trial(index, folder):

@@ -19,13 +19,19 @@ import multifractal.training.full_batch  # noqa: F401  imported before forking, 
 from multifractal import Training, load_table, train_full_batch
 
 EPOCHS, CHUNK = 2400, 40
-TRAINING = Training(learning_rate=0.1, dropout=0.5, epochs=EPOCHS, hess_every=20, hess_term=60, every=3, n_train=400)
+TRAINING = Training(
+    learning_rate=0.1, dropout=0.5, epochs=EPOCHS, hess_every=20, hess_term=60, every=3, n_train=400
+)
 BYTES_AT_THE_END = EPOCHS // 3 * 193 * 4
 
 
 def train(table, folder):
     """Start or continue the run in this process, silently."""
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+    with (
+        open(os.devnull, "w") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
         train_full_batch(table, TRAINING, folder, chunk=CHUNK, resume=True)
 
 
@@ -56,13 +62,17 @@ def killed(table, folder, grown_to, pause):
 
 def main(folder, kills, seed):
     """Make a whole run, then one killed `kills` times, each time later than the last; print how far each had come (0-1)."""
-    jax.config.update("jax_compilation_cache_dir", str(Path(folder, "compiled")))  # saves a second a child
+    # saves a second a child
+    jax.config.update("jax_compilation_cache_dir", str(Path(folder, "compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     draw, table = random.Random(int(seed)), load_table("diabetes")
     whole(table, Path(folder, "whole"))
-    for moment in sorted(draw.uniform(-0.02, 0.95) for _ in range(int(kills))):  # below 0: before the first row
-        size = killed(table, Path(folder, "killed"), moment * BYTES_AT_THE_END, draw.uniform(0, 0.02))
+    # below 0: before the first row
+    for moment in sorted(draw.uniform(-0.02, 0.95) for _ in range(int(kills))):
+        size = killed(
+            table, Path(folder, "killed"), moment * BYTES_AT_THE_END, draw.uniform(0, 0.02)
+        )
         print(size / BYTES_AT_THE_END)
     whole(table, Path(folder, "killed"))
 

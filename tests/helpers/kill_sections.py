@@ -20,8 +20,15 @@ AXES = ["-1:1:20", "-2:2:15"]
 def mapped(folder):
     """Start or continue the section."""
     problem = Problem(Point, None, counted, (torch.zeros(1), torch.zeros(1)))
-    return section(problem, directions.from_vectors(problem, np.eye(2)), AXES, metrics=("loss",), resume=True,
-                   store=f"{folder}/store", progress=False)
+    return section(
+        problem,
+        directions.from_vectors(problem, np.eye(2)),
+        AXES,
+        metrics=("loss",),
+        resume=True,
+        store=f"{folder}/store",
+        progress=False,
+    )
 
 
 def main(folder, *kills):

@@ -18,7 +18,9 @@ def mixed_field(rng, index, n=256):
     freedom. The shares are drawn from a Dirichlet law of parameters 1/2 until one of them exceeds one half.
     """
     generator = realisation(rng, index)
-    rough = fbm_surface(n, generator.uniform(0.05, 0.95), rng=generator, dtype=np.float32).values.astype(float)
+    rough = fbm_surface(
+        n, generator.uniform(0.05, 0.95), rng=generator, dtype=np.float32
+    ).values.astype(float)
     smooth = _smooth(generator, n)
     noise = generator.standard_t(generator.choice([3, 5, 50]), size=(n, n))
     shares = np.zeros(3)
@@ -30,7 +32,9 @@ def mixed_field(rng, index, n=256):
 
 def _smooth(generator, n):
     hurst, blur = generator.uniform(0.2, 0.8), np.exp(generator.uniform(np.log(1.5), np.log(12)))
-    surface = fbm_surface(n + 2 * _MARGIN, hurst, rng=generator, dtype=np.float32).values.astype(float)
+    surface = fbm_surface(n + 2 * _MARGIN, hurst, rng=generator, dtype=np.float32).values.astype(
+        float
+    )
     blurred = gaussian_filter(surface, blur)[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     if generator.random() < 0.5:
         x = np.linspace(-1, 1, n)

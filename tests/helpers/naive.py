@@ -23,14 +23,23 @@ def hessian_eigenvalues(values):
     dy, dx = np.gradient(values)
     dxy, dxx = np.gradient(dx)
     dyy = np.gradient(dy, axis=0)
-    return np.moveaxis(np.linalg.eigvalsh(np.stack([np.stack([dxx, dxy], -1), np.stack([dxy, dyy], -1)], -2)), -1, 0)
+    return np.moveaxis(
+        np.linalg.eigvalsh(np.stack([np.stack([dxx, dxy], -1), np.stack([dxy, dyy], -1)], -2)),
+        -1,
+        0,
+    )
 
 
 def interpolate(grid, x, y):
     """Bilinear value of a grid at one position."""
     i, j = min(int(np.floor(x)), grid.shape[1] - 2), min(int(np.floor(y)), grid.shape[0] - 2)
     a, b, c, d = (i + 1) - x, x - i, (j + 1) - y, y - j
-    return grid[j, i] * a * c + grid[j, i + 1] * b * c + grid[j + 1, i] * a * d + grid[j + 1, i + 1] * b * d
+    return (
+        grid[j, i] * a * c
+        + grid[j, i + 1] * b * c
+        + grid[j + 1, i] * a * d
+        + grid[j + 1, i + 1] * b * d
+    )
 
 
 # --- brownian, multifractional, cascades, fields ---------------------------------------------------------------------
@@ -45,24 +54,41 @@ def stein_surface(shape, hurst, reach, white, slopes):
     c0 = beta * (big_r - 1) ** 3 + 1 - c2
     step = np.minimum(np.arange(side), side - np.arange(side)) / diagonal
     r = np.hypot(step[:, None], step)
-    rho = np.where(r <= 1, c0 - r**alpha + c2 * r**2, np.where(r < big_r, beta * (big_r - r) ** 3 / (r + (r == 0)), 0))
-    y = np.fft.ifft2(np.sqrt(np.maximum(np.fft.fft2(rho).real, 0)) * np.fft.fft2(white)).real[:rows, :cols]
-    plane = np.sqrt(2 * c2) * (np.arange(cols) * slopes[0] + np.arange(rows)[:, None] * slopes[1]) / diagonal
+    rho = np.where(
+        r <= 1,
+        c0 - r**alpha + c2 * r**2,
+        np.where(r < big_r, beta * (big_r - r) ** 3 / (r + (r == 0)), 0),
+    )
+    y = np.fft.ifft2(np.sqrt(np.maximum(np.fft.fft2(rho).real, 0)) * np.fft.fft2(white)).real[
+        :rows, :cols
+    ]
+    plane = (
+        np.sqrt(2 * c2)
+        * (np.arange(cols) * slopes[0] + np.arange(rows)[:, None] * slopes[1])
+        / diagonal
+    )
     return (y - y[0, 0] + plane) / np.sqrt(2) * (diagonal / max(shape)) ** hurst
 
 
 def fgn_covariance(n, hurst):
     """Covariance of unit increments of fractional Brownian motion at lags 0 to n - 1, in 50 digits."""
     with decimal.localcontext(prec=50):
-        power = [decimal.Decimal(k) ** (2 * decimal.Decimal(hurst)) if k else decimal.Decimal(0) for k in range(n + 1)]
-        return np.array([1.0] + [float((power[k + 1] - 2 * power[k] + power[k - 1]) / 2) for k in range(1, n)])
+        power = [
+            decimal.Decimal(k) ** (2 * decimal.Decimal(hurst)) if k else decimal.Decimal(0)
+            for k in range(n + 1)
+        ]
+        return np.array(
+            [1.0] + [float((power[k + 1] - 2 * power[k] + power[k - 1]) / 2) for k in range(1, n)]
+        )
 
 
 def interpolate_levels(levels, exponents, hoelder):
     """Value at each pixel of the polynomial in H through all levels there."""
     out = np.empty(hoelder.shape)
     for index in np.ndindex(hoelder.shape):
-        out[index] = BarycentricInterpolator(exponents, levels[(slice(None), *index)])(hoelder[index])
+        out[index] = BarycentricInterpolator(exponents, levels[(slice(None), *index)])(
+            hoelder[index]
+        )
     return out
 
 
@@ -77,9 +103,11 @@ def fractal_field(x, wave_vectors, phases, wavenumbers, hurst, hurst_gradient):
         a = np.sqrt(np.log(wavenumbers[1] / wavenumbers[0]) / (n_modes * constant)) * length**-hurst
         wave = np.cos(k @ x + phi) - np.cos(phi)
         value += a * wave
-        slope += -a * np.sin(k @ x + phi) * k + a * wave * (-np.log(length) - relative_slope / 2) * hurst_gradient
+        slope += (
+            -a * np.sin(k @ x + phi) * k
+            + a * wave * (-np.log(length) - relative_slope / 2) * hurst_gradient
+        )
     return value, slope
-
 
 
 def wavelet_cascade(n, law, seed, low):
@@ -88,15 +116,23 @@ def wavelet_cascade(n, law, seed, low):
     high = low * -((-1.0) ** np.arange(len(low)))
     for scale in range(int(np.log2(n)), 0, -1):
         signs = 2.0 * rng.integers(0, 2, (3, *sizes.shape), dtype=np.int8) - 1
-        father = np.eye(n >> scale)[0]  # one coefficient of the scale; then x[2k + m] += h_m a_k, x[2k + 1 - m] += g_m d_k
+        # one coefficient of the scale; then x[2k + m] += h_m a_k, x[2k + 1 - m] += g_m d_k
+        father = np.eye(n >> scale)[0]
         mother = sum(np.roll(np.eye(n >> scale - 1)[0], 1 - m) * g for m, g in enumerate(high))
         for level in range(scale, 0, -1):
             spread = [np.kron(f, [1, 0]) for f in (father, mother)]
             father = sum(np.roll(spread[0], m) * h for m, h in enumerate(low))
-            mother = sum(np.roll(spread[1], m) * h for m, h in enumerate(low)) if level < scale else mother
-        father = np.roll(father, -(len(low) // 2 - 1) << scale)  # over its mother, which the filters put further left
+            mother = (
+                sum(np.roll(spread[1], m) * h for m, h in enumerate(low))
+                if level < scale
+                else mother
+            )
+        # over its mother, which the filters put further left
+        father = np.roll(father, -(len(low) // 2 - 1) << scale)
         for down, right in np.ndindex(sizes.shape):
-            for band, (rows, cols) in enumerate([(mother, father), (father, mother), (mother, mother)]):
+            for band, (rows, cols) in enumerate(
+                [(mother, father), (father, mother), (mother, mother)]
+            ):
                 wave = np.outer(np.roll(rows, down << scale), np.roll(cols, right << scale))
                 image += signs[band, down, right] * sizes[down, right] * 2.0**scale * wave
         sizes = np.kron(sizes, np.ones((2, 2)))
@@ -106,9 +142,13 @@ def wavelet_cascade(n, law, seed, low):
 
 def weierstrass_mandelbrot(shape, k, angles, phases, amplitude, hurst):
     """Sum over waves of a k^-H [cos phi - cos(k.x + phi)], x in units of the longer side."""
-    y, x = np.mgrid[:shape[0], :shape[1]] / max(shape)
-    return sum(amplitude * one**-hurst * (np.cos(phi) - np.cos(one * (x * np.cos(angle) + y * np.sin(angle)) + phi))
-               for one, angle, phi in zip(k, angles, phases, strict=True))
+    y, x = np.mgrid[: shape[0], : shape[1]] / max(shape)
+    return sum(
+        amplitude
+        * one**-hurst
+        * (np.cos(phi) - np.cos(one * (x * np.cos(angle) + y * np.sin(angle)) + phi))
+        for one, angle, phi in zip(k, angles, phases, strict=True)
+    )
 
 
 # --- descent, stability ----------------------------------------------------------------------------------------------
@@ -178,8 +218,12 @@ def adam(g, memory, t, beta1=0.9, beta2=0.999, epsilon=1e-8):
 def jacobian(grid, x, y):
     """Derivative of the bilinear gradient: differences along the sides of the cell, interpolated across."""
     i, j = min(int(x), grid.shape[1] - 2), min(int(y), grid.shape[0] - 2)
-    along_x = [interpolate(grid[..., k], i + 1, y) - interpolate(grid[..., k], i, y) for k in (0, 1)]
-    along_y = [interpolate(grid[..., k], x, j + 1) - interpolate(grid[..., k], x, j) for k in (0, 1)]
+    along_x = [
+        interpolate(grid[..., k], i + 1, y) - interpolate(grid[..., k], i, y) for k in (0, 1)
+    ]
+    along_y = [
+        interpolate(grid[..., k], x, j + 1) - interpolate(grid[..., k], x, j) for k in (0, 1)
+    ]
     return np.column_stack([along_x, along_y])
 
 
@@ -188,8 +232,10 @@ def lyapunov(grid, start, learning_rate, n_steps, burn_in):
     position, _ = optimise(grid, start, learning_rate, n_steps, lambda g, memory, t: g)
     frame, logs = np.linalg.qr([[np.cos(0.7), 0.0], [np.sin(0.7), 1.0]])[0], []
     for x, y in position[:-1]:
-        signs = [reflect(v - interpolate(grid[..., k], x, y) * learning_rate, grid.shape[1 - k] - 1)[1]
-                 for k, v in enumerate((x, y))]
+        signs = [
+            reflect(v - interpolate(grid[..., k], x, y) * learning_rate, grid.shape[1 - k] - 1)[1]
+            for k, v in enumerate((x, y))
+        ]
         tangent = np.diag(signs) @ (np.eye(2) - learning_rate * jacobian(grid, x, y))
         frame, triangle = np.linalg.qr(tangent @ frame)
         logs.append(np.log(np.abs(np.diag(triangle))))
@@ -198,13 +244,16 @@ def lyapunov(grid, start, learning_rate, n_steps, burn_in):
 
 def two_trajectories(grid, start, learning_rate, n_steps, burn_in):
     """The published estimate of the largest exponent: d0 = .1, periods of 9 steps counted as 10, the last one."""
+
     def walk(start, n):
         return optimise(grid, start, learning_rate, n, lambda g, memory, t: g)[0][-1]
 
     walls = grid.shape[1] - 1, grid.shape[0] - 1
     position, direction = walk(start, burn_in), np.array([np.cos(0.7), np.sin(0.7)])
     for _ in range((n_steps - burn_in) // 9):
-        other = [reflect(v, wall)[0] for v, wall in zip(position + 0.1 * direction, walls, strict=True)]
+        other = [
+            reflect(v, wall)[0] for v, wall in zip(position + 0.1 * direction, walls, strict=True)
+        ]
         position, other = walk(position, 9), walk(other, 9)
         direction = (other - position) / np.linalg.norm(other - position)
     return np.log(np.linalg.norm(other - position) / 0.1) / 10
@@ -215,18 +264,34 @@ def two_trajectories(grid, start, learning_rate, n_steps, burn_in):
 
 def tamsd(walk, waiting_times, lag_times, window):
     """Time-averaged mean squared displacement of one walk (T, d), by waiting time and lag."""
-    return np.array([[sum(np.sum((walk[t + lag].astype(float) - walk[t].astype(float)) ** 2)
-                          for t in range(start, start + window)) / window for lag in lag_times] for start in waiting_times])
+    return np.array(
+        [
+            [
+                sum(
+                    np.sum((walk[t + lag].astype(float) - walk[t].astype(float)) ** 2)
+                    for t in range(start, start + window)
+                )
+                / window
+                for lag in lag_times
+            ]
+            for start in waiting_times
+        ]
+    )
 
 
 def fractional_langevin(gradient, x0, noise, hurst, eta, beta):
     """The path by the quadratic sum over the whole past."""
     n = np.arange(1.0, len(noise))
-    w, scale = n ** (2 - 2 * hurst) - (n - 1) ** (2 - 2 * hurst), gamma(2 * hurst - 1) * gamma(3 - 2 * hurst)
+    w, scale = (
+        n ** (2 - 2 * hurst) - (n - 1) ** (2 - 2 * hurst),
+        gamma(2 * hurst - 1) * gamma(3 - 2 * hurst),
+    )
     x, g = [x0], []
     for j in range(1, len(noise)):
         g.append(gradient(x[-1]))
-        x.append(x0 - eta / scale * np.dot(w[:j], g[::-1]) - eta * np.sqrt(2 / (beta * scale)) * noise[j])
+        x.append(
+            x0 - eta / scale * np.dot(w[:j], g[::-1]) - eta * np.sqrt(2 / (beta * scale)) * noise[j]
+        )
     return np.array(x)
 
 
@@ -252,8 +317,12 @@ def mittag_leffler(z, order):
 def local_minima(values):
     """(x, y) of the interior points strictly below their 4 neighbours, lowest first."""
     v = values
-    low = (v[1:-1, 1:-1] < v[1:-1, :-2]) & (v[1:-1, 1:-1] < v[1:-1, 2:]) & (v[1:-1, 1:-1] < v[:-2, 1:-1]) & (
-        v[1:-1, 1:-1] < v[2:, 1:-1])
+    low = (
+        (v[1:-1, 1:-1] < v[1:-1, :-2])
+        & (v[1:-1, 1:-1] < v[1:-1, 2:])
+        & (v[1:-1, 1:-1] < v[:-2, 1:-1])
+        & (v[1:-1, 1:-1] < v[2:, 1:-1])
+    )
     y, x = np.nonzero(low)
     order = np.argsort(v[y + 1, x + 1], kind="stable")
     return np.column_stack([x + 1, y + 1])[order]
@@ -282,8 +351,11 @@ def local_walk(gradient, start, learning_rate, directions):
         track.append(track[-1] + learning_rate * np.sqrt(dx * dx + dy * dy) * direction)
         for axis, wall in enumerate((gradient.shape[1] - 1, gradient.shape[0] - 1)):
             while not 0 <= track[-1][axis] <= wall:
-                track[-1][axis] = -track[-1][axis] if track[-1][axis] < 0 else wall - (track[-1][axis] - wall)
+                track[-1][axis] = (
+                    -track[-1][axis] if track[-1][axis] < 0 else wall - (track[-1][axis] - wall)
+                )
     return np.array(track)
+
 
 # --- leaders, spectrum, roughness ------------------------------------------------------------------------------------
 
@@ -303,7 +375,11 @@ def wavelet_coefficients(x, h, integration=0.0):
     levels = []
     for j in range(1, int(np.floor(np.log2(min(x.shape) / (len(h) + 3)))) + 1):
         low, high = _filtered(x, h, False), _filtered(x, h, True)
-        bands = [_filtered(low.T, h, True).T, _filtered(high.T, h, False).T, _filtered(high.T, h, True).T]
+        bands = [
+            _filtered(low.T, h, True).T,
+            _filtered(high.T, h, False).T,
+            _filtered(high.T, h, True).T,
+        ]
         levels.append(np.abs(bands) * 2.0 ** ((integration - 1) * j))
         x = _filtered(low.T, h, False).T
     return levels
@@ -313,18 +389,26 @@ def leaders(x, h, p=np.inf, integration=0.0, first_scale=2):
     """Leaders by scale: suprema or sums over children with invalid = inf, 3x3 with 0 outside, cropped to the finite box."""
     found, gathered = {}, None
     for j, c in enumerate(wavelet_coefficients(x, h, integration), 1):
-        c = np.where(np.isnan(c), np.inf, c) if p == np.inf else 4.0**j * np.where(np.isnan(c), np.inf, c) ** p
+        c = (
+            np.where(np.isnan(c), np.inf, c)
+            if p == np.inf
+            else 4.0**j * np.where(np.isnan(c), np.inf, c) ** p
+        )
         if j < first_scale:
             continue
         if gathered is not None:
             rows, cols = gathered.shape[1] // 2, gathered.shape[2] // 2
-            children = gathered[:, :2 * rows, :2 * cols].reshape(3, rows, 2, cols, 2)
+            children = gathered[:, : 2 * rows, : 2 * cols].reshape(3, rows, 2, cols, 2)
             c = c[:, :rows, :cols]
             c = np.maximum(c, children.max((2, 4))) if p == np.inf else c + children.sum((2, 4))
         gathered = c
         padded = np.pad(c, ((0, 0), (1, 1), (1, 1)))
-        around = [padded[:, a:a + c.shape[1], b:b + c.shape[2]] for a in range(3) for b in range(3)]
-        joined = np.max(around, axis=0) if p == np.inf else (4.0**-j * np.sum(around, axis=0)) ** (1 / p)
+        around = [
+            padded[:, a : a + c.shape[1], b : b + c.shape[2]] for a in range(3) for b in range(3)
+        ]
+        joined = (
+            np.max(around, axis=0) if p == np.inf else (4.0**-j * np.sum(around, axis=0)) ** (1 / p)
+        )
         joined = joined.max(axis=0)
         rows, cols = np.isfinite(joined).any(axis=1), np.isfinite(joined).any(axis=0)
         found[j] = joined[np.ix_(rows, cols)]
@@ -343,8 +427,14 @@ def spectrum(leaders_by_scale, q, weights="count"):
         U.append((R * np.log2(R)).sum(axis=1) + np.log2(len(values)))
         V.append((R * np.log2(values)).sum(axis=1))
         about = np.log(values) - np.log(values).mean()
-        kappa.append([np.log(values).mean(), (about**2).mean(), (about**3).mean(),
-                      (about**4).mean() - 3 * (about**2).mean() ** 2])
+        kappa.append(
+            [
+                np.log(values).mean(),
+                (about**2).mean(),
+                (about**3).mean(),
+                (about**4).mean() - 3 * (about**2).mean() ** 2,
+            ]
+        )
     b = np.array(n, float) if weights == "count" else np.ones(len(n))
     fit = [np.polyfit(scales, np.array(y), 1, w=np.sqrt(b))[0] for y in (V, U, S, kappa)]
     return fit[0], 2 + fit[1], fit[2], fit[3] / np.log(2)
@@ -358,7 +448,9 @@ def resampled_sums(sums, picks):
 def mean_squares(values, lag):
     """Mean squared first and second differences at a lag, each the mean over both axes."""
     first = [np.mean((v[lag:] - v[:-lag]) ** 2) for v in (values, values.T)]
-    second = [np.mean((v[2 * lag:] - 2 * v[lag:-lag] + v[:-2 * lag]) ** 2) for v in (values, values.T)]
+    second = [
+        np.mean((v[2 * lag :] - 2 * v[lag:-lag] + v[: -2 * lag]) ** 2) for v in (values, values.T)
+    ]
     return np.mean(first), np.mean(second)
 
 
@@ -378,19 +470,30 @@ def local_second_differences(values, step, window, row, col):
                 weight += near
     return total / weight
 
+
 # --- train_supplementary ---------------------------------------------------------------------------------------------
 
 
 def network_loss_and_gradient(theta, x, y, mask=None, keep=1.0):
     """Mean squared error of the 16-unit ReLU network and its gradient; `mask` (rows, hidden) keeps units, times 1/keep."""
     k = x.shape[1]
-    w1, b1, w2, b2 = theta[:16 * k].reshape(k, 16), theta[16 * k:16 * k + 16], theta[16 * k + 16:-1], theta[-1]
+    w1, b1, w2, b2 = (
+        theta[: 16 * k].reshape(k, 16),
+        theta[16 * k : 16 * k + 16],
+        theta[16 * k + 16 : -1],
+        theta[-1],
+    )
     scale = 1.0 if mask is None else mask / keep
     before = x @ w1 + b1
     hidden = np.maximum(before, 0) * scale
     residual = hidden @ w2 + b2 - y
     back = 2 / len(y) * residual[:, None] * w2 * scale * (before > 0)
-    gradient = [x.T @ back, back.sum(0), 2 / len(y) * hidden.T @ residual, [2 / len(y) * residual.sum()]]
+    gradient = [
+        x.T @ back,
+        back.sum(0),
+        2 / len(y) * hidden.T @ residual,
+        [2 / len(y) * residual.sum()],
+    ]
     return np.mean(residual**2), np.concatenate([np.ravel(part) for part in gradient])
 
 
@@ -398,7 +501,9 @@ def full_batch_descent(theta, x, y, rate, epochs, masks=None, keep=1.0):
     """Positions after each epoch and losses before it."""
     positions, losses = [], []
     for epoch in range(epochs):
-        value, slope = network_loss_and_gradient(theta, x, y, None if masks is None else masks[epoch], keep)
+        value, slope = network_loss_and_gradient(
+            theta, x, y, None if masks is None else masks[epoch], keep
+        )
         theta = theta - rate * slope
         positions.append(theta)
         losses.append(value)
@@ -443,9 +548,13 @@ def relu_network_squares(hidden, output, inputs, targets):
 
 def ridge_test_error(directions, train, test, ridge):
     """Test errors of the ridge fit of ReLU features by least squares with extra rows (a singular value decomposition)."""
+
     def features(inputs):
         return np.maximum(np.column_stack([inputs, np.ones(len(inputs))]) @ directions.T, 0)
+
     (inputs, targets), p = train, len(directions)
     rows = np.vstack([features(inputs), np.sqrt(ridge * len(inputs)) * np.eye(p)])
-    weights = np.linalg.lstsq(rows, np.vstack([targets, np.zeros((p, targets.shape[1]))]), rcond=None)[0]
+    weights = np.linalg.lstsq(
+        rows, np.vstack([targets, np.zeros((p, targets.shape[1]))]), rcond=None
+    )[0]
     return np.mean((features(test[0]) @ weights - test[1]) ** 2, axis=0)

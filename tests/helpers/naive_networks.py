@@ -33,7 +33,12 @@ def set_parameters(model, problem, vectors, position):
 
 def filter_normalised(draw, weight):
     """Scale each filter of `draw` to the norm of the same filter of `weight`, one filter after the other."""
-    return np.stack([d * np.linalg.norm(w) / (np.linalg.norm(d) + 1e-10) for d, w in zip(draw, weight, strict=True)])
+    return np.stack(
+        [
+            d * np.linalg.norm(w) / (np.linalg.norm(d) + 1e-10)
+            for d, w in zip(draw, weight, strict=True)
+        ]
+    )
 
 
 def principal_directions(moves, n):
@@ -43,5 +48,7 @@ def principal_directions(moves, n):
 
 def projected(moves, vectors):
     """Least-squares coordinates of each displacement, and the distance it keeps from the plane."""
-    coordinates, *_ = np.linalg.lstsq(vectors.T.astype(np.float64), moves.T.astype(np.float64), rcond=None)
+    coordinates, *_ = np.linalg.lstsq(
+        vectors.T.astype(np.float64), moves.T.astype(np.float64), rcond=None
+    )
     return coordinates.T, np.linalg.norm(moves - coordinates.T @ vectors, axis=1)

@@ -45,13 +45,15 @@ def images(n=24, double=False, seed=0):
     """Return random images (n, 3, 8, 8) and labels below 5; a loader for `Problem`."""
     generator = torch.Generator().manual_seed(seed)
     kind = torch.float64 if double else torch.float32
-    return torch.randn(n, 3, 8, 8, generator=generator, dtype=kind), torch.randint(0, 5, (n,), generator=generator)
+    return torch.randn(n, 3, 8, 8, generator=generator, dtype=kind), torch.randint(
+        0, 5, (n,), generator=generator
+    )
 
 
 def crooked(outputs, targets):
     """An asymmetric function of the plane, x first."""
     x, y = outputs[0, 0], outputs[0, 1]
-    return (x - 0.3) ** 2 + 0.25 * y ** 3 + x * y
+    return (x - 0.3) ** 2 + 0.25 * y**3 + x * y
 
 
 def sum_of_powers(outputs, targets):

@@ -11,8 +11,14 @@ PLAN = {"still": Wanted(images=4, epoch=1), "live": Wanted(images=4, epoch=1, dr
 
 def run(folder, plan=None):
     """Start or continue the study and return it."""
-    return study(Experiment(folder, {"small": True}), plan=plan or PLAN, pairs=[["still", "live"]], kept=["live"],
-                 n_points=113, n_surfaces=2)
+    return study(
+        Experiment(folder, {"small": True}),
+        plan=plan or PLAN,
+        pairs=[["still", "live"]],
+        kept=["live"],
+        n_points=113,
+        n_surfaces=2,
+    )
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from landscape_viz.analyzer import Analysis
 from .test_hessian import Quadratic, dense_hessian, mean_output
 from .test_sharpness import H
 
-DATA = torch.randn(1000, 20, generator=torch.Generator().manual_seed(0)), torch.randint(
-    2, (1000,), generator=torch.Generator().manual_seed(1))
+DATA = (
+    torch.randn(1000, 20, generator=torch.Generator().manual_seed(0)),
+    torch.randint(2, (1000,), generator=torch.Generator().manual_seed(1)),
+)
 
 
 def network(width=64):
@@ -28,8 +30,10 @@ def network(width=64):
 def loaders():
     """Return a shuffled training loader and a test loader on random data."""
     data = TensorDataset(*DATA)
-    return (DataLoader(torch.utils.data.Subset(data, range(800)), batch_size=400, shuffle=True),
-            DataLoader(torch.utils.data.Subset(data, range(800, 1000)), batch_size=100))
+    return (
+        DataLoader(torch.utils.data.Subset(data, range(800)), batch_size=400, shuffle=True),
+        DataLoader(torch.utils.data.Subset(data, range(800, 1000)), batch_size=100),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +63,15 @@ def test_a_known_quadratic_is_exact():
     radius = found.sharpness_radius
     bound = radius * np.linalg.norm(H @ np.linspace(-1, 1, 6)) + exact[0] * radius**2 / 2
     assert 0 < found.sharpness <= bound
-    assert set(found.uncertainty) == {"condition_number", "sharpness", "flatness", "spectral_gap", "trace",
-                                      "num_negative_eigenvalues", "top_eigenvalues"}
+    assert set(found.uncertainty) == {
+        "condition_number",
+        "sharpness",
+        "flatness",
+        "spectral_gap",
+        "trace",
+        "num_negative_eigenvalues",
+        "top_eigenvalues",
+    }
 
 
 def test_quick_start_runs_every_method(trained, tmp_path):
@@ -74,7 +85,8 @@ def test_quick_start_runs_every_method(trained, tmp_path):
     np.testing.assert_allclose(found.top_eigenvalues[:5], exact[:5], rtol=1e-3)
     assert abs(found.trace - exact.sum()) < 4 * found.uncertainty["trace"]
     assert abs(found.num_negative_eigenvalues - (exact < -found.threshold).sum()) < 4 * max(
-        found.uncertainty["num_negative_eigenvalues"], 1)
+        found.uncertainty["num_negative_eigenvalues"], 1
+    )
     assert len(analyzer.compute_hessian_metrics(num_eigenvalues=3)["top_eigenvalues"]) == 3
 
     mapped = analyzer.visualize_2d_landscape(resolution=7, save_path=tmp_path / "landscape.png")
@@ -84,7 +96,9 @@ def test_quick_start_runs_every_method(trained, tmp_path):
     with pytest.raises(FileExistsError):
         analyzer.visualize_2d_landscape(resolution=7, save_path=tmp_path / "landscape.png")
 
-    watched = analyzer.analyze_optimization_trajectory(torch.optim.SGD(model.parameters(), lr=0.05), 30, 3)
+    watched = analyzer.analyze_optimization_trajectory(
+        torch.optim.SGD(model.parameters(), lr=0.05), 30, 3
+    )
     assert watched["steps"].tolist() == list(range(0, 31, 3))
     assert len(watched["sharpness"]) == len(watched["steps"][::5])
     assert watched["losses_train"][0] == pytest.approx(found.loss, rel=1e-5)
@@ -110,7 +124,10 @@ def test_the_model_is_left_as_it_was(trained):
     model, analyzer = trained
     model.train()
     optimizer = torch.optim.Adam(model.parameters())
-    before, gradients = copy.deepcopy(model.state_dict()), [p.grad.clone() for p in model.parameters()]
+    before, gradients = (
+        copy.deepcopy(model.state_dict()),
+        [p.grad.clone() for p in model.parameters()],
+    )
     state = torch.get_rng_state()
     analyzer.analyze_optimization_trajectory(optimizer, 3, 2)
     analyzer.compute_hessian_metrics(2)
@@ -142,7 +159,9 @@ def test_bad_input_is_refused():
         make(model, DataLoader(Noisy(*DATA), batch_size=100), test)
     analyzer = make(model, train, test)
     with pytest.raises(ValueError, match="optimizer must hold parameters of the analyzed model"):
-        analyzer.analyze_optimization_trajectory(torch.optim.SGD(network().parameters(), lr=0.1), 2, 1)
+        analyzer.analyze_optimization_trajectory(
+            torch.optim.SGD(network().parameters(), lr=0.1), 2, 1
+        )
     with pytest.raises(ValueError, match="0.weight has shape"):
         analyzer.compute_mode_connectivity(network(9))
     with pytest.raises(ValueError, match="loss must give one number"):

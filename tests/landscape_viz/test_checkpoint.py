@@ -13,9 +13,16 @@ import torch
 from landscape_viz import checkpoint
 from multifractal import DamagedFileError
 
-STATE = {"a.weight": torch.arange(12.0).reshape(3, 4), "a.count": torch.tensor(7),
-         "half": torch.ones(3, dtype=torch.bfloat16)}
-TRAINING = {"epoch": 3, "history": {"loss": [1.5, 0.25]}, "optimizer": {"state": {0: {"m": torch.ones(2), "n": None}}}}
+STATE = {
+    "a.weight": torch.arange(12.0).reshape(3, 4),
+    "a.count": torch.tensor(7),
+    "half": torch.ones(3, dtype=torch.bfloat16),
+}
+TRAINING = {
+    "epoch": 3,
+    "history": {"loss": [1.5, 0.25]},
+    "optimizer": {"state": {0: {"m": torch.ones(2), "n": None}}},
+}
 
 
 @pytest.fixture
@@ -42,11 +49,23 @@ def test_published_scripts_can_read_our_files(saved):
     assert torch.equal(state["a.weight"], STATE["a.weight"])
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    ({"a": 1}, {"a": 1.0}), ([1, 2], (1, 2)), ({"a": None}, {"a": "None"}), (["ab", "c"], ["a", "bc"]), ({}, []),
-    (torch.zeros(2, 3), torch.zeros(3, 2)), (torch.zeros(2), torch.zeros(2, dtype=torch.int32)), ([[1], 2], [[1, 2]]),
-    ({"a": 1, "b": 2}, {"b": 1, "a": 2}), (0.0, -0.0), (True, 1), (torch.tensor(float("nan")), torch.tensor(0.0)),
-])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1}, {"a": 1.0}),
+        ([1, 2], (1, 2)),
+        ({"a": None}, {"a": "None"}),
+        (["ab", "c"], ["a", "bc"]),
+        ({}, []),
+        (torch.zeros(2, 3), torch.zeros(3, 2)),
+        (torch.zeros(2), torch.zeros(2, dtype=torch.int32)),
+        ([[1], 2], [[1, 2]]),
+        ({"a": 1, "b": 2}, {"b": 1, "a": 2}),
+        (0.0, -0.0),
+        (True, 1),
+        (torch.tensor(float("nan")), torch.tensor(0.0)),
+    ],
+)
 def test_different_contents_have_different_digests(one, other):
     """The digest tells types, shapes, nesting and signs apart."""
     assert checkpoint.content_sha256(one) != checkpoint.content_sha256(other)
@@ -56,8 +75,12 @@ def test_no_flipped_bit_loads_as_another_checkpoint(saved):
     """200 single-bit flips, each refused or harmless; torch alone loads most of those in the weights silently."""
     whole, before = saved.read_bytes(), checkpoint.content_sha256([STATE, TRAINING])
     rng, refused = np.random.default_rng(0), 0
-    for position, bit in zip(rng.integers(0, len(whole), 200), rng.integers(0, 8, 200), strict=True):
-        saved.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << int(bit)]) + whole[position + 1:])
+    for position, bit in zip(
+        rng.integers(0, len(whole), 200), rng.integers(0, 8, 200), strict=True
+    ):
+        saved.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 1 << int(bit)]) + whole[position + 1 :]
+        )
         try:
             again = checkpoint.load(saved)
         except DamagedFileError:
@@ -75,7 +98,11 @@ def test_every_flipped_bit_of_the_weights_is_refused(saved):
     whole = saved.read_bytes()
     start = whole.index(content)
     for offset in range(0, len(content), 5):
-        flipped = whole[:start + offset] + bytes([whole[start + offset] ^ 4]) + whole[start + offset + 1:]
+        flipped = (
+            whole[: start + offset]
+            + bytes([whole[start + offset] ^ 4])
+            + whole[start + offset + 1 :]
+        )
         saved.write_bytes(flipped)
         torch.load(saved, weights_only=True)
         with pytest.raises(DamagedFileError, match="does not match the SHA-256"):
@@ -103,8 +130,12 @@ class _Hostile:
         return os.mkdir, (self.trace,)
 
 
-@pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"state_dict": bad}, lambda bad: {"sha256": "", "a": bad}])
-@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+@pytest.mark.parametrize(
+    "wrap", [lambda bad: bad, lambda bad: {"state_dict": bad}, lambda bad: {"sha256": "", "a": bad}]
+)
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))]
+)
 def test_a_hostile_pickle_is_refused_and_not_executed(tmp_path, wrap, save):
     """A pickle that would make a folder when read makes none."""
     path, trace = tmp_path / "model.pt", tmp_path / "executed"
@@ -126,12 +157,17 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
         checkpoint.load(path)
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {"a": 3}}, {"state_dict": {}}, [1, 2], torch.ones(3)])
+@pytest.mark.parametrize(
+    "content", [{"state_dict": {"a": 3}}, {"state_dict": {}}, [1, 2], torch.ones(3)]
+)
 def test_a_file_without_tensors_by_name_is_refused(tmp_path, content):
     """Readable files that hold no state_dict are refused, with what they must hold."""
     path = tmp_path / "model.pt"
     torch.save(content, path)
-    with pytest.warns(UserWarning, match="unverified"), pytest.raises(DamagedFileError, match="must hold"):
+    with (
+        pytest.warns(UserWarning, match="unverified"),
+        pytest.raises(DamagedFileError, match="must hold"),
+    ):
         checkpoint.load(path)
 
 
@@ -167,7 +203,9 @@ except OSError as error:
 def test_a_disk_that_fills_up_leaves_the_old_file(saved):
     """When the system refuses to write on (here at a file size limit), OSError is raised and no trace is left."""
     before = saved.read_bytes()
-    done = subprocess.run([sys.executable, "-c", _FULL, saved], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, saved], capture_output=True, text=True, check=True
+    )
     assert "refused" in done.stdout
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]

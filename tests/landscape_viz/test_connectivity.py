@@ -33,13 +33,25 @@ ACROSS = {"w": torch.tensor([-1.0, 1e-3], dtype=torch.float64)}
 
 def convolutional():
     """Return a VGG-like network: convolutions, BatchNorm, pooling, flattening, two linear layers."""
-    return nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(5), nn.Conv2d(5, 4, 3, padding=1),
-                         nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 9, 7), nn.ReLU(), nn.Linear(7, 3)).double()
+    return nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding=1),
+        nn.ReLU(),
+        nn.BatchNorm2d(5),
+        nn.Conv2d(5, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * 9, 7),
+        nn.ReLU(),
+        nn.Linear(7, 3),
+    ).double()
 
 
 def trained_statistics(network):
     """Return a network whose running statistics have seen data."""
-    inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 3 + 1
+    inputs = (
+        torch.randn(30, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 3 + 1
+    )
     for _ in range(30):
         network.train()(inputs)
     return network
@@ -48,7 +60,10 @@ def trained_statistics(network):
 def images():
     """Return a problem of `convolutional` with running statistics that are not trivial."""
     generator = torch.Generator().manual_seed(0)
-    data = torch.randn(20, 2, 6, 6, generator=generator, dtype=torch.float64), torch.randint(3, (20,), generator=generator)
+    data = (
+        torch.randn(20, 2, 6, 6, generator=generator, dtype=torch.float64),
+        torch.randint(3, (20,), generator=generator),
+    )
     model = Problem(convolutional, None, "cross_entropy", data).build().train()
     model(data[0])
     return Problem(convolutional, model.state_dict(), "cross_entropy", data)
@@ -67,7 +82,11 @@ def test_straight_path_across_a_ring():
 def ring_losses(x, y, t, kind):
     """Return the ring's losses along a path with one bend at (x, y), shape (..., len(t))."""
     x, y = np.asarray(x)[..., None], np.asarray(y)[..., None]
-    middle, end = (2 * t * (1 - t), t**2) if kind == "bezier" else (1 - np.abs(2 * t - 1), np.maximum(2 * t - 1, 0))
+    middle, end = (
+        (2 * t * (1 - t), t**2)
+        if kind == "bezier"
+        else (1 - np.abs(2 * t - 1), np.maximum(2 * t - 1, 0))
+    )
     start = 1 - middle - end
     return ((start - end + middle * x) ** 2 + (1e-3 * end + middle * y) ** 2 - 1) ** 2
 
@@ -86,8 +105,12 @@ def test_trained_paths_go_round_the_ring(kind):
 
 def test_more_bends_follow_the_ring_more_closely():
     """Three bends leave a lower barrier than one."""
-    barriers = [trained_path(RING, ACROSS, kind="polychain", n_bends=n, n_steps=300, learning_rate=0.03).barrier_height
-                for n in (1, 3)]
+    barriers = [
+        trained_path(
+            RING, ACROSS, kind="polychain", n_bends=n, n_steps=300, learning_rate=0.03
+        ).barrier_height
+        for n in (1, 3)
+    ]
     assert barriers[1] < 0.5 * barriers[0]
 
 
@@ -97,13 +120,19 @@ def test_recalibrated_statistics_give_the_other_networks_own_loss():
         start, other = classification(), trained_statistics(small_network()).state_dict()
     ends = {}
     for mode in ("eval", "recalibrate"):
-        problem = Problem(small_network, start.build().state_dict(), "cross_entropy", start.data, batch_norm=mode)
+        problem = Problem(
+            small_network, start.build().state_dict(), "cross_entropy", start.data, batch_norm=mode
+        )
         own = Evaluator(problem.with_state(other), [], ("loss",)).measure()[0]
         ends[mode] = linear_path(problem, other, n_points=3).losses[-1], own
     assert ends["recalibrate"][0] == pytest.approx(ends["recalibrate"][1], rel=1e-12)
     assert ends["eval"][0] != pytest.approx(ends["eval"][1], rel=1e-3)
-    assert trained_path(Problem(small_network, None, "cross_entropy", start.data, batch_norm="recalibrate"), other,
-                        n_steps=3, n_points=3).losses.shape == (3,)
+    assert trained_path(
+        Problem(small_network, None, "cross_entropy", start.data, batch_norm="recalibrate"),
+        other,
+        n_steps=3,
+        n_points=3,
+    ).losses.shape == (3,)
 
 
 @pytest.mark.parametrize("make", [images, classification])
@@ -113,7 +142,9 @@ def test_a_permuted_network_is_found_again(make):
     original = problem.build().state_dict()
     groups = matching.sequential_groups(problem.build())
     rng = np.random.default_rng(3)
-    shuffled = matching.permuted(original, groups, [rng.permutation(n) for n in matching._sizes(original, groups)])
+    shuffled = matching.permuted(
+        original, groups, [rng.permutation(n) for n in matching._sizes(original, groups)]
+    )
     found = matching.match(problem, shuffled)
     again = matching.permuted(shuffled, groups, found.permutations)
     for name, tensor in original.items():
@@ -136,13 +167,17 @@ def test_groups_that_change_the_function_are_refused():
     problem = images()
     groups = matching.sequential_groups(problem.build())
     groups[0] = [entry for entry in groups[0] if "running" not in entry[0]]
-    with pytest.raises(ValueError, match="groups must leave the network's function alone when permuted"):
+    with pytest.raises(
+        ValueError, match="groups must leave the network's function alone when permuted"
+    ):
         matching.match(problem, problem.build().state_dict(), groups)
 
 
 def test_networks_of_another_shape_are_refused():
     """A path to a network that does not fit names the tensors."""
-    wider = nn.Sequential(nn.Linear(3, 9), nn.Tanh(), nn.BatchNorm1d(9), nn.Dropout(0.0), nn.Linear(9, 3)).double()
+    wider = nn.Sequential(
+        nn.Linear(3, 9), nn.Tanh(), nn.BatchNorm1d(9), nn.Dropout(0.0), nn.Linear(9, 3)
+    ).double()
     with pytest.raises(ValueError, match="0.weight has shape"):
         linear_path(classification(), wider.state_dict())
     with pytest.raises(ValueError, match="kind must be one of"):
@@ -151,7 +186,13 @@ def test_networks_of_another_shape_are_refused():
 
 def test_same_seed_same_path():
     """Training a path twice from one seed gives the same bits."""
-    make = functools.partial(trained_path, classification(batch_size=8), small_network().state_dict(), n_steps=5, n_points=3)
+    make = functools.partial(
+        trained_path,
+        classification(batch_size=8),
+        small_network().state_dict(),
+        n_steps=5,
+        n_points=3,
+    )
     other = make.args[1]
     assert np.array_equal(make(rng=4).vectors, make(rng=4).vectors)
     assert not np.array_equal(make(rng=4).vectors, make(rng=5).vectors)

@@ -14,27 +14,40 @@ from tests.helpers.small_data import write_cifar10, write_idx
 def test_digits_are_the_embedded_ones_resized_and_normalised():
     """Each of the 1797 digits appears once with its label, interpolated bilinearly; training pixels have mean 0, sd 1."""
     raw, data = load_digits(), datasets.load("digits")
-    assert (len(data.train_targets), len(data.test_targets), data.input_shape) == (1437, 360, (1, 28, 28))
+    assert (len(data.train_targets), len(data.test_targets), data.input_shape) == (
+        1437,
+        360,
+        (1, 28, 28),
+    )
     assert abs(data.train_inputs.mean()) < 1e-5
     assert abs(data.train_inputs.std() - 1) < 1e-5
     ours = torch.cat([data.train_inputs, data.test_inputs]).flatten(1).double()
-    weights = np.array([np.interp((np.arange(28) + 0.5) * 8 / 28 - 0.5, range(8), unit) for unit in np.eye(8)])
+    weights = np.array(
+        [np.interp((np.arange(28) + 0.5) * 8 / 28 - 0.5, range(8), unit) for unit in np.eye(8)]
+    )
     resized = torch.from_numpy(np.einsum("nij,ia,jb->nab", raw.images, weights, weights)).flatten(1)
     distance = torch.cdist(*((images - images.mean()) / images.std() for images in (ours, resized)))
     nearest = distance.min(1)
     assert sorted(nearest.indices.tolist()) == list(range(1797))
     assert nearest.values.max() < 1e-4
-    assert raw.target[nearest.indices].tolist() == torch.cat([data.train_targets, data.test_targets]).tolist()
+    assert (
+        raw.target[nearest.indices].tolist()
+        == torch.cat([data.train_targets, data.test_targets]).tolist()
+    )
 
 
-@pytest.mark.parametrize(("name", "family", "mean", "deviation"), [
-    ("fashionmnist", "FashionMNIST", 0.2860, 0.3530), ("mnist", "MNIST", 0.1307, 0.3081)])
+@pytest.mark.parametrize(
+    ("name", "family", "mean", "deviation"),
+    [("fashionmnist", "FashionMNIST", 0.2860, 0.3530), ("mnist", "MNIST", 0.1307, 0.3081)],
+)
 def test_idx_files_are_read_and_normalised(tmp_path, name, family, mean, deviation):
     """Images and labels of both parts are those in the files, normalised by the published mean and deviation."""
     written = write_idx(tmp_path, family)
     data = datasets.load(name, data_root=tmp_path)
-    for part, inputs, targets in (("train", data.train_inputs, data.train_targets),
-                                  ("t10k", data.test_inputs, data.test_targets)):
+    for part, inputs, targets in (
+        ("train", data.train_inputs, data.train_targets),
+        ("t10k", data.test_inputs, data.test_targets),
+    ):
         images, labels = written[part]
         np.testing.assert_allclose(inputs[:, 0], (images / 255 - mean) / deviation, atol=1e-6)
         assert targets.tolist() == labels.tolist()
@@ -46,9 +59,13 @@ def test_cifar10_batches_are_read_and_normalised(tmp_path, monkeypatch):
     """Pixels arrive channel by channel with each channel's published mean and deviation; five batches train, one tests."""
     rows, labels = write_cifar10(tmp_path, monkeypatch)
     data = datasets.load("cifar10", data_root=tmp_path)
-    mean, deviation = np.array([[0.4914, 0.4822, 0.4465], [0.247, 0.243, 0.261]])[:, None, :, None, None]
+    mean, deviation = np.array([[0.4914, 0.4822, 0.4465], [0.247, 0.243, 0.261]])[
+        :, None, :, None, None
+    ]
     expected = (rows.reshape(-1, 3, 32, 32) / 255 - mean) / deviation
-    np.testing.assert_allclose(torch.cat([data.train_inputs, data.test_inputs]), expected, atol=2e-6)
+    np.testing.assert_allclose(
+        torch.cat([data.train_inputs, data.test_inputs]), expected, atol=2e-6
+    )
     assert torch.cat([data.train_targets, data.test_targets]).tolist() == labels.ravel().tolist()
     assert data.train_inputs.is_contiguous()
 
@@ -56,7 +73,9 @@ def test_cifar10_batches_are_read_and_normalised(tmp_path, monkeypatch):
 def test_synthetic_data_can_be_learnt():
     """The nearest class mean of the training part names over 99 % of the test images; chance is 10 %."""
     data = datasets.load("synthetic", input_shape=(3, 32, 32), rng=3)
-    means = torch.stack([data.train_inputs[data.train_targets == k].mean(0) for k in range(10)]).flatten(1)
+    means = torch.stack(
+        [data.train_inputs[data.train_targets == k].mean(0) for k in range(10)]
+    ).flatten(1)
     guessed = torch.cdist(data.test_inputs.flatten(1), means).argmin(1)
     assert (guessed == data.test_targets).float().mean() > 0.99
     assert data.input_shape == (3, 32, 32)
@@ -78,14 +97,25 @@ def test_batch_draws_distinct_training_images_and_random_labels_keep_them():
     assert set(shuffled[1].tolist()) <= set(range(10))
 
 
-@pytest.mark.parametrize(("name", "file"), [
-    ("cifar10", "cifar-10-batches-py/data_batch_3"), ("mnist", "MNIST/raw/t10k-labels-idx1-ubyte"),
-    ("fashionmnist", "FashionMNIST/raw/train-images-idx3-ubyte")])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("cifar10", "cifar-10-batches-py/data_batch_3"),
+        ("mnist", "MNIST/raw/t10k-labels-idx1-ubyte"),
+        ("fashionmnist", "FashionMNIST/raw/train-images-idx3-ubyte"),
+    ],
+)
 def test_missing_files_are_named_with_the_place_and_the_remedy(tmp_path, name, file):
     """The message says which files, under which folder, and how to get them."""
     with pytest.raises(datasets.MissingDataError) as caught:
         datasets.load(name, data_root=tmp_path)
-    for words in (str(tmp_path / file), str(tmp_path.resolve()), "--download_data", "--data_root", "http"):
+    for words in (
+        str(tmp_path / file),
+        str(tmp_path.resolve()),
+        "--download_data",
+        "--data_root",
+        "http",
+    ):
         assert words in str(caught.value)
 
 
@@ -115,7 +145,9 @@ def test_a_truncated_idx_file_is_refused(tmp_path, keep):
     write_idx(tmp_path, "MNIST")
     victim = tmp_path / "MNIST/raw/train-images-idx3-ubyte"
     victim.write_bytes(victim.read_bytes()[:keep])
-    with pytest.raises(datasets.MissingDataError, match="could not be read .*train-images-idx3-ubyte"):
+    with pytest.raises(
+        datasets.MissingDataError, match="could not be read .*train-images-idx3-ubyte"
+    ):
         datasets.load("mnist", data_root=tmp_path)
 
 
@@ -134,11 +166,20 @@ def test_a_failed_download_says_so(tmp_path):
         datasets.load("cifar10", data_root=tmp_path, download=True)
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: datasets.load("imagenet"), "name must be one of 'digits'"),
-    (lambda: datasets.load("digits").batch(2000), "size must be at most the 1437 training images, got 2000"),
-    (lambda: datasets.load("digits").batch(0), "size must be a whole number, at least 1, got 0"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: datasets.load("imagenet"), "name must be one of 'digits'"),
+        (
+            lambda: datasets.load("digits").batch(2000),
+            "size must be at most the 1437 training images, got 2000",
+        ),
+        (
+            lambda: datasets.load("digits").batch(0),
+            "size must be a whole number, at least 1, got 0",
+        ),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

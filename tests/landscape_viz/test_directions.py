@@ -21,7 +21,10 @@ def problem():
 
 def parts(problem, vector):
     """A vector's tensors by name."""
-    return {name: part.numpy() for name, part in problem.unflatten(torch.tensor(np.array(vector))).items()}
+    return {
+        name: part.numpy()
+        for name, part in problem.unflatten(torch.tensor(np.array(vector))).items()
+    }
 
 
 def run_of(problem, n, seed=0):
@@ -31,12 +34,17 @@ def run_of(problem, n, seed=0):
     steps[-1] = 0
     walk = vector + 0.1 * np.cumsum(steps[::-1], axis=0)[::-1]
     buffers = dict(problem.build().named_buffers())
-    return [dict(problem.unflatten(torch.tensor(row, dtype=torch.float32))) | buffers for row in walk]
+    return [
+        dict(problem.unflatten(torch.tensor(row, dtype=torch.float32))) | buffers for row in walk
+    ]
 
 
 def test_filters_get_the_norms_of_the_networks(problem):
     """Filter norm: each filter has its weight's norm, equals the naive twin, and tensors of one dimension are zero."""
-    made, weights = directions.random(problem, 2, norm="filter", rng=3), parts(problem, problem.weights().numpy())
+    made, weights = (
+        directions.random(problem, 2, norm="filter", rng=3),
+        parts(problem, problem.weights().numpy()),
+    )
     plain = directions.random(problem, 2, norm="layer", rng=3)
     for vector, same_draw in zip(made.vectors, plain.vectors, strict=True):
         for name, part in parts(problem, vector).items():
@@ -50,11 +58,17 @@ def test_filters_get_the_norms_of_the_networks(problem):
 def test_layers_and_the_model_get_the_norms_of_the_networks(problem):
     """Layer norm: each tensor has its weight's norm. Model norm: the whole has that of all moving weights."""
     weights = parts(problem, problem.weights().numpy())
-    for name, part in parts(problem, directions.random(problem, 1, norm="layer").vectors[0]).items():
+    for name, part in parts(
+        problem, directions.random(problem, 1, norm="layer").vectors[0]
+    ).items():
         if part.ndim > 1:
-            np.testing.assert_allclose(np.linalg.norm(part), np.linalg.norm(weights[name]), rtol=ROUNDING)
-    whole = np.sqrt(sum(np.sum(w ** 2) for w in weights.values() if w.ndim > 1))
-    np.testing.assert_allclose(directions.random(problem, 1, norm="model").norms, whole, rtol=ROUNDING)
+            np.testing.assert_allclose(
+                np.linalg.norm(part), np.linalg.norm(weights[name]), rtol=ROUNDING
+            )
+    whole = np.sqrt(sum(np.sum(w**2) for w in weights.values() if w.ndim > 1))
+    np.testing.assert_allclose(
+        directions.random(problem, 1, norm="model").norms, whole, rtol=ROUNDING
+    )
 
 
 def test_direction_k_depends_on_the_seed_and_k_alone(problem):
@@ -85,7 +99,9 @@ def test_toward_another_network_reaches_it_at_one(problem):
     """Origin plus the direction is the other network's parameters, to rounding."""
     other = Problem(SmallConv, None, "cross_entropy", images(), seed=9)
     made = directions.toward(problem, other.build().state_dict())
-    np.testing.assert_allclose(problem.weights().numpy() + made.vectors[0], other.weights().numpy(), atol=1e-7)
+    np.testing.assert_allclose(
+        problem.weights().numpy() + made.vectors[0], other.weights().numpy(), atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("about", ["end", "mean"])
@@ -101,15 +117,19 @@ def test_principal_directions_are_those_of_svd(problem, about):
 
 def test_a_random_walk_explains_what_the_design_states():
     """The first shares are 81 and 9 % about the end, 8/pi^2 (1, 1/9), and 61 and 15 % about the mean, 6/pi^2 (1, 1/4)."""
-    end, mean, steps = 8 / np.pi ** 2 / np.array([1, 9]), 6 / np.pi ** 2 / np.array([1, 4]), 200
-    np.testing.assert_allclose(directions.random_walk_shares(steps)[:2], end, atol=2 / steps ** 2)
-    np.testing.assert_allclose(directions.random_walk_shares(steps, "mean")[:2], mean, atol=2 / steps ** 2)
+    end, mean, steps = 8 / np.pi**2 / np.array([1, 9]), 6 / np.pi**2 / np.array([1, 4]), 200
+    np.testing.assert_allclose(directions.random_walk_shares(steps)[:2], end, atol=2 / steps**2)
+    np.testing.assert_allclose(
+        directions.random_walk_shares(steps, "mean")[:2], mean, atol=2 / steps**2
+    )
 
 
 def test_labels_give_the_shares_beside_a_random_walks(problem):
     """A random walk in some 1000 dimensions explains about what the endless-dimensional one does; the label shows both."""
     label = directions.pca(problem, run_of(problem, 30), 2).labels[0]
-    share, walk = map(int, re.fullmatch(r"weights along PC 1 \((\d+)%; random walk (\d+)%\)", label).groups())
+    share, walk = map(
+        int, re.fullmatch(r"weights along PC 1 \((\d+)%; random walk (\d+)%\)", label).groups()
+    )
     assert walk == round(100 * directions.random_walk_shares(30)[0])
     assert len(problem.weights()) > 1000
     # relative sd of an eigenvalue sqrt(2/1000) = 4.5 %, of a share p then p (1 - p) sqrt(2) 4.5 % = 1 %; 5 sd and rounding
@@ -119,12 +139,14 @@ def test_labels_give_the_shares_beside_a_random_walks(problem):
 def bowl(outputs, targets):
     """A quadratic with Hessian [[3, 1], [1, 1]]."""
     x, y = outputs[0, 0], outputs[0, 1]
-    return 1.5 * x ** 2 + x * y + 0.5 * y ** 2
+    return 1.5 * x**2 + x * y + 0.5 * y**2
 
 
 def test_hessian_directions_are_the_eigenvectors():
     """For a quadratic loss they are the eigenvectors of its matrix, the largest first."""
-    made = directions.hessian(Problem(Point, None, bowl, (torch.zeros(1), torch.zeros(1))), 2, tol=1e-10)
+    made = directions.hessian(
+        Problem(Point, None, bowl, (torch.zeros(1), torch.zeros(1))), 2, tol=1e-10
+    )
     twin = np.linalg.eigh([[3.0, 1.0], [1.0, 1.0]])[1][:, ::-1].T
     np.testing.assert_allclose(np.abs(np.sum(made.vectors * twin, axis=1)), 1, rtol=1e-6)
     assert made.labels[0].endswith("(λ = 3.41)")
@@ -133,7 +155,9 @@ def test_hessian_directions_are_the_eigenvectors():
 def test_combined_and_own_directions(problem):
     """Directions are joined in order, and dicts by name make the same vectors as flat ones."""
     made = directions.random(problem, 2)
-    again = directions.from_vectors(problem, [dict(problem.unflatten(torch.tensor(np.array(v)))) for v in made.vectors])
+    again = directions.from_vectors(
+        problem, [dict(problem.unflatten(torch.tensor(np.array(v)))) for v in made.vectors]
+    )
     assert again.hash == made.hash
     both = directions.combined(made, again)
     assert len(both) == 4
@@ -154,20 +178,36 @@ def test_zero_norms_are_refused_with_the_layer(problem, norm):
     """A filter (or layer) of norm zero is refused, naming the layer and how many."""
     state = problem.build().state_dict()
     state["grouped.weight"][2 if norm == "filter" else slice(None)] = 0
-    words = "grouped.weight with 1 of 8 zero (first 2)" if norm == "filter" else "grouped.weight with 1 of 1 zero"
+    words = (
+        "grouped.weight with 1 of 8 zero (first 2)"
+        if norm == "filter"
+        else "grouped.weight with 1 of 1 zero"
+    )
     with pytest.raises(ValueError, match=re.escape(words)):
         directions.random(problem.with_state(state), norm=norm)
 
 
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda p: directions.random(p, 0), "n must be a whole number, at least 1"),
-    (lambda p: directions.random(p, norm="sphere"), "norm must be one of 'filter', 'layer', 'model'"),
-    (lambda p: directions.toward(p), "states must hold at least one"),
-    (lambda p: directions.toward(p, {"first.weight": torch.zeros(1)}), "first.bias is missing"),
-    (lambda p: directions.from_vectors(p, [np.zeros(len(p.weights()))]), "directions must be finite and not zero"),
-    (lambda p: directions.from_vectors(p, [np.ones(3)]), "parameters"),
-    (lambda p: directions.pca(p, run_of(p, 2), 2), "n must be less than the number of independent states"),
-])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: directions.random(p, 0), "n must be a whole number, at least 1"),
+        (
+            lambda p: directions.random(p, norm="sphere"),
+            "norm must be one of 'filter', 'layer', 'model'",
+        ),
+        (lambda p: directions.toward(p), "states must hold at least one"),
+        (lambda p: directions.toward(p, {"first.weight": torch.zeros(1)}), "first.bias is missing"),
+        (
+            lambda p: directions.from_vectors(p, [np.zeros(len(p.weights()))]),
+            "directions must be finite and not zero",
+        ),
+        (lambda p: directions.from_vectors(p, [np.ones(3)]), "parameters"),
+        (
+            lambda p: directions.pca(p, run_of(p, 2), 2),
+            "n must be less than the number of independent states",
+        ),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(problem, make, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -176,6 +216,11 @@ def test_bad_input_is_refused_with_its_rule(problem, make, words):
 
 def test_crooked_problems_keep_their_dtype():
     """A float64 network has float64 directions."""
-    assert directions.random(Problem(SmallConv, None, crooked, images()), 1).vectors.dtype == np.float32
-    made = directions.from_vectors(Problem(Point, None, crooked, (torch.zeros(1), torch.zeros(1))), np.eye(2))
+    assert (
+        directions.random(Problem(SmallConv, None, crooked, images()), 1).vectors.dtype
+        == np.float32
+    )
+    made = directions.from_vectors(
+        Problem(Point, None, crooked, (torch.zeros(1), torch.zeros(1))), np.eye(2)
+    )
     assert made.vectors.dtype == np.float64

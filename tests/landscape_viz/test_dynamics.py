@@ -20,15 +20,21 @@ QUADRATIC = Problem(Quadratic, None, mean_output, (torch.zeros(4, 1), torch.zero
 
 def test_descent_on_a_quadratic_is_its_closed_form():
     """Positions are (1 - eta H)^t w, the sharpness is the largest eigenvalue, the modified term is (eta/4) |H w|^2."""
-    record = dynamics.full_batch_descent(QUADRATIC, learning_rate=0.1, n_steps=12, sharpness_every=6, keep_every=1)
+    record = dynamics.full_batch_descent(
+        QUADRATIC, learning_rate=0.1, n_steps=12, sharpness_every=6, keep_every=1
+    )
     expected = [np.linalg.matrix_power(np.eye(6) - 0.1 * H, t) @ W for t in range(13)]
     np.testing.assert_allclose(record.positions, expected, atol=1e-14)
     np.testing.assert_allclose(record.losses, [w @ H @ w / 2 for w in expected], atol=1e-14)
     np.testing.assert_allclose(record.sharpness, np.linalg.eigvalsh(H)[-1], rtol=1e-6)
-    np.testing.assert_allclose(record.implicit_regularisation, [0.025 * w @ H @ H @ w for w in expected], atol=1e-14)
+    np.testing.assert_allclose(
+        record.implicit_regularisation, [0.025 * w @ H @ H @ w for w in expected], atol=1e-14
+    )
     assert record.edge == 20
     curve = record.tamsd(waiting_times=[0], lag_times=[1, 2], window=10).values
-    np.testing.assert_allclose(curve[0, 0], np.mean(np.sum(np.diff(expected[:11], axis=0) ** 2, axis=1)))
+    np.testing.assert_allclose(
+        curve[0, 0], np.mean(np.sum(np.diff(expected[:11], axis=0) ** 2, axis=1))
+    )
 
 
 def test_modified_loss_has_the_constant_a_quarter():
@@ -39,8 +45,10 @@ def test_modified_loss_has_the_constant_a_quarter():
     errors = {}
     for constant in (0.0, 0.25, 0.5):
         modified = H + 2 * constant * 0.02 * H @ H, H + 2 * constant * 0.01 * H @ H
-        errors[constant] = [np.linalg.norm(_flow(matrix, eta) @ W - (np.eye(6) - eta * H) @ W)
-                            for matrix, eta in zip(modified, (0.02, 0.01), strict=True)]
+        errors[constant] = [
+            np.linalg.norm(_flow(matrix, eta) @ W - (np.eye(6) - eta * H) @ W)
+            for matrix, eta in zip(modified, (0.02, 0.01), strict=True)
+        ]
     ratios = {constant: two[0] / two[1] for constant, two in errors.items()}
     assert 6 < ratios[0.25] < 10
     assert ratios[0.0] < 5
@@ -61,23 +69,36 @@ def wide_tanh():
 def regression():
     """Return a problem whose sharpness, left alone, grows from 4.5 to 13."""
     inputs = torch.randn(64, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Problem(wide_tanh, None, "mse", (inputs, torch.sin(2 * inputs[:, :1]) + inputs[:, 1:2] * inputs[:, 2:3]))
+    return Problem(
+        wide_tanh,
+        None,
+        "mse",
+        (inputs, torch.sin(2 * inputs[:, :1]) + inputs[:, 1:2] * inputs[:, 2:3]),
+    )
 
 
 def test_a_real_network_goes_to_the_edge_of_stability():
     """At eta = 0.3 the sharpness rises to 2/eta and stays within 5 % of it; at 0.08 it rises as far, below 2/eta."""
-    record = dynamics.full_batch_descent(regression(), learning_rate=0.3, n_steps=700, sharpness_every=35)
+    record = dynamics.full_batch_descent(
+        regression(), learning_rate=0.3, n_steps=700, sharpness_every=35
+    )
     assert record.sharpness[0] < 0.7 * record.edge
-    assert (np.abs(record.sharpness[-10:] / record.edge - 1) < 0.05).all(), record.sharpness / record.edge
+    assert (np.abs(record.sharpness[-10:] / record.edge - 1) < 0.05).all(), (
+        record.sharpness / record.edge
+    )
     assert record.losses[-1] < 0.01 * record.losses[0]
-    slow = dynamics.full_batch_descent(regression(), learning_rate=0.08, n_steps=700, sharpness_every=350)
+    slow = dynamics.full_batch_descent(
+        regression(), learning_rate=0.08, n_steps=700, sharpness_every=350
+    )
     assert slow.sharpness[-1] > 1.5 * record.edge
     assert slow.sharpness[-1] < 0.7 * slow.edge
 
 
 def test_warm_starts_along_a_run_save_products():
     """Each sharpness starts from the last eigenvector: fewer products than from random vectors, the same values to 1e-3."""
-    record = dynamics.full_batch_descent(regression(), learning_rate=0.3, n_steps=100, sharpness_every=10, keep_every=10)
+    record = dynamics.full_batch_descent(
+        regression(), learning_rate=0.3, n_steps=100, sharpness_every=10, keep_every=10
+    )
     operator = HessianOperator(regression())
     cold = []
     for position in record.positions:
@@ -90,8 +111,12 @@ def test_warm_starts_along_a_run_save_products():
 def test_lyapunov_exponent_of_a_quadratic():
     """On a quadratic the exponent is ln of the largest |1 - eta lambda|, to the accuracy that the burn-in allows."""
     found = dynamics.training_lyapunov(QUADRATIC, learning_rate=0.1, n_steps=50, burn_in=200)
-    assert found.value == pytest.approx(np.log(np.abs(1 - 0.1 * np.linalg.eigvalsh(H)).max()), abs=1e-6)
-    assert dynamics.training_lyapunov(QUADRATIC, learning_rate=0.4, n_steps=20, burn_in=100).value > 0
+    assert found.value == pytest.approx(
+        np.log(np.abs(1 - 0.1 * np.linalg.eigvalsh(H)).max()), abs=1e-6
+    )
+    assert (
+        dynamics.training_lyapunov(QUADRATIC, learning_rate=0.4, n_steps=20, burn_in=100).value > 0
+    )
 
 
 def test_the_exponent_of_a_network_is_the_separation_of_two_runs():
@@ -133,7 +158,9 @@ def linear_map():
 def test_the_problem_stays_as_it_was():
     """Descent moves a network of its own: the problem's weights and torch's random state are as before."""
     model = small_network()
-    problem = Problem(functools.partial(small_network), model.state_dict(), "cross_entropy", classification().data)
+    problem = Problem(
+        functools.partial(small_network), model.state_dict(), "cross_entropy", classification().data
+    )
     before, state = problem.weights().clone(), torch.get_rng_state()
     dynamics.full_batch_descent(problem, learning_rate=0.1, n_steps=3, sharpness_every=2)
     assert torch.equal(problem.weights(), before)
@@ -142,15 +169,29 @@ def test_the_problem_stays_as_it_was():
 
 def test_divergence_is_reported_with_its_step():
     """A rate beyond stability raises, naming step and rate."""
-    with pytest.raises(FloatingPointError, match=r"at step \d+; lower the learning rate \(now 100\)"):
+    with pytest.raises(
+        FloatingPointError, match=r"at step \d+; lower the learning rate \(now 100\)"
+    ):
         dynamics.full_batch_descent(QUADRATIC, learning_rate=100.0, n_steps=400)
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: dynamics.full_batch_descent(QUADRATIC, learning_rate=0, n_steps=3), "learning_rate must be a positive"),
-    (lambda: dynamics.training_lyapunov(QUADRATIC, learning_rate=1, n_steps=3), "n_steps must be a whole number"),
-    (lambda: dynamics.gradient_noise_scale(QUADRATIC, small=3, big=3), "big must lie between small"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: dynamics.full_batch_descent(QUADRATIC, learning_rate=0, n_steps=3),
+            "learning_rate must be a positive",
+        ),
+        (
+            lambda: dynamics.training_lyapunov(QUADRATIC, learning_rate=1, n_steps=3),
+            "n_steps must be a whole number",
+        ),
+        (
+            lambda: dynamics.gradient_noise_scale(QUADRATIC, small=3, big=3),
+            "big must lie between small",
+        ),
+    ],
+)
 def test_bad_arguments_are_refused(call, words):
     """Each refusal names argument, value and rule."""
     with pytest.raises(ValueError, match=words):

@@ -31,18 +31,27 @@ class Waves(nn.Module):
         size = torch.logspace(-1, 6, 7000, dtype=torch.float64)
         k = torch.randn(7000, 6, generator=generator, dtype=torch.float64)
         self.register_buffer("k", size[:, None] * k / k.norm(dim=1, keepdim=True))
-        self.register_buffer("phase", 7 * torch.rand(7000, generator=generator, dtype=torch.float64))
+        self.register_buffer(
+            "phase", 7 * torch.rand(7000, generator=generator, dtype=torch.float64)
+        )
 
     def forward(self, inputs):
         """Return the sum of the waves."""
-        return (self.k.norm(dim=1) ** -0.4 * torch.cos(self.k @ self.weight.flatten() + self.phase)).sum().reshape(1, 1)
+        return (
+            (self.k.norm(dim=1) ** -0.4 * torch.cos(self.k @ self.weight.flatten() + self.phase))
+            .sum()
+            .reshape(1, 1)
+        )
 
 
 def replaced(monkeypatch, images):
     """Let the maps of a report be these images."""
     left = iter(images)
-    monkeypatch.setattr(fractality, "section", lambda *a, **k: SimpleNamespace(
-        to_landscape=lambda: mf.Landscape(next(left))))
+    monkeypatch.setattr(
+        fractality,
+        "section",
+        lambda *a, **k: SimpleNamespace(to_landscape=lambda: mf.Landscape(next(left))),
+    )
 
 
 def report(**options):
@@ -72,13 +81,18 @@ def test_words_follow_what_the_sections_are(monkeypatch):
     replaced(monkeypatch, [*rough, noise, x**2 + y**2, noise, *[x**2 + y**2] * 3, *[noise] * 3])
     found = report()
     assert found.kinds == ["rough"] * 3
-    assert ((found.exponents_interval[:, 0] <= 0.5) & (0.5 <= found.exponents_interval[:, 1])).mean() > 0.8
+    assert (
+        (found.exponents_interval[:, 0] <= 0.5) & (0.5 <= found.exponents_interval[:, 1])
+    ).mean() > 0.8
     np.testing.assert_allclose(found.rough_distances[:, 0], found.distances[:, 0])
     np.testing.assert_allclose(found.distances[:, 0], 2 / (N - 1) / np.array([1, 10, 100]))
     assert "Rough over some distances: exponent 0.5" in str(found)
     mixed = report()
     assert mixed.kinds == ["noise", "smooth", "noise"]
-    assert "Noise, not landscape, makes up the differences at ± 1, ± 0.01: neighbouring points are unrelated" in str(mixed)
+    assert (
+        "Noise, not landscape, makes up the differences at ± 1, ± 0.01: neighbouring points are unrelated"
+        in str(mixed)
+    )
     assert "the spectrum is not defined here" in str(mixed)
     assert "Smooth at every zoom: no sign of a fractal" in str(report())
     assert "every point drew its own dropout mask" in str(report(dropout="live"))
@@ -97,8 +111,14 @@ def test_figure_and_file(monkeypatch, tmp_path):
     assert str(FractalReport.load(tmp_path / "report.npz")) == str(found)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"n_points": 65}, "at least 113"), ({"half_width": 0}, "positive"), ({"dropout": "no"}, "dropout must be one of")])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_points": 65}, "at least 113"),
+        ({"half_width": 0}, "positive"),
+        ({"dropout": "no"}, "dropout must be one of"),
+    ],
+)
 def test_refusals(options, words):
     """Too few points for a spectrum, no width, an unknown mode."""
     with pytest.raises(ValueError, match=words):

@@ -9,15 +9,18 @@ from torch import nn
 from landscape_viz import models
 
 
-@pytest.mark.parametrize(("name", "shape", "count"), [
-    ("vgg13", (1, 28, 28), 26_563_018),
-    ("vgg16", (3, 32, 32), 33_646_666),
-    ("resnet18", (1, 28, 28), 11_172_810),
-    ("resnet18", (3, 32, 32), 11_173_962),
-    ("resnet20", (3, 32, 32), 272_474),
-    ("resnet20", (1, 28, 28), 272_474 - 2 * 9 * 16),
-    ("mlp", (1, 28, 28), 784 * 512 + 512 + 512 * 256 + 256 + 2560 + 10),
-])
+@pytest.mark.parametrize(
+    ("name", "shape", "count"),
+    [
+        ("vgg13", (1, 28, 28), 26_563_018),
+        ("vgg16", (3, 32, 32), 33_646_666),
+        ("resnet18", (1, 28, 28), 11_172_810),
+        ("resnet18", (3, 32, 32), 11_173_962),
+        ("resnet20", (3, 32, 32), 272_474),
+        ("resnet20", (1, 28, 28), 272_474 - 2 * 9 * 16),
+        ("mlp", (1, 28, 28), 784 * 512 + 512 + 512 * 256 + 256 + 2560 + 10),
+    ],
+)
 def test_parameter_counts_are_the_published_ones(name, shape, count):
     """Every architecture has the published number of parameters and gives one row of ten logits an image."""
     model = models.build(name, input_shape=shape).eval()
@@ -26,9 +29,12 @@ def test_parameter_counts_are_the_published_ones(name, shape, count):
 
 
 def test_vgg_is_chosen_by_the_images_as_published():
-    """"vgg" is VGG-13 for 28x28 images and VGG-16 for 32x32 ones, each with one Dropout(0.5) before the last layer."""
+    """The network "vgg" is VGG-13 for 28x28 images and VGG-16 for 32x32 ones, each with one Dropout(0.5) before the last layer."""
     small, large = (models.build("vgg", input_shape=shape) for shape in ((1, 28, 28), (3, 32, 32)))
-    assert [sum(isinstance(m, nn.Conv2d) for m in model.modules()) for model in (small, large)] == [10, 13]
+    assert [sum(isinstance(m, nn.Conv2d) for m in model.modules()) for model in (small, large)] == [
+        10,
+        13,
+    ]
     assert isinstance(small.fc[-2], nn.Dropout)
     assert small.fc[-2].p == 0.5
     assert sum(isinstance(m, nn.Dropout) for m in large.modules()) == 1
@@ -69,14 +75,25 @@ def test_residual_block_adds_its_input():
     assert torch.equal(block(images), images.relu())
 
 
-@pytest.mark.parametrize(("name", "options", "words"), [
-    ("alexnet", {}, "name must be one of 'vgg'"),
-    ("vgg16", {"input_shape": (1, 28, 28)}, "at least 32 pixels for 5 poolings, got (1, 28, 28)"),
-    ("resnet20", {"input_shape": (28, 28)}, "input_shape must be three whole numbers, got (28, 28)"),
-    ("mlp", {"dropout": 1.0}, "dropout must lie in [0, 1), got 1.0"),
-    ("mlp", {"hidden": (0,)}, "hidden must be a whole number, at least 1, got 0"),
-    ("mlp", {"seed": -1}, "seed must be a whole number, at least 0, got -1"),
-])
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("alexnet", {}, "name must be one of 'vgg'"),
+        (
+            "vgg16",
+            {"input_shape": (1, 28, 28)},
+            "at least 32 pixels for 5 poolings, got (1, 28, 28)",
+        ),
+        (
+            "resnet20",
+            {"input_shape": (28, 28)},
+            "input_shape must be three whole numbers, got (28, 28)",
+        ),
+        ("mlp", {"dropout": 1.0}, "dropout must lie in [0, 1), got 1.0"),
+        ("mlp", {"hidden": (0,)}, "hidden must be a whole number, at least 1, got 0"),
+        ("mlp", {"seed": -1}, "seed must be a whole number, at least 0, got -1"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(name, options, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

@@ -35,10 +35,14 @@ PROBES = {
     "average_sharpness": lambda p: sharpness.average_sharpness(p, n_samples=2),
     "fisher_rao_norm": lambda p: sharpness.fisher_rao_norm(p),
     "keskar_sharpness": lambda p: sharpness.keskar_sharpness(p, n_iterations=1),
-    "scale_dependent_curvature": lambda p: sharpness.scale_dependent_curvature(p, [0.1], n_directions=2),
+    "scale_dependent_curvature": lambda p: sharpness.scale_dependent_curvature(
+        p, [0.1], n_directions=2
+    ),
     "linear_path": lambda p: linear_path(p, _other(), n_points=3),
     "trained_path": lambda p: trained_path(p, _other(), n_steps=2, n_points=3),
-    "full_batch_descent": lambda p: dynamics.full_batch_descent(p, learning_rate=0.1, n_steps=2, sharpness_every=1),
+    "full_batch_descent": lambda p: dynamics.full_batch_descent(
+        p, learning_rate=0.1, n_steps=2, sharpness_every=1
+    ),
     "training_lyapunov": lambda p: dynamics.training_lyapunov(p, learning_rate=0.1, n_steps=20),
     "gradient_noise_scale": lambda p: dynamics.gradient_noise_scale(p, small=2, big=8, n_draws=3),
 }
@@ -68,11 +72,23 @@ def network():
 
 def snapshot(model):
     """Return all that a probe must not change."""
-    tensors = [*model.state_dict().values(), *(p.grad for p in model.parameters()), torch.get_rng_state()]
-    flags = (torch.get_float32_matmul_precision(), torch.get_num_threads(), torch.is_grad_enabled(),
-             torch.get_default_dtype(), torch.backends.cuda.flash_sdp_enabled(), random.getstate(),
-             np.random.get_state()[1].tobytes())  # noqa: NPY002
-    modes = [module.training for module in model.modules()] + [p.requires_grad for p in model.parameters()]
+    tensors = [
+        *model.state_dict().values(),
+        *(p.grad for p in model.parameters()),
+        torch.get_rng_state(),
+    ]
+    flags = (
+        torch.get_float32_matmul_precision(),
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.get_default_dtype(),
+        torch.backends.cuda.flash_sdp_enabled(),
+        random.getstate(),
+        np.random.get_state()[1].tobytes(),  # noqa: NPY002
+    )
+    modes = [module.training for module in model.modules()] + [
+        p.requires_grad for p in model.parameters()
+    ]
     return [tensor.numpy().tobytes() for tensor in tensors], flags, modes
 
 
@@ -80,8 +96,14 @@ def snapshot(model):
 @pytest.mark.parametrize("name", PROBES)
 def test_a_probe_leaves_no_trace(name, calls, network, monkeypatch):
     """With a loss that works, or raises at the first or the fourth call: all is byte-equal afterwards."""
-    problem = Problem(functools.partial(copy.deepcopy, network), None, counted, classification().data, dropout="fixed",
-                      batch_size=20)
+    problem = Problem(
+        functools.partial(copy.deepcopy, network),
+        None,
+        counted,
+        classification().data,
+        dropout="fixed",
+        batch_size=20,
+    )
     before = snapshot(network)
     monkeypatch.setitem(CALLS, "left", calls)
     try:
@@ -95,7 +117,9 @@ def test_a_probe_leaves_no_trace(name, calls, network, monkeypatch):
 
 def test_matching_leaves_no_trace(network):
     """Matching, whose groups may be refused, changes neither network."""
-    problem = Problem(functools.partial(copy.deepcopy, network), None, "cross_entropy", classification().data)
+    problem = Problem(
+        functools.partial(copy.deepcopy, network), None, "cross_entropy", classification().data
+    )
     other = _other()
     before, kept = snapshot(network), copy.deepcopy(other)
     match(problem, other)
@@ -106,11 +130,19 @@ def test_matching_leaves_no_trace(network):
 
 
 @pytest.mark.parametrize("calls", [np.inf, 3])
-@pytest.mark.parametrize("method", [
-    lambda a, m: a.full_analysis(), lambda a, m: a.visualize_2d_landscape(resolution=3),
-    lambda a, m: a.analyze_optimization_trajectory(torch.optim.SGD(m.parameters(), lr=0.1), 2, 1),
-    lambda a, m: a.compute_mode_connectivity(small_of(m), 3), lambda a, m: a.compare_architectures({"same": m}),
-], ids=["analysis", "landscape", "trajectory", "connectivity", "architectures"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda a, m: a.full_analysis(),
+        lambda a, m: a.visualize_2d_landscape(resolution=3),
+        lambda a, m: a.analyze_optimization_trajectory(
+            torch.optim.SGD(m.parameters(), lr=0.1), 2, 1
+        ),
+        lambda a, m: a.compute_mode_connectivity(small_of(m), 3),
+        lambda a, m: a.compare_architectures({"same": m}),
+    ],
+    ids=["analysis", "landscape", "trajectory", "connectivity", "architectures"],
+)
 def test_the_analyzer_leaves_no_trace(method, calls, network, monkeypatch):
     """Each method, with a criterion that works or gives up; reading shuffled loaders leaves the random state alone too."""
     before = snapshot(network)

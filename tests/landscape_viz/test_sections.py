@@ -33,7 +33,12 @@ AXES = ["-1:1:6", "-2:2:9"]
 
 def of_function(function, n=2):
     """The problem and the unit vectors whose section is `function` of the coordinates."""
-    problem = Problem(Point if n == 2 else f"{__name__}:point_of_{n}", None, function, (torch.zeros(1), torch.zeros(1)))
+    problem = Problem(
+        Point if n == 2 else f"{__name__}:point_of_{n}",
+        None,
+        function,
+        (torch.zeros(1), torch.zeros(1)),
+    )
     return problem, directions.from_vectors(problem, np.eye(n))
 
 
@@ -65,12 +70,14 @@ def test_index_ij_is_xy_and_the_landscape_is_transposed():
     """On a non-square grid of an asymmetric function, values[i, j] is f(x_i, y_j) and the landscape's [j, i] is the same."""
     result = section(*of_function(small_networks.crooked), AXES, metrics=("loss",))
     x, y = np.linspace(-1, 1, 6), np.linspace(-2, 2, 9)
-    expected = [[(a - 0.3) ** 2 + 0.25 * b ** 3 + a * b for b in y] for a in x]
+    expected = [[(a - 0.3) ** 2 + 0.25 * b**3 + a * b for b in y] for a in x]
     np.testing.assert_allclose(result.values["loss"], expected, rtol=0, atol=1e-14)
     landscape = result.to_landscape()
     assert landscape.shape == (9, 6)
     assert landscape.value_at([2, 7]) == result.values["loss"][2, 7]
-    np.testing.assert_allclose(landscape.gradient[4, 2, 0], (expected[3][4] - expected[1][4]) / 2, atol=1e-14)
+    np.testing.assert_allclose(
+        landscape.gradient[4, 2, 0], (expected[3][4] - expected[1][4]) / 2, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -79,7 +86,9 @@ def test_one_and_three_dimensions(n):
     axes = [np.linspace(-1, 1, 3 + k) for k in range(n)]
     result = section(*of_function(small_networks.sum_of_powers, n), axes, metrics=("loss",))
     grids = np.meshgrid(*axes, indexing="ij")
-    np.testing.assert_allclose(result.values["loss"], sum(g ** (k + 1) for k, g in enumerate(grids)), atol=1e-14)
+    np.testing.assert_allclose(
+        result.values["loss"], sum(g ** (k + 1) for k, g in enumerate(grids)), atol=1e-14
+    )
     assert [len(axis) for axis in result.axes] == [3 + k for k in range(n)]
 
 
@@ -88,7 +97,9 @@ def test_equals_the_naive_loop(network):
     problem = Problem(SmallConv, None, "cross_entropy", images())
     result = section(problem, network[1], ["-1:1:4", "-1:1:3"])
     expected = naive_networks.section(problem, network[1].vectors, result.axes)
-    np.testing.assert_allclose(result.values["loss"], expected[0], atol=100 * 10 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(
+        result.values["loss"], expected[0], atol=100 * 10 * np.finfo(np.float32).eps
+    )
     assert np.array_equal(result.values["accuracy"], expected[1])
 
 
@@ -112,10 +123,12 @@ def test_live_dropout_makes_a_smooth_section_look_like_noise():
     ratios = {}
     for dropout in ("off", "fixed", "live"):
         problem = Problem(SmallConv, None, "cross_entropy", images(), dropout=dropout)
-        result = section(problem, directions.random(problem, 2), ["-.1:.1:30", "-.1:.1:20"], metrics=("loss",))
+        result = section(
+            problem, directions.random(problem, 2), ["-.1:.1:30", "-.1:.1:20"], metrics=("loss",)
+        )
         values = variogram(result.to_landscape(), [1, 2]).values
         ratios[dropout] = values[1] / values[0]
-    assert min(ratios["off"], ratios["fixed"]) > 2 ** 1.8
+    assert min(ratios["off"], ratios["fixed"]) > 2**1.8
     assert abs(ratios["live"] - 0.995) < 5 * 0.041
 
 
@@ -124,7 +137,9 @@ def test_a_pool_of_processes_gives_the_same_bits(network, serial):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         with pytest.warns(UserWarning, match="noise of dropout"):
             assert np.array_equal(section(*network, AXES, executor=pool).grid, serial.grid)
-        pids = section(*of_function(small_networks.process_id), AXES, metrics=("loss",), executor=pool).grid
+        pids = section(
+            *of_function(small_networks.process_id), AXES, metrics=("loss",), executor=pool
+        ).grid
         assert os.getpid() not in pids
         assert set(pids.ravel()) <= set(pool._processes)
 
@@ -138,13 +153,19 @@ def test_threads_give_the_same_bits(network, serial):
 def test_a_dask_cluster_gives_the_same_bits(network, serial):
     """Two dask workers on loopback give the serial bits and compute every point, both taking part."""
     distributed = pytest.importorskip("distributed")
-    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
-          distributed.Client(cluster) as client):
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         executor = client.get_executor()
         assert workers.count(executor) == 2
         with pytest.warns(UserWarning, match="noise of dropout"):
             assert np.array_equal(section(*network, AXES, executor=executor).grid, serial.grid)
-        pids = section(*of_function(small_networks.process_id), AXES, metrics=("loss",), executor=executor).grid
+        pids = section(
+            *of_function(small_networks.process_id), AXES, metrics=("loss",), executor=executor
+        ).grid
         assert set(pids.ravel()) == set(client.run(os.getpid).values())
         assert os.getpid() not in pids
 
@@ -173,14 +194,21 @@ def test_a_worker_that_holds_nothing_is_sent_the_task_again(network, serial):
     unknown = Forgetful()
     assert workers.count(unknown) is None
     problem, vectors = of_function(small_networks.crooked)
-    assert np.isfinite(section(problem, vectors, AXES, metrics=("loss",), executor=unknown).grid).all()
+    assert np.isfinite(
+        section(problem, vectors, AXES, metrics=("loss",), executor=unknown).grid
+    ).all()
 
 
 class Job:
     """What submitit returns: like a future, but none."""
 
     def __init__(self, future):
-        self.result, self.cancel, self._looks, self._done = future.result, future.cancel, 0, future.done
+        self.result, self.cancel, self._looks, self._done = (
+            future.result,
+            future.cancel,
+            0,
+            future.done,
+        )
 
     def done(self):
         """Say no the first time."""
@@ -199,7 +227,9 @@ class Queue(ThreadPoolExecutor):
 def test_jobs_that_are_no_futures_are_asked_until_they_are_done(network, serial):
     """An executor whose futures can only be polled, as submitit's, gives the serial bits."""
     with Queue(2) as queue, pytest.warns(UserWarning, match="noise of dropout"):
-        assert np.array_equal(section(*network, ["-1:1:6", "-2:2:9"], executor=queue).grid, serial.grid)
+        assert np.array_equal(
+            section(*network, ["-1:1:6", "-2:2:9"], executor=queue).grid, serial.grid
+        )
 
 
 @given(shape=st.lists(st.integers(1, 60), min_size=1, max_size=3))
@@ -214,8 +244,14 @@ def test_chunks_cover_the_grid_once_in_steps_of_two_percent_at_most(shape):
 def test_killed_at_30_60_and_90_percent_and_resumed(tmp_path):
     """Killed three times, the section is bit for bit the undisturbed one, and each kill costs at most one chunk."""
     kills = [str(int(0.3 * 300)), str(int(0.6 * 300)), str(int(0.9 * 300))]
-    done = subprocess.run([sys.executable, "-m", "tests.helpers.kill_sections", tmp_path, *kills], cwd=ROOT,
-                          capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.kill_sections", tmp_path, *kills],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     killed = Section.load(tmp_path / "section.npz")
     whole = section(*of_function(small_networks.crooked), KILLED_AXES, metrics=("loss",))
@@ -229,11 +265,22 @@ def test_a_worker_that_dies_costs_only_what_was_under_way(tmp_path, monkeypatch)
     monkeypatch.setenv("COUNT_FILE", str(tmp_path / "count"))
     monkeypatch.setenv("KILL_AT", "150")
     problem, vectors = of_function(small_networks.counted)
-    with (ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-          pytest.raises(BrokenProcessPool, match="a worker died.*resume=True")):
-        section(problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", executor=pool)
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+        pytest.raises(BrokenProcessPool, match="a worker died.*resume=True"),
+    ):
+        section(
+            problem,
+            vectors,
+            KILLED_AXES,
+            metrics=("loss",),
+            store=tmp_path / "store",
+            executor=pool,
+        )
     monkeypatch.delenv("KILL_AT")
-    again = section(problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", resume=True)
+    again = section(
+        problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", resume=True
+    )
     whole = section(*of_function(small_networks.crooked), KILLED_AXES, metrics=("loss",))
     assert np.array_equal(again.grid, whole.grid)
     assert 300 < (tmp_path / "count").stat().st_size <= 300 + 2 * 3
@@ -245,7 +292,10 @@ def test_a_store_is_continued_without_computing_again(tmp_path, monkeypatch):
     monkeypatch.setenv("COUNT_FILE", str(count))
     arguments = {"metrics": ("loss",), "store": store}
     first = section(*of_function(small_networks.counted), AXES, **arguments)
-    assert np.array_equal(section(*of_function(small_networks.counted), AXES, **arguments, resume=True).grid, first.grid)
+    assert np.array_equal(
+        section(*of_function(small_networks.counted), AXES, **arguments, resume=True).grid,
+        first.grid,
+    )
     assert count.stat().st_size == 54
     with pytest.raises(FileExistsError, match="resume=True"):
         section(*of_function(small_networks.counted), AXES, **arguments)
@@ -259,12 +309,23 @@ def test_a_store_of_another_problem_is_refused_with_the_difference(tmp_path):
     problem, vectors = of_function(small_networks.crooked)
     section(problem, vectors, AXES, metrics=("loss",), store=store)
     other = of_function(small_networks.sum_of_powers)[0]
-    with pytest.raises(ValueError, match=r"differs in problem.loss \(stored .*crooked.*, now .*sum_of_powers"):
+    with pytest.raises(
+        ValueError, match=r"differs in problem.loss \(stored .*crooked.*, now .*sum_of_powers"
+    ):
         section(other, vectors, AXES, metrics=("loss",), store=store, resume=True)
     with pytest.raises(ValueError, match="differs in axes"):
-        section(problem, vectors, ["-1:1:6", "-2:2.1:9"], metrics=("loss",), store=store, resume=True)
+        section(
+            problem, vectors, ["-1:1:6", "-2:2.1:9"], metrics=("loss",), store=store, resume=True
+        )
     with pytest.raises(ValueError, match="differs in directions"):
-        section(problem, directions.from_vectors(problem, 2 * np.eye(2)), AXES, metrics=("loss",), store=store, resume=True)
+        section(
+            problem,
+            directions.from_vectors(problem, 2 * np.eye(2)),
+            AXES,
+            metrics=("loss",),
+            store=store,
+            resume=True,
+        )
     (tmp_path / "notes").write_text("my notes\n")
     with pytest.raises(ValueError, match="be a store of a section"):
         section(problem, vectors, AXES, metrics=("loss",), store=tmp_path / "notes", resume=True)
@@ -308,20 +369,33 @@ def test_a_full_disk_says_so_and_keeps_what_was_finished(tmp_path, monkeypatch):
             section(problem, vectors, AXES, metrics=("loss",), store=tmp_path / "store")
     with SectionStore(tmp_path / "store", _identity(tmp_path / "store"), resume=True) as store:
         assert len(store.chunks) == 18
-    again = section(problem, vectors, AXES, metrics=("loss",), store=tmp_path / "store", resume=True)
+    again = section(
+        problem, vectors, AXES, metrics=("loss",), store=tmp_path / "store", resume=True
+    )
     assert np.array_equal(again.grid, whole.grid)
 
 
 def test_two_sections_cannot_write_one_store(tmp_path):
     """A store that is open elsewhere is refused."""
-    with SectionStore(tmp_path / "store", {}), pytest.raises(ValueError, match="be used by one section at a time"):
+    with (
+        SectionStore(tmp_path / "store", {}),
+        pytest.raises(ValueError, match="be used by one section at a time"),
+    ):
         SectionStore(tmp_path / "store", {}, resume=True)
 
 
 def test_nan_and_inf_are_kept_and_counted(tmp_path):
     """Holes stay in the grid as they came, through store and file, are counted, and have no landscape."""
-    result = section(*of_function(small_networks.holed), AXES, metrics=("loss",), store=tmp_path / "store")
-    again = section(*of_function(small_networks.holed), AXES, metrics=("loss",), store=tmp_path / "store", resume=True)
+    result = section(
+        *of_function(small_networks.holed), AXES, metrics=("loss",), store=tmp_path / "store"
+    )
+    again = section(
+        *of_function(small_networks.holed),
+        AXES,
+        metrics=("loss",),
+        store=tmp_path / "store",
+        resume=True,
+    )
     assert np.array_equal(again.grid, result.grid, equal_nan=True)
     assert np.isnan(result.values["loss"][-1]).all()
     assert np.isposinf(result.values["loss"][0]).all()
@@ -350,7 +424,9 @@ def test_more_threads_agree_to_rounding(network):
     """Two threads of torch give the loss of one to float32 rounding; the setting is recorded, and refused on resume."""
     problem = Problem(SmallConv, None, "cross_entropy", images())
     one, two = (section(problem, network[1], AXES, threads=threads) for threads in (1, 2))
-    np.testing.assert_allclose(one.values["loss"], two.values["loss"], atol=100 * 10 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(
+        one.values["loss"], two.values["loss"], atol=100 * 10 * np.finfo(np.float32).eps
+    )
     assert two.settings["threads"] == 2
 
 
@@ -366,7 +442,9 @@ def test_points_a_launch_are_recorded_and_agree(network):
     """A section of stacked points is that of single ones to float32 rounding, and says so in its settings."""
     problem = Problem(SmallConv, None, "cross_entropy", images())
     one, stacked = (section(problem, network[1], AXES, at_once=at_once) for at_once in (None, 4))
-    np.testing.assert_allclose(stacked.values["loss"], one.values["loss"], atol=100 * 10 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(
+        stacked.values["loss"], one.values["loss"], atol=100 * 10 * np.finfo(np.float32).eps
+    )
     assert stacked.settings["at_once"] == 4
 
 
@@ -376,7 +454,9 @@ def test_axes_are_parsed():
     assert np.array_equal(parse_axis([0, 1, 5]), [0.0, 1.0, 5.0])
 
 
-@pytest.mark.parametrize("text", ["", "1:2", "a:b:3", "0:1:0", "0:1:2.5", "0:inf:3", "0:1:2:3", "0:1:-4"])
+@pytest.mark.parametrize(
+    "text", ["", "1:2", "a:b:3", "0:1:0", "0:1:2.5", "0:inf:3", "0:1:2:3", "0:1:-4"]
+)
 def test_axes_that_do_not_parse_are_refused(text):
     """The refusal shows the form wanted."""
     words = f"axis must read min:max:num with finite ends and at least one point, got {text!r}; write for example -1:1:51"
@@ -384,14 +464,17 @@ def test_axes_that_do_not_parse_are_refused(text):
         parse_axis(text)
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"axes": ["-1:1:3"]}, "axes must be as many as directions (2)"),
-    ({"axes": ["-1:1:3", [0, np.nan]]}, "axes must be finite everywhere"),
-    ({"metrics": ()}, "metrics must name at least one"),
-    ({"metrics": ("error",)}, "metrics must be one of 'loss', 'accuracy'"),
-    ({"at_once": 0}, "at_once must be a whole number"),
-    ({"threads": 0}, "threads must be a whole number"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"axes": ["-1:1:3"]}, "axes must be as many as directions (2)"),
+        ({"axes": ["-1:1:3", [0, np.nan]]}, "axes must be finite everywhere"),
+        ({"metrics": ()}, "metrics must name at least one"),
+        ({"metrics": ("error",)}, "metrics must be one of 'loss', 'accuracy'"),
+        ({"at_once": 0}, "at_once must be a whole number"),
+        ({"threads": 0}, "threads must be a whole number"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(changes, words):
     """Each refusal names the argument, its value and the rule."""
     problem, vectors = of_function(small_networks.crooked)

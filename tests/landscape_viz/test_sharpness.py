@@ -40,15 +40,21 @@ def relu_network(factor=1.0):
 
 def rescaled(factor):
     """Return the problem of `relu_network(factor)`."""
-    return Problem(functools.partial(relu_network, factor), None, "cross_entropy", classification().data)
+    return Problem(
+        functools.partial(relu_network, factor), None, "cross_entropy", classification().data
+    )
 
 
 def test_sam_and_adaptive_on_a_quadratic():
     """Both equal their closed forms on the known quadratic, to rounding."""
     g = H @ W
-    assert sharpness.sam_sharpness(QUADRATIC, 0.1).value == pytest.approx(loss(W + 0.1 * g / np.linalg.norm(g)) - loss(W))
+    assert sharpness.sam_sharpness(QUADRATIC, 0.1).value == pytest.approx(
+        loss(W + 0.1 * g / np.linalg.norm(g)) - loss(W)
+    )
     delta = 0.1 * W**2 * g / np.linalg.norm(np.abs(W) * g)
-    assert sharpness.adaptive_sharpness(QUADRATIC, 0.1).value == pytest.approx(loss(W + delta) - loss(W))
+    assert sharpness.adaptive_sharpness(QUADRATIC, 0.1).value == pytest.approx(
+        loss(W + delta) - loss(W)
+    )
 
 
 def test_average_case_on_a_quadratic():
@@ -74,7 +80,10 @@ def test_ball_on_a_quadratic():
 def test_keskar_on_a_quadratic():
     """The box's maximum of a convex quadratic lies at a corner; all 64 are tried."""
     box = 0.05 * (np.abs(W) + 1)
-    corners = [loss(W + box * np.array(signs)) for signs in np.stack(np.meshgrid(*[[-1, 1]] * 6), -1).reshape(-1, 6)]
+    corners = [
+        loss(W + box * np.array(signs))
+        for signs in np.stack(np.meshgrid(*[[-1, 1]] * 6), -1).reshape(-1, 6)
+    ]
     exact = 100 * (max(corners) - loss(W)) / (1 + loss(W))
     assert sharpness.keskar_sharpness(QUADRATIC, 0.05).value == pytest.approx(exact, rel=1e-6)
 
@@ -101,7 +110,11 @@ def test_adaptive_sharpness_survives_a_rescaling_that_changes_the_others():
     """
     one, other = rescaled(1.0), rescaled(7.0)
     assert Objective(one).loss() == pytest.approx(Objective(other).loss(), rel=1e-12)
-    for measure in (sharpness.adaptive_sharpness, sharpness.average_sharpness, sharpness.fisher_rao_norm):
+    for measure in (
+        sharpness.adaptive_sharpness,
+        sharpness.average_sharpness,
+        sharpness.fisher_rao_norm,
+    ):
         assert measure(other).value == pytest.approx(measure(one).value, rel=1e-6), measure.__name__
     ball = [sharpness.ball_sharpness(problem, 0.5).mean for problem in (one, other)]
     sam = [sharpness.sam_sharpness(problem).value for problem in (one, other)]
@@ -115,17 +128,30 @@ def test_scale_dependent_curvature_tends_to_the_hessian_when_smooth():
     found = sharpness.scale_dependent_curvature(problem, [1e-4], n_directions=3)
     operator = HessianOperator(problem)
     from multifractal.base.rng import realisation
+
     directions = [realisation(0, i).standard_normal(operator.shape[0]) for i in range(3)]
     exact = np.mean([np.linalg.norm(operator.matvec(v / np.linalg.norm(v))) for v in directions])
     assert found.values[0] == pytest.approx(exact, rel=1e-6)
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: sharpness.ball_sharpness(QUADRATIC, -1), "radius must be a positive finite number, got -1"),
-    (lambda: sharpness.ball_sharpness(QUADRATIC, 1, n_samples=1), "n_samples must be a whole number, at least 2"),
-    (lambda: sharpness.sam_sharpness(QUADRATIC, 0), "rho must be a positive finite number"),
-    (lambda: sharpness.scale_dependent_curvature(QUADRATIC, [0.1, 0]), "epsilons must be positive"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: sharpness.ball_sharpness(QUADRATIC, -1),
+            "radius must be a positive finite number, got -1",
+        ),
+        (
+            lambda: sharpness.ball_sharpness(QUADRATIC, 1, n_samples=1),
+            "n_samples must be a whole number, at least 2",
+        ),
+        (lambda: sharpness.sam_sharpness(QUADRATIC, 0), "rho must be a positive finite number"),
+        (
+            lambda: sharpness.scale_dependent_curvature(QUADRATIC, [0.1, 0]),
+            "epsilons must be positive",
+        ),
+    ],
+)
 def test_bad_arguments_are_refused(call, words):
     """Each refusal names argument, value and rule."""
     with pytest.raises(ValueError, match=words):

@@ -42,7 +42,9 @@ def _digest(model):
 def test_an_epoch_is_the_plain_loop_by_hand(optimizer):
     """Two epochs equal the update formulas of SGD, momentum and Adam written out, to float32 rounding."""
     data, model, twin = _data(), _model(dropout=0.0), _model(dropout=0.0)
-    training.train(model, data, epochs=2, batch_size=50, optimizer=optimizer, learning_rate=0.01, seed=4)
+    training.train(
+        model, data, epochs=2, batch_size=50, optimizer=optimizer, learning_rate=0.01, seed=4
+    )
     first, second = ([torch.zeros_like(p) for p in twin.parameters()] for _ in range(2))
     step = 0
     for epoch in (1, 2):
@@ -73,7 +75,9 @@ def test_training_learns_and_its_history_is_true():
     with torch.no_grad():
         outputs = model.eval()(data.test_inputs)
     assert run.test_accuracy[-1] == (outputs.argmax(1) == data.test_targets).double().mean().item()
-    assert run.test_loss[-1] == pytest.approx(cross_entropy(outputs.double(), data.test_targets).item(), rel=1e-6)
+    assert run.test_loss[-1] == pytest.approx(
+        cross_entropy(outputs.double(), data.test_targets).item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -86,13 +90,16 @@ def test_resumed_runs_are_bitwise_the_straight_one(tmp_path, optimizer):
         if epochs == 1:
             model = _model()
         torch.manual_seed(epochs)  # the caller's random stream has no part in it
-        parts = training.train(model, data, tmp_path / "b", epochs=epochs, optimizer=optimizer, resume=True)
+        parts = training.train(
+            model, data, tmp_path / "b", epochs=epochs, optimizer=optimizer, resume=True
+        )
     assert _digest(model) == _digest(straight)
     for name in ("train_loss", "test_loss", "test_accuracy"):
         assert np.array_equal(getattr(parts, name), getattr(whole, name))
     assert parts.saved_epochs == whole.saved_epochs == [0, 1, 2, 3, 4, 5]
     ends = [checkpoint.load(tmp_path / part / "epoch_0005.pt").training for part in "ab"]
-    assert checkpoint.content_sha256(ends[0]) == checkpoint.content_sha256(ends[1])  # the optimizer's state too
+    # the optimizer's state too
+    assert checkpoint.content_sha256(ends[0]) == checkpoint.content_sha256(ends[1])
 
 
 _ENDLESS = """
@@ -107,7 +114,9 @@ training.train(model, data, sys.argv[1], epochs=10_000_000, batch_size=4, save_e
 
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     """SIGKILL somewhere in an epoch: whole checkpoints only are left, and going on gives the bits of a run never killed."""
-    process = subprocess.Popen([sys.executable, "-c", _ENDLESS, tmp_path / "killed"], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ENDLESS, tmp_path / "killed"], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while len(training.saved_epochs(tmp_path / "killed")) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -117,7 +126,9 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     assert newest >= 6
     ends = newest + 2
     resumed, straight = _model(), _model()
-    training.train(resumed, _data(), tmp_path / "killed", epochs=ends, batch_size=4, save_every=3, resume=True)
+    training.train(
+        resumed, _data(), tmp_path / "killed", epochs=ends, batch_size=4, save_every=3, resume=True
+    )
     training.train(straight, _data(), epochs=ends, batch_size=4)
     assert _digest(resumed) == _digest(straight)
 
@@ -126,23 +137,36 @@ def test_another_number_of_threads_is_refused_without_the_flag(tmp_path):
     """Bits are promised at the recorded thread count; any_threads=True goes on without the promise."""
     training.train(_model(), _data(), tmp_path, epochs=1)
     with pinned_threads(2):
-        with pytest.raises(ValueError, match=r"threads must be 1 as recorded .* got 2; .*any_threads=True"):
+        with pytest.raises(
+            ValueError, match=r"threads must be 1 as recorded .* got 2; .*any_threads=True"
+        ):
             training.train(_model(), _data(), tmp_path, epochs=2, resume=True)
         run = training.train(_model(), _data(), tmp_path, epochs=2, resume=True, any_threads=True)
     assert len(run.train_loss) == 2
     assert run.threads == 2
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"optimizer": "sgd"}, "optimizer 'adam', now 'sgd'"), ({"batch_size": 32}, "batch_size 64, now 32"),
-    ({"seed": 1}, "seed 0, now 1"), ({"learning_rate": 0.1}, "learning_rate 0.001, now 0.1"),
-    ({"model": "other"}, "model 'MLP"), ({"data": "other"}, "data 'synthetic")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"optimizer": "sgd"}, "optimizer 'adam', now 'sgd'"),
+        ({"batch_size": 32}, "batch_size 64, now 32"),
+        ({"seed": 1}, "seed 0, now 1"),
+        ({"learning_rate": 0.1}, "learning_rate 0.001, now 0.1"),
+        ({"model": "other"}, "model 'MLP"),
+        ({"data": "other"}, "data 'synthetic"),
+    ],
+)
 def test_resuming_with_other_settings_names_the_difference(tmp_path, change, words):
     """A checkpoint of another run is refused, and left as it is."""
     training.train(_model(), _data(), tmp_path, epochs=1)
     before = (tmp_path / "epoch_0001.pt").read_bytes()
     model = _model(hidden=17) if "model" in change else _model()
-    data = datasets.load("synthetic", input_shape=(1, 8, 8), n_train=203, rng=1) if "data" in change else _data()
+    data = (
+        datasets.load("synthetic", input_shape=(1, 8, 8), n_train=203, rng=1)
+        if "data" in change
+        else _data()
+    )
     options = {name: value for name, value in change.items() if name not in ("model", "data")}
     with pytest.raises(ValueError, match=re.escape(words)):
         training.train(model, data, tmp_path, epochs=2, resume=True, **options)
@@ -156,7 +180,11 @@ def test_existing_checkpoints_need_resume_or_overwrite(tmp_path):
     with pytest.raises(FileExistsError, match=r"4 of them; pass resume=True \(--resume\)"):
         training.train(_model(), _data(), tmp_path, epochs=1)
     training.train(_model(), _data(), tmp_path, epochs=1, overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0000.pt", "epoch_0001.pt", "notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "epoch_0000.pt",
+        "epoch_0001.pt",
+        "notes.txt",
+    ]
 
 
 def test_checkpoints_come_every_n_epochs_and_at_both_ends(tmp_path):
@@ -165,7 +193,9 @@ def test_checkpoints_come_every_n_epochs_and_at_both_ends(tmp_path):
     before = _digest(model)
     run = training.train(model, _data(), tmp_path, epochs=5, save_every=2)
     assert run.saved_epochs == [0, 2, 4, 5]
-    assert checkpoint.content_sha256(checkpoint.load(tmp_path / "epoch_0000.pt").state_dict) == before
+    assert (
+        checkpoint.content_sha256(checkpoint.load(tmp_path / "epoch_0000.pt").state_dict) == before
+    )
 
 
 def test_a_run_that_diverges_stops_and_keeps_what_it_had(tmp_path):
@@ -204,14 +234,17 @@ def test_history_saves_and_loads(tmp_path):
     assert again.provenance == run.provenance
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"optimizer": "lbfgs"}, "optimizer must be one of 'sgd', 'momentum', 'adam', got 'lbfgs'"),
-    ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
-    ({"batch_size": 2.5}, "batch_size must be a whole number"),
-    ({"save_every": 0}, "save_every must be a whole number"),
-    ({"learning_rate": -1}, "learning_rate must be a positive finite number, got -1"),
-    ({"resume": True}, "resume must be False without a folder"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"optimizer": "lbfgs"}, "optimizer must be one of 'sgd', 'momentum', 'adam', got 'lbfgs'"),
+        ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number"),
+        ({"save_every": 0}, "save_every must be a whole number"),
+        ({"learning_rate": -1}, "learning_rate must be a positive finite number, got -1"),
+        ({"resume": True}, "resume must be False without a folder"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(options, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -221,11 +254,22 @@ def test_bad_input_is_refused_with_its_rule(options, words):
 def test_weight_decay_and_the_cosine_schedule_are_the_plain_loop_by_hand():
     """Three epochs of SGD with both equal w <- w - rate_k (g + decay w), rate_k = rate (1 + cos(pi k / 3)) / 2."""
     data, model, twin = _data(), _model(dropout=0.0), _model(dropout=0.0)
-    training.train(model, data, epochs=3, batch_size=203, optimizer="sgd", learning_rate=0.1, weight_decay=0.05,
-                   schedule="cosine", seed=4)
+    training.train(
+        model,
+        data,
+        epochs=3,
+        batch_size=203,
+        optimizer="sgd",
+        learning_rate=0.1,
+        weight_decay=0.05,
+        schedule="cosine",
+        seed=4,
+    )
     for rate in (0.1, 0.075, 0.025):
         loss = cross_entropy(twin(data.train_inputs), data.train_targets)
-        for p, g in zip(twin.parameters(), torch.autograd.grad(loss, list(twin.parameters())), strict=True):
+        for p, g in zip(
+            twin.parameters(), torch.autograd.grad(loss, list(twin.parameters())), strict=True
+        ):
             p.data -= rate * (g + 0.05 * p.data)
     for p, q in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)

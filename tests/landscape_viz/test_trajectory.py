@@ -27,14 +27,18 @@ def test_coordinates_and_residuals_are_those_of_least_squares(problem, states, o
     """Also along directions that are not orthogonal, coordinates and residuals equal the naive twin's."""
     plane = directions.pca(problem, states)
     if oblique:
-        plane = directions.from_vectors(problem, [plane.vectors[0], plane.vectors[1] + 0.8 * plane.vectors[0]])
+        plane = directions.from_vectors(
+            problem, [plane.vectors[0], plane.vectors[1] + 0.8 * plane.vectors[0]]
+        )
     path = trajectory.project(problem, states, plane)
     moves = directions.displacements(problem, states)
     coordinates, off_plane = naive_networks.projected(moves, plane.vectors)
     np.testing.assert_allclose(path.coordinates, coordinates, atol=1e-9)
     distances = np.linalg.norm(moves, axis=1)
     np.testing.assert_allclose(path.distances, distances, rtol=1e-6)
-    np.testing.assert_allclose(path.residuals[:-1], (off_plane / np.where(distances, distances, 1))[:-1], rtol=1e-6)
+    np.testing.assert_allclose(
+        path.residuals[:-1], (off_plane / np.where(distances, distances, 1))[:-1], rtol=1e-6
+    )
 
 
 def test_the_end_of_the_run_lies_in_the_plane_and_at_the_origin(problem, states):
@@ -47,7 +51,10 @@ def test_the_end_of_the_run_lies_in_the_plane_and_at_the_origin(problem, states)
 
 def test_true_losses_are_the_states_own(problem, states):
     """The true loss is that of each state with its own running statistics, not that of the contour under it."""
-    drifted = [{**state, "norm.running_mean": state["norm.running_mean"] + k} for k, state in enumerate(states)]
+    drifted = [
+        {**state, "norm.running_mean": state["norm.running_mean"] + k}
+        for k, state in enumerate(states)
+    ]
     path = trajectory.project(problem, drifted, directions.pca(problem, states))
     for k, state in enumerate(drifted):
         expected = naive_networks.section(problem.with_state(state), [], [])[0]
@@ -68,7 +75,9 @@ def test_a_run_inside_its_plane_has_no_residual(problem):
     basis = np.random.default_rng(1).standard_normal((2, len(problem.weights())))
     vectors = problem.weights().numpy() + np.array([[3, 1], [2, 2], [1, 0], [0, 0]]) @ basis
     buffers = dict(problem.build().named_buffers())
-    states = [dict(problem.unflatten(torch.tensor(v, dtype=torch.float32))) | buffers for v in vectors]
+    states = [
+        dict(problem.unflatten(torch.tensor(v, dtype=torch.float32))) | buffers for v in vectors
+    ]
     path = trajectory.project(problem, states, directions.pca(problem, states))
     assert (path.residuals < 1e-6).all()
 

@@ -33,12 +33,23 @@ def matrix(eigenvalues, seed=0):
 def test_eigenvalues_of_hard_spectra(name, which):
     """Clusters, repetitions, low rank and indefinite spectra: each of the first five values to the tolerance asked for."""
     eigenvalues = SPECTRA[name]
-    order = {"LA": np.argsort(-eigenvalues), "SA": np.argsort(eigenvalues), "LM": np.argsort(-np.abs(eigenvalues))}[which]
+    order = {
+        "LA": np.argsort(-eigenvalues),
+        "SA": np.argsort(eigenvalues),
+        "LM": np.argsort(-np.abs(eigenvalues)),
+    }[which]
     found = top_eigenpairs(matrix(eigenvalues), 5, which, tol=1e-3, max_products=len(eigenvalues))
     expected = eigenvalues[order[:5]]
     assert found.converged
-    error = np.abs(np.abs(found.values) - np.abs(expected)) if which == "LM" else np.abs(found.values - expected)
-    assert (error <= 1e-3 * np.abs(expected) + 1e-6 * np.abs(eigenvalues).max()).all(), (found.values, expected)
+    error = (
+        np.abs(np.abs(found.values) - np.abs(expected))
+        if which == "LM"
+        else np.abs(found.values - expected)
+    )
+    assert (error <= 1e-3 * np.abs(expected) + 1e-6 * np.abs(eigenvalues).max()).all(), (
+        found.values,
+        expected,
+    )
 
 
 def test_residuals_are_true():
@@ -53,7 +64,9 @@ def test_residuals_are_true():
 def test_no_ghosts_in_a_long_run():
     """After 150 steps on a spectrum of 5 outliers each outlier shows once; the basis is orthonormal to 1e-12."""
     eigenvalues = SPECTRA["outliers"]
-    lanczos = Lanczos(matrix(eigenvalues), np.random.default_rng(0).normal(size=len(eigenvalues)), 150, None)
+    lanczos = Lanczos(
+        matrix(eigenvalues), np.random.default_rng(0).normal(size=len(eigenvalues)), 150, None
+    )
     lanczos.advance(150)
     theta = lanczos.ritz()[0]
     assert (theta > 1).sum() == 5
@@ -73,15 +86,22 @@ def test_a_warm_start_saves_products():
     a = matrix(SPECTRA["cluster"])
     cold = top_eigenpairs(a, 3)
     drift = 1e-4 * matrix(np.random.default_rng(2).normal(size=len(a)), seed=3)
-    assert top_eigenpairs(a + drift, 3, start=cold.vectors).products < top_eigenpairs(a + drift, 3).products
+    assert (
+        top_eigenpairs(a + drift, 3, start=cold.vectors).products
+        < top_eigenpairs(a + drift, 3).products
+    )
 
 
 def test_a_networks_eigenvalues_to_1e_6():
     """Top and bottom eigenvalues of a small network's Hessian are LAPACK's to 1e-6, in float64."""
     operator = HessianOperator(classification())
     exact = np.linalg.eigvalsh(operator.to_dense())
-    np.testing.assert_allclose(top_eigenpairs(operator, 5, tol=1e-6).values, exact[::-1][:5], rtol=1e-6)
-    np.testing.assert_allclose(top_eigenpairs(operator, 3, "SA", tol=1e-6).values, exact[:3], rtol=1e-6)
+    np.testing.assert_allclose(
+        top_eigenpairs(operator, 5, tol=1e-6).values, exact[::-1][:5], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        top_eigenpairs(operator, 3, "SA", tol=1e-6).values, exact[:3], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["decay", "outliers", "indefinite", "bulk"])
@@ -124,6 +144,7 @@ def test_density_moments_are_the_matrixs():
         assert abs(mean - exact) < 4 * error
     quadratures = np.sum(density.weights * density.nodes**3, axis=1)
     from multifractal.base.rng import realisation
+
     probes = [realisation(0, i).choice([-1.0, 1.0], len(a)) for i in range(12)]
     np.testing.assert_allclose(quadratures, [v @ a @ a @ a @ v / len(a) for v in probes], rtol=1e-9)
 
@@ -136,7 +157,9 @@ def test_density_of_a_network_holds_its_mass():
     exact = np.linalg.eigvalsh(operator)
     for order in (1, 2, 3):
         mean, error = density.moment(order)
-        assert abs(mean - np.mean(exact**order)) < max(1e-3 * np.mean(np.abs(exact) ** order), 4 * error)
+        assert abs(mean - np.mean(exact**order)) < max(
+            1e-3 * np.mean(np.abs(exact) ** order), 4 * error
+        )
 
 
 def test_density_from_unit_vectors_is_exact():
@@ -147,7 +170,9 @@ def test_density_from_unit_vectors_is_exact():
     exact = np.linalg.eigvalsh(matrix)
     for order in range(1, 10):
         mean, error = density.moment(order)
-        assert mean == pytest.approx(np.mean(exact**order), rel=1e-9, abs=1e-12 * np.abs(exact).max() ** order)
+        assert mean == pytest.approx(
+            np.mean(exact**order), rel=1e-9, abs=1e-12 * np.abs(exact).max() ** order
+        )
         assert error == 0
     count = negative_eigenvalues(spectral_density(matrix, n_probes=75, n_steps=75), 1e-4)
     assert count.count == pytest.approx((exact < -1e-4).sum(), abs=0.01)
@@ -179,13 +204,16 @@ def test_results_survive_a_file(tmp_path):
     assert again.converged is True
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    ({"k": 0}, "k must be a whole number, at least 1"),
-    ({"k": 500}, "k must be at most n = 400"),
-    ({"k": 2, "which": "XX"}, "which must be one of"),
-    ({"k": 2, "tol": 0}, "tol must be a positive finite number"),
-    ({"k": 2, "start": np.zeros(400)}, "start must be finite, not zero"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"k": 0}, "k must be a whole number, at least 1"),
+        ({"k": 500}, "k must be at most n = 400"),
+        ({"k": 2, "which": "XX"}, "which must be one of"),
+        ({"k": 2, "tol": 0}, "tol must be a positive finite number"),
+        ({"k": 2, "start": np.zeros(400)}, "start must be finite, not zero"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments, words):
     """Each refusal names argument, value and rule."""
     with pytest.raises(ValueError, match=words):

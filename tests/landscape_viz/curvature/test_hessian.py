@@ -43,14 +43,21 @@ def mean_output(outputs, targets):
 
 def small_network(dropout=0.0):
     """Return a float64 network with a BatchNorm layer, 3-8-3."""
-    return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 3)).double()
+    return nn.Sequential(
+        nn.Linear(3, 8), nn.Tanh(), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 3)
+    ).double()
 
 
 def classification(batch_size=None, **modes):
     """Return a small problem of 3 classes."""
     rng = torch.Generator().manual_seed(0)
-    data = torch.randn(40, 3, generator=rng, dtype=torch.float64), torch.randint(3, (40,), generator=rng)
-    factory = functools.partial(small_network, 0.3) if modes.get("dropout") == "fixed" else small_network
+    data = (
+        torch.randn(40, 3, generator=rng, dtype=torch.float64),
+        torch.randint(3, (40,), generator=rng),
+    )
+    factory = (
+        functools.partial(small_network, 0.3) if modes.get("dropout") == "fixed" else small_network
+    )
     return Problem(factory, None, "cross_entropy", data, batch_size=batch_size, **modes)
 
 
@@ -75,14 +82,18 @@ def test_a_quadratics_hessian_is_exact():
     operator = HessianOperator(problem)
     np.testing.assert_allclose(operator.to_dense(), expected, atol=1e-14)
     np.testing.assert_allclose(operator.gradient, expected @ np.linspace(-1, 1, 6), atol=1e-14)
-    np.testing.assert_allclose(HessianOperator(problem, damping=0.5).to_dense(), expected + 0.5 * np.eye(6), atol=1e-14)
+    np.testing.assert_allclose(
+        HessianOperator(problem, damping=0.5).to_dense(), expected + 0.5 * np.eye(6), atol=1e-14
+    )
 
 
 @pytest.mark.parametrize(("batch_size", "retained"), [(None, True), (13, True), (13, False)])
 def test_products_are_the_dense_hessians(batch_size, retained):
     """With one batch or several, graphs kept or computed anew, the matrix is torch.func's to 1e-10."""
     all_graphs = HessianOperator(classification(batch_size)).memory
-    operator = HessianOperator(classification(batch_size), memory_budget=all_graphs * (1 if retained else 0.5))
+    operator = HessianOperator(
+        classification(batch_size), memory_budget=all_graphs * (1 if retained else 0.5)
+    )
     assert operator.retained == retained
     np.testing.assert_allclose(operator.to_dense(), dense_hessian(classification()), atol=1e-10)
     assert operator.products == operator.shape[0]
@@ -116,17 +127,25 @@ def test_products_agree_with_curvlinops():
     problem = classification(batch_size=16)
     model, (inputs, targets) = problem.build(), problem.load()
     loader = list(zip(inputs.split(16), targets.split(16), strict=True))
-    theirs = curvlinops.HessianLinearOperator(model, nn.CrossEntropyLoss(), list(model.parameters()), loader)
+    theirs = curvlinops.HessianLinearOperator(
+        model, nn.CrossEntropyLoss(), list(model.parameters()), loader
+    )
     v = np.random.default_rng(0).normal(size=problem.weights().numel())
-    np.testing.assert_allclose(HessianOperator(problem).matvec(v), theirs.to_scipy() @ v, atol=1e-10)
+    np.testing.assert_allclose(
+        HessianOperator(problem).matvec(v), theirs.to_scipy() @ v, atol=1e-10
+    )
 
 
 def test_a_layers_hessian_is_a_block():
     """The filter by name and by function give the block of the dense matrix that belongs to those parameters."""
     problem = classification()
     whole = dense_hessian(problem)
-    first = sum(int(np.prod(shape)) for name, shape in problem.shapes.items() if not name.startswith("4"))
-    np.testing.assert_allclose(HessianOperator(problem, "4").to_dense(), whole[first:, first:], atol=1e-10)
+    first = sum(
+        int(np.prod(shape)) for name, shape in problem.shapes.items() if not name.startswith("4")
+    )
+    np.testing.assert_allclose(
+        HessianOperator(problem, "4").to_dense(), whole[first:, first:], atol=1e-10
+    )
     by_function = HessianOperator(problem, lambda name, parameter: name.startswith("4"))
     np.testing.assert_allclose(by_function.to_dense(), whole[first:, first:], atol=1e-10)
 
@@ -134,7 +153,10 @@ def test_a_layers_hessian_is_a_block():
 def test_fixed_dropout_gives_the_same_product_twice():
     """Products with fixed dropout repeat to the bit, kept or computed anew, and differ from those without dropout."""
     v = np.ones(problem_size := classification().weights().numel())
-    fixed = [HessianOperator(classification(dropout="fixed"), memory_budget=budget) for budget in (2e9, 2e9)]
+    fixed = [
+        HessianOperator(classification(dropout="fixed"), memory_budget=budget)
+        for budget in (2e9, 2e9)
+    ]
     assert np.array_equal(fixed[0].matvec(v), fixed[1].matvec(v))
     assert np.array_equal(fixed[0].matvec(v), fixed[0].matvec(v))
     assert not np.allclose(fixed[0].matvec(v), HessianOperator(classification()).matvec(v))
@@ -149,12 +171,16 @@ def test_the_callers_network_and_random_state_stay_as_they_were():
     gradients = [p.grad.clone() for p in model.parameters()]
     data = torch.randn(20, 3, dtype=torch.float64), torch.randint(3, (20,))
     state = torch.get_rng_state()
-    operator = HessianOperator(Problem(functools.partial(copy.deepcopy, model), None, "cross_entropy", data))
+    operator = HessianOperator(
+        Problem(functools.partial(copy.deepcopy, model), None, "cross_entropy", data)
+    )
     operator.matvec(np.ones(operator.shape[0]))
     with pytest.raises(ValueError, match="(?i)dimension mismatch"):
         operator.matvec(np.ones(3))
     assert model.training == before.training
-    for (name, a), (_, b) in zip(model.state_dict().items(), before.state_dict().items(), strict=True):
+    for (name, a), (_, b) in zip(
+        model.state_dict().items(), before.state_dict().items(), strict=True
+    ):
         assert torch.equal(a, b), name
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         assert torch.equal(parameter.grad, gradient)
@@ -165,8 +191,12 @@ def test_gradient_is_the_derivative_of_the_loss():
     """Central differences of the loss agree with the gradient to their own error, 1e-8."""
     objective = Objective(classification(batch_size=11))
     v = np.random.default_rng(1).normal(size=objective.size)
-    slope = (objective.loss(objective.origin + 1e-5 * v) - objective.loss(objective.origin - 1e-5 * v)) / 2e-5
-    np.testing.assert_allclose(slope, objective.gradient(objective.origin) @ v, rtol=1e-8, atol=1e-8)
+    slope = (
+        objective.loss(objective.origin + 1e-5 * v) - objective.loss(objective.origin - 1e-5 * v)
+    ) / 2e-5
+    np.testing.assert_allclose(
+        slope, objective.gradient(objective.origin) @ v, rtol=1e-8, atol=1e-8
+    )
 
 
 class Once(torch.autograd.Function):
@@ -241,15 +271,24 @@ def rounded_loss(outputs, targets):
     return outputs.detach().sum()
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"factory": with_once}, r"model must be differentiable twice in every module, got '1 \(OnceModule\)'"),
-    ({"factory": Words}, r"model must be differentiable twice in every module, got 'body.0 \(EmbeddingBag\)'"),
-    ({"factory": frozen}, "model must have parameters that require a gradient"),
-    ({"loss": vector_loss}, "loss must give one number a batch"),
-    ({"loss": rounded_loss}, "loss must be differentiable in the parameters"),
-    ({"dropout": "live"}, "dropout must be 'off' or 'fixed'"),
-    ({"batch_norm": "recalibrate"}, "batch_norm must be 'eval' or 'batch'"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"factory": with_once},
+            r"model must be differentiable twice in every module, got '1 \(OnceModule\)'",
+        ),
+        (
+            {"factory": Words},
+            r"model must be differentiable twice in every module, got 'body.0 \(EmbeddingBag\)'",
+        ),
+        ({"factory": frozen}, "model must have parameters that require a gradient"),
+        ({"loss": vector_loss}, "loss must give one number a batch"),
+        ({"loss": rounded_loss}, "loss must be differentiable in the parameters"),
+        ({"dropout": "live"}, "dropout must be 'off' or 'fixed'"),
+        ({"batch_norm": "recalibrate"}, "batch_norm must be 'eval' or 'batch'"),
+    ],
+)
 def test_bad_problems_are_refused(change, words):
     """What has no second derivative, or not the same one twice, is refused with its name."""
     good = classification()
@@ -278,12 +317,19 @@ def test_running_out_of_memory_names_the_budget_that_fits(monkeypatch):
         return made(self, k)
 
     monkeypatch.setattr(HessianOperator, "_gradient_graph", full)
-    with pytest.raises(MemoryError, match="4 batches, .* must fit the device, and 1 did; pass memory_budget=") as told:
+    with pytest.raises(
+        MemoryError, match="4 batches, .* must fit the device, and 1 did; pass memory_budget="
+    ) as told:
         HessianOperator(classification(batch_size=10))
     needed = float(str(told.value).split("memory_budget=")[1].split(",")[0])
-    assert np.isfinite(HessianOperator(classification(batch_size=10), memory_budget=needed).matvec(np.ones(75))).all()
+    assert np.isfinite(
+        HessianOperator(classification(batch_size=10), memory_budget=needed).matvec(np.ones(75))
+    ).all()
     monkeypatch.setattr(HessianOperator, "_gradient_graph", lambda self, k: torch.empty(2**50))
-    with pytest.raises(MemoryError, match="of 40 samples must fit the device, and does not; pass a smaller batch_size"):
+    with pytest.raises(
+        MemoryError,
+        match="of 40 samples must fit the device, and does not; pass a smaller batch_size",
+    ):
         HessianOperator(classification())
 
 
@@ -291,8 +337,15 @@ def test_running_out_of_memory_names_the_budget_that_fits(monkeypatch):
 def test_cheap_layers_are_torchs_own(affine):
     """ReLU and evaluation-mode BatchNorm give torch's values, gradients and Hessian products to 1e-12, also in parts."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, affine=affine), nn.ReLU(), nn.Flatten(),
-                            nn.Linear(48, 4), nn.BatchNorm1d(4, affine=affine), nn.ReLU()).double()
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3),
+        nn.BatchNorm2d(3, affine=affine),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(48, 4),
+        nn.BatchNorm1d(4, affine=affine),
+        nn.ReLU(),
+    ).double()
     x = torch.randn(5, 2, 6, 6, dtype=torch.float64)
     network(x)
     network.eval()
@@ -305,17 +358,29 @@ def test_cheap_layers_are_torchs_own(affine):
         product = torch.autograd.grad(first, parameters, [torch.randn_like(part) for part in first])
         found.append([out, *first, *product])
     for ours, torchs in zip(*found, strict=True):
-        torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-12 * float(torchs.detach().abs().max()))
+        torch.testing.assert_close(
+            ours, torchs, rtol=1e-12, atol=1e-12 * float(torchs.detach().abs().max())
+        )
 
 
 def test_fixed_masks_and_loss_are_those_of_sections():
     """With fixed dropout on images the objective's loss is the section's at its origin, in several batches too, to 1e-6."""
     for batch_size in (None, 10):
-        problem = Problem(small_networks.SmallConv, None, "cross_entropy", small_networks.images, dropout="fixed",
-                          batch_size=batch_size)
+        problem = Problem(
+            small_networks.SmallConv,
+            None,
+            "cross_entropy",
+            small_networks.images,
+            dropout="fixed",
+            batch_size=batch_size,
+        )
         objective = Objective(problem)
-        assert objective.loss() == pytest.approx(Evaluator(problem, [], ("loss",)).measure()[0], rel=1e-6)
-        assert objective.loss() != pytest.approx(Objective(replace(problem, dropout="off")).loss(), rel=1e-3)
+        assert objective.loss() == pytest.approx(
+            Evaluator(problem, [], ("loss",)).measure()[0], rel=1e-6
+        )
+        assert objective.loss() != pytest.approx(
+            Objective(replace(problem, dropout="off")).loss(), rel=1e-3
+        )
 
 
 def test_moving_gives_the_hessian_there():
@@ -333,7 +398,10 @@ def test_moving_gives_the_hessian_there():
 
 def test_an_unknown_layer_is_refused():
     """A filter that chooses nothing is refused with the names there are."""
-    with pytest.raises(ValueError, match="params must choose at least one parameter, got 'nothing'; the names are 0.weight"):
+    with pytest.raises(
+        ValueError,
+        match="params must choose at least one parameter, got 'nothing'; the names are 0.weight",
+    ):
         HessianOperator(classification(), "nothing")
 
 

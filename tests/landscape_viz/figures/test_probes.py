@@ -4,7 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from landscape_viz import HessianOperator, dynamics, linear_path, spectral_density, top_eigenpairs, trained_path
+from landscape_viz import (
+    HessianOperator,
+    dynamics,
+    linear_path,
+    spectral_density,
+    top_eigenpairs,
+    trained_path,
+)
 from landscape_viz.figures import probes
 
 from .test_connectivity import ACROSS, RING
@@ -38,12 +45,17 @@ def test_edge_of_stability_shows_sharpness_and_edge():
     np.testing.assert_array_equal(below.get_lines()[0].get_ydata(), record.sharpness)
     assert below.get_lines()[-1].get_ydata()[0] == 20
     with pytest.raises(ValueError, match="record must hold the sharpness"):
-        probes.edge_of_stability(dynamics.full_batch_descent(QUADRATIC, learning_rate=0.1, n_steps=2))
+        probes.edge_of_stability(
+            dynamics.full_batch_descent(QUADRATIC, learning_rate=0.1, n_steps=2)
+        )
 
 
 def test_paths_mark_their_barriers():
     """Each path's highest point is marked and its barrier stands in the legend."""
-    measured = [linear_path(RING, ACROSS, n_points=5), trained_path(RING, ACROSS, n_steps=2, n_points=5)]
+    measured = [
+        linear_path(RING, ACROSS, n_points=5),
+        trained_path(RING, ACROSS, n_steps=2, n_points=5),
+    ]
     ax = probes.paths(measured)
     marks = [line for line in ax.get_lines() if line.get_marker() == "o"]
     assert [mark.get_ydata()[0] for mark in marks] == [path.losses.max() for path in measured]

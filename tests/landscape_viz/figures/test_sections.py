@@ -16,9 +16,20 @@ from landscape_viz.figures import page
 from tests.helpers.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
 
-BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-           "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-           "--enable-unsafe-swiftshader", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=8000")
+BROWSER = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--enable-unsafe-swiftshader",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--virtual-time-budget=8000",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +52,9 @@ def holed(run):
     result, _ = run
     grid = result.grid.copy()
     grid[:, [2, 2, 3], [1, 2, 2]] = np.nan
-    return dataclasses.replace(result, grid=grid, status=np.where(np.isfinite(grid[0]), 1, 2).astype(np.int8))
+    return dataclasses.replace(
+        result, grid=grid, status=np.where(np.isfinite(grid[0]), 1, 2).astype(np.int8)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -85,8 +98,12 @@ def test_contours_follow_the_values():
 def rising_along_x():
     """A section whose loss is x, on a 5 x 4 grid."""
     problem = Problem(SmallConv, None, "cross_entropy", images())
-    flat = section(problem, directions.random(problem), [np.arange(5.0), np.arange(4.0)], metrics=("loss",))
-    return dataclasses.replace(flat, grid=np.broadcast_to(np.arange(5.0)[:, None], (1, 5, 4)).copy())
+    flat = section(
+        problem, directions.random(problem), [np.arange(5.0), np.arange(4.0)], metrics=("loss",)
+    )
+    return dataclasses.replace(
+        flat, grid=np.broadcast_to(np.arange(5.0)[:, None], (1, 5, 4)).copy()
+    )
 
 
 def test_holes_are_shown_and_counted(holed):
@@ -124,7 +141,10 @@ def test_trajectories_show_path_true_loss_and_residual(run):
     """The path lies over the contours, and the true loss and the residual are drawn below."""
     result, path = run
     plane, below = figures.trajectory(path, result)
-    assert any(np.array_equal(np.column_stack(line.get_data()), path.coordinates) for line in plane.get_lines())
+    assert any(
+        np.array_equal(np.column_stack(line.get_data()), path.coordinates)
+        for line in plane.get_lines()
+    )
     assert np.array_equal(below.get_lines()[0].get_ydata(), path.true_loss)
     assert "residual" in drawn(plane)
     other = dataclasses.replace(path, directions_hash="other")
@@ -150,15 +170,29 @@ def chromium():
 def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
     """A headless Chromium that can resolve no host draws surface, run and title, and the picture has their colours."""
     browser, path = chromium(), tmp_path / "page.html"
-    script = ("<script>window.addEventListener('load', () => setTimeout(() => {"
-              "document.body.dataset.kinds = document.getElementById('section').data.map(d => d.type).join();"
-              "document.body.dataset.drawn = document.querySelectorAll('#section .gl-container canvas').length}, 500))"
-              "</script>")
+    script = (
+        "<script>window.addEventListener('load', () => setTimeout(() => {"
+        "document.body.dataset.kinds = document.getElementById('section').data.map(d => d.type).join();"
+        "document.body.dataset.drawn = document.querySelectorAll('#section .gl-container canvas').length}, 500))"
+        "</script>"
+    )
     page.write_page(holed, path, run=run[1])
     path.write_text(path.read_text().replace("</body>", f"{script}</body>"))
-    dom = subprocess.run([browser, *BROWSER, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,700",
-                          f"--screenshot={tmp_path / 'page.png'}", "--dump-dom", path.as_uri()], capture_output=True,
-                         timeout=120, text=True, check=True).stdout
+    dom = subprocess.run(
+        [
+            browser,
+            *BROWSER,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=900,700",
+            f"--screenshot={tmp_path / 'page.png'}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        timeout=120,
+        text=True,
+        check=True,
+    ).stdout
     assert 'data-kinds="surface,scatter3d"' in dom
     assert re.search(r'data-drawn="[1-9]', dom)
     assert "3 points NaN or inf" in dom
@@ -182,7 +216,9 @@ def test_the_page_holds_everything_and_is_not_overwritten(run, tmp_path):
 def test_pages_of_other_sections_are_refused(problem, run, tmp_path):
     """A line has no page, and a run along other directions is refused."""
     with pytest.raises(ValueError, match="two-dimensional"):
-        page.write_page(section(problem, directions.random(problem, 1), ["-1:1:3"]), tmp_path / "page.html")
+        page.write_page(
+            section(problem, directions.random(problem, 1), ["-1:1:3"]), tmp_path / "page.html"
+        )
     plane = section(problem, directions.random(problem, 2), ["-1:1:3", "-1:1:3"])
     with pytest.raises(ValueError, match="along the directions of the section"):
         page.write_page(plane, tmp_path / "page.html", run=run[1])

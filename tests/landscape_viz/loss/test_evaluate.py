@@ -26,7 +26,9 @@ def problem():
 
 def measured(problem, positions=POSITIONS, vectors=None, indices=None):
     """Metrics at positions, in their order."""
-    evaluator = Evaluator(problem, directions.random(problem, 2, rng=0).vectors if vectors is None else vectors)
+    evaluator = Evaluator(
+        problem, directions.random(problem, 2, rng=0).vectors if vectors is None else vectors
+    )
     values = []
     for k, position in enumerate(positions):
         evaluator.move(position)
@@ -37,7 +39,9 @@ def measured(problem, positions=POSITIONS, vectors=None, indices=None):
 @pytest.mark.parametrize("batch_norm", ["eval", "batch"])
 def test_equals_the_naive_loop(problem, batch_norm):
     """Loss within 200 roundings of the naive loop's in float64, accuracy exactly: memory order changes nothing else."""
-    problem = Problem(double_network, problem.state, problem.loss, problem.data, batch_norm=batch_norm)
+    problem = Problem(
+        double_network, problem.state, problem.loss, problem.data, batch_norm=batch_norm
+    )
     vectors = directions.random(problem, 2, rng=0).vectors
     for position, (loss, accuracy) in zip(POSITIONS, measured(problem), strict=True):
         expected = naive_networks.section(problem, vectors, [[c] for c in position]).ravel()
@@ -60,7 +64,9 @@ def test_values_do_not_depend_on_the_order_of_positions(problem):
 
 def test_recalibrated_running_statistics_are_those_of_the_data(problem):
     """In recalibrate mode the loss is that of eval mode after averaging the statistics over the data's batches."""
-    mine = Problem(double_network, None, "cross_entropy", problem.data, batch_norm="recalibrate", batch_size=8)
+    mine = Problem(
+        double_network, None, "cross_entropy", problem.data, batch_norm="recalibrate", batch_size=8
+    )
     vectors = directions.random(mine, 2, rng=0).vectors
     model, (inputs, targets) = mine.build(), mine.load()
     expected = []
@@ -76,9 +82,14 @@ def test_recalibrated_running_statistics_are_those_of_the_data(problem):
 
 def test_fixed_dropout_is_one_mask_and_live_dropout_one_a_position(problem):
     """Fixed: the same loss at a position whatever its index. Live: another one for another index, the same for the same."""
-    modes = {mode: Problem(double_network, None, "cross_entropy", problem.data, dropout=mode) for mode in ("fixed", "live")}
+    modes = {
+        mode: Problem(double_network, None, "cross_entropy", problem.data, dropout=mode)
+        for mode in ("fixed", "live")
+    }
     same_place = [(0.5, 0.5)] * 3
-    fixed, live = (measured(modes[mode], same_place, indices=[4, 5, 4])[:, 0] for mode in ("fixed", "live"))
+    fixed, live = (
+        measured(modes[mode], same_place, indices=[4, 5, 4])[:, 0] for mode in ("fixed", "live")
+    )
     assert fixed[0] == fixed[1] == fixed[2] != measured(problem, same_place)[0, 0]
     assert live[0] == live[2] != live[1]
 
@@ -86,8 +97,17 @@ def test_fixed_dropout_is_one_mask_and_live_dropout_one_a_position(problem):
 def test_fixed_masks_give_a_smooth_section_and_live_ones_noise(problem):
     """Along a short line the second differences under live dropout are far above those under one mask."""
     line = [(1e-4 * k, 0.0) for k in range(12)]
-    rough = {mode: np.abs(np.diff(measured(Problem(double_network, None, "cross_entropy", problem.data, dropout=mode), line)
-                                  [:, 0], 2)).max() for mode in ("off", "fixed", "live")}
+    rough = {
+        mode: np.abs(
+            np.diff(
+                measured(
+                    Problem(double_network, None, "cross_entropy", problem.data, dropout=mode), line
+                )[:, 0],
+                2,
+            )
+        ).max()
+        for mode in ("off", "fixed", "live")
+    }
     assert rough["fixed"] < 100 * rough["off"] < 1e-4 * rough["live"]
 
 
@@ -106,7 +126,16 @@ def test_nothing_of_the_callers_is_changed(problem):
     copies = {name: tensor.clone() for name, tensor in state.items()}
     random_state, threads = torch.get_rng_state(), torch.get_num_threads()
     with pinned_threads(2):
-        measured(Problem(double_network, state, "cross_entropy", problem.data, dropout="live", batch_norm="batch"))
+        measured(
+            Problem(
+                double_network,
+                state,
+                "cross_entropy",
+                problem.data,
+                dropout="live",
+                batch_norm="batch",
+            )
+        )
     assert torch.equal(torch.get_rng_state(), random_state)
     assert torch.get_num_threads() == threads
     assert torch.is_grad_enabled()
@@ -125,7 +154,9 @@ def test_nan_outputs_are_wrong_predictions(problem):
 @pytest.mark.parametrize(("batch_norm", "dropout"), [("eval", "off"), ("batch", "fixed")])
 def test_several_positions_a_launch_give_the_same_values(problem, at_once, batch_norm, dropout):
     """Stacked or one by one, in whole groups or not, loss and accuracy agree to 200 roundings of float64."""
-    problem = Problem(double_network, None, "cross_entropy", problem.data, batch_norm=batch_norm, dropout=dropout)
+    problem = Problem(
+        double_network, None, "cross_entropy", problem.data, batch_norm=batch_norm, dropout=dropout
+    )
     vectors = directions.random(problem, 2, rng=0).vectors
     stacked = StackedEvaluator(problem, vectors, at_once=at_once).run(POSITIONS)
     np.testing.assert_allclose(stacked, measured(problem).T, rtol=200 * np.finfo(float).eps)
@@ -135,7 +166,9 @@ def test_several_positions_a_launch_give_the_same_values(problem, at_once, batch
 def test_modes_of_each_position_cannot_share_a_launch(problem, changes):
     """Recalibration and live dropout belong to one position and are refused in a stack."""
     with pytest.raises(ValueError, match="pass at_once=1"):
-        StackedEvaluator(Problem(double_network, None, "cross_entropy", problem.data, **changes), [], at_once=2)
+        StackedEvaluator(
+            Problem(double_network, None, "cross_entropy", problem.data, **changes), [], at_once=2
+        )
 
 
 @pytest.mark.gpu
@@ -143,15 +176,19 @@ def test_modes_of_each_position_cannot_share_a_launch(problem, changes):
 def test_a_cuda_device_gives_the_same_values(problem, at_once):
     """On a CUDA device, one by one or as many as fit, the section agrees with the CPU's to 1000 roundings of float64."""
     plane = directions.random(problem, 2, rng=0)
-    there, here = (section(problem, plane, ["-1:1:5", "-1:1:4"], **place).grid
-                   for place in ({"device": "cuda", "at_once": at_once}, {}))
+    there, here = (
+        section(problem, plane, ["-1:1:5", "-1:1:4"], **place).grid
+        for place in ({"device": "cuda", "at_once": at_once}, {})
+    )
     np.testing.assert_allclose(there, here, rtol=1000 * np.finfo(float).eps)
 
 
 def test_losses_of_each_sample_are_refused(problem):
     """A loss that is not one number a batch is refused with the remedy."""
     unreduced = Problem(double_network, None, small_networks.each_sample, problem.data)
-    with pytest.raises(ValueError, match="loss must be one number a batch, got .24.*average over the batch"):
+    with pytest.raises(
+        ValueError, match="loss must be one number a batch, got .24.*average over the batch"
+    ):
         Evaluator(unreduced, []).measure()
 
 

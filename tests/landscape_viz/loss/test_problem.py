@@ -15,7 +15,12 @@ from tests.helpers.small_networks import Point, SmallConv, crooked, images
 
 def problem(**changes):
     """A small convolutional problem."""
-    arguments = {"factory": SmallConv, "state": None, "loss": "cross_entropy", "data": images()} | changes
+    arguments = {
+        "factory": SmallConv,
+        "state": None,
+        "loss": "cross_entropy",
+        "data": images(),
+    } | changes
     return Problem(**arguments)
 
 
@@ -86,7 +91,9 @@ def test_another_default_dtype_elsewhere_is_refused():
     mine = Problem(partial(nn.Linear, 2, 2), None, "mse", (torch.zeros(1, 2), torch.zeros(1, 2)))
     torch.set_default_dtype(torch.float64)
     try:
-        with pytest.raises(ValueError, match=r"make a network of torch.float32 in every process, got torch.float64"):
+        with pytest.raises(
+            ValueError, match=r"make a network of torch.float32 in every process, got torch.float64"
+        ):
             mine.build()
     finally:
         torch.set_default_dtype(torch.float32)
@@ -95,35 +102,68 @@ def test_another_default_dtype_elsewhere_is_refused():
 def test_names_and_data_sets_are_found():
     """'module:function' is the function, and a data set's training part is the data."""
     mine = problem(factory="tests.helpers.small_networks:SmallConv", data=as_data_set)
-    assert mine.record()["factory"] == problem().record()["factory"] == "tests.helpers.small_networks:SmallConv"
+    assert (
+        mine.record()["factory"]
+        == problem().record()["factory"]
+        == "tests.helpers.small_networks:SmallConv"
+    )
     assert torch.equal(mine.load()[1], images()[1])
 
 
-@pytest.mark.parametrize("changes", [
-    {"factory": partial(SmallConv, double=False)}, {"state": SmallConv().state_dict()}, {"loss": crooked},
-    {"data": images(seed=1)}, {"data": partial(images, seed=0)}, {"batch_norm": "batch"}, {"dropout": "fixed"},
-    {"batch_size": 8}, {"seed": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"factory": partial(SmallConv, double=False)},
+        {"state": SmallConv().state_dict()},
+        {"loss": crooked},
+        {"data": images(seed=1)},
+        {"data": partial(images, seed=0)},
+        {"batch_norm": "batch"},
+        {"dropout": "fixed"},
+        {"batch_size": 8},
+        {"seed": 1},
+    ],
+)
 def test_records_tell_problems_apart(changes):
     """Equal problems have equal records; any change shows in the record under its name."""
     assert problem().record() == problem().record()
-    differing = {name for name, value in problem(**changes).record().items() if value != problem().record()[name]}
+    differing = {
+        name
+        for name, value in problem(**changes).record().items()
+        if value != problem().record()[name]
+    }
     assert differing >= changes.keys()
 
 
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"factory": lambda: SmallConv()}, "factory must be importable"),
-    ({"factory": "tests.helpers.small_networks:Missing"}, "has no attribute 'Missing'"),
-    ({"factory": images}, "factory must make a torch.nn.Module"),
-    ({"loss": "hinge"}, "loss must be importable"),
-    ({"data": (torch.zeros(3, 2), torch.zeros(4))}, "data must have as many inputs as targets, and some, got (3, 4)"),
-    ({"batch_norm": "train"}, "batch_norm must be one of 'eval', 'batch', 'recalibrate'"),
-    ({"dropout": "on"}, "dropout must be one of"),
-    ({"batch_size": 0}, "batch_size must be a whole number"),
-    ({"factory": partial(nn.Linear, 2, 2, dtype=torch.bfloat16)}, "all float32 or all float64"),
-    ({"state": {k: v for k, v in SmallConv().state_dict().items() if k != "last.bias"}}, "last.bias is missing"),
-    ({"state": SmallConv().state_dict() | {"more": torch.zeros(2)}}, "more is not in the network"),
-    ({"state": SmallConv().state_dict() | {"last.bias": torch.zeros(7)}}, "last.bias has shape (7,) instead of (5,)"),
-])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"factory": lambda: SmallConv()}, "factory must be importable"),
+        ({"factory": "tests.helpers.small_networks:Missing"}, "has no attribute 'Missing'"),
+        ({"factory": images}, "factory must make a torch.nn.Module"),
+        ({"loss": "hinge"}, "loss must be importable"),
+        (
+            {"data": (torch.zeros(3, 2), torch.zeros(4))},
+            "data must have as many inputs as targets, and some, got (3, 4)",
+        ),
+        ({"batch_norm": "train"}, "batch_norm must be one of 'eval', 'batch', 'recalibrate'"),
+        ({"dropout": "on"}, "dropout must be one of"),
+        ({"batch_size": 0}, "batch_size must be a whole number"),
+        ({"factory": partial(nn.Linear, 2, 2, dtype=torch.bfloat16)}, "all float32 or all float64"),
+        (
+            {"state": {k: v for k, v in SmallConv().state_dict().items() if k != "last.bias"}},
+            "last.bias is missing",
+        ),
+        (
+            {"state": SmallConv().state_dict() | {"more": torch.zeros(2)}},
+            "more is not in the network",
+        ),
+        (
+            {"state": SmallConv().state_dict() | {"last.bias": torch.zeros(7)}},
+            "last.bias has shape (7,) instead of (5,)",
+        ),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(changes, words):
     """Each refusal names the argument, or the tensors of a state that does not fit."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -133,4 +173,5 @@ def test_bad_input_is_refused_with_its_rule(changes, words):
 def test_repr_says_what_it_is():
     """The repr names the factory, the number of parameters and the modes."""
     assert repr(Problem(Point, None, crooked, images())).startswith(
-        "Problem(tests.helpers.small_networks:Point, 2 parameters, tests.helpers.small_networks:crooked")
+        "Problem(tests.helpers.small_networks:Point, 2 parameters, tests.helpers.small_networks:crooked"
+    )

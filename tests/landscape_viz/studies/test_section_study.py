@@ -44,19 +44,26 @@ def test_float32_and_float64_are_the_same_plane(tmp_path, monkeypatch):
     """Directions differ by one rounding, the loss at the middle by rounding; networks and images are of the right dtype."""
     state = study_networks.build("mlp", dropout=0.5).state_dict()
     monkeypatch.setattr(study_module, "trained", lambda *arguments: state)
-    (single, one), (double, other) = (study_module.problem(tmp_path, PLAN[name]) for name in (
-        "mlp zoom 10000 float32", "mlp zoom 10000"))
+    (single, one), (double, other) = (
+        study_module.problem(tmp_path, PLAN[name])
+        for name in ("mlp zoom 10000 float32", "mlp zoom 10000")
+    )
     assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
     np.testing.assert_array_equal(one.vectors, other.vectors.astype(np.float32))
-    at = [Evaluator(problem, plane.vectors, ("loss",)).run([[0.1, 0.2]])[0, 0]
-          for problem, plane in ((single, one), (double, other))]
+    at = [
+        Evaluator(problem, plane.vectors, ("loss",)).run([[0.1, 0.2]])[0, 0]
+        for problem, plane in ((single, one), (double, other))
+    ]
     assert at[0] == pytest.approx(at[1], rel=1e-5)
     assert at[0] != at[1]
 
 
 def test_networks_of_the_study():
     """Parameter counts as stated; dropout only in training mode; the same weights in both dtypes."""
-    counts = {kind: sum(p.numel() for p in study_networks.build(kind).parameters()) for kind in study_networks.KINDS}
+    counts = {
+        kind: sum(p.numel() for p in study_networks.build(kind).parameters())
+        for kind in study_networks.KINDS
+    }
     assert counts == {"mlp": 8010, "mlp gelu": 8010, "conv": 3002, "resnet": 1382}
     inputs, targets = study_networks.images(5)
     assert inputs.shape == (5, 1, 7, 7)
@@ -81,7 +88,9 @@ def test_rows_of_known_images():
     row = measured(np.sin(3 * x + y), 0.5, rng=0)
     assert (row["kinds"], row["steps"]) == ("smooth", 0.5)
     assert abs(row["noise_share"]) < 1e-3
-    pair = measured_pair(noise + 5 * x, np.random.default_rng(1).standard_normal((129, 129)) + 5 * x, rng=0)
+    pair = measured_pair(
+        noise + 5 * x, np.random.default_rng(1).standard_normal((129, 129)) + 5 * x, rng=0
+    )
     assert pair["pair_sd"] == pytest.approx(1, abs=0.05)
     assert pair["pair_centre_share"] == pytest.approx(pair["pair_share"][0], abs=0.05)
 
@@ -90,13 +99,28 @@ def test_the_committed_numbers_follow_from_the_committed_sections(committed):
     """Rows measured again on the kept sections (float32) agree: the table was not written by hand."""
     for name in committed.kept:
         k = committed.row(name)
-        again = measured(committed.landscape(name).values, committed.steps[k], rng=np.random.SeedSequence(0, spawn_key=(k,)))
+        again = measured(
+            committed.landscape(name).values,
+            committed.steps[k],
+            rng=np.random.SeedSequence(0, spawn_key=(k,)),
+        )
         assert again["verdicts"] == committed.verdicts[k]
-        for column in ("pixel_noise_ratio", "first_exponents", "second_exponents", "second_interval", "noise_share",
-                       "noise_share_interval"):
-            np.testing.assert_allclose(again[column], getattr(committed, column)[k], rtol=1e-3, atol=1e-4, err_msg=name)
-        if name != "mlp zoom 10000":  # between its few kinks it is linear to rounding, and so are its leaders
-            np.testing.assert_allclose(again["paper_c"], committed.paper_c[k], rtol=1e-2, atol=1e-2, err_msg=name)
+        for column in (
+            "pixel_noise_ratio",
+            "first_exponents",
+            "second_exponents",
+            "second_interval",
+            "noise_share",
+            "noise_share_interval",
+        ):
+            np.testing.assert_allclose(
+                again[column], getattr(committed, column)[k], rtol=1e-3, atol=1e-4, err_msg=name
+            )
+        # between its few kinks it is linear to rounding, and so are its leaders
+        if name != "mlp zoom 10000":
+            np.testing.assert_allclose(
+                again["paper_c"], committed.paper_c[k], rtol=1e-2, atol=1e-2, err_msg=name
+            )
     one, other = (committed.landscape(name).values for name in committed.pairs[0])
     again = measured_pair(one, other, rng=np.random.SeedSequence(0, spawn_key=(100,)))
     np.testing.assert_allclose(again["pair_share"], committed.pair_share[0], rtol=1e-4)
@@ -104,21 +128,27 @@ def test_the_committed_numbers_follow_from_the_committed_sections(committed):
 
 def test_the_committed_numbers_of_published_sections(committed, zenodo):
     """Rows of the published sections that are here are what measuring them gives."""
-    found = [name for name in committed.names if name in PUBLISHED and source_data.available(PUBLISHED[name], zenodo)]
+    found = [
+        name
+        for name in committed.names
+        if name in PUBLISHED and source_data.available(PUBLISHED[name], zenodo)
+    ]
     assert len(found) >= 3
     for name in found[:2]:
         k = committed.row(name)
         values = source_data.read(PUBLISHED[name], zenodo)["loss"]
         again = measured(values, np.nan, rng=np.random.SeedSequence(0, spawn_key=(k,)))
         np.testing.assert_allclose(again["noise_share"], committed.noise_share[k], rtol=1e-9)
-        np.testing.assert_allclose(again["noise_share_interval"], committed.noise_share_interval[k], rtol=1e-9)
+        np.testing.assert_allclose(
+            again["noise_share_interval"], committed.noise_share_interval[k], rtol=1e-9
+        )
         assert again["verdicts"] == committed.verdicts[k]
 
 
 def test_the_committed_file_is_small_and_complete(committed):
     """Under 1.5 MB; all rows of the plan, in order; settings as planned; provenance."""
     assert COMMITTED.stat().st_size < 1.5e6
-    assert committed.names[:len(PLAN)] == list(PLAN)
+    assert committed.names[: len(PLAN)] == list(PLAN)
     assert committed.settings == [dataclasses.asdict(wanted) for wanted in PLAN.values()]
     assert committed.pairs == PAIRS
     assert {"torch", "numpy", "multifractal"} <= committed.provenance.versions.keys()
@@ -131,12 +161,15 @@ def test_the_figure_draws_the_table(committed):
     """Six panels; spectra and shares are those of the rows."""
     axes = figures.section_study(committed)
     assert axes.shape == (2, 3)
-    np.testing.assert_array_equal(axes[1, 1].lines[0].get_xdata(), committed.paper_h[committed.row("mlp batch live")])
+    np.testing.assert_array_equal(
+        axes[1, 1].lines[0].get_xdata(), committed.paper_h[committed.row("mlp batch live")]
+    )
     np.testing.assert_array_equal(axes[0, 1].lines[3].get_ydata(), committed.pair_first[0])
     drawn = [text.get_text() for text in axes[1, 0].get_yticklabels()]
     assert drawn[-1] == "mlp batch live"
-    assert len(drawn) == sum("live" in name and not name.endswith(" 2") for name in committed.names) + sum(
-        name.startswith("published") for name in committed.names)
+    assert len(drawn) == sum(
+        "live" in name and not name.endswith(" 2") for name in committed.names
+    ) + sum(name.startswith("published") for name in committed.names)
 
 
 @pytest.mark.slow
@@ -145,7 +178,9 @@ def test_killed_and_resumed_to_the_same_bits(tmp_path):
     whole = small_study.run(tmp_path / "whole")
     command = [sys.executable, "-m", "tests.helpers.small_study", str(tmp_path / "killed")]
     for awaited in ("networks", "still.store", "live.store"):
-        child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while child.poll() is None and not (tmp_path / "killed" / awaited).exists():
             time.sleep(0.02)
         time.sleep(0.5)

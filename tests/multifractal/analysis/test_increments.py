@@ -56,9 +56,15 @@ def test_jumps_of_the_gradient_have_exponent_three_halves():
     for seed in range(5):
         draw = np.random.default_rng(seed)
         image = np.zeros((129, 129))
-        for angle, offset, size in zip(draw.uniform(0, 2 * np.pi, 800), draw.uniform(-64, 64, 800),
-                                       draw.standard_normal(800), strict=True):
-            image += size * np.maximum(np.cos(angle) * (x - 64) + np.sin(angle) * (y - 64) - offset, 0)
+        for angle, offset, size in zip(
+            draw.uniform(0, 2 * np.pi, 800),
+            draw.uniform(-64, 64, 800),
+            draw.standard_normal(800),
+            strict=True,
+        ):
+            image += size * np.maximum(
+                np.cos(angle) * (x - 64) + np.sin(angle) * (y - 64) - offset, 0
+            )
         found.append(mf.increment_law(image, rng=0).second_exponents)
     error = np.std(found, axis=0, ddof=1) / np.sqrt(5)
     assert (np.abs(np.mean(found, axis=0) - 1.5) < 4 * error + 1e-3).all()
@@ -95,7 +101,9 @@ def test_what_hangs_on_the_assumed_exponent():
     """On a rough surface the right exponent finds the noise within 4 standard errors, and 2 takes roughness for noise."""
     right, smooth, sd = [], [], 0.04
     for seed in range(12):
-        image = mf.fbm_surface(129, 0.5, rng=seed).values + sd * np.random.default_rng(seed).standard_normal((129, 129))
+        image = mf.fbm_surface(129, 0.5, rng=seed).values + sd * np.random.default_rng(
+            seed
+        ).standard_normal((129, 129))
         right.append(mf.noise_share(image, exponent=0.5, rng=0).sd ** 2)
         smooth.append(mf.noise_share(image, rng=0).sd ** 2)
     assert abs(np.mean(right) - sd**2) < 4 * np.std(right, ddof=1) / np.sqrt(12)
@@ -110,12 +118,18 @@ def test_the_same_seed_gives_the_same_bits():
     assert not np.array_equal(one, mf.noise_share(image, rng=4).share_interval)
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: mf.increment_law(np.zeros((31, 64)), rng=0), "at least 32 pixels"),
-    (lambda: mf.increment_law(np.zeros((64, 64)), np.zeros((64, 65)), rng=0), "shape of values"),
-    (lambda: mf.noise_share(np.zeros((64, 64)), exponent=2.2, rng=0), r"lie in \(0, 2\]"),
-    (lambda: mf.increment_law(np.full((64, 64), np.nan), rng=0), "finite"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: mf.increment_law(np.zeros((31, 64)), rng=0), "at least 32 pixels"),
+        (
+            lambda: mf.increment_law(np.zeros((64, 64)), np.zeros((64, 65)), rng=0),
+            "shape of values",
+        ),
+        (lambda: mf.noise_share(np.zeros((64, 64)), exponent=2.2, rng=0), r"lie in \(0, 2\]"),
+        (lambda: mf.increment_law(np.full((64, 64), np.nan), rng=0), "finite"),
+    ],
+)
 def test_refusals(call, words):
     """Too small, of two shapes, an exponent out of range, NaN."""
     with pytest.raises(ValueError, match=words):

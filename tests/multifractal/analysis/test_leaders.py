@@ -18,9 +18,16 @@ def taps(wavelet):
     return np.array(pywt.Wavelet(wavelet).rec_lo)
 
 
-@pytest.mark.parametrize(("wavelet", "p", "first_scale", "shape"), [
-    ("db2", np.inf, 2, (130, 97)), ("db2", np.inf, 1, (64, 64)), ("db3", 1.0, 1, (91, 150)), ("db4", 2.0, 1, (120, 131)),
-    ("sym5", 0.5, 2, (140, 111))])
+@pytest.mark.parametrize(
+    ("wavelet", "p", "first_scale", "shape"),
+    [
+        ("db2", np.inf, 2, (130, 97)),
+        ("db2", np.inf, 1, (64, 64)),
+        ("db3", 1.0, 1, (91, 150)),
+        ("db4", 2.0, 1, (120, 131)),
+        ("sym5", 0.5, 2, (140, 111)),
+    ],
+)
 def test_leaders_match_the_naive_twin(wavelet, p, first_scale, shape):
     """Values and valid region equal the transcription with invalid = inf, to rounding."""
     x = np.random.default_rng(0).normal(size=shape)
@@ -47,7 +54,9 @@ def test_coefficients_match_the_naive_twin_at_any_size(rows, cols, wavelet):
 
 def test_counts_are_those_of_the_published_sections():
     """A 257 x 257 section with db3 has 14884, 3249, 576 and 64 p-leaders at the scales 1 to 4 (paper's source data)."""
-    leaders = wavelet_leaders(np.random.default_rng(0).normal(size=(257, 257)), wavelet="db3", p=1, first_scale=1)
+    leaders = wavelet_leaders(
+        np.random.default_rng(0).normal(size=(257, 257)), wavelet="db3", p=1, first_scale=1
+    )
     assert [level.size for level in leaders.leaders] == [14884, 3249, 576, 64]
     assert leaders.scales.tolist() == [1, 2, 3, 4]
 
@@ -56,7 +65,9 @@ def test_polynomials_have_no_coefficients():
     """A wavelet with three vanishing moments sees no polynomial of degree 2: only rounding is left."""
     x, y = np.mgrid[-1:1:200j, -1:1:200j]
     values = 3 + x - 2 * y + x**2 - 4 * x * y + y**2
-    assert max(band.max() for level in wavelet_coefficients(values, "db3") for band in level) < 1e-12
+    assert (
+        max(band.max() for level in wavelet_coefficients(values, "db3") for band in level) < 1e-12
+    )
     assert max(band.max() for level in wavelet_coefficients(values, "db2") for band in level) > 1e-5
 
 
@@ -115,18 +126,21 @@ def test_save_and_load(tmp_path):
 NOISE = np.random.default_rng(6).normal(size=(40, 40))
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"values": NOISE[:13]}, "values must be at least 14 pixels a side for db2, got (13, 40)"),
-    ({"values": np.where(np.arange(1600).reshape(40, 40) == 83, np.nan, 0.0)}, "index (2, 3)"),
-    ({"values": np.full((40, 40), 2.5)}, "values must vary, got"),
-    ({"values": NOISE[0]}, "values must have 2 dimension(s)"),
-    ({"wavelet": "morl"}, "wavelet must name a discrete wavelet of PyWavelets, got 'morl'"),
-    ({"wavelet": "bior2.2"}, "wavelet must be orthogonal, got 'bior2.2'"),
-    ({"p": 0}, "p must be a positive number or infinity, got 0"),
-    ({"integration": 21}, "integration must lie in [0, 20], got 21"),
-    ({"first_scale": 0}, "first_scale must be a whole number, at least 1"),
-    ({"first_scale": 5}, "have leaders at level 5"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"values": NOISE[:13]}, "values must be at least 14 pixels a side for db2, got (13, 40)"),
+        ({"values": np.where(np.arange(1600).reshape(40, 40) == 83, np.nan, 0.0)}, "index (2, 3)"),
+        ({"values": np.full((40, 40), 2.5)}, "values must vary, got"),
+        ({"values": NOISE[0]}, "values must have 2 dimension(s)"),
+        ({"wavelet": "morl"}, "wavelet must name a discrete wavelet of PyWavelets, got 'morl'"),
+        ({"wavelet": "bior2.2"}, "wavelet must be orthogonal, got 'bior2.2'"),
+        ({"p": 0}, "p must be a positive number or infinity, got 0"),
+        ({"integration": 21}, "integration must lie in [0, 20], got 21"),
+        ({"first_scale": 0}, "first_scale must be a whole number, at least 1"),
+        ({"first_scale": 5}, "have leaders at level 5"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

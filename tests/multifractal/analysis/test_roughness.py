@@ -5,7 +5,15 @@ import re
 import numpy as np
 import pytest
 
-from multifractal import LocalHoelder, fbm_surface, local_hoelder, mbm_surface, paper_hoelder_map, power_spectrum, variogram
+from multifractal import (
+    LocalHoelder,
+    fbm_surface,
+    local_hoelder,
+    mbm_surface,
+    paper_hoelder_map,
+    power_spectrum,
+    variogram,
+)
 from tests.helpers import naive
 
 HURST = (0.2, 0.5, 0.8)
@@ -15,7 +23,9 @@ def test_variogram_is_the_mean_square_of_differences():
     """Each value is the naive mean; the default lags are distinct and end at a quarter of the shorter side."""
     x = np.random.default_rng(0).normal(size=(30, 47)).cumsum(axis=0)
     found = variogram(x, [1, 2, 5])
-    np.testing.assert_allclose(found.values, [naive.mean_squares(x, lag)[0] for lag in (1, 2, 5)], rtol=1e-13)
+    np.testing.assert_allclose(
+        found.values, [naive.mean_squares(x, lag)[0] for lag in (1, 2, 5)], rtol=1e-13
+    )
     np.testing.assert_allclose(found.along_y[2], np.mean((x[5:] - x[:-5]) ** 2), rtol=1e-13)
     lags = variogram(np.ones((64, 80))).lags
     assert lags[0] == 1
@@ -27,7 +37,10 @@ def test_variogram_is_the_mean_square_of_differences():
 def test_variogram_and_power_spectrum_give_the_exponent(hurst):
     """Over 8 exact surfaces the mean exponents are within 4 standard errors of H (0.005 more for the frequency range)."""
     surfaces = [fbm_surface(256, hurst, rng=seed) for seed in range(8)]
-    estimates = ((lambda s: variogram(s, [1, 2, 4, 8]).hurst, 0.0), (lambda s: power_spectrum(s).hurst, 0.005))
+    estimates = (
+        (lambda s: variogram(s, [1, 2, 4, 8]).hurst, 0.0),
+        (lambda s: power_spectrum(s).hurst, 0.005),
+    )
     for estimate, systematic in estimates:
         found = np.array([estimate(surface) for surface in surfaces])
         assert abs(found.mean() - hurst) < 4 * found.std(ddof=1) / np.sqrt(8) + systematic
@@ -44,7 +57,8 @@ def test_the_power_of_white_noise_is_its_variance():
     """White noise of variance 4 has a flat spectrum of height 4, at every ring within 5 standard errors."""
     noise = 2 * np.random.default_rng(1).normal(size=(256, 200))
     found = power_spectrum(noise)
-    effective = found.n_modes / 2 / (35 / 18) ** 2  # a mode and its mirror are one; the window ties (35/18)^2 neighbours
+    # a mode and its mirror are one; the window ties (35/18)^2 neighbours
+    effective = found.n_modes / 2 / (35 / 18) ** 2
     assert (np.abs(found.power / 4 - 1)[2:] < 5 / np.sqrt(effective[2:])).all()
     assert abs(found.exponent) < 4 * found.exponent_error
 
@@ -66,7 +80,9 @@ def test_local_hoelder_errors_are_as_stated(method, hurst):
     squares = []
     for seed in range(4):
         found = local_hoelder(fbm_surface(256, hurst, rng=seed), 4, method=method)
-        squares.append((((found.hoelder - hurst) / found.standard_error)[32:-32, 32:-32] ** 2).mean())
+        squares.append(
+            (((found.hoelder - hurst) / found.standard_error)[32:-32, 32:-32] ** 2).mean()
+        )
     assert abs(np.sqrt(np.mean(squares)) - 1) < 0.1
 
 
@@ -82,7 +98,9 @@ def test_the_papers_map_is_recovered():
     found = local_hoelder(mbm_surface(prescribed, rng=0), 8, method="amplitude")
     error = found.hoelder - prescribed
     assert np.corrcoef(found.hoelder.ravel(), prescribed.ravel())[0, 1] > 0.999
-    assert np.sqrt((error[32:-32, 32:-32] ** 2).mean()) < 2 * np.sqrt((found.standard_error[32:-32, 32:-32] ** 2).mean())
+    assert np.sqrt((error[32:-32, 32:-32] ** 2).mean()) < 2 * np.sqrt(
+        (found.standard_error[32:-32, 32:-32] ** 2).mean()
+    )
 
 
 def test_results_are_saved(tmp_path):
@@ -95,19 +113,25 @@ def test_results_are_saved(tmp_path):
 RAMP = np.add.outer(np.arange(80.0), np.arange(80.0))
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: variogram(np.ones((3, 9))), "values must be at least 4x4"),
-    (lambda: variogram(RAMP, [0]), "lags must be a whole number, at least 1"),
-    (lambda: variogram(RAMP, [80]), "lags must hold lags below 80, the shorter side"),
-    (lambda: variogram(np.where(RAMP == 3, np.inf, RAMP)), "at index (0, 3)"),
-    (lambda: power_spectrum(np.ones((40, 40))), "values must vary"),
-    (lambda: power_spectrum(RAMP[:15]), "values must be at least 16x16"),
-    (lambda: power_spectrum(RAMP, (0.1, 0.11)), "fit_range must hold at least 3 rings"),
-    (lambda: local_hoelder(RAMP, 5), "vary within every window"),
-    (lambda: local_hoelder(RAMP, 21), "landscape must be at least 84 pixels a side"),
-    (lambda: local_hoelder(RAMP, 1), "window must be a number of at least 2 pixels, got 1"),
-    (lambda: local_hoelder(RAMP, 5, method="wavelet"), "method must be one of 'ratio', 'amplitude'"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: variogram(np.ones((3, 9))), "values must be at least 4x4"),
+        (lambda: variogram(RAMP, [0]), "lags must be a whole number, at least 1"),
+        (lambda: variogram(RAMP, [80]), "lags must hold lags below 80, the shorter side"),
+        (lambda: variogram(np.where(RAMP == 3, np.inf, RAMP)), "at index (0, 3)"),
+        (lambda: power_spectrum(np.ones((40, 40))), "values must vary"),
+        (lambda: power_spectrum(RAMP[:15]), "values must be at least 16x16"),
+        (lambda: power_spectrum(RAMP, (0.1, 0.11)), "fit_range must hold at least 3 rings"),
+        (lambda: local_hoelder(RAMP, 5), "vary within every window"),
+        (lambda: local_hoelder(RAMP, 21), "landscape must be at least 84 pixels a side"),
+        (lambda: local_hoelder(RAMP, 1), "window must be a number of at least 2 pixels, got 1"),
+        (
+            lambda: local_hoelder(RAMP, 5, method="wavelet"),
+            "method must be one of 'ratio', 'amplitude'",
+        ),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

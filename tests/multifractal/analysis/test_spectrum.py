@@ -30,18 +30,26 @@ ROUGH = np.random.default_rng(0).normal(size=(257, 300)).cumsum(axis=0).cumsum(a
 def agrees_with_naive(spectrum, values, settings):
     """Compare h, D, zeta and the log-cumulants with the naive twin, to rounding."""
     h = np.array(pywt.Wavelet(settings["wavelet"]).rec_lo)
-    leaders = naive.leaders(values, h, settings["p"], settings.get("integration", 0.0), settings["first_scale"])
+    leaders = naive.leaders(
+        values, h, settings["p"], settings.get("integration", 0.0), settings["first_scale"]
+    )
     leaders = {j: leaders[j] for j in spectrum.scales}
     gamma = settings.get("integration", 0.0)
     expected = naive.spectrum(leaders, spectrum.q, settings.get("weights", "count"))
-    for ours, theirs, off in zip((spectrum.h, spectrum.D, spectrum.zeta, spectrum.log_cumulants), expected,
-                                 (gamma, 0, gamma * spectrum.q, np.array([gamma, 0, 0, 0])), strict=True):
+    for ours, theirs, off in zip(
+        (spectrum.h, spectrum.D, spectrum.zeta, spectrum.log_cumulants),
+        expected,
+        (gamma, 0, gamma * spectrum.q, np.array([gamma, 0, 0, 0])),
+        strict=True,
+    ):
         np.testing.assert_allclose(ours, theirs - off, rtol=1e-9, atol=1e-9)
 
 
 def test_default_settings_match_the_naive_twin():
     """With the default settings every estimate equals the sums as written in the formulae."""
-    agrees_with_naive(multifractal_spectrum(ROUGH), ROUGH, {"wavelet": "db2", "p": np.inf, "first_scale": 2})
+    agrees_with_naive(
+        multifractal_spectrum(ROUGH), ROUGH, {"wavelet": "db2", "p": np.inf, "first_scale": 2}
+    )
 
 
 def test_integration_and_uniform_weights_match_the_naive_twin():
@@ -61,28 +69,48 @@ def test_section_settings_match_the_naive_twin_on_published_sections(zenodo, nam
 
 def test_the_published_section_spectra_belong_to_sections_that_are_not_here(zenodo):
     """No section kept here has a published spectrum: the nearest is off by 0.6 in h, which no rounding explains."""
-    names = ("vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist", "vgg_nodrop_sgd_fashionmnist")
+    names = (
+        "vgg_sgd_cifar10",
+        "vgg_sgd_fashionmnist",
+        "vgg_adam_fashionmnist",
+        "vgg_nodrop_sgd_fashionmnist",
+    )
     for epoch in (1, 10):
-        published = np.ravel(source_data.read(f"real_loss_landscape/epoch_{epoch}_spectrum.mat", folder=zenodo)["hq"])
+        published = np.ravel(
+            source_data.read(f"real_loss_landscape/epoch_{epoch}_spectrum.mat", folder=zenodo)["hq"]
+        )
         for name in names:
             section = source_data.read(f"real_loss_landscape/{name}.npy", folder=zenodo)["loss"]
-            assert np.abs(multifractal_spectrum(section, **PAPER_SECTION_SETTINGS).h - published).max() > 0.6
+            assert (
+                np.abs(multifractal_spectrum(section, **PAPER_SECTION_SETTINGS).h - published).max()
+                > 0.6
+            )
 
 
-@pytest.mark.parametrize("folder", ["fractional_brownian_surfaces", "multifractional_brownian_surface"])
+@pytest.mark.parametrize(
+    "folder", ["fractional_brownian_surfaces", "multifractional_brownian_surface"]
+)
 def test_published_surface_spectra_obey_our_conventions(zenodo, folder):
     """The published orders are q_grid(), and D = 2 + q h - zeta holds with 10 added to h: zq is not reduced, hq is."""
-    published = {name: np.ravel(array) for name, array in
-                 source_data.read(f"{folder}/multifractal_spectrum.mat", folder=zenodo).items()}
+    published = {
+        name: np.ravel(array)
+        for name, array in source_data.read(
+            f"{folder}/multifractal_spectrum.mat", folder=zenodo
+        ).items()
+    }
     np.testing.assert_allclose(published["q"], q_grid(), atol=1e-12)
-    np.testing.assert_allclose(published["Dq"], 2 + published["q"] * (published["hq"] + 10) - published["zq"], atol=1e-9)
+    np.testing.assert_allclose(
+        published["Dq"], 2 + published["q"] * (published["hq"] + 10) - published["zq"], atol=1e-9
+    )
     ours = multifractal_spectrum(ROUGH, **(PAPER_SURFACE_SETTINGS | {"scales": (1, 4)}))
     np.testing.assert_allclose(ours.D, 2 + ours.q * ours.h - ours.zeta, atol=1e-9)
 
 
 def test_published_section_orders(zenodo):
     """The section setting has as many orders as the published section spectra, and D is 2 at q = 0 in both."""
-    published = np.ravel(source_data.read("real_loss_landscape/epoch_1_spectrum.mat", folder=zenodo)["Dq"])
+    published = np.ravel(
+        source_data.read("real_loss_landscape/epoch_1_spectrum.mat", folder=zenodo)["Dq"]
+    )
     q = np.array(PAPER_SECTION_SETTINGS["q"])
     assert len(q) == len(published) == 23
     assert abs(published[q == 0][0] - 2) < 1e-12
@@ -91,7 +119,9 @@ def test_published_section_orders(zenodo):
 @pytest.mark.slow
 def test_the_published_model_spectrum_is_reproduced_in_law(zenodo):
     """Exponents at q = -5, 0, 5 and D at +-5 of the published surface lie within 4 standard deviations of ours."""
-    published = source_data.read("multifractional_brownian_surface/multifractal_spectrum.mat", folder=zenodo)
+    published = source_data.read(
+        "multifractional_brownian_surface/multifractal_spectrum.mat", folder=zenodo
+    )
     surfaces = (mbm_surface(paper_hoelder_map(), rng=seed, dtype=np.float32) for seed in range(6))
     spectra = [multifractal_spectrum(surface, **PAPER_SURFACE_SETTINGS) for surface in surfaces]
     for name, picked in (("h", [0, 12, 24]), ("D", [0, 24])):
@@ -103,11 +133,17 @@ def test_the_published_model_spectrum_is_reproduced_in_law(zenodo):
 @pytest.mark.parametrize("hurst", [0.3, 0.5, 0.7, 0.9])
 def test_exact_surfaces_of_1024_pixels(hurst):
     """Mean over 6 exact surfaces: |c1 - H| < 0.02, |c2| < 0.01; no warning but, at H = 0.3, that hmin is not positive."""
-    spectra = [multifractal_spectrum(fbm_surface(1024, hurst, rng=seed, dtype=np.float32)) for seed in range(6)]
+    spectra = [
+        multifractal_spectrum(fbm_surface(1024, hurst, rng=seed, dtype=np.float32))
+        for seed in range(6)
+    ]
     c1, c2 = np.mean([spectrum.log_cumulants[:2] for spectrum in spectra], axis=0)
     assert abs(c1 - hurst) < 0.02
     assert abs(c2) < 0.01
-    assert all(spectrum.diagnostics.kind == "rough" and spectrum.diagnostics.eta[0] > 0 for spectrum in spectra)
+    assert all(
+        spectrum.diagnostics.kind == "rough" and spectrum.diagnostics.eta[0] > 0
+        for spectrum in spectra
+    )
     said = {warning[:14] for spectrum in spectra for warning in spectrum.warnings}
     assert said <= ({"invalid: hmin "} if hurst == 0.3 else set())
     assert spectra[0].scales.tolist() == [3, 4, 5, 6]
@@ -124,18 +160,24 @@ def test_an_unreliable_exponent_says_so():
 def test_p_leaders_agree_with_leaders_where_both_hold():
     """Corrected p = 2 leaders give c1 within 0.02 of leaders on an exact surface; uncorrected ones are further off."""
     surface = fbm_surface(512, 0.5, rng=1)
-    plain, corrected, uncorrected = (multifractal_spectrum(surface, **settings).log_cumulants[0]
-                                     for settings in ({}, {"p": 2}, {"p": 2, "correction": False}))
+    plain, corrected, uncorrected = (
+        multifractal_spectrum(surface, **settings).log_cumulants[0]
+        for settings in ({}, {"p": 2}, {"p": 2, "correction": False})
+    )
     assert abs(corrected - plain) < 0.02
     assert abs(uncorrected - plain) > 0.04
 
 
 def test_the_correction_is_that_of_the_formula():
     """Corrected leaders are the plain ones times [(1 - 2^(-J eta))/(1 - 2^-eta)]^(-1/p), eta that of the coefficients."""
-    plain, corrected = (multifractal_spectrum(ROUGH, p=2, correction=which) for which in (False, True))
+    plain, corrected = (
+        multifractal_spectrum(ROUGH, p=2, correction=which) for which in (False, True)
+    )
     eta = plain.diagnostics.eta[plain.diagnostics.eta_orders == 2][0]
     factor = ((1 - 2 ** (-(plain.scales - 1) * eta)) / (1 - 2**-eta)) ** (-1 / 2)
-    np.testing.assert_allclose(corrected.cumulants[:, 0] - plain.cumulants[:, 0], np.log(factor), rtol=1e-9)
+    np.testing.assert_allclose(
+        corrected.cumulants[:, 0] - plain.cumulants[:, 0], np.log(factor), rtol=1e-9
+    )
     np.testing.assert_allclose(corrected.cumulants[:, 1:], plain.cumulants[:, 1:], rtol=1e-9)
 
 
@@ -145,8 +187,20 @@ def test_eta_is_the_exponent_of_the_coefficients():
     levels = naive.wavelet_coefficients(ROUGH, np.array(pywt.Wavelet("db2").rec_lo))
     levels = [levels[j - 1][np.isfinite(levels[j - 1])] for j in spectrum.scales]
     for order, eta in zip((1, 2), spectrum.diagnostics.eta, strict=True):
-        assert abs(np.polyfit(spectrum.scales, [np.log2((c**order).mean()) for c in levels], 1)[0] - eta) < 1e-10
-    assert abs(np.polyfit(spectrum.scales, [np.log2(c.max()) for c in levels], 1)[0] - spectrum.diagnostics.hmin) < 1e-10
+        assert (
+            abs(
+                np.polyfit(spectrum.scales, [np.log2((c**order).mean()) for c in levels], 1)[0]
+                - eta
+            )
+            < 1e-10
+        )
+    assert (
+        abs(
+            np.polyfit(spectrum.scales, [np.log2(c.max()) for c in levels], 1)[0]
+            - spectrum.diagnostics.hmin
+        )
+        < 1e-10
+    )
 
 
 def test_integration_makes_the_condition_hold():
@@ -169,15 +223,20 @@ def test_a_field_in_small_units_keeps_its_leaders():
 def test_cumulants_are_those_of_known_laws():
     """A two-point law at 0 and 1 has cumulants 1/2, 1/4, 0, -1/8, from any origin."""
     x = np.array([0.0, 1.0]) - 0.3
-    np.testing.assert_allclose(cumulants_of(0.3, [(x**k).mean() for k in (1, 2, 3, 4)]), [0.5, 0.25, 0, -0.125], atol=1e-15)
+    np.testing.assert_allclose(
+        cumulants_of(0.3, [(x**k).mean() for k in (1, 2, 3, 4)]), [0.5, 0.25, 0, -0.125], atol=1e-15
+    )
 
 
 def test_block_sums_wrap():
     """Sums over blocks equal the naive ones with indices modulo the size, for every start and for every fourth."""
     x = np.random.default_rng(1).normal(size=(9, 6))
     for starts in (1, BLOCK):
-        expected = [x[np.ix_([(i + a) % 9 for a in range(4)], [(k + a) % 6 for a in range(4)])].sum()
-                    for i in range(0, 9, starts) for k in range(0, 6, starts)]
+        expected = [
+            x[np.ix_([(i + a) % 9 for a in range(4)], [(k + a) % 6 for a in range(4)])].sum()
+            for i in range(0, 9, starts)
+            for k in range(0, 6, starts)
+        ]
         np.testing.assert_allclose(_blocks(x, starts), expected, atol=1e-13)
 
 
@@ -212,7 +271,9 @@ def test_missing_leaders_are_left_out_of_the_bootstrap():
 
 def test_intervals_hold_the_truth_on_fresh_surfaces():
     """On 60 fresh exact surfaces of 512 pixels 95 % intervals of c1 hold H in 84 to 100 % (4 binomial errors)."""
-    covered = calibrate_intervals.measure_coverage(seed=3, counts={512: 10}, hursts=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8))[512]
+    covered = calibrate_intervals.measure_coverage(
+        seed=3, counts={512: 10}, hursts=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+    )[512]
     assert covered[0] >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / 60)
 
 
@@ -231,7 +292,9 @@ def test_the_bootstrap_repeats_itself_and_does_not_touch_estimates(monkeypatch):
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
         found.append(multifractal_spectrum(ROUGH, n_bootstrap=20, rng=5))
     for name in ("h", "D", "zeta", "log_cumulants"):
-        assert np.array_equal(getattr(found[0], f"{name}_interval"), getattr(found[1], f"{name}_interval"))
+        assert np.array_equal(
+            getattr(found[0], f"{name}_interval"), getattr(found[1], f"{name}_interval")
+        )
         assert np.array_equal(getattr(found[0], name), getattr(multifractal_spectrum(ROUGH), name))
     assert found[0].n_blocks.tolist() == [round(n / 16) for n in found[0].n_leaders]
 
@@ -253,44 +316,76 @@ def test_validation_reports_bias_spread_and_coverage(tmp_path):
     settings = {"n": 256, "n_surfaces": 2, "n_bootstrap": 20}
     found = validate_estimator((0.4, 0.8), rng=1, **settings)
     assert found.log_cumulants.shape == (2, 2, 4)
-    np.testing.assert_allclose(found.bias[:, 0], found.log_cumulants[..., 0].mean(axis=1) - [0.4, 0.8], atol=1e-14)
+    np.testing.assert_allclose(
+        found.bias[:, 0], found.log_cumulants[..., 0].mean(axis=1) - [0.4, 0.8], atol=1e-14
+    )
     assert np.array_equal(found.spread, validate_estimator((0.4, 0.8), rng=1, **settings).spread)
     assert len(found.table().splitlines()) == 4
     found.save(tmp_path / "validation.npz")
     assert EstimatorValidation.load(tmp_path / "validation.npz").table() == found.table()
 
 
-@pytest.mark.parametrize(("values", "settings", "words"), [
-    (np.random.default_rng(5).normal(size=(257, 257)), {}, "invalid: hmin = "),
-    (np.random.default_rng(5).normal(size=(257, 257)), {"p": 1, "first_scale": 1, "scales": (1, 4)}, "invalid: eta(1) = "),
-    (np.random.default_rng(5).normal(size=(257, 257)), {}, "dominated by pixel noise"),
-    (ROUGH, {"q": [60.0]}, "the moments of q = 60 rest on one neighbourhood of leaders"),
-    (ROUGH, {"scales": (2, 3)}, "only two scales"),
-    (np.where(np.arange(257)[:, None] < 128, 1.0, ROUGH), {}, "leaders below machine epsilon were left out"),
-    (np.add.outer(np.linspace(0, 1, 200), np.linspace(1, 3, 200)), {"scales": (2, 4)}, "wavelet coefficients are rounding"),
-    (ROUGH, {"n_bootstrap": 9, "rng": 0}, "intervals are calibrated for images of 512 pixels"),
-    (ROUGH, {"n_bootstrap": 9, "rng": 0, "p": 2.0}, "intervals are calibrated for the default settings, not for {'p': 2.0}"),
-])
+@pytest.mark.parametrize(
+    ("values", "settings", "words"),
+    [
+        (np.random.default_rng(5).normal(size=(257, 257)), {}, "invalid: hmin = "),
+        (
+            np.random.default_rng(5).normal(size=(257, 257)),
+            {"p": 1, "first_scale": 1, "scales": (1, 4)},
+            "invalid: eta(1) = ",
+        ),
+        (np.random.default_rng(5).normal(size=(257, 257)), {}, "dominated by pixel noise"),
+        (ROUGH, {"q": [60.0]}, "the moments of q = 60 rest on one neighbourhood of leaders"),
+        (ROUGH, {"scales": (2, 3)}, "only two scales"),
+        (
+            np.where(np.arange(257)[:, None] < 128, 1.0, ROUGH),
+            {},
+            "leaders below machine epsilon were left out",
+        ),
+        (
+            np.add.outer(np.linspace(0, 1, 200), np.linspace(1, 3, 200)),
+            {"scales": (2, 4)},
+            "wavelet coefficients are rounding",
+        ),
+        (ROUGH, {"n_bootstrap": 9, "rng": 0}, "intervals are calibrated for images of 512 pixels"),
+        (
+            ROUGH,
+            {"n_bootstrap": 9, "rng": 0, "p": 2.0},
+            "intervals are calibrated for the default settings, not for {'p': 2.0}",
+        ),
+    ],
+)
 def test_results_carry_warnings(values, settings, words):
     """What a user must know before using the numbers is said on the result."""
     found = multifractal_spectrum(values, **settings)
     assert any(words in warning for warning in found.warnings), found.warnings
-    assert found.diagnostics.valid != any(warning.startswith("invalid") for warning in found.warnings)
+    assert found.diagnostics.valid != any(
+        warning.startswith("invalid") for warning in found.warnings
+    )
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"scales": (3, 6)}, "scales must give at least two scales of this image, which has leaders:"),
-    ({"values": ROUGH[:60, :60]}, "pass a larger image or finer scales"),
-    ({"scales": (1, 3)}, "both at least first_scale = 2"),
-    ({"values": np.ones((64, 64))}, "values must vary"),
-    ({"values": np.where(ROUGH == ROUGH[7, 9], np.nan, ROUGH)}, "at index (7, 9)"),
-    ({"weights": "uniform", "n_bootstrap": 9, "rng": 0}, "weights must be 'count' for a bootstrap"),
-    ({"weights": "equal"}, "weights must be one of 'count', 'uniform'"),
-    ({"n_bootstrap": 9}, "rng must be a seed"),
-    ({"n_bootstrap": 1, "rng": 0}, "n_bootstrap must be 0 or at least 2"),
-    ({"q": [1, 1]}, "q must hold distinct orders"),
-    ({"q": [np.nan]}, "q must be finite"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"scales": (3, 6)},
+            "scales must give at least two scales of this image, which has leaders:",
+        ),
+        ({"values": ROUGH[:60, :60]}, "pass a larger image or finer scales"),
+        ({"scales": (1, 3)}, "both at least first_scale = 2"),
+        ({"values": np.ones((64, 64))}, "values must vary"),
+        ({"values": np.where(ROUGH == ROUGH[7, 9], np.nan, ROUGH)}, "at index (7, 9)"),
+        (
+            {"weights": "uniform", "n_bootstrap": 9, "rng": 0},
+            "weights must be 'count' for a bootstrap",
+        ),
+        ({"weights": "equal"}, "weights must be one of 'count', 'uniform'"),
+        ({"n_bootstrap": 9}, "rng must be a seed"),
+        ({"n_bootstrap": 1, "rng": 0}, "n_bootstrap must be 0 or at least 2"),
+        ({"q": [1, 1]}, "q must hold distinct orders"),
+        ({"q": [np.nan]}, "q must be finite"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

@@ -26,9 +26,13 @@ def test_mean_squares_match_the_naive_twin(dtype):
     x = np.random.default_rng(0).normal(size=(53, 70)).cumsum(axis=0).astype(dtype)
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
     for lag in (1, 2, 8):
-        np.testing.assert_allclose(_mean_squares(x, lag, 1), naive.mean_squares(x, lag), rtol=tolerance)
+        np.testing.assert_allclose(
+            _mean_squares(x, lag, 1), naive.mean_squares(x, lag), rtol=tolerance
+        )
     stationary = np.random.default_rng(1).normal(size=(400, 300))
-    np.testing.assert_allclose(_mean_squares(stationary, 8, 2), naive.mean_squares(stationary, 8), rtol=0.03)
+    np.testing.assert_allclose(
+        _mean_squares(stationary, 8, 2), naive.mean_squares(stationary, 8), rtol=0.03
+    )
 
 
 def test_confusion_on_200_fresh_fields():
@@ -94,7 +98,9 @@ def test_sections_without_dropout_are_smooth(zenodo):
     present = [path for path in paths if source_data.available(path, folder=zenodo)]
     assert present
     for path in present:
-        spectrum = multifractal_spectrum(source_data.read(path, folder=zenodo)["loss"], **PAPER_SECTION_SETTINGS)
+        spectrum = multifractal_spectrum(
+            source_data.read(path, folder=zenodo)["loss"], **PAPER_SECTION_SETTINGS
+        )
         assert spectrum.diagnostics.kind == "smooth"
         assert spectrum.diagnostics.valid
         assert spectrum.diagnostics.pixel_noise_ratio > 3.7
@@ -125,7 +131,9 @@ def test_noise_turns_a_smooth_section_into_noise(zenodo):
     """White noise of a tenth of a unit takes eta(1) of the section without dropout from above 1 to below -0.5."""
     section = source_data.read(f"real_loss_landscape/{NO_DROPOUT[0]}.npy", folder=zenodo)["loss"]
     noisy = section + 0.1 * np.random.default_rng(0).normal(size=section.shape)
-    clean, noisy = (multifractal_spectrum(image, **PAPER_SECTION_SETTINGS) for image in (section, noisy))
+    clean, noisy = (
+        multifractal_spectrum(image, **PAPER_SECTION_SETTINGS) for image in (section, noisy)
+    )
     assert clean.diagnostics.eta[0] > 1
     assert noisy.diagnostics.eta[0] < -0.5
     assert (clean.diagnostics.kind, noisy.diagnostics.kind) == ("smooth", "noise")
@@ -138,4 +146,6 @@ def test_shuffling_keeps_every_block():
     assert not np.array_equal(shuffled, x)
     for i in range(0, 11, 4):
         for k in range(0, 14, 4):
-            assert set(shuffled[i:i + 4, k:k + 4].ravel()) == set(x[i:i + 4, k:k + 4].ravel())
+            assert set(shuffled[i : i + 4, k : k + 4].ravel()) == set(
+                x[i : i + 4, k : k + 4].ravel()
+            )

@@ -31,8 +31,10 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path):
 def test_leftovers_of_a_killed_writer_go_and_those_of_a_living_one_stay(tmp_path):
     """A write deletes the temporary file that a killed writer of the same path left, and no other file."""
     path = tmp_path / "kept"
-    killed = ("import os, sys; from multifractal.base import files\n"
-              "with files.atomic_write(sys.argv[1]) as f: f.write(b'half'); f.flush(); os._exit(9)")
+    killed = (
+        "import os, sys; from multifractal.base import files\n"
+        "with files.atomic_write(sys.argv[1]) as f: f.write(b'half'); f.flush(); os._exit(9)"
+    )
     subprocess.run([sys.executable, "-c", killed, str(path)], check=False)
     assert len(list(tmp_path.iterdir())) == 1
     (tmp_path / ".kept2.abc.part").write_bytes(b"of another")
@@ -73,8 +75,18 @@ def test_checksum_covers_names_shapes_and_metadata(tmp_path):
     """Renaming an array, reshaping it or altering the metadata is noticed."""
     array = np.arange(6.0)
     good = files._digest({"a": array}, {"k": 1})
-    assert len({good, files._digest({"b": array}, {"k": 1}), files._digest({"a": array.reshape(2, 3)}, {"k": 1}),
-                files._digest({"a": array}, {"k": 2}), files._digest({"a": array.astype("f4")}, {"k": 1})}) == 5
+    assert (
+        len(
+            {
+                good,
+                files._digest({"b": array}, {"k": 1}),
+                files._digest({"a": array.reshape(2, 3)}, {"k": 1}),
+                files._digest({"a": array}, {"k": 2}),
+                files._digest({"a": array.astype("f4")}, {"k": 1}),
+            }
+        )
+        == 5
+    )
 
 
 def test_realisations_do_not_depend_on_how_many_are_drawn():
@@ -95,7 +107,9 @@ def test_a_bad_source_of_randomness_is_refused(rng):
 def test_chunks_come_back_in_order(monkeypatch, threads):
     """Results are in the order of the chunks, whatever the number of threads."""
     monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-    assert chunks.map_chunks(divmod, [(k, 7) for k in range(40)]) == [divmod(k, 7) for k in range(40)]
+    assert chunks.map_chunks(divmod, [(k, 7) for k in range(40)]) == [
+        divmod(k, 7) for k in range(40)
+    ]
 
 
 @pytest.mark.parametrize("value", [0, -1, np.inf, np.nan, "1", True, None])
@@ -105,21 +119,42 @@ def test_positive_number_refuses(value):
         checks.positive_number("rate", value)
 
 
-@pytest.mark.parametrize(("check", "words"), [
-    (lambda: checks.float_dtype(5), "dtype must be float32 or float64, got 5; pass"),
-    (lambda: checks.float_dtype("nothing"), "dtype must be float32 or float64, got 'nothing'; pass"),
-    (lambda: checks.finite_array("a", [[1], [1, 2]]), "a must be an array of numbers, got"),
-    (lambda: checks.finite_array("a", [10**400, 0.5]), "a must (be an array of|hold real) numbers, got"),
-    (lambda: checks.real_array("a", ["x"]), "a must hold real numbers, got"),
-    (lambda: checks.whole_number("n", 2**70), "n must be below 2\\^63, got"),
-    (lambda: checks.grid_shape("n", (8, 2**40)), "n must be a whole number or .* below 2\\^31, got"),
-    (lambda: checks.positive_number("a", 10**400), "a must be a positive finite number, got"),
-    (lambda: checks.finite_number("a", np.nan), "a must be a finite number, got nan"),
-    (lambda: checks.ascending_pair("a", (2, 1)), "a must be two finite numbers, the first the smaller, got"),
-    (lambda: checks.ascending_pair("a", [[1, 2], [3, 4]]), "a must be two finite numbers, the first the smaller, got"),
-    (lambda: checks.path("a", 3), "a must be a path, got 3"),
-    (lambda: chunks.map_chunks(divmod, [(1, 2)], 3), "executor must be a concurrent.futures.Executor or None, got 3"),
-])
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (lambda: checks.float_dtype(5), "dtype must be float32 or float64, got 5; pass"),
+        (
+            lambda: checks.float_dtype("nothing"),
+            "dtype must be float32 or float64, got 'nothing'; pass",
+        ),
+        (lambda: checks.finite_array("a", [[1], [1, 2]]), "a must be an array of numbers, got"),
+        (
+            lambda: checks.finite_array("a", [10**400, 0.5]),
+            "a must (be an array of|hold real) numbers, got",
+        ),
+        (lambda: checks.real_array("a", ["x"]), "a must hold real numbers, got"),
+        (lambda: checks.whole_number("n", 2**70), "n must be below 2\\^63, got"),
+        (
+            lambda: checks.grid_shape("n", (8, 2**40)),
+            "n must be a whole number or .* below 2\\^31, got",
+        ),
+        (lambda: checks.positive_number("a", 10**400), "a must be a positive finite number, got"),
+        (lambda: checks.finite_number("a", np.nan), "a must be a finite number, got nan"),
+        (
+            lambda: checks.ascending_pair("a", (2, 1)),
+            "a must be two finite numbers, the first the smaller, got",
+        ),
+        (
+            lambda: checks.ascending_pair("a", [[1, 2], [3, 4]]),
+            "a must be two finite numbers, the first the smaller, got",
+        ),
+        (lambda: checks.path("a", 3), "a must be a path, got 3"),
+        (
+            lambda: chunks.map_chunks(divmod, [(1, 2)], 3),
+            "executor must be a concurrent.futures.Executor or None, got 3",
+        ),
+    ],
+)
 def test_what_is_odd_is_refused_in_full_words(check, words):
     """Argument, rule and value are said for numbers too large, ragged lists, and what is no dtype, path or executor."""
     with pytest.raises(ValueError, match=words):

@@ -21,8 +21,14 @@ from multifractal import (
 from multifractal.base.rng import realisation
 
 MODULE = importlib.import_module("multifractal.diffusion.diagram")
-SMALL = {"hursts": [0.3, 0.8], "learning_rates": [2.0, 300.0], "n_surfaces": 3, "n_starts": 4, "waiting_time": 60,
-         "size": 64}
+SMALL = {
+    "hursts": [0.3, 0.8],
+    "learning_rates": [2.0, 300.0],
+    "n_surfaces": 3,
+    "n_starts": 4,
+    "waiting_time": 60,
+    "size": 64,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +44,12 @@ def test_a_cell_by_hand(small):
         generator = realisation(0, index)
         surface = fbm_surface(64, 0.3, rng=generator, dtype=np.float32)
         starts = generator.uniform(0, 63, (4, 2))
-        walks = descend_ensemble(surface, starts, learning_rates=[300.0], n_steps=60 + 900 + 9).unfolded[0]
-        curves.append(tamsd(walks, waiting_times=[60], lag_times=np.arange(1, 11), window=900).values[0])
+        walks = descend_ensemble(
+            surface, starts, learning_rates=[300.0], n_steps=60 + 900 + 9
+        ).unfolded[0]
+        curves.append(
+            tamsd(walks, waiting_times=[60], lag_times=np.arange(1, 11), window=900).values[0]
+        )
     np.testing.assert_allclose(small.curves[0, :, 1], curves, rtol=1e-12)
     expected = diffusion_exponent(np.arange(1, 11), np.array(curves), lag_range=(1, 10)).exponent
     assert small.exponents[0, 1] == pytest.approx(expected, rel=1e-12)
@@ -48,7 +58,10 @@ def test_a_cell_by_hand(small):
 
 def test_the_regions_have_their_limits(small):
     """Long steps on a rough surface diffuse, short steps on a smooth one are trapped."""
-    assert [MODULE.REGIONS[small.regions[place]] for place in ((0, 1), (1, 0))] == ["diffusive", "trapped"]
+    assert [MODULE.REGIONS[small.regions[place]] for place in ((0, 1), (1, 0))] == [
+        "diffusive",
+        "trapped",
+    ]
     assert small.exponents[0, 1] == pytest.approx(1.0, abs=0.1)
     assert small.at_rest[1, :, 0].min() > 0.5
     assert not small.law_holds[1, 0]
@@ -82,7 +95,9 @@ def test_an_interrupted_diagram_goes_on_where_it_was(small, tmp_path, monkeypatc
 def test_processes_give_the_same_bits(small):
     """Two worker processes carry the surfaces and change no bit."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        assert np.array_equal(diffusion_diagram(rng=0, executor=executor, **SMALL).curves, small.curves)
+        assert np.array_equal(
+            diffusion_diagram(rng=0, executor=executor, **SMALL).curves, small.curves
+        )
 
 
 def test_intervals_cover_the_mean_exponent():
@@ -116,7 +131,10 @@ def test_the_gradients_correlation_is_that_of_exact_surfaces(hurst):
         g = fbm_surface(128, hurst, rng=seed).gradient[1:-1, 1:-1].astype(float)
         power = np.mean(g**2) * 2
         for r in found:
-            along = (np.sum(g[r:] * g[:-r], axis=-1).mean() + np.sum(g[:, r:] * g[:, :-r], axis=-1).mean()) / 2
+            along = (
+                np.sum(g[r:] * g[:-r], axis=-1).mean()
+                + np.sum(g[:, r:] * g[:, :-r], axis=-1).mean()
+            ) / 2
             found[r].append(along / power)
     for r, values in found.items():
         error = np.std(values, ddof=1) / np.sqrt(len(values))
@@ -140,13 +158,16 @@ def test_a_diagram_survives_a_round_trip(small, tmp_path):
     assert isinstance(again.provenance, Provenance)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"hursts": [0.5, 1.2]}, "hursts must lie in (0, 0.99]"),
-    ({"learning_rates": [0.0]}, "learning_rates must be positive"),
-    ({"n_surfaces": 0}, "n_surfaces must be a whole number, at least 1, got 0"),
-    ({"lag_range": (5, 5)}, "lag_range must hold three lags at least, from 1, got (5, 5)"),
-    ({"size": 8}, "size must be a whole number, at least 16, got 8"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hursts": [0.5, 1.2]}, "hursts must lie in (0, 0.99]"),
+        ({"learning_rates": [0.0]}, "learning_rates must be positive"),
+        ({"n_surfaces": 0}, "n_surfaces must be a whole number, at least 1, got 0"),
+        ({"lag_range": (5, 5)}, "lag_range must hold three lags at least, from 1, got (5, 5)"),
+        ({"size": 8}, "size must be a whole number, at least 16, got 8"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule, before any work."""
     with pytest.raises(ValueError, match=re.escape(words)):

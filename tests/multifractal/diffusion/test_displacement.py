@@ -17,13 +17,22 @@ def _walk(steps, dim, seed=0, dtype=np.float64):
     return np.cumsum(np.random.default_rng(seed).normal(size=(steps, dim)), axis=0).astype(dtype)
 
 
-@given(st.integers(1, 5), st.integers(1, 60), st.lists(st.integers(0, 90), min_size=1, max_size=5),
-       st.lists(st.integers(0, 50), min_size=1, max_size=6), st.sampled_from([np.float32, np.float64]))
+@given(
+    st.integers(1, 5),
+    st.integers(1, 60),
+    st.lists(st.integers(0, 90), min_size=1, max_size=5),
+    st.lists(st.integers(0, 50), min_size=1, max_size=6),
+    st.sampled_from([np.float32, np.float64]),
+)
 def test_segments_match_the_naive_twin(dim, window, waiting_times, lag_times, dtype):
     """Windows that overlap, touch, repeat or lie apart, in any order, give the naive sums to 1e-12 relative."""
     walk = _walk(200, dim, seed=dim, dtype=dtype)
-    ours = displacement._direct_curves(walk[None], np.array(waiting_times), np.array(lag_times), window)[0]
-    np.testing.assert_allclose(ours, naive.tamsd(walk, waiting_times, lag_times, window), rtol=1e-12, atol=0)
+    ours = displacement._direct_curves(
+        walk[None], np.array(waiting_times), np.array(lag_times), window
+    )[0]
+    np.testing.assert_allclose(
+        ours, naive.tamsd(walk, waiting_times, lag_times, window), rtol=1e-12, atol=0
+    )
 
 
 def test_long_segments_match_the_naive_twin():
@@ -37,9 +46,15 @@ def test_long_segments_match_the_naive_twin():
 @pytest.mark.parametrize(("dim", "offset"), [(1, 0.0), (2, 1e3), (5, -1e4)])
 def test_fourier_path_is_exact_to_the_window_variance(dim, offset, dtype):
     """The transforms alone agree with the naive twin to 1e-12 of the window's variance, far from the origin too."""
-    walk, waiting, lags = _walk(600, dim, dtype=dtype) + dtype(offset), np.array([0, 13, 200]), np.arange(150)
+    walk, waiting, lags = (
+        _walk(600, dim, dtype=dtype) + dtype(offset),
+        np.array([0, 13, 200]),
+        np.arange(150),
+    )
     values, _ = displacement._fourier_curve(walk, waiting, lags, 200)
-    variance = np.array([walk[w:w + 349].astype(float).var(axis=0).sum() for w in waiting])[:, None]
+    variance = np.array([walk[w : w + 349].astype(float).var(axis=0).sum() for w in waiting])[
+        :, None
+    ]
     assert np.max(np.abs(values - naive.tamsd(walk, waiting, lags, 200)) / variance) < 1e-12
 
 
@@ -53,14 +68,17 @@ def test_small_values_are_summed_directly_after_the_transforms():
     np.testing.assert_allclose(ours, direct, rtol=1e-12)
     raw, accurate = displacement._fourier_curve(walk, waiting, lags, 1000)
     assert not accurate.all()
-    assert np.abs(raw[:, 1] / direct[:, 1] - 1).max() > 1e-12  # which the transforms alone would not
+    # which the transforms alone would not
+    assert np.abs(raw[:, 1] / direct[:, 1] - 1).max() > 1e-12
 
 
 def test_the_cheaper_path_is_taken():
     """Dense lags on long windows go through transforms, a few lags over long walks do not."""
     assert displacement._fourier_is_cheaper(np.arange(0, 5001, 400), np.arange(1000), 3000)
     published = np.unique(np.round(np.logspace(0, 4, 100)).astype(int))
-    assert not displacement._fourier_is_cheaper(np.round(np.logspace(0, 5, 10)).astype(int), published, 100_000)
+    assert not displacement._fourier_is_cheaper(
+        np.round(np.logspace(0, 5, 10)).astype(int), published, 100_000
+    )
 
 
 def test_ballistic_motion_is_quadratic_to_the_bit():
@@ -77,14 +95,19 @@ def test_circular_motion_has_its_closed_form():
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     values = tamsd(circle, waiting_times=[0, 400], lag_times=lags, window=3000).values
     assert displacement._fourier_is_cheaper(np.array([0, 400]), lags, 3000)
-    np.testing.assert_allclose(values, np.broadcast_to(4 * np.sin(0.005 * lags) ** 2, values.shape), rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(
+        values, np.broadcast_to(4 * np.sin(0.005 * lags) ** 2, values.shape), rtol=1e-11, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("hurst", [0.3, 0.5, 0.8])
 def test_brownian_motion_has_its_law(hurst):
     """Fractional Brownian walks in 2 dimensions show 2 lag^(2H), within 5 standard errors over 200 walks."""
     n, steps = 200, 600
-    walks = np.array([[fbm_path(steps, hurst, rng=2 * k + axis) for axis in (0, 1)] for k in range(n)]) * steps**hurst
+    walks = (
+        np.array([[fbm_path(steps, hurst, rng=2 * k + axis) for axis in (0, 1)] for k in range(n)])
+        * steps**hurst
+    )
     lags = np.array([1, 2, 5, 20, 100])
     found = tamsd(walks.transpose(0, 2, 1), waiting_times=[0, 200], lag_times=lags, window=300)
     assert np.all(np.abs(found.values - 2 * lags ** (2 * hurst)) < 5 * found.standard_error)
@@ -96,17 +119,23 @@ def test_every_walk_of_an_ensemble_is_its_own():
     """An ensemble gives each walk's curve, their mean, and the same as walk by walk."""
     walks = np.stack([_walk(300, 2, seed) for seed in range(3)])
     together = tamsd(walks, waiting_times=[0, 20], lag_times=[1, 9], window=100)
-    alone = [tamsd(walk, waiting_times=[0, 20], lag_times=[1, 9], window=100).values for walk in walks]
+    alone = [
+        tamsd(walk, waiting_times=[0, 20], lag_times=[1, 9], window=100).values for walk in walks
+    ]
     assert np.array_equal(together.per_walk, alone)
     assert np.array_equal(together.values, np.mean(alone, axis=0))
-    assert np.isnan(tamsd(walks[0], waiting_times=[0], lag_times=[1], window=9).standard_error).all()
+    assert np.isnan(
+        tamsd(walks[0], waiting_times=[0], lag_times=[1], window=9).standard_error
+    ).all()
 
 
 def test_lags_may_repeat_and_come_in_any_order():
     """The published list counts lag 1 twice: each entry gets its own column, and strided input is welcome."""
     walk = _walk(400, 4)[::2, 1]
     values = tamsd(walk, waiting_times=[3, 0, 3], lag_times=[7, 1, 1], window=50).values
-    np.testing.assert_allclose(values, naive.tamsd(walk[:, None], [3, 0, 3], [7, 1, 1], 50), rtol=1e-12)
+    np.testing.assert_allclose(
+        values, naive.tamsd(walk[:, None], [3, 0, 3], [7, 1, 1], 50), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("lags", [np.arange(500), np.array([1, 5, 400])])
@@ -116,7 +145,9 @@ def test_the_number_of_threads_changes_no_bit(lags, monkeypatch):
     found = []
     for threads in ("1", "4"):
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-        found.append(tamsd(walks, waiting_times=[0, 500, 900], lag_times=lags, window=1000).per_walk)
+        found.append(
+            tamsd(walks, waiting_times=[0, 500, 900], lag_times=lags, window=1000).per_walk
+        )
     assert np.array_equal(*found)
 
 
@@ -144,18 +175,32 @@ def test_displacement_survives_a_round_trip(tmp_path):
     assert (again.window, again.provenance) == (40, found.provenance)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"window": 90}, "waiting time + window + lag must be at most the 100 positions of the walk, got '5 + 90 + 7 = 102'"),
-    ({"lag_times": [-1]}, "lag_times must be one or more whole numbers, at least 0"),
-    ({"lag_times": []}, "lag_times must be one or more whole numbers"),
-    ({"waiting_times": [0.5]}, "waiting_times must be one or more whole numbers"),
-    ({"window": 0}, "window must be a whole number, at least 1, got 0"),
-    ({"positions": np.zeros((2, 2, 2, 2))}, "positions must have shape (T,), (T, d) or (n, T, d), got (2, 2, 2, 2)"),
-    ({"positions": np.full(100, 1j)}, "positions must hold real numbers"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"window": 90},
+            "waiting time + window + lag must be at most the 100 positions of the walk, got '5 + 90 + 7 = 102'",
+        ),
+        ({"lag_times": [-1]}, "lag_times must be one or more whole numbers, at least 0"),
+        ({"lag_times": []}, "lag_times must be one or more whole numbers"),
+        ({"waiting_times": [0.5]}, "waiting_times must be one or more whole numbers"),
+        ({"window": 0}, "window must be a whole number, at least 1, got 0"),
+        (
+            {"positions": np.zeros((2, 2, 2, 2))},
+            "positions must have shape (T,), (T, d) or (n, T, d), got (2, 2, 2, 2)",
+        ),
+        ({"positions": np.full(100, 1j)}, "positions must hold real numbers"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
-    good = {"positions": np.zeros((100, 2)), "waiting_times": [0, 5], "lag_times": [1, 7], "window": 50}
+    good = {
+        "positions": np.zeros((100, 2)),
+        "waiting_times": [0, 5],
+        "lag_times": [1, 7],
+        "window": 50,
+    }
     with pytest.raises(ValueError, match=re.escape(words)):
         tamsd(**(good | change))
 
@@ -185,22 +230,34 @@ def test_the_interval_over_walks_covers_the_truth():
     lags = np.arange(1, 21)
     rng = np.random.default_rng(1)
     walks = np.cumsum(rng.normal(size=(300 * 8, 400, 1)), axis=1)
-    curves = tamsd(walks, waiting_times=[0], lag_times=lags, window=300).per_walk[:, 0].reshape(300, 8, -1)
+    curves = (
+        tamsd(walks, waiting_times=[0], lag_times=lags, window=300)
+        .per_walk[:, 0]
+        .reshape(300, 8, -1)
+    )
     fits = [diffusion_exponent(lags, curve, lag_range=(1, 20)) for curve in curves]
     covered = np.mean([fit.low <= 1 <= fit.high for fit in fits])
     assert abs(covered - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 300)
     assert fits[0].interval_of == "8 walks (jackknife)"
     alone = [diffusion_exponent(lags, curve[0], lag_range=(1, 20)) for curve in curves]
-    assert np.mean([fit.low <= 1 <= fit.high for fit in alone]) < 0.8  # why one curve's interval is labelled so
+    # why one curve's interval is labelled so
+    assert np.mean([fit.low <= 1 <= fit.high for fit in alone]) < 0.8
 
 
-@pytest.mark.parametrize(("lag_range", "curve", "words"), [
-    ((30, 40), np.ones(10), "lag_range must hold three distinct positive lags at least, got (30, 40)"),
-    ((5, 5), np.ones(10), "lag_range must be (first, last) with 0 <= first < last, got (5, 5)"),
-    ((1, 5), np.ones(9), "tamsd must have shape (10,) or (n, 10), got (9,)"),
-    ((1, 5), np.zeros(10), "at lag 1"),
-    ((1, 5), np.r_[1, 1, 1, np.nan, np.ones(6)], "at lag 3"),
-])
+@pytest.mark.parametrize(
+    ("lag_range", "curve", "words"),
+    [
+        (
+            (30, 40),
+            np.ones(10),
+            "lag_range must hold three distinct positive lags at least, got (30, 40)",
+        ),
+        ((5, 5), np.ones(10), "lag_range must be (first, last) with 0 <= first < last, got (5, 5)"),
+        ((1, 5), np.ones(9), "tamsd must have shape (10,) or (n, 10), got (9,)"),
+        ((1, 5), np.zeros(10), "at lag 1"),
+        ((1, 5), np.r_[1, 1, 1, np.nan, np.ones(6)], "at lag 3"),
+    ],
+)
 def test_bad_exponent_input_is_refused(lag_range, curve, words):
     """Empty ranges, wrong shapes, zeros and NaN are refused with the lag."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -210,6 +267,8 @@ def test_bad_exponent_input_is_refused(lag_range, curve, words):
 def test_the_published_exponents_come_from_the_published_file(zenodo):
     """The paper's guide lines .7, 1.1 and .6 are the exponents of its file at waiting times 3200 and 3800."""
     file = source_data.read("multifractional_brownian_surface/TAMSD.mat", folder=zenodo)
-    fits = [diffusion_exponent(file["xs"][line], file["ys"][line], lag_range=lags).exponent
-            for line, lags in [(7, (3, 10)), (7, (150, 400)), (10, (2, 8))]]
+    fits = [
+        diffusion_exponent(file["xs"][line], file["ys"][line], lag_range=lags).exponent
+        for line, lags in [(7, (3, 10)), (7, (150, 400)), (10, (2, 8))]
+    ]
     assert np.array_equal(np.round(fits, 1), [0.7, 1.1, 0.6])

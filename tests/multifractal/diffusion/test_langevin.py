@@ -40,7 +40,9 @@ def test_memory_is_a_sum_of_exponentials(hurst):
 def test_path_matches_the_quadratic_sum(potential, hurst):
     """The recursion agrees with the sum over the whole past to 1e-12 of the path's scale."""
     noise = published_noise(1500, hurst, seed=3)
-    ours = fractional_langevin(potential, -300.0, n_steps=1500, hurst=hurst, eta=1000, beta=5e3, noise=noise).positions
+    ours = fractional_langevin(
+        potential, -300.0, n_steps=1500, hurst=hurst, eta=1000, beta=5e3, noise=noise
+    ).positions
     theirs = naive.fractional_langevin(potential.gradient, -300.0, noise, hurst, 1000, 5e3)
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
 
@@ -49,7 +51,9 @@ def test_path_matches_the_quadratic_sum(potential, hurst):
 def test_long_path_matches_the_quadratic_sum():
     """Twenty thousand steps agree with the quadratic sum to 1e-12 of the path's scale."""
     noise = published_noise(20_000, 0.7)
-    ours = fractional_langevin(PaperPotential(), -700.0, n_steps=20_000, noise=noise, **SETTINGS).positions
+    ours = fractional_langevin(
+        PaperPotential(), -700.0, n_steps=20_000, noise=noise, **SETTINGS
+    ).positions
     theirs = naive.fractional_langevin(PaperPotential().gradient, -700.0, noise, 0.7, 1000, 5e3)
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
 
@@ -58,20 +62,26 @@ def test_a_jitted_gradient_is_as_good_as_a_named_one():
     """A function of one's own gives the named potential's path bit for bit, a closure too."""
     stiffness = 5e-4
     own = numba.njit(lambda x: stiffness * x)
-    paths = [fractional_langevin(gradient, 10.0, n_steps=500, rng=1, **SETTINGS).positions
-             for gradient in (own, HarmonicPotential(5e-4))]
+    paths = [
+        fractional_langevin(gradient, 10.0, n_steps=500, rng=1, **SETTINGS).positions
+        for gradient in (own, HarmonicPotential(5e-4))
+    ]
     assert np.array_equal(*paths)
 
 
 def test_without_force_the_path_is_its_noise():
     """In a flat potential x - x0 is -c2 B, with the mean square c2^2 lag^(2-2H) within 5 standard errors over 100 paths."""
     hurst, eta, beta, n = 0.8, 2.0, 4.0, 1000
-    found = fractional_langevin(HarmonicPotential(0.0), np.zeros(100), n_steps=n, hurst=hurst, eta=eta, beta=beta, rng=2)
+    found = fractional_langevin(
+        HarmonicPotential(0.0), np.zeros(100), n_steps=n, hurst=hurst, eta=eta, beta=beta, rng=2
+    )
     scale = eta * np.sqrt(2 / (beta * naive.gamma(3 - 2 * hurst) * naive.gamma(2 * hurst - 1)))
     np.testing.assert_allclose(found.positions[:, 1:], -scale * found.noise[:, 1:], rtol=1e-13)
     lags = np.array([1, 10, 100])
     curve = tamsd(found.positions[..., None], waiting_times=[0], lag_times=lags, window=800)
-    assert np.all(np.abs(curve.values[0] - scale**2 * lags ** (2 - 2 * hurst)) < 5 * curve.standard_error[0])
+    assert np.all(
+        np.abs(curve.values[0] - scale**2 * lags ** (2 - 2 * hurst)) < 5 * curve.standard_error[0]
+    )
 
 
 def test_a_harmonic_well_shows_the_theory_at_temperature_eta_over_beta():
@@ -82,7 +92,9 @@ def test_a_harmonic_well_shows_the_theory_at_temperature_eta_over_beta():
     hurst, eta, beta, stiffness = 0.7, 1.0, 1.0, 0.03
     theta = eta / (beta * stiffness)
     starts = np.random.default_rng(3).normal(0, np.sqrt(theta), 300)
-    found = fractional_langevin(HarmonicPotential(stiffness), starts, n_steps=6000, hurst=hurst, eta=eta, beta=beta, rng=4)
+    found = fractional_langevin(
+        HarmonicPotential(stiffness), starts, n_steps=6000, hurst=hurst, eta=eta, beta=beta, rng=4
+    )
     lags = np.array([1, 10, 100, 1000, 3000])
     curve = tamsd(found.positions[..., None], waiting_times=[0, 2000], lag_times=lags, window=1000)
     law = theoretical_tamsd(lags, learning_rate=eta, hurst=hurst, theta=theta, stiffness=stiffness)
@@ -113,11 +125,15 @@ def test_the_published_path():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     noise = published_noise(10_000, 0.7)
     assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
-    path = fractional_langevin(PaperPotential(), -700.0, n_steps=10_000, noise=noise, **SETTINGS).positions
+    path = fractional_langevin(
+        PaperPotential(), -700.0, n_steps=10_000, noise=noise, **SETTINGS
+    ).positions
     assert np.all(np.abs(path[4000:]) < 200)
     curves = tamsd(path, waiting_times=[0, 4000], lag_times=np.arange(1, 21), window=3000)
-    fits = [diffusion_exponent(curves.lag_times, curve, lag_range=lags).exponent
-            for curve, lags in zip(curves.values, [(2, 20), (2, 10)], strict=True)]
+    fits = [
+        diffusion_exponent(curves.lag_times, curve, lag_range=lags).exponent
+        for curve, lags in zip(curves.values, [(2, 20), (2, 10)], strict=True)
+    ]
     np.testing.assert_allclose(fits, [0.6, 0.35], atol=0.05)
 
 
@@ -132,14 +148,18 @@ def test_potentials_and_their_gradients_belong_together(potential):
 def test_the_papers_gradient_is_its_formula_place_by_place():
     """Well, washboard on its left and minus that on its right, at and around the rims too."""
     potential, x = PaperPotential(), np.r_[np.linspace(-900, 900, 37), -200.0, 200.0]
-    np.testing.assert_allclose(potential.gradient(x), naive.paper_potential_gradient(potential, x), atol=1e-15)
+    np.testing.assert_allclose(
+        potential.gradient(x), naive.paper_potential_gradient(potential, x), atol=1e-15
+    )
 
 
 def test_the_papers_potential_is_continuous_but_not_even():
     """Its value joins at both rims; its force jumps there, and left and right are not mirror images."""
     potential = PaperPotential()
     rims = np.array([-200.0, 200.0])
-    np.testing.assert_allclose(potential.value(rims - 1e-9), potential.value(rims + 1e-9), rtol=1e-9)
+    np.testing.assert_allclose(
+        potential.value(rims - 1e-9), potential.value(rims + 1e-9), rtol=1e-9
+    )
     assert np.all(np.abs(potential.gradient(rims - 1e-9) - potential.gradient(rims + 1e-9)) > 0.05)
     assert potential.value(325.0) != pytest.approx(potential.value(-325.0), abs=1e-3)
 
@@ -154,22 +174,30 @@ def test_a_path_survives_a_round_trip(tmp_path):
 def test_a_gradient_that_fails_is_reported_with_step_and_position():
     """NaN says at which step of which path and where."""
     broken = numba.njit(lambda x: np.sqrt(x))
-    words = r"gradient must return finite numbers, got 'NaN or infinity at step \d+ of path 1, x = -"
+    words = (
+        r"gradient must return finite numbers, got 'NaN or infinity at step \d+ of path 1, x = -"
+    )
     with pytest.raises(ValueError, match=words):
         fractional_langevin(broken, [1e9, 0.5], n_steps=3000, rng=0, **SETTINGS)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"hurst": 0.5}, "hurst must lie in (1/2, 1), got 0.5"),
-    ({"hurst": 1.0}, "hurst must lie in (1/2, 1), got 1.0"),
-    ({"eta": 0}, "eta must be a positive finite number, got 0"),
-    ({"beta": -1.0}, "beta must be a positive finite number"),
-    ({"n_steps": 0}, "n_steps must be a whole number, at least 1"),
-    ({"x0": np.nan}, "x0 must be finite"),
-    ({"gradient": np.sin}, "gradient must be a named potential or a function compiled by numba.njit"),
-    ({"rng": None}, "rng must be a seed"),
-    ({"noise": np.zeros(10)}, "noise must have shape (101,), got (10,)"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hurst": 0.5}, "hurst must lie in (1/2, 1), got 0.5"),
+        ({"hurst": 1.0}, "hurst must lie in (1/2, 1), got 1.0"),
+        ({"eta": 0}, "eta must be a positive finite number, got 0"),
+        ({"beta": -1.0}, "beta must be a positive finite number"),
+        ({"n_steps": 0}, "n_steps must be a whole number, at least 1"),
+        ({"x0": np.nan}, "x0 must be finite"),
+        (
+            {"gradient": np.sin},
+            "gradient must be a named potential or a function compiled by numba.njit",
+        ),
+        ({"rng": None}, "rng must be a seed"),
+        ({"noise": np.zeros(10)}, "noise must have shape (101,), got (10,)"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     good = {"gradient": HarmonicPotential(), "x0": 0.0, "n_steps": 100, "rng": 0, **SETTINGS}

@@ -11,8 +11,12 @@ from multifractal import TamsdFit, diffusion_exponent_law, fit_tamsd, source_dat
 from tests.helpers import naive
 
 LAGS = np.arange(1000)
-FILES = {"fractional_brownian_surfaces/TAMSD_H=0.4.mat": 10, "fractional_brownian_surfaces/TAMSD_H=0.5.mat": 10,
-         "fractional_brownian_surfaces/TAMSD_H=0.7.mat": 1, "multifractional_brownian_surface/TAMSD.mat": 14}
+FILES = {
+    "fractional_brownian_surfaces/TAMSD_H=0.4.mat": 10,
+    "fractional_brownian_surfaces/TAMSD_H=0.5.mat": 10,
+    "fractional_brownian_surfaces/TAMSD_H=0.7.mat": 1,
+    "multifractional_brownian_surface/TAMSD.mat": 14,
+}
 
 
 def test_the_law_at_three_quarters_is_an_error_function():
@@ -20,7 +24,9 @@ def test_the_law_at_three_quarters_is_an_error_function():
     lags = np.logspace(-20, 12, 200)
     z = 2.0 * 3e-3 * np.sqrt(lags) / gamma(0.5)
     ours = theoretical_tamsd(lags, learning_rate=2.0, hurst=0.75, theta=5.0, stiffness=3e-3)
-    np.testing.assert_allclose(ours, np.where(z < 1e-6, 10 * z * (2 / np.sqrt(np.pi) - z), 10 * (1 - erfcx(z))), rtol=1e-9)
+    np.testing.assert_allclose(
+        ours, np.where(z < 1e-6, 10 * z * (2 / np.sqrt(np.pi) - z), 10 * (1 - erfcx(z))), rtol=1e-9
+    )
 
 
 def test_the_law_matches_its_power_series():
@@ -34,7 +40,9 @@ def test_the_law_matches_its_power_series():
 def test_towards_one_half_the_law_is_exponential():
     """With kappa = k / Gamma(2H-1) held, H -> 1/2 gives 2 theta (1 - exp(-rate kappa tau))."""
     hurst, kappa = 0.5 + 1e-9, 3e-3
-    ours = theoretical_tamsd(LAGS, learning_rate=1.0, hurst=hurst, theta=2.0, stiffness=kappa * gamma(2 * hurst - 1))
+    ours = theoretical_tamsd(
+        LAGS, learning_rate=1.0, hurst=hurst, theta=2.0, stiffness=kappa * gamma(2 * hurst - 1)
+    )
     np.testing.assert_allclose(ours, -4 * np.expm1(-kappa * LAGS), rtol=1e-6)
 
 
@@ -52,9 +60,15 @@ def test_intervals_cover_under_independent_noise():
     truth = {"hurst": 0.63, "theta": 40.0, "stiffness": 2e-3}
     curve = theoretical_tamsd(LAGS, learning_rate=100, **truth)
     rng = np.random.default_rng(0)
-    fits = [fit_tamsd(LAGS, curve * 10 ** rng.normal(0, 0.02, 1000), learning_rate=100) for _ in range(60)]
+    fits = [
+        fit_tamsd(LAGS, curve * 10 ** rng.normal(0, 0.02, 1000), learning_rate=100)
+        for _ in range(60)
+    ]
     for name, value in truth.items():
-        inside = [getattr(fit, f"{name}_interval")[0] <= value <= getattr(fit, f"{name}_interval")[1] for fit in fits]
+        inside = [
+            getattr(fit, f"{name}_interval")[0] <= value <= getattr(fit, f"{name}_interval")[1]
+            for fit in fits
+        ]
         assert abs(np.mean(inside) - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 60), name
 
 
@@ -66,10 +80,13 @@ def test_a_curve_without_plateau_says_so():
     assert 2 - 2 * fit.hurst == pytest.approx(0.7, abs=1e-3)
 
 
-@pytest.mark.parametrize(("lags", "n_lags", "expected"), [
-    ("distinct", 19, (0.52737, 36404.0, 7.4496e-5)),
-    ("published", 20, (0.52868, 36647.2, 7.1083e-5)),
-])
+@pytest.mark.parametrize(
+    ("lags", "n_lags", "expected"),
+    [
+        ("distinct", 19, (0.52737, 36404.0, 7.4496e-5)),
+        ("published", 20, (0.52868, 36647.2, 7.1083e-5)),
+    ],
+)
 def test_the_two_reference_fits(zenodo, lags, n_lags, expected):
     """Line 2 of the file for H = 0.5 is fitted as it was elsewhere, to five figures; lag 1 twice moves it a little."""
     file = source_data.read("fractional_brownian_surfaces/TAMSD_H=0.5.mat", folder=zenodo)
@@ -81,7 +98,9 @@ def test_the_two_reference_fits(zenodo, lags, n_lags, expected):
 def test_the_fitted_exponent_is_not_the_surfaces(zenodo):
     """The file for a surface of 0.4 is fitted by .513: below 1/2 the law cannot follow the surface at all."""
     file = source_data.read("fractional_brownian_surfaces/TAMSD_H=0.4.mat", folder=zenodo)
-    assert fit_tamsd(file["xs"][3], file["ys"][3], learning_rate=1000).hurst == pytest.approx(0.513, abs=5e-4)
+    assert fit_tamsd(file["xs"][3], file["ys"][3], learning_rate=1000).hurst == pytest.approx(
+        0.513, abs=5e-4
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -91,14 +110,23 @@ def test_every_published_curve_is_fitted_without_warnings(zenodo, name):
     assert len(file["xs"]) == FILES[name]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fits = [fit_tamsd(x, y, learning_rate=1000) for x, y in zip(file["xs"], file["ys"], strict=True)]
+        fits = [
+            fit_tamsd(x, y, learning_rate=1000) for x, y in zip(file["xs"], file["ys"], strict=True)
+        ]
         fits.append(fit_tamsd(file["xs"][0], file["ys"][0], learning_rate=1000, lags="published"))
-    assert all(0.5 < fit.hurst < 1 and np.isfinite([fit.theta, fit.stiffness, fit.rms_log10]).all() for fit in fits)
+    assert all(
+        0.5 < fit.hurst < 1 and np.isfinite([fit.theta, fit.stiffness, fit.rms_log10]).all()
+        for fit in fits
+    )
 
 
 def test_a_fit_survives_a_round_trip(tmp_path):
     """A saved fit loads and draws the same curve."""
-    fit = fit_tamsd(LAGS, theoretical_tamsd(LAGS, learning_rate=1, hurst=0.6, theta=1, stiffness=0.1), learning_rate=1)
+    fit = fit_tamsd(
+        LAGS,
+        theoretical_tamsd(LAGS, learning_rate=1, hurst=0.6, theta=1, stiffness=0.1),
+        learning_rate=1,
+    )
     fit.save(tmp_path / "fit.npz")
     assert np.array_equal(TamsdFit.load(tmp_path / "fit.npz").curve(LAGS), fit.curve(LAGS))
 
@@ -108,16 +136,40 @@ def test_the_law_of_the_exponent():
     np.testing.assert_allclose(diffusion_exponent_law([0.1, 0.5, 0.7, 0.9]), [1, 1, 0.6, 0.2])
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: theoretical_tamsd([1], learning_rate=1, hurst=0.5, theta=1, stiffness=1), "hurst must lie in (1/2, 1), got"),
-    (lambda: theoretical_tamsd([-1], learning_rate=1, hurst=0.7, theta=1, stiffness=1), "lag_times must be at least 0"),
-    (lambda: theoretical_tamsd([1], learning_rate=1, hurst=0.7, theta=0, stiffness=1), "theta must be a positive finite"),
-    (lambda: fit_tamsd([0, 1, 2, 3], np.ones(4), learning_rate=1), "lag_times must hold five distinct positive lags"),
-    (lambda: fit_tamsd(LAGS, np.zeros(1000), learning_rate=1), "tamsd must be finite and positive"),
-    (lambda: fit_tamsd(LAGS, np.ones((2, 1000)), learning_rate=1), "tamsd must have the shape (1000,)"),
-    (lambda: fit_tamsd(LAGS, LAGS, learning_rate=1, lags="all"), "lags must be one of 'distinct', 'published', got 'all'"),
-    (lambda: diffusion_exponent_law(1.2), "hurst must lie in (0, 1), got 1.2"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: theoretical_tamsd([1], learning_rate=1, hurst=0.5, theta=1, stiffness=1),
+            "hurst must lie in (1/2, 1), got",
+        ),
+        (
+            lambda: theoretical_tamsd([-1], learning_rate=1, hurst=0.7, theta=1, stiffness=1),
+            "lag_times must be at least 0",
+        ),
+        (
+            lambda: theoretical_tamsd([1], learning_rate=1, hurst=0.7, theta=0, stiffness=1),
+            "theta must be a positive finite",
+        ),
+        (
+            lambda: fit_tamsd([0, 1, 2, 3], np.ones(4), learning_rate=1),
+            "lag_times must hold five distinct positive lags",
+        ),
+        (
+            lambda: fit_tamsd(LAGS, np.zeros(1000), learning_rate=1),
+            "tamsd must be finite and positive",
+        ),
+        (
+            lambda: fit_tamsd(LAGS, np.ones((2, 1000)), learning_rate=1),
+            "tamsd must have the shape (1000,)",
+        ),
+        (
+            lambda: fit_tamsd(LAGS, LAGS, learning_rate=1, lags="all"),
+            "lags must be one of 'distinct', 'published', got 'all'",
+        ),
+        (lambda: diffusion_exponent_law(1.2), "hurst must lie in (0, 1), got 1.2"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

@@ -23,7 +23,9 @@ def edge(factor):
 def exponents(method, shift):
     """Return made-up exponents of 4 walks at 5 rates."""
     spread = np.array([-1.0, 0, 0, 1])[:, None] + np.array([0, -0.5])
-    return LyapunovExponents(shift + np.arange(5.0)[:, None, None] + spread, 2.0 ** np.arange(5), 100, 50, method, None)
+    return LyapunovExponents(
+        shift + np.arange(5.0)[:, None, None] + spread, 2.0 ** np.arange(5), 100, 50, method, None
+    )
 
 
 def texts(ax):
@@ -33,11 +35,17 @@ def texts(ax):
 
 def test_loss_by_step_draws_the_mean_of_each_rate():
     """One curve a rate, steps from 1 on, at the mean over starts."""
-    walks = descend_ensemble(Landscape(np.random.default_rng(0).normal(size=(9, 9))), [[1, 2], [5, 5.5]],
-                             learning_rates=[0.1, 1.0], n_steps=20)
+    walks = descend_ensemble(
+        Landscape(np.random.default_rng(0).normal(size=(9, 9))),
+        [[1, 2], [5, 5.5]],
+        learning_rates=[0.1, 1.0],
+        n_steps=20,
+    )
     ax = figures.loss_by_step(walks)
     assert texts(ax) == ["0.1", "1"]
-    np.testing.assert_array_equal(ax.lines[1].get_xydata(), np.column_stack([range(1, 21), walks.losses[1].mean(0)[1:]]))
+    np.testing.assert_array_equal(
+        ax.lines[1].get_xydata(), np.column_stack([range(1, 21), walks.losses[1].mean(0)[1:]])
+    )
 
 
 def test_sharpness_by_rate_shades_the_range_it_was_given():
@@ -52,8 +60,14 @@ def test_sharpness_by_rate_shades_the_range_it_was_given():
 def test_lyapunov_by_rate_draws_means_and_shares():
     """The first line is the mean of the largest exponent, the right panel the share that is positive."""
     exact, estimate = exponents("tangent", -1.5), exponents("two_trajectories", -1.0)
-    published = {"lrs": exact.learning_rates, "mle_mean": np.zeros(5), "mle_95": np.tile([-0.1, 0.1], (5, 1))}
-    axes = figures.lyapunov_by_rate(exact, estimate, published=published, ceiling=0.86, edge=edge(np.ones(5)))
+    published = {
+        "lrs": exact.learning_rates,
+        "mle_mean": np.zeros(5),
+        "mle_95": np.tile([-0.1, 0.1], (5, 1)),
+    }
+    axes = figures.lyapunov_by_rate(
+        exact, estimate, published=published, ceiling=0.86, edge=edge(np.ones(5))
+    )
     np.testing.assert_array_equal(axes[0].lines[0].get_ydata(), exact.mean[:, 0])
     assert any("0.86" in text for text in texts(axes[0]))
     shares = {line.get_label(): line.get_ydata() for line in axes[1].lines}
@@ -66,4 +80,8 @@ def test_lyapunov_by_trial_ends_at_the_mean(tmp_path):
     ax = figures.lyapunov_by_trial(exact, exponents("two_trajectories", -1.0), rate_index=2)
     assert ax.lines[0].get_ydata()[-1] == exact.mean[2, 0]
     figures.save_figure(ax, tmp_path, "trials", running=exact.running(2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["trials.npz", "trials.pdf", "trials.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "trials.npz",
+        "trials.pdf",
+        "trials.png",
+    ]

@@ -11,9 +11,14 @@ def test_gallery_draws_every_landscape_and_both_spectra():
     plt.switch_backend("agg")
     before = dict(plt.rcParams)
     q, weights = np.linspace(-3, 3, 7), (0.4, 0.3, 0.2, 0.1)
-    landscapes = {"surface": fbm_surface((40, 600), 0.5, rng=0), "measure": multiplicative_measure(64, weights, rng=0)}
-    measured = {"surface": (np.full((3, 7), 0.5), np.full((3, 7), 1.99)),
-                "measure": tuple(np.tile(part, (3, 1)) for part in Multinomial(weights).spectrum(q))}
+    landscapes = {
+        "surface": fbm_surface((40, 600), 0.5, rng=0),
+        "measure": multiplicative_measure(64, weights, rng=0),
+    }
+    measured = {
+        "surface": (np.full((3, 7), 0.5), np.full((3, 7), 1.99)),
+        "measure": tuple(np.tile(part, (3, 1)) for part in Multinomial(weights).spectrum(q)),
+    }
     analytic = {"surface": LogNormal(0.5).spectrum(q), "measure": Multinomial(weights).spectrum(q)}
     axes = figures.landscape_gallery(landscapes, measured, analytic, logarithmic=["measure"])
     assert axes.shape == (2, 2)

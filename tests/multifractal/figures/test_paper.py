@@ -17,8 +17,10 @@ def _close():
 def test_tracks_are_drawn_as_they_are():
     """The grid positions, both unfoldings and the paper's track are each one line of the figure, point by point."""
     surface = fbm_surface(64, 0.4, rng=0)
-    exact, published = (descend(surface, (30, 30), learning_rate=1000, n_steps=50, unfold=unfold)
-                        for unfold in ("exact", "published"))
+    exact, published = (
+        descend(surface, (30, 30), learning_rate=1000, n_steps=50, unfold=unfold)
+        for unfold in ("exact", "published")
+    )
     assert not np.allclose(exact.unfolded, published.unfolded), "no step of this walk is reflected"
     theirs = np.random.default_rng(0).uniform(0, 63, (40, 2))
     drawn = [line.get_xydata() for line in figures.unfolded_tracks(exact, published, theirs).lines]
@@ -39,8 +41,15 @@ def test_every_section_has_a_panel():
 def test_published_pictures_stand_below_ours():
     """One run and two published t-SNE make four panels; the last two hold the published points."""
     rng = np.random.default_rng(2)
-    ours = PathEmbedding(rng.random((50, 2)), rng.random((50, 2)), np.array([0.7, 0.3]), np.arange(10), 0, 5.0,
-                         Provenance("test"))
+    ours = PathEmbedding(
+        rng.random((50, 2)),
+        rng.random((50, 2)),
+        np.array([0.7, 0.3]),
+        np.arange(10),
+        0,
+        5.0,
+        Provenance("test"),
+    )
     theirs = {"a": rng.random((30, 2)), "b": rng.random((40, 2))}
     axes = figures.training_paths({"run": ours}, published=theirs)
     assert len(axes) == 4

@@ -16,7 +16,11 @@ def test_model_spectra_draw_ours_and_the_published():
     spectrum = multifractal_spectrum(ROUGH)
     ax = figures.model_spectra({"a": spectrum, "b": [spectrum, spectrum]}, {"a": PUBLISHED})
     labels = ax.get_legend_handles_labels()[1]
-    assert sorted(labels) == ["a, from scratch", "a, published", "b, from scratch\n(mean of 2, bars: sd)"]
+    assert sorted(labels) == [
+        "a, from scratch",
+        "a, published",
+        "b, from scratch\n(mean of 2, bars: sd)",
+    ]
     drawn = {line.get_label(): line for line in ax.lines}["a, published"]
     assert np.array_equal(drawn.get_xdata(), PUBLISHED["hq"][0])
 
@@ -30,8 +34,13 @@ def test_missing_epochs_are_named():
 
 def test_section_spectra_show_the_verdict():
     """A panel for each section, its title the verdict; intervals and the shuffled spectrum are drawn when given."""
-    spectra = {"first": multifractal_spectrum(ROUGH, n_bootstrap=9, rng=0), "second": multifractal_spectrum(ROUGH)}
-    axes = figures.section_spectra(spectra, {"first": multifractal_spectrum(shuffle_within_blocks(ROUGH, rng=0))})
+    spectra = {
+        "first": multifractal_spectrum(ROUGH, n_bootstrap=9, rng=0),
+        "second": multifractal_spectrum(ROUGH),
+    }
+    axes = figures.section_spectra(
+        spectra, {"first": multifractal_spectrum(shuffle_within_blocks(ROUGH, rng=0))}
+    )
     assert spectra["first"].diagnostics.verdict in axes[0].get_title()
     assert len(axes[0].get_legend_handles_labels()[1]) == 2
 

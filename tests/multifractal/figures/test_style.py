@@ -41,14 +41,24 @@ def test_a_notebook_shows_every_figure_once(tmp_path):
     """In a kernel without any magic, each of three cells shows its figure; a saved one is the written picture, smaller."""
     drawing = "figures.surface_with_walk(surface, walk)"
     saving = f"figures.save_figure({drawing}, {str(tmp_path)!r}, 'walk', losses=walk.losses);"
-    notebook = new_notebook(cells=[new_code_cell(source) for source in (SETUP, f"{drawing};", f"{drawing};", saving)])
+    notebook = new_notebook(
+        cells=[new_code_cell(source) for source in (SETUP, f"{drawing};", f"{drawing};", saving)]
+    )
     nbclient.NotebookClient(notebook).execute()
-    shown = [[output["data"]["image/png"] for output in cell.outputs] for cell in notebook.cells[1:]]
+    shown = [
+        [output["data"]["image/png"] for output in cell.outputs] for cell in notebook.cells[1:]
+    ]
     assert [len(pictures) for pictures in shown] == [1, 1, 1]
-    small, written = (PIL.Image.open(file) for file in (io.BytesIO(base64.b64decode(shown[2][0])), tmp_path / "walk.png"))
+    small, written = (
+        PIL.Image.open(file)
+        for file in (io.BytesIO(base64.b64decode(shown[2][0])), tmp_path / "walk.png")
+    )
     scale = 85 / 200  # the house style's resolutions, on screen and written
     assert small.size == pytest.approx([scale * side for side in written.size], abs=1)
-    pixels = [np.asarray(picture.convert("L").resize((40, 20))).astype(float) for picture in (small, written)]
+    pixels = [
+        np.asarray(picture.convert("L").resize((40, 20))).astype(float)
+        for picture in (small, written)
+    ]
     assert np.abs(pixels[0] - pixels[1]).max() < 20
     assert pixels[0].std() > 20
 
@@ -72,6 +82,8 @@ def test_a_saved_figure_is_framed_as_its_writer_would(tmp_path):
     dpi = ax.figure.dpi
     figures.save_figure(ax, tmp_path, "line", x=[0, 1])
     ax.figure.savefig(tmp_path / "tight.png", dpi=200, bbox_inches="tight")
-    ours, tight = (np.asarray(PIL.Image.open(tmp_path / f"{name}.png")) for name in ("line", "tight"))
+    ours, tight = (
+        np.asarray(PIL.Image.open(tmp_path / f"{name}.png")) for name in ("line", "tight")
+    )
     assert np.array_equal(ours, tight)
     assert ax.figure.dpi == dpi

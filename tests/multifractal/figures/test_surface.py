@@ -39,11 +39,17 @@ def test_every_figure_draws_its_result(surface):
     """Each function returns axes whose labels carry units and whose data are the result's."""
     lowest = local_minima(surface).lowest(300)
     found = basins(lowest)
-    curves = [clustering_curve(lowest.positions, lowest.positions[found.labels == k], np.geomspace(1, 181, 60))
-              for k in (0, 1)]
+    curves = [
+        clustering_curve(
+            lowest.positions, lowest.positions[found.labels == k], np.geomspace(1, 181, 60)
+        )
+        for k in (0, 1)
+    ]
     law = curvature_roughness(surface)
     ax = figures.curvature_law(law)
-    assert np.array_equal(ax.lines[0].get_xydata(), np.column_stack([law.published_x, law.curvature]))
+    assert np.array_equal(
+        ax.lines[0].get_xydata(), np.column_stack([law.published_x, law.curvature])
+    )
     ax = figures.clustering_curves(*curves)
     assert f"{curves[0].power:.2f}" in ax.get_legend().get_texts()[0].get_text()
     ax = figures.minima_map(lowest, found, surface)

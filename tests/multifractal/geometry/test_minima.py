@@ -38,14 +38,17 @@ def test_minima_are_the_naive_twins(rough, dtype):
     assert np.array_equal(minima.positions, expected)
     assert np.array_equal(minima.losses, values[expected[:, 1], expected[:, 0]])
     tolerance = 1e-11 if dtype == np.float64 else 1e-4
-    np.testing.assert_allclose(minima.flatness, naive.flatness(values)[expected[:, 1], expected[:, 0]], rtol=tolerance)
+    np.testing.assert_allclose(
+        minima.flatness, naive.flatness(values)[expected[:, 1], expected[:, 0]], rtol=tolerance
+    )
     assert np.all(minima.hoelder == 0.4)
 
 
 def test_ties_plateaus_and_walls_are_no_surprise():
     """Equal minima come in the order of the grid; a plateau, a wall point and a diagonal neighbour make no difference."""
     values = np.ones((6, 7))
-    values[4, 2] = values[1, 5] = values[3, 3] = -1  # two of them touch at a corner, which a 4-neighbour minimum may
+    # two of them touch at a corner, which a 4-neighbour minimum may
+    values[4, 2] = values[1, 5] = values[3, 3] = -1
     values[1, 2] = values[1, 3] = -2  # a plateau: not strictly below
     values[0, 0] = values[3, 6] = -9  # on the walls
     minima = local_minima(Landscape(values))
@@ -77,15 +80,26 @@ def test_minima_are_selected_and_saved(rough, tmp_path):
 
 def _minima_at(positions, hoelder):
     n = len(positions)
-    return Minima(np.asarray(positions, float), np.arange(n, dtype=float), np.ones(n), np.asarray(hoelder, float), None)
+    return Minima(
+        np.asarray(positions, float),
+        np.arange(n, dtype=float),
+        np.ones(n),
+        np.asarray(hoelder, float),
+        None,
+    )
 
 
 def test_basins_are_the_connected_components():
     """Chains under the link length join, a wider gap parts, and the smoother and rougher are told by mean exponent."""
     chain = [(5 * k, 0) for k in range(10)]
     square = [(100 + 4 * a, 50 + 4 * b) for a in range(3) for b in range(2)]
-    lonely = [(300, 300), (400, 400)]  # the smoothest and the roughest of all, but not among the 2 largest
-    found = basins(_minima_at(lonely + square + chain, [0.9, 0.1] + [0.6] * 6 + [0.3] * 10), link_length=6, among=2)
+    # the smoothest and the roughest of all, but not among the 2 largest
+    lonely = [(300, 300), (400, 400)]
+    found = basins(
+        _minima_at(lonely + square + chain, [0.9, 0.1] + [0.6] * 6 + [0.3] * 10),
+        link_length=6,
+        among=2,
+    )
     assert found.sizes.tolist() == [10, 6, 1, 1]
     assert found.labels.tolist() == [2, 3] + [1] * 6 + [0] * 10
     assert (found.smoother, found.rougher) == (1, 0)
@@ -106,8 +120,14 @@ def test_basins_without_an_exponent_go_by_flatness():
 def test_counts_equal_brute_force(on_grid):
     """N(R) equals the double loop exactly, on integer positions, where distances equal radii, and on real ones."""
     rng = np.random.default_rng(1)
-    points = rng.integers(0, 200, (700, 2)).astype(float) if on_grid else rng.uniform(0, 200, (700, 2))
-    radii = np.concatenate([PAPER_RADII[:60], [100, 142, 150, 300]]) if not on_grid else np.arange(1.0, 60)
+    points = (
+        rng.integers(0, 200, (700, 2)).astype(float) if on_grid else rng.uniform(0, 200, (700, 2))
+    )
+    radii = (
+        np.concatenate([PAPER_RADII[:60], [100, 142, 150, 300]])
+        if not on_grid
+        else np.arange(1.0, 60)
+    )
     curve = clustering_curve(points, points[:530], radii)
     assert np.array_equal(curve.counts, naive.mean_counts(points, points[:530], radii))
 
@@ -140,7 +160,9 @@ def test_the_power_of_a_line_a_square_and_cantor_dust():
     The dust's counts at 3^k sqrt 2 are powers of 4 exactly.
     """
     line = np.column_stack([np.arange(2001.0), np.zeros(2001)])
-    curve = clustering_curve(line, line[900:1101], np.geomspace(10, 800, 40) // 1 + 0.5, fit_range=(10, 801))
+    curve = clustering_curve(
+        line, line[900:1101], np.geomspace(10, 800, 40) // 1 + 0.5, fit_range=(10, 801)
+    )
     np.testing.assert_allclose([curve.power, curve.outer_power], 1, atol=1e-12)
     y, x = np.mgrid[:601.0, :601.0]
     square, radii = np.column_stack([x.ravel(), y.ravel()]), np.geomspace(20, 290, 80)
@@ -174,7 +196,9 @@ def test_the_fit_recovers_two_powers_exactly(tmp_path):
     assert ClusteringCurve.load(tmp_path / "curve.npz").power == curve.power
     x = np.log(PAPER_RADII)
     y = 0.3 + 1.7 * x - 1.2 * np.maximum(x - x[40], 0)
-    np.testing.assert_allclose(_two_segments(x, y), [1.7, 0.5, PAPER_RADII[40], np.exp(0.3), 0], atol=1e-11)
+    np.testing.assert_allclose(
+        _two_segments(x, y), [1.7, 0.5, PAPER_RADII[40], np.exp(0.3), 0], atol=1e-11
+    )
 
 
 def test_curvature_laws_at_known_exponents():
@@ -196,15 +220,24 @@ def test_curvature_is_averaged_in_bins():
         inside = (x >= low if k == 0 else x > low) & ((x <= high) | (k == 6))
         assert result.counts[k] == inside.sum()
         np.testing.assert_allclose(result.curvature[k], curvature[inside].mean(), rtol=1e-12)
-        np.testing.assert_allclose([result.lower[k], result.upper[k]], np.quantile(curvature[inside], [0.25, 0.75]))
-        np.testing.assert_allclose(result.exact[k], exact_curvature(hoelder[inside], 90).mean(), rtol=1e-12)
-    np.testing.assert_allclose(result.prefactor, (result.curvature / result.published_x).mean(), rtol=1e-12)
+        np.testing.assert_allclose(
+            [result.lower[k], result.upper[k]], np.quantile(curvature[inside], [0.25, 0.75])
+        )
+        np.testing.assert_allclose(
+            result.exact[k], exact_curvature(hoelder[inside], 90).mean(), rtol=1e-12
+        )
+    np.testing.assert_allclose(
+        result.prefactor, (result.curvature / result.published_x).mean(), rtol=1e-12
+    )
 
 
 def test_the_curvature_law_holds_in_every_bin():
     """The mean over 8 exact surfaces at 1024 x 1024 lies within 1 % of the exact law in every bin of H (issue's bound)."""
     hoelder = paper_hoelder_map()
-    results = [curvature_roughness(mbm_surface(hoelder, rng=seed, dtype=np.float32), bins=12) for seed in range(8)]
+    results = [
+        curvature_roughness(mbm_surface(hoelder, rng=seed, dtype=np.float32), bins=12)
+        for seed in range(8)
+    ]
     ratio = np.mean([r.curvature for r in results], axis=0) / results[0].exact
     np.testing.assert_allclose(ratio, 1, atol=0.01)
 
@@ -216,19 +249,40 @@ def test_the_loss_histogram_counts_the_box(rough):
     assert np.array_equal(histogram.counts, np.histogram(rough.values[100:140, 3:13], 9)[0])
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda s: basins(local_minima(s), link_length=0), "link_length must be a positive finite number, got 0"),
-    (lambda s: basins(local_minima(s), among=0), "among must be a whole number, at least 1"),
-    (lambda s: basins(local_minima(s).lowest(1).at([])), "minima must hold at least one minimum"),
-    (lambda s: local_minima(s).lowest(0), "count must be a whole number, at least 1, got 0"),
-    (lambda s: clustering_curve(np.zeros((5, 3))), "points must have shape (n, 2)"),
-    (lambda s: clustering_curve([[0, np.nan]]), "points must be finite everywhere"),
-    (lambda s: clustering_curve([[0, 0.0]], radii=[2.0, 1.0]), "radii must be positive and increase"),
-    (lambda s: clustering_curve([[0, 0.0]]), "fit_range must hold at least 4 radii"),
-    (lambda s: loss_histogram(s, (0, 41, 0, 3)), "box must be (x first, x last, y first, y last) within a grid of 530 rows"),
-    (lambda s: curvature_roughness(Landscape(s.values)), "landscape.hoelder must be known, got None"),
-    (lambda s: curvature_roughness(Landscape(s.values[:4, :4], hoelder=0.5)), "landscape must be at least 5x5"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda s: basins(local_minima(s), link_length=0),
+            "link_length must be a positive finite number, got 0",
+        ),
+        (lambda s: basins(local_minima(s), among=0), "among must be a whole number, at least 1"),
+        (
+            lambda s: basins(local_minima(s).lowest(1).at([])),
+            "minima must hold at least one minimum",
+        ),
+        (lambda s: local_minima(s).lowest(0), "count must be a whole number, at least 1, got 0"),
+        (lambda s: clustering_curve(np.zeros((5, 3))), "points must have shape (n, 2)"),
+        (lambda s: clustering_curve([[0, np.nan]]), "points must be finite everywhere"),
+        (
+            lambda s: clustering_curve([[0, 0.0]], radii=[2.0, 1.0]),
+            "radii must be positive and increase",
+        ),
+        (lambda s: clustering_curve([[0, 0.0]]), "fit_range must hold at least 4 radii"),
+        (
+            lambda s: loss_histogram(s, (0, 41, 0, 3)),
+            "box must be (x first, x last, y first, y last) within a grid of 530 rows",
+        ),
+        (
+            lambda s: curvature_roughness(Landscape(s.values)),
+            "landscape.hoelder must be known, got None",
+        ),
+        (
+            lambda s: curvature_roughness(Landscape(s.values[:4, :4], hoelder=0.5)),
+            "landscape must be at least 5x5",
+        ),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(rough, call, words):
     """Each refusal names the argument and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

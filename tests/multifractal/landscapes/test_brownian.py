@@ -21,11 +21,15 @@ def test_variogram_of_the_embedding_is_the_models(shape, hurst, margin):
     reach = brownian.reach_for(hurst, margin=margin)
     side = brownian.torus_side(shape, reach)
     eigenvalues, c2 = brownian.surface_eigenvalues(shape, hurst, reach, side)
-    covariance = fft.idctn(eigenvalues, type=1)[:shape[0], :shape[1]]
-    r = np.hypot(*np.ogrid[:shape[0], :shape[1]])
+    covariance = fft.idctn(eigenvalues, type=1)[: shape[0], : shape[1]]
+    r = np.hypot(*np.ogrid[: shape[0], : shape[1]])
     diagonal = np.hypot(shape[0] - 1, shape[1] - 1)
-    implied = (covariance[0, 0] - covariance + c2 * (r / diagonal) ** 2) * (diagonal / max(shape)) ** (2 * hurst)
-    np.testing.assert_allclose(implied.ravel()[1:], (r.ravel()[1:] / max(shape)) ** (2 * hurst), rtol=1e-11)
+    implied = (covariance[0, 0] - covariance + c2 * (r / diagonal) ** 2) * (
+        diagonal / max(shape)
+    ) ** (2 * hurst)
+    np.testing.assert_allclose(
+        implied.ravel()[1:], (r.ravel()[1:] / max(shape)) ** (2 * hurst), rtol=1e-11
+    )
 
 
 @pytest.mark.parametrize(("shape", "hurst"), [((24, 24), 0.2), ((13, 30), 0.6), ((30, 13), 0.9)])
@@ -54,12 +58,17 @@ def test_variogram_by_monte_carlo(hurst):
     """600 non-square surfaces have the model's variogram within 5 standard errors, along both axes and obliquely."""
     surfaces = np.array([fbm_surface((20, 36), hurst, rng=seed).values for seed in range(600)])
     for down, right in [(0, 1), (1, 0), (7, 0), (0, 35), (19, 0), (19, 35), (5, 12)]:
-        moved = surfaces[:, down:, right:] - surfaces[:, :20 - down, :36 - right]
+        moved = surfaces[:, down:, right:] - surfaces[:, : 20 - down, : 36 - right]
         per_surface = (moved**2).mean(axis=(1, 2))
         standard_error = per_surface.std(ddof=1) / np.sqrt(len(surfaces))
-        assert abs(per_surface.mean() - (np.hypot(down, right) / 36) ** (2 * hurst)) < 5 * standard_error
-    other_diagonal = ((surfaces[:, 19, 0] - surfaces[:, 0, 35]) ** 2)
-    assert abs(other_diagonal.mean() - (np.hypot(19, 35) / 36) ** (2 * hurst)) < 5 * other_diagonal.std() / np.sqrt(600)
+        assert (
+            abs(per_surface.mean() - (np.hypot(down, right) / 36) ** (2 * hurst))
+            < 5 * standard_error
+        )
+    other_diagonal = (surfaces[:, 19, 0] - surfaces[:, 0, 35]) ** 2
+    assert abs(
+        other_diagonal.mean() - (np.hypot(19, 35) / 36) ** (2 * hurst)
+    ) < 5 * other_diagonal.std() / np.sqrt(600)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -69,8 +78,12 @@ def test_thread_count_never_changes_a_bit(dtype, monkeypatch):
     drawn = []
     for threads in ("1", "2", "5"):
         monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
-        drawn.append((fbm_surface((150, 270), 0.4, rng=7, dtype=dtype).values,
-                      mbm_surface(hoelder, rng=7, dtype=dtype).values))
+        drawn.append(
+            (
+                fbm_surface((150, 270), 0.4, rng=7, dtype=dtype).values,
+                mbm_surface(hoelder, rng=7, dtype=dtype).values,
+            )
+        )
     for fbm, mbm in drawn[1:]:
         assert np.array_equal(fbm, drawn[0][0])
         assert np.array_equal(mbm, drawn[0][1])
@@ -87,7 +100,10 @@ def test_what_is_kept_between_surfaces_is_bounded_and_changes_no_bit(monkeypatch
     for hurst in np.linspace(0.1, 0.7, 12):
         fbm_surface(32, hurst, rng=1)
     assert sum(root.nbytes for root, _ in kept.values()) == 8 * one
-    assert all(np.array_equal(fbm_surface(32, hurst, rng=1).values, once[hurst]) for hurst in reversed(once))
+    assert all(
+        np.array_equal(fbm_surface(32, hurst, rng=1).values, once[hurst])
+        for hurst in reversed(once)
+    )
     before = list(kept)
     fbm_surface(64, 0.5, rng=1)
     assert list(kept) == before
@@ -109,7 +125,10 @@ def test_surfaces_from_one_noise_are_coupled_and_from_one_seed_equal(tmp_path):
     noise = surface_noise(64, max_hurst=0.8, rng=5)
     first, second = (fbm_surface(64, hurst, noise=noise).values for hurst in (0.5, 0.51))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.999
-    assert np.array_equal(fbm_surface(64, 0.5, rng=9).values, fbm_surface(64, 0.5, rng=np.random.default_rng(9)).values)
+    assert np.array_equal(
+        fbm_surface(64, 0.5, rng=9).values,
+        fbm_surface(64, 0.5, rng=np.random.default_rng(9)).values,
+    )
     noise.save(tmp_path / "noise.npz")
     again = brownian.SurfaceNoise.load(tmp_path / "noise.npz")
     assert np.array_equal(fbm_surface(64, 0.5, noise=again).values, first)
@@ -124,7 +143,9 @@ def test_path_variogram_is_the_models(hurst):
     covariance = fft.irfft(eigenvalues)[:steps]
     k = np.arange(steps)
     span = np.arange(1, steps + 1)
-    sums = span * covariance[0] + 2 * (span * np.cumsum(np.r_[0, covariance[1:]]) - np.cumsum(k * np.r_[0, covariance[1:]]))
+    sums = span * covariance[0] + 2 * (
+        span * np.cumsum(np.r_[0, covariance[1:]]) - np.cumsum(k * np.r_[0, covariance[1:]])
+    )
     np.testing.assert_allclose(sums, span ** (2 * hurst), rtol=1e-11)
     np.testing.assert_allclose(covariance, naive.fgn_covariance(steps, hurst), atol=1e-11)
 
@@ -136,7 +157,9 @@ def test_paths_by_monte_carlo(hurst):
     assert (paths[:, 0] == 0).all()
     for i, j in [(0, 1), (0, 49), (20, 21), (10, 40), (48, 49)]:
         squares = (paths[:, i] - paths[:, j]) ** 2
-        assert abs(squares.mean() - ((j - i) / 50) ** (2 * hurst)) < 5 * squares.std() / np.sqrt(2000)
+        assert abs(squares.mean() - ((j - i) / 50) ** (2 * hurst)) < 5 * squares.std() / np.sqrt(
+            2000
+        )
 
 
 @pytest.mark.parametrize("hurst", [0.02, 0.3, 0.5, 0.98])
@@ -146,19 +169,37 @@ def test_any_length_of_path_can_be_drawn(n, hurst):
     assert np.isfinite(fbm_path(n, hurst, rng=0)).all()
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: fbm_surface(16, 1.2, rng=0), "hurst must lie in (0, 0.99], got 1.2; for a differentiable surface smooth"),
-    (lambda: fbm_surface(16, np.nan, rng=0), "hurst must lie in (0, 0.99], got nan"),
-    (lambda: fbm_surface(3, 0.5, rng=0), "n must be a whole number or (rows, cols), each at least 4 and below 2^31, got 3"),
-    (lambda: fbm_surface((16, 2.5), 0.5, rng=0), "n must be a whole number or (rows, cols)"),
-    (lambda: fbm_surface(16, 0.5), "rng must be a seed or a source of random numbers, got None"),
-    (lambda: fbm_surface(16, 0.5, rng=0, dtype=int), "dtype must be float32 or float64"),
-    (lambda: fbm_surface(16, 0.9, noise=surface_noise(16, max_hurst=0.5, rng=0)), "noise must have a reach of at least 1.1"),
-    (lambda: fbm_surface(16, 0.5, noise=surface_noise(17, max_hurst=0.5, rng=0)), "noise must be drawn for the size (16"),
-    (lambda: fbm_surface(16, 0.5, noise=np.zeros((16, 16))), "noise must be a SurfaceNoise"),
-    (lambda: fbm_path(1, 0.5, rng=0), "n must be a whole number, at least 2"),
-    (lambda: fbm_path(10, 1.0, rng=0), "hurst must lie in (0, 1), got 1.0"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: fbm_surface(16, 1.2, rng=0),
+            "hurst must lie in (0, 0.99], got 1.2; for a differentiable surface smooth",
+        ),
+        (lambda: fbm_surface(16, np.nan, rng=0), "hurst must lie in (0, 0.99], got nan"),
+        (
+            lambda: fbm_surface(3, 0.5, rng=0),
+            "n must be a whole number or (rows, cols), each at least 4 and below 2^31, got 3",
+        ),
+        (lambda: fbm_surface((16, 2.5), 0.5, rng=0), "n must be a whole number or (rows, cols)"),
+        (
+            lambda: fbm_surface(16, 0.5),
+            "rng must be a seed or a source of random numbers, got None",
+        ),
+        (lambda: fbm_surface(16, 0.5, rng=0, dtype=int), "dtype must be float32 or float64"),
+        (
+            lambda: fbm_surface(16, 0.9, noise=surface_noise(16, max_hurst=0.5, rng=0)),
+            "noise must have a reach of at least 1.1",
+        ),
+        (
+            lambda: fbm_surface(16, 0.5, noise=surface_noise(17, max_hurst=0.5, rng=0)),
+            "noise must be drawn for the size (16",
+        ),
+        (lambda: fbm_surface(16, 0.5, noise=np.zeros((16, 16))), "noise must be a SurfaceNoise"),
+        (lambda: fbm_path(1, 0.5, rng=0), "n must be a whole number, at least 2"),
+        (lambda: fbm_path(10, 1.0, rng=0), "hurst must lie in (0, 1), got 1.0"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value, the rule and the remedy."""
     with pytest.raises(ValueError, match=re.escape(words)):

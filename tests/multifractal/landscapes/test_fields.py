@@ -51,9 +51,14 @@ def test_value_and_gradient_are_the_naive_sum(d, hurst):
     vectors, phases = waves_of(field)
     x = np.random.default_rng(0).normal(size=(3, 7, d)) / np.sqrt(d)
     values, gradients = field.value_and_gradient(x)
-    exponents, slopes = hoelder_along_x(x.reshape(-1, d)) if callable(hurst) else (np.full(21, hurst), np.zeros((21, d)))
+    exponents, slopes = (
+        hoelder_along_x(x.reshape(-1, d))
+        if callable(hurst)
+        else (np.full(21, hurst), np.zeros((21, d)))
+    )
     for point, value, gradient, exponent, slope in zip(
-            x.reshape(-1, d), values.ravel(), gradients.reshape(-1, d), exponents, slopes, strict=True):
+        x.reshape(-1, d), values.ravel(), gradients.reshape(-1, d), exponents, slopes, strict=True
+    ):
         expected = naive.fractal_field(point, vectors, phases, field.wavenumbers, exponent, slope)
         # Phases reach 1e4 radians, so their rounding, 1e-12, times the sum of amplitudes bounds the error of both sums.
         assert abs(value - expected[0]) < 1e-9
@@ -71,14 +76,31 @@ def test_gradient_is_the_derivative_of_the_value(hurst):
     for axis in range(2):
         step = np.zeros(2)
         step[axis] = 0.02 / (field.wavenumbers[1] * np.sqrt(2))
-        wide, narrow = ((field.value(x + k * step) - field.value(x - k * step)) / (2 * k * step[axis]) for k in (1, 0.5))
+        wide, narrow = (
+            (field.value(x + k * step) - field.value(x - k * step)) / (2 * k * step[axis])
+            for k in (1, 0.5)
+        )
         gradient = field.gradient(x)[:, axis]
         # Waves have k h <= 0.02, so the extrapolated difference errs by less than (0.02)^4 of the steepest.
-        np.testing.assert_allclose((4 * narrow - wide) / 3, gradient, atol=1e-6 * np.abs(gradient).max())
+        np.testing.assert_allclose(
+            (4 * narrow - wide) / 3, gradient, atol=1e-6 * np.abs(gradient).max()
+        )
 
 
-@pytest.mark.parametrize(("d", "hurst"), [
-    (1, 0.3), (1, 0.7), (2, 0.2), (2, 0.5), (2, 0.8), (10, 0.3), (10, 0.7), (1000, 0.5), (1000, 0.8)])
+@pytest.mark.parametrize(
+    ("d", "hurst"),
+    [
+        (1, 0.3),
+        (1, 0.7),
+        (2, 0.2),
+        (2, 0.5),
+        (2, 0.8),
+        (10, 0.3),
+        (10, 0.7),
+        (1000, 0.5),
+        (1000, 0.8),
+    ],
+)
 def test_variogram_is_the_law_at_any_distance(d, hurst):
     """At r = .01, .1 and 1 the mean of 40 seeds is r^(2H) times the share kept, to 5 standard errors; tol holds."""
     squares = np.empty((40, 3))
@@ -133,7 +155,9 @@ def test_memory_does_not_grow_with_modes_times_dimension():
     """A field of 800 MB of directions is evaluated within 150 MB when it may not keep them."""
     tracemalloc.start()
     try:
-        FractalField(100_000, 0.5, rng=0, n_modes=1000, memory=2**20).value_and_gradient(np.ones(100_000) / 400)
+        FractalField(100_000, 0.5, rng=0, n_modes=1000, memory=2**20).value_and_gradient(
+            np.ones(100_000) / 400
+        )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -147,15 +171,26 @@ def test_plane_field_has_the_law_of_the_surface(hurst):
     points = np.concatenate([(pixels + shift) / 64 for shift in ([0, 0], [15, 30], [20, 5])])
     moments = {"field": [], "surface": []}
     for seed in range(150):
-        drawn = {"field": FractalField(2, hurst, rng=seed, n_modes=600, tol=0.02).value(points),
-                 "surface": fbm_surface(64, hurst, rng=seed).values[tuple((points * 64).round().astype(int).T[::-1])]}
+        drawn = {
+            "field": FractalField(2, hurst, rng=seed, n_modes=600, tol=0.02).value(points),
+            "surface": fbm_surface(64, hurst, rng=seed).values[
+                tuple((points * 64).round().astype(int).T[::-1])
+            ],
+        }
         for name, values in drawn.items():
             increments = (values.reshape(3, -1) - values.reshape(3, -1)[:, :1])[:, 1:]
             increments /= np.linalg.norm(pixels[1:] / 64, axis=1) ** hurst
-            moments[name].append(np.concatenate([np.einsum("si,sj->ij", increments, increments).ravel() / 3,
-                                                 (increments**4).mean(axis=0)]))
+            moments[name].append(
+                np.concatenate(
+                    [
+                        np.einsum("si,sj->ij", increments, increments).ravel() / 3,
+                        (increments**4).mean(axis=0),
+                    ]
+                )
+            )
     (field, field_error), (surface, surface_error) = (
-        (np.mean(m, axis=0), np.std(m, axis=0) / np.sqrt(150)) for m in moments.values())
+        (np.mean(m, axis=0), np.std(m, axis=0) / np.sqrt(150)) for m in moments.values()
+    )
     # The field may miss tol = .02 of the variogram.
     assert (np.abs(field - surface) < 5 * np.hypot(field_error, surface_error) + 0.02).all()
 
@@ -168,35 +203,51 @@ def test_local_variogram_follows_the_local_exponent():
         field = FractalField(2, hoelder_along_x, rng=seed, hurst_range=(0.3, 0.7), n_modes=1000)
         starts = np.stack(np.broadcast_arrays(x, np.linspace(-0.4, 0.4, 30)[:, None]), axis=-1)
         for k, r in enumerate(distances):
-            squares[seed, k] = ((field.value(starts + [0, r]) - field.value(starts)) ** 2).mean(axis=0)
+            squares[seed, k] = ((field.value(starts + [0, r]) - field.value(starts)) ** 2).mean(
+                axis=0
+            )
     exponents = 0.5 + 0.2 * np.sin(x)
     for k, r in enumerate(distances):
         ratio = squares[:, k] / r ** (2 * exponents)
         expected = [share_present(field, hurst, r) for hurst in exponents]
-        assert (np.abs(ratio.mean(axis=0) - expected) < 5 * ratio.std(axis=0) / np.sqrt(60) + 1e-3).all()
+        assert (
+            np.abs(ratio.mean(axis=0) - expected) < 5 * ratio.std(axis=0) / np.sqrt(60) + 1e-3
+        ).all()
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    ({"dimension": 0}, "dimension must be a whole number, at least 1, got 0"),
-    ({"hurst": 1.0}, "hurst must lie in (0, 1), got 1.0"),
-    ({"hurst": hoelder_along_x}, "hurst_range must be a pair (lowest, highest) when hurst is a function, got None"),
-    ({"hurst": hoelder_along_x, "hurst_range": (0.2, 1.1)}, "hurst_range must lie in (0, 1), got 1.1"),
-    ({"n_modes": 1}, "n_modes must be a whole number, at least 2"),
-    ({"scales": (1.0, 0.1)}, "scales must ascend"),
-    ({"tol": -1}, "tol must be a positive finite number"),
-    ({"hurst": 0.02}, "pass a larger tol or a larger exponent"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"dimension": 0}, "dimension must be a whole number, at least 1, got 0"),
+        ({"hurst": 1.0}, "hurst must lie in (0, 1), got 1.0"),
+        (
+            {"hurst": hoelder_along_x},
+            "hurst_range must be a pair (lowest, highest) when hurst is a function, got None",
+        ),
+        (
+            {"hurst": hoelder_along_x, "hurst_range": (0.2, 1.1)},
+            "hurst_range must lie in (0, 1), got 1.1",
+        ),
+        ({"n_modes": 1}, "n_modes must be a whole number, at least 2"),
+        ({"scales": (1.0, 0.1)}, "scales must ascend"),
+        ({"tol": -1}, "tol must be a positive finite number"),
+        ({"hurst": 0.02}, "pass a larger tol or a larger exponent"),
+    ],
+)
 def test_bad_fields_are_refused_with_the_rule(arguments, words):
     """Each refusal names the argument, its value, the rule and the remedy."""
     with pytest.raises(ValueError, match=re.escape(words)):
         FractalField(**{"dimension": 2, "hurst": 0.5, "rng": 0} | arguments)
 
 
-@pytest.mark.parametrize(("x", "words"), [
-    (np.zeros((5, 3)), "x must have shape (..., 2), got (5, 3)"),
-    ([0.0, np.nan], "x must be finite"),
-    (3.0, "x must have shape (..., 2), got ()"),
-])
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros((5, 3)), "x must have shape (..., 2), got (5, 3)"),
+        ([0.0, np.nan], "x must be finite"),
+        (3.0, "x must have shape (..., 2), got ()"),
+    ],
+)
 def test_bad_points_are_refused_with_the_rule(x, words):
     """Points of another dimension, or not finite, are refused."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -206,5 +257,7 @@ def test_bad_points_are_refused_with_the_rule(x, words):
 def test_an_exponent_outside_its_range_is_refused():
     """A function of exponents that leaves the range the field was built for is refused when evaluated."""
     field = FractalField(2, hoelder_along_x, rng=0, hurst_range=(0.45, 0.55), n_modes=10)
-    with pytest.raises(ValueError, match=re.escape("hurst must stay in its hurst_range (0.45, 0.55)")):
+    with pytest.raises(
+        ValueError, match=re.escape("hurst must stay in its hurst_range (0.45, 0.55)")
+    ):
         field.value([1.0, 0.0])

@@ -28,18 +28,28 @@ def test_gradient_is_numpys_to_the_bit(shape, dtype):
 def test_hessian_eigenvalues_are_lapacks(shape):
     """Closed-form eigenvalues agree with LAPACK to rounding."""
     values = np.random.default_rng(2).normal(size=shape)
-    np.testing.assert_allclose(Landscape(values).hessian_eigenvalues, naive.hessian_eigenvalues(values), atol=1e-14)
+    np.testing.assert_allclose(
+        Landscape(values).hessian_eigenvalues, naive.hessian_eigenvalues(values), atol=1e-14
+    )
 
 
 def test_interpolation_matches_the_naive_twin_bit_for_bit(landscape):
     """Value and gradient at random positions, on walls, corners and integer coordinates equal the naive twin's."""
     rng = np.random.default_rng(3)
     xy = rng.uniform(0, [299, 36], size=(200, 2))
-    xy = np.concatenate([xy, np.floor(xy), [[0, 0], [299, 36], [299, 5.5], [4.25, 36]], np.column_stack(
-        [np.floor(xy[:, 0]), xy[:, 1]])])
+    xy = np.concatenate(
+        [
+            xy,
+            np.floor(xy),
+            [[0, 0], [299, 36], [299, 5.5], [4.25, 36]],
+            np.column_stack([np.floor(xy[:, 0]), xy[:, 1]]),
+        ]
+    )
     expected = [naive.interpolate(landscape.values, x, y) for x, y in xy]
     assert np.array_equal(landscape.value_at(xy), expected)
-    gradient = [[naive.interpolate(landscape.gradient[..., k], x, y) for k in (0, 1)] for x, y in xy]
+    gradient = [
+        [naive.interpolate(landscape.gradient[..., k], x, y) for k in (0, 1)] for x, y in xy
+    ]
     assert np.array_equal(landscape.gradient_at(xy), gradient)
 
 
@@ -71,7 +81,7 @@ def test_a_flipped_byte_is_noticed(landscape, tmp_path):
     landscape.save(path)
     whole = path.read_bytes()
     for position in np.random.default_rng(4).integers(0, len(whole), 60):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1:])
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
         try:
             again = Landscape.load(path)
         except DamagedFileError:
@@ -80,14 +90,21 @@ def test_a_flipped_byte_is_noticed(landscape, tmp_path):
         assert np.array_equal(again.hoelder, landscape.hoelder)
 
 
-@pytest.mark.parametrize(("values", "hoelder", "words"), [
-    (np.zeros((3, 9)), None, "values must be at least 4x4, got (3, 9)"),
-    (np.zeros(9), None, "values must have 2 dimension(s), got (9,)"),
-    (np.where(np.arange(36).reshape(6, 6) == 9, np.inf, 0.0), None, "at index (1, 3)"),
-    (np.zeros((6, 6)), 1.2, "hoelder must lie in (0, 1), got"),
-    (np.zeros((6, 6)), np.full((6, 5), 0.5), "hoelder must be a number or have the shape (6, 6)"),
-    (np.zeros((6, 6)), np.nan, "hoelder must be finite"),
-])
+@pytest.mark.parametrize(
+    ("values", "hoelder", "words"),
+    [
+        (np.zeros((3, 9)), None, "values must be at least 4x4, got (3, 9)"),
+        (np.zeros(9), None, "values must have 2 dimension(s), got (9,)"),
+        (np.where(np.arange(36).reshape(6, 6) == 9, np.inf, 0.0), None, "at index (1, 3)"),
+        (np.zeros((6, 6)), 1.2, "hoelder must lie in (0, 1), got"),
+        (
+            np.zeros((6, 6)),
+            np.full((6, 5), 0.5),
+            "hoelder must be a number or have the shape (6, 6)",
+        ),
+        (np.zeros((6, 6)), np.nan, "hoelder must be finite"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(values, hoelder, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

@@ -26,23 +26,31 @@ def test_surface_is_the_naive_interpolation_of_its_levels(shape):
     hoelder = np.random.default_rng(0).uniform(0.2, 0.8, shape)
     hoelder.flat[:2] = 0.2, 0.8
     exponents = multifractional.level_exponents(shape, 0.2, 0.8, noise.reach, 1e-4)
-    hoelder[7, :len(exponents)] = exponents
+    hoelder[7, : len(exponents)] = exponents
     levels = np.array([fbm_surface(shape, exponent, noise=noise).values for exponent in exponents])
     surface = mbm_surface(hoelder, noise=noise)
-    np.testing.assert_allclose(surface.values, naive.interpolate_levels(levels, exponents, hoelder), atol=1e-12)
-    np.testing.assert_allclose(surface.values[7, :len(exponents)], np.diagonal(levels[:, 7]), atol=1e-13)
+    np.testing.assert_allclose(
+        surface.values, naive.interpolate_levels(levels, exponents, hoelder), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        surface.values[7, : len(exponents)], np.diagonal(levels[:, 7]), atol=1e-13
+    )
     assert np.array_equal(surface.hoelder, hoelder)
 
 
 def test_a_constant_map_gives_the_fractional_surface():
     """With one exponent everywhere there is one level: the surface of `fbm_surface` on the same noise, bit for bit."""
     noise = surface_noise((30, 50), max_hurst=0.6, rng=4)
-    assert np.array_equal(mbm_surface(np.full((30, 50), 0.6), noise=noise).values,
-                          fbm_surface((30, 50), 0.6, noise=noise).values)
+    assert np.array_equal(
+        mbm_surface(np.full((30, 50), 0.6), noise=noise).values,
+        fbm_surface((30, 50), 0.6, noise=noise).values,
+    )
 
 
-@pytest.mark.parametrize(("lowest", "highest", "most"), [
-    (0.3, 0.7, 8), (0.2, 0.8, 11), (0.5, 0.9, 13), (0.1, 0.9, 18), (0.05, 0.95, 27)])
+@pytest.mark.parametrize(
+    ("lowest", "highest", "most"),
+    [(0.3, 0.7, 8), (0.2, 0.8, 11), (0.5, 0.9, 13), (0.1, 0.9, 18), (0.05, 0.95, 27)],
+)
 def test_interpolation_error_stays_below_tol(lowest, highest, most):
     """Chosen on a small grid, the levels for N = 512 keep the error computed at N = 512 below tol, and are not many."""
     reach = brownian.reach_for(highest, margin=True)
@@ -67,7 +75,10 @@ def test_interpolation_error_is_that_of_surfaces():
         squares.append((24 ** (2 * hurst) * missed**2).mean())
     # The prediction adds the field's variance at the far end of the torus to that of the first pixel: an upper bound that
     # is reached where the error is rough, up to the share of scales longer than the grid.
-    ratio, standard_error = np.mean(squares) / predicted**2, np.std(squares) / np.sqrt(40) / predicted**2
+    ratio, standard_error = (
+        np.mean(squares) / predicted**2,
+        np.std(squares) / np.sqrt(40) / predicted**2,
+    )
     assert 0.5 - 5 * standard_error < ratio < 1 + 5 * standard_error
 
 
@@ -92,17 +103,28 @@ def test_curvature_law_in_every_bin():
     measured = np.zeros(8)
     for seed in range(8):
         l1, l2 = mbm_surface(hoelder, rng=seed, dtype=np.float32).hessian_eigenvalues
-        measured += np.bincount(bins, (l1[inside].astype(float) ** 2 + l2[inside].astype(float) ** 2).ravel()) / 8
+        measured += (
+            np.bincount(
+                bins, (l1[inside].astype(float) ** 2 + l2[inside].astype(float) ** 2).ravel()
+            )
+            / 8
+        )
     np.testing.assert_allclose(measured / np.bincount(bins, law[inside].ravel()), 1, atol=0.01)
 
 
-@pytest.mark.parametrize(("hoelder", "words"), [
-    (np.where(np.arange(64).reshape(8, 8) == 10, np.nan, 0.5), "hoelder_map must be finite everywhere"),
-    (np.full((8, 8), 1.2), "hoelder_map must lie in (0, 0.99] everywhere, got [1.2 1.2]"),
-    (np.zeros((8, 8)), "hoelder_map must lie in (0, 0.99] everywhere"),
-    (np.full(8, 0.5), "hoelder_map must have 2 dimension(s), got (8,)"),
-    (np.full((3, 8), 0.5), "hoelder_map must be at least 4x4, got (3, 8)"),
-])
+@pytest.mark.parametrize(
+    ("hoelder", "words"),
+    [
+        (
+            np.where(np.arange(64).reshape(8, 8) == 10, np.nan, 0.5),
+            "hoelder_map must be finite everywhere",
+        ),
+        (np.full((8, 8), 1.2), "hoelder_map must lie in (0, 0.99] everywhere, got [1.2 1.2]"),
+        (np.zeros((8, 8)), "hoelder_map must lie in (0, 0.99] everywhere"),
+        (np.full(8, 0.5), "hoelder_map must have 2 dimension(s), got (8,)"),
+        (np.full((3, 8), 0.5), "hoelder_map must be at least 4x4, got (3, 8)"),
+    ],
+)
 def test_bad_maps_are_refused_with_the_rule(hoelder, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -114,7 +136,9 @@ def test_other_bad_input_is_refused(monkeypatch):
     monkeypatch.setattr(multifractional, "_MOST_LEVELS", 6)
     with pytest.raises(ValueError, match="tol must be a positive finite number, got 0"):
         mbm_surface(np.full((8, 8), 0.5), rng=0, tol=0)
-    with pytest.raises(ValueError, match="tol must be reachable with fewer than 6 levels, got 1e-05"):
+    with pytest.raises(
+        ValueError, match="tol must be reachable with fewer than 6 levels, got 1e-05"
+    ):
         mbm_surface(paper_hoelder_map(16), rng=0, tol=1e-5)
     with pytest.raises(ValueError, match=re.escape("noise must be drawn for the size (8, 8)")):
         mbm_surface(np.full((8, 8), 0.5), noise=surface_noise(9, max_hurst=0.5, rng=0))

@@ -26,7 +26,9 @@ def test_surface_is_the_naive_sum(hurst, base):
     amplitude = np.sqrt(np.log(base) / np.exp(log_variogram_constant(2, hurst)))
     expected = naive.weierstrass_mandelbrot((20, 30), k, angles, phases, amplitude, hurst)
     # Phases reach 1e5 radians; their rounding of 1e-11 bounds the error.
-    np.testing.assert_allclose(weierstrass_mandelbrot((20, 30), hurst, base=base, rng=4).values, expected, atol=1e-9)
+    np.testing.assert_allclose(
+        weierstrass_mandelbrot((20, 30), hurst, base=base, rng=4).values, expected, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("hurst", [0.2, 0.5, 0.8])
@@ -36,8 +38,10 @@ def test_variogram_is_the_law(hurst):
     k = frequencies(64, hurst, 1.05)
     scale = np.log(1.05) / np.exp(log_variogram_constant(2, hurst))
     for r in (1, 4, 12, 48):
-        squares = (((surfaces[:, :, r:] - surfaces[:, :, :-r]) ** 2).mean(axis=(1, 2))
-                   + ((surfaces[:, r:] - surfaces[:, :-r]) ** 2).mean(axis=(1, 2))) / 2
+        squares = (
+            ((surfaces[:, :, r:] - surfaces[:, :, :-r]) ** 2).mean(axis=(1, 2))
+            + ((surfaces[:, r:] - surfaces[:, :-r]) ** 2).mean(axis=(1, 2))
+        ) / 2
         expected = scale * np.sum(k ** (-2 * hurst) * (1 - j0(k * r / 64)))
         assert abs(squares.mean() - expected) < 5 * squares.std(ddof=1) / np.sqrt(150)
         assert abs(expected / (r / 64) ** (2 * hurst) - 1) < 0.02
@@ -46,18 +50,27 @@ def test_variogram_is_the_law(hurst):
 @pytest.mark.parametrize("hurst", [0.3, 0.6])
 def test_exponent_is_hurst_and_nothing_else(hurst):
     """Leaders at 1024 give c1 = H and c2 = 0 over 8 seeds, within 5 standard errors and .01."""
-    estimates = [multifractal_spectrum(weierstrass_mandelbrot(1024, hurst, rng=seed)).log_cumulants for seed in range(8)]
+    estimates = [
+        multifractal_spectrum(weierstrass_mandelbrot(1024, hurst, rng=seed)).log_cumulants
+        for seed in range(8)
+    ]
     mean, error = np.mean(estimates, axis=0), np.std(estimates, axis=0, ddof=1) / np.sqrt(8)
     assert abs(mean[0] - hurst) < 5 * error[0] + 0.01
     assert abs(mean[1]) < 5 * error[1] + 0.005
     assert error[0] < 0.02
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda: weierstrass_mandelbrot(64, 0.05, rng=0), "hurst must lie in [0.1, 1), got 0.05"),
-    (lambda: weierstrass_mandelbrot(64, 0.5, base=1.0, rng=0), "base must be above 1, got 1.0"),
-    (lambda: weierstrass_mandelbrot(2, 0.5, rng=0), "n must be a whole number or (rows, cols), each at least 4"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: weierstrass_mandelbrot(64, 0.05, rng=0), "hurst must lie in [0.1, 1), got 0.05"),
+        (lambda: weierstrass_mandelbrot(64, 0.5, base=1.0, rng=0), "base must be above 1, got 1.0"),
+        (
+            lambda: weierstrass_mandelbrot(2, 0.5, rng=0),
+            "n must be a whole number or (rows, cols), each at least 4",
+        ),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value, the rule and the remedy."""
     with pytest.raises(ValueError, match=re.escape(words)):

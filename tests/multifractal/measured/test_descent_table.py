@@ -7,7 +7,15 @@ import pytest
 from scipy import stats
 
 from multifractal import Landscape
-from multifractal.measured.descent_table import SHORT, DescentTable, interval, joined, schedule, stretch_times, walk_table
+from multifractal.measured.descent_table import (
+    SHORT,
+    DescentTable,
+    interval,
+    joined,
+    schedule,
+    stretch_times,
+    walk_table,
+)
 
 
 def bowl(k=0.2):
@@ -19,7 +27,9 @@ def bowl(k=0.2):
 @pytest.fixture(scope="module")
 def table():
     """Walks in two bowls at two rates."""
-    return walk_table("bowl", [bowl(), bowl(0.1)], learning_rates=[1.0, 2.5], n_walkers=3, n_steps=160)
+    return walk_table(
+        "bowl", [bowl(), bowl(0.1)], learning_rates=[1.0, 2.5], n_walkers=3, n_steps=160
+    )
 
 
 def test_a_bowl_stretches_by_its_curvature(table):
@@ -28,9 +38,13 @@ def test_a_bowl_stretches_by_its_curvature(table):
     inside = table.stretch[0, :, :, -1] - table.stretch[0, :, :, -3]
     np.testing.assert_allclose(inside, 80 * expected, rtol=1e-5)
     np.testing.assert_allclose(table.exponents[0], expected, rtol=1e-5)
-    np.testing.assert_allclose(table.edge_at_end[0], np.outer([1.0, 2.5], [0.2, 0.1]) / 2, rtol=1e-9)
+    np.testing.assert_allclose(
+        table.edge_at_end[0], np.outer([1.0, 2.5], [0.2, 0.1]) / 2, rtol=1e-9
+    )
     assert (table.share_growing == 0).all()
-    assert (walk_table("bowl", [bowl(), bowl()], learning_rates=[1.0], n_steps=160).sign == -1).all()
+    assert (
+        walk_table("bowl", [bowl(), bowl()], learning_rates=[1.0], n_steps=160).sign == -1
+    ).all()
     assert (table.loss[..., 1] < 0.01 * table.loss[..., 0]).all()
 
 
@@ -41,7 +55,9 @@ def test_a_walk_at_rest_has_no_diffusion_exponent(table):
 
 def test_the_interval_is_students():
     """Mean and bounds are scipy's; values that are not finite are left out; one value has no interval."""
-    samples = np.array([[0.3, -0.1, 0.7, 1.1], [0.3, -0.1, 0.7, np.nan], [0.3, np.nan, np.nan, -np.inf]])
+    samples = np.array(
+        [[0.3, -0.1, 0.7, 1.1], [0.3, -0.1, 0.7, np.nan], [0.3, np.nan, np.nan, -np.inf]]
+    )
     for row, n in ((0, 4), (1, 3)):
         good = samples[row, :n]
         bounds = stats.t.interval(0.95, n - 1, good.mean(), stats.sem(good))
@@ -49,12 +65,16 @@ def test_the_interval_is_students():
     assert np.isnan(interval(samples)[:, 2]).all()
 
 
-@pytest.mark.parametrize(("late", "sign"), [
-    ([3, 4, 5], 1), ([-3, -4, -5], -1),
-    ([0.5, 0.6, 0.7], 0),  # surely positive, but less than e-fold in half a run
-    ([-1, 8, 30], 0),  # large, but not told from zero
-    ([np.nan, np.nan, 4], np.nan),
-])
+@pytest.mark.parametrize(
+    ("late", "sign"),
+    [
+        ([3, 4, 5], 1),
+        ([-3, -4, -5], -1),
+        ([0.5, 0.6, 0.7], 0),  # surely positive, but less than e-fold in half a run
+        ([-1, 8, 30], 0),  # large, but not told from zero
+        ([np.nan, np.nan, 4], np.nan),
+    ],
+)
 def test_the_sign_needs_an_interval_beyond_an_e_fold(table, late, sign):
     """A run is chaotic when the interval over runs of the late stretch lies above 1; the same below -1."""
     stretch = np.zeros((1, 1, 3, 24))

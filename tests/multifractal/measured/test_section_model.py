@@ -22,7 +22,10 @@ def test_gradients_have_the_sections_size():
     """The mean squared gradient, by numpy, is the section's to rounding; the relief is the ratio of deviations."""
     section = Landscape(7.0 * fbm_surface((70, 90), 0.6, rng=3).values)
     model = model_of_section(section, rng=1)
-    ours, theirs = (np.mean(np.sum(np.square(np.gradient(values)), axis=0)) for values in (model.values, section.values))
+    ours, theirs = (
+        np.mean(np.sum(np.square(np.gradient(values)), axis=0))
+        for values in (model.values, section.values)
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     np.testing.assert_allclose(model.rms_gradient, np.sqrt(theirs), rtol=1e-12)
     np.testing.assert_allclose(model.relief, model.values.std() / section.values.std(), rtol=1e-12)

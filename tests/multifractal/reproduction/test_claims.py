@@ -39,25 +39,33 @@ def quantity(value, half=0.01, spread=0.01, n=10):
 
 # Numbers
 
+
 def test_the_interval_of_a_mean_covers_it():
     """In 2000 sets of 8 normal samples the 95 % interval holds the mean 95 % of the time, within 4 standard errors."""
     rng = np.random.default_rng(0)
-    held = [(found := Quantity.mean("", row, CALL)).low < 0 < found.high for row in rng.standard_normal((2000, 8))]
+    held = [
+        (found := Quantity.mean("", row, CALL)).low < 0 < found.high
+        for row in rng.standard_normal((2000, 8))
+    ]
     assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
 
 
 def test_one_more_sample_is_expected_where_it_falls():
     """In 2000 sets the interval of one more sample holds a ninth one 95 % of the time, within 4 standard errors."""
     rng = np.random.default_rng(1)
-    held = [Quantity.mean("", row[:8], CALL).allows(row[8]) for row in rng.standard_normal((2000, 9))]
+    held = [
+        Quantity.mean("", row[:8], CALL).allows(row[8]) for row in rng.standard_normal((2000, 9))
+    ]
     assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
 
 
 def test_the_interval_of_a_median_holds_for_skewed_samples():
     """The interval by order statistics covers an exponential's median at least 95 % of the time; 5 samples give none."""
     rng = np.random.default_rng(2)
-    held = [(found := Quantity.median("", row, CALL)).low < np.log(2) < found.high
-            for row in rng.exponential(size=(2000, 10))]
+    held = [
+        (found := Quantity.median("", row, CALL)).low < np.log(2) < found.high
+        for row in rng.exponential(size=(2000, 10))
+    ]
     assert np.mean(held) > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 2000)
     assert np.isnan(Quantity.median("", np.arange(5.0), CALL).low)
     assert Quantity.median("", np.arange(6.0), CALL).low == 0
@@ -75,16 +83,23 @@ def test_samples_that_could_not_be_measured_are_left_out_and_counted():
 
 # Keeping results
 
+
 def counting_claim(name="counted"):
     """A claim that counts how often it is measured."""
     times = []
 
     def measure(on):
         times.append(name)
-        found = Quantity.mean("sd", on.each(lambda i: on.surface(i).values.std()), on.provenance("std"))
-        return Measured({"sd": found, "a later name that sorts first": found}, {"sides": np.array([on.size])})
+        found = Quantity.mean(
+            "sd", on.each(lambda i: on.surface(i).values.std()), on.provenance("std")
+        )
+        return Measured(
+            {"sd": found, "a later name that sorts first": found}, {"sides": np.array([on.size])}
+        )
 
-    return Claim(name, name, "", "", measure, lambda found: Judgement(REPRODUCED, "yes"), None, ""), times
+    return Claim(
+        name, name, "", "", measure, lambda found: Judgement(REPRODUCED, "yes"), None, ""
+    ), times
 
 
 def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_path, monkeypatch):
@@ -94,7 +109,9 @@ def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_pa
     first, again = (study.measure(claim, small, tmp_path) for _ in range(2))
     assert times == ["counted"]
     assert again.quantities == first.quantities
-    assert list(again.quantities) == list(first.quantities) == ["sd", "a later name that sorts first"]
+    assert (
+        list(again.quantities) == list(first.quantities) == ["sd", "a later name that sorts first"]
+    )
     np.testing.assert_array_equal(again.arrays["sides"], [32])
     other = study.measure(claim, replace(small, seed=1), tmp_path)
     assert len(times) == 2
@@ -123,7 +140,9 @@ def test_a_stopped_report_goes_on_with_the_claim_it_was_at(tmp_path):
         page.report(small, path, only=[replace(first, draw=draw), stopped])
     page.report(small, path, only=[replace(first, draw=draw), replace(second, draw=draw)])
     assert times == ["first"]
-    page.report(small, tmp_path / "other.html", only=[replace(first, draw=draw), replace(second, draw=draw)])
+    page.report(
+        small, tmp_path / "other.html", only=[replace(first, draw=draw), replace(second, draw=draw)]
+    )
     assert path.read_bytes() == (tmp_path / "other.html").read_bytes()
 
 
@@ -138,15 +157,24 @@ def test_numbers_do_not_depend_on_the_number_of_threads(monkeypatch):
 
 # Rules
 
+
 def landscape_study(words, draw, section):
     """A study of ten surfaces of 512 pixels of one kind, as multifractal and as monofractal surface, and a section of it."""
-    return Study(n_surfaces=10, size=512, words=words, draw_surface=draw, draw_fractional=lambda hurst, i, on: draw(i, on),
-                 sections=lambda: {words: section})
+    return Study(
+        n_surfaces=10,
+        size=512,
+        words=words,
+        draw_surface=draw,
+        draw_fractional=lambda hurst, i, on: draw(i, on),
+        sections=lambda: {words: section},
+    )
 
 
 def white(i, on):
     """White noise, said to have the paper's map."""
-    return Landscape(on.rng(i, 9).standard_normal((on.size, on.size)).astype(np.float32), on.hoelder_map)
+    return Landscape(
+        on.rng(i, 9).standard_normal((on.size, on.size)).astype(np.float32), on.hoelder_map
+    )
 
 
 def bowl_values(size):
@@ -166,11 +194,20 @@ def without_flat_regions(i, on):
 
 
 STUDIES = {
-    "the paper's map": lambda: Study(n_surfaces=10, size=512, sections=lambda: {
-        "multifractal": Study(seed=1).surface(0).values[:257, :257].astype(float)}),
-    "white noise": lambda: landscape_study("white noise", white, np.random.default_rng(0).standard_normal((257, 257))),
+    "the paper's map": lambda: Study(
+        n_surfaces=10,
+        size=512,
+        sections=lambda: {
+            "multifractal": Study(seed=1).surface(0).values[:257, :257].astype(float)
+        },
+    ),
+    "white noise": lambda: landscape_study(
+        "white noise", white, np.random.default_rng(0).standard_normal((257, 257))
+    ),
     "bowl": lambda: landscape_study("bowl", bowl, bowl_values(257)),
-    "no flat regions": lambda: landscape_study("no flat regions", without_flat_regions, fbm_surface(257, 0.5, rng=1).values),
+    "no flat regions": lambda: landscape_study(
+        "no flat regions", without_flat_regions, fbm_surface(257, 0.5, rng=1).values
+    ),
 }
 # What each rule says where. Clustering as a power law needs low ground only: it does not tell a multifractal surface from a
 # monofractal one, and the page says so. Every other claim falls on each control.
@@ -197,36 +234,100 @@ REACHED = {
     "curvature": {
         REPRODUCED: {"slope": 1, "ends": 1, "exact": 0.7, "worst": 1},
         CORRECTED: {"slope": 1, "ends": 1.5, "exact": 1, "worst": 1.01},
-        NOT_REPRODUCED: {"slope": 1, "ends": 1.5, "exact": 0.7, "worst": 0.5}},
+        NOT_REPRODUCED: {"slope": 1, "ends": 1.5, "exact": 0.7, "worst": 0.5},
+    },
     "minima": {
-        REPRODUCED: {"gathered": 5, "alike": 0.5}, CORRECTED: {"gathered": 5, "alike": 0.2},
-        NOT_REPRODUCED: {"gathered": 1, "alike": 0.5}},
+        REPRODUCED: {"gathered": 5, "alike": 0.5},
+        CORRECTED: {"gathered": 5, "alike": 0.2},
+        NOT_REPRODUCED: {"gathered": 1, "alike": 0.5},
+    },
     "clustering": {
-        REPRODUCED: {"smoother_power": 1.72, "smoother_radius": 36.7, "rougher_power": 1.6, "rougher_radius": 29.4,
-                     "difference": 0.12, "monofractal": 1.7},
-        CORRECTED: {"smoother_power": 1.72, "smoother_radius": 36.7, "rougher_power": 1.6, "rougher_radius": 29.4,
-                    "difference": 0, "monofractal": 1.7},
-        NOT_REPRODUCED: {"smoother_power": 1.72, "smoother_radius": 20, "rougher_power": 1.6, "rougher_radius": 29.4,
-                         "difference": 0.12, "monofractal": 1.7}},
-    "losses": {REPRODUCED: {"rank": 0.1, "width": 0.2}, NOT_REPRODUCED: {"rank": 0.1, "width": 0.6}},
+        REPRODUCED: {
+            "smoother_power": 1.72,
+            "smoother_radius": 36.7,
+            "rougher_power": 1.6,
+            "rougher_radius": 29.4,
+            "difference": 0.12,
+            "monofractal": 1.7,
+        },
+        CORRECTED: {
+            "smoother_power": 1.72,
+            "smoother_radius": 36.7,
+            "rougher_power": 1.6,
+            "rougher_radius": 29.4,
+            "difference": 0,
+            "monofractal": 1.7,
+        },
+        NOT_REPRODUCED: {
+            "smoother_power": 1.72,
+            "smoother_radius": 20,
+            "rougher_power": 1.6,
+            "rougher_radius": 29.4,
+            "difference": 0.12,
+            "monofractal": 1.7,
+        },
+    },
+    "losses": {
+        REPRODUCED: {"rank": 0.1, "width": 0.2},
+        NOT_REPRODUCED: {"rank": 0.1, "width": 0.6},
+    },
     "surface_spectrum": {
-        REPRODUCED: {"left": 0.788, "middle": 0.461, "right": 0.16, "width": 0.628, "prescribed": 0.628, "difference": 0.6,
-                     "mono_width": 0.02},
-        CORRECTED: {"left": 0.788, "middle": 0.461, "right": 0.16, "width": 0.628, "prescribed": 0.4, "difference": 0.6,
-                    "mono_width": 0.02},
-        NOT_REPRODUCED: {"left": 0.788, "middle": 0.461, "right": 0.16, "width": 0.628, "prescribed": 0.4,
-                         "difference": 0.1, "mono_width": 0.5}},
+        REPRODUCED: {
+            "left": 0.788,
+            "middle": 0.461,
+            "right": 0.16,
+            "width": 0.628,
+            "prescribed": 0.628,
+            "difference": 0.6,
+            "mono_width": 0.02,
+        },
+        CORRECTED: {
+            "left": 0.788,
+            "middle": 0.461,
+            "right": 0.16,
+            "width": 0.628,
+            "prescribed": 0.4,
+            "difference": 0.6,
+            "mono_width": 0.02,
+        },
+        NOT_REPRODUCED: {
+            "left": 0.788,
+            "middle": 0.461,
+            "right": 0.16,
+            "width": 0.628,
+            "prescribed": 0.4,
+            "difference": 0.1,
+            "mono_width": 0.5,
+        },
+    },
     "section_spectra": {
         REPRODUCED: {"mono_c2": -0.02, "rough:a:ratio": 2, "rough:a:eta": 0.5, "rough:a:c2": -0.2},
-        CORRECTED: {"mono_c2": -0.02, "rough:a:ratio": 2, "rough:a:eta": 0.5, "rough:a:c2": -0.2,
-                    "noise:b:ratio": 1, "noise:b:eta": -1, "noise:b:c2": -0.2},
-        NOT_REPRODUCED: {"mono_c2": -0.02, "noise_width": 0.5, "rough:a:ratio": 2, "rough:a:eta": -0.5, "rough:a:c2": -0.2},
-        NOT_JUDGED: {"mono_c2": -0.02}},
+        CORRECTED: {
+            "mono_c2": -0.02,
+            "rough:a:ratio": 2,
+            "rough:a:eta": 0.5,
+            "rough:a:c2": -0.2,
+            "noise:b:ratio": 1,
+            "noise:b:eta": -1,
+            "noise:b:c2": -0.2,
+        },
+        NOT_REPRODUCED: {
+            "mono_c2": -0.02,
+            "noise_width": 0.5,
+            "rough:a:ratio": 2,
+            "rough:a:eta": -0.5,
+            "rough:a:c2": -0.2,
+        },
+        NOT_JUDGED: {"mono_c2": -0.02},
+    },
 }
 
 
-@pytest.mark.parametrize(("claim", "verdict"), [(claim, verdict) for claim in OURS for verdict in REACHED[claim.name]],
-                         ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [(claim, verdict) for claim in OURS for verdict in REACHED[claim.name]],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_each_verdict_of_a_rule_can_be_reached(claim, verdict):
     """Numbers made for the purpose lead each rule to each of its verdicts."""
     numbers = {name: quantity(value) for name, value in REACHED[claim.name][verdict].items()}
@@ -234,6 +335,7 @@ def test_each_verdict_of_a_rule_can_be_reached(claim, verdict):
 
 
 # The page
+
 
 @pytest.fixture(scope="module")
 def small_report(tmp_path_factory):
@@ -248,7 +350,12 @@ def test_the_page_holds_each_number_with_its_call_seed_and_versions(small_report
     text = path.read_text()
     for finding in findings:
         assert finding.judgement.verdict in text
-        for words in (finding.claim.rule, finding.claim.statement, finding.claim.caption, page._reason(finding)):
+        for words in (
+            finding.claim.rule,
+            finding.claim.statement,
+            finding.claim.caption,
+            page._reason(finding),
+        ):
             assert page_escaped(words) in text
         for found in finding.measured.quantities.values():
             assert page_escaped(found.words) in text
@@ -268,7 +375,11 @@ def test_a_picture_is_shown_in_its_own_size(tmp_path):
         figure = plt.figure(figsize=(4, 2))
         figure.savefig(tmp_path / f"{dpi}.png", dpi=dpi)
         plt.close(figure)
-        written = write_report(tmp_path / f"{dpi}.html", "t", [Chapter("c", pictures={tmp_path / f"{dpi}.png": "words"})])
+        written = write_report(
+            tmp_path / f"{dpi}.html",
+            "t",
+            [Chapter("c", pictures={tmp_path / f"{dpi}.png": "words"})],
+        )
         assert "max-width:460px" in written.read_text()
 
 
@@ -287,10 +398,22 @@ parent.postMessage(JSON.stringify({
 FRAME = """<!doctype html><link rel="icon" href="data:,"><body style="margin:0"><script>
 onmessage = e => document.body.dataset.seen = e.data</script>
 <iframe src="{name}" style="border:0;width:{width}px;height:900px"></iframe>"""  # a window is no narrower than 500 pixels
-BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-           "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-           "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=5000", "--enable-logging=stderr",
-           "--window-size=1400,1000", "--hide-scrollbars")
+BROWSER = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--virtual-time-budget=5000",
+    "--enable-logging=stderr",
+    "--window-size=1400,1000",
+    "--hide-scrollbars",
+)
 
 
 def seen_in_a_browser(path, folder, width):
@@ -302,8 +425,13 @@ def seen_in_a_browser(path, folder, width):
     (folder / "probed.html").write_text(path.read_text().replace("</body>", f"{MEASURES}</body>"))
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(name="probed.html", width=width))
-    ran = subprocess.run([browser, *BROWSER, f"--user-data-dir={folder / 'profile'}", "--dump-dom", frame.as_uri()],
-                         capture_output=True, timeout=120, text=True, check=True)
+    ran = subprocess.run(
+        [browser, *BROWSER, f"--user-data-dir={folder / 'profile'}", "--dump-dom", frame.as_uri()],
+        capture_output=True,
+        timeout=120,
+        text=True,
+        check=True,
+    )
     seen = re.search(r'data-seen="([^"]*)"', ran.stdout)[1]
     return json.loads(seen.replace("&quot;", '"')), ran.stderr
 
@@ -330,8 +458,13 @@ def test_a_script_error_would_be_seen(small_report, tmp_path):
     """The browser test can fail: a page with an error, an outside picture and a wide table shows all three."""
     path, _ = small_report
     bad = tmp_path / "bad.html"
-    bad.write_text(path.read_text().replace("<h1>", "<script>undefined_name()</script><img src='http://example.org/x.png'>"
-                                            "<div style='width:3000px'>wide</div><h1>"))
+    bad.write_text(
+        path.read_text().replace(
+            "<h1>",
+            "<script>undefined_name()</script><img src='http://example.org/x.png'>"
+            "<div style='width:3000px'>wide</div><h1>",
+        )
+    )
     seen, log = seen_in_a_browser(bad, tmp_path, 400)
     assert "CONSOLE" in log
     assert seen["fetched"]

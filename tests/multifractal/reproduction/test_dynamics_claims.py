@@ -9,12 +9,27 @@ import pytest
 
 from multifractal import Landscape, Provenance, regime_exponents, tamsd, training_displacement
 from multifractal.diffusion.potentials import HarmonicPotential, TiltedWashboard
-from multifractal.reproduction import chaos_claims, exponents, theory_claims, training_claims, walk_claims
-from multifractal.reproduction.claim import CORRECTED, NOT_JUDGED, NOT_REPRODUCED, REPRODUCED, Quantity
+from multifractal.reproduction import (
+    chaos_claims,
+    exponents,
+    theory_claims,
+    training_claims,
+    walk_claims,
+)
+from multifractal.reproduction.claim import (
+    CORRECTED,
+    NOT_JUDGED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Quantity,
+)
 from multifractal.reproduction.study import Study
 
-CLAIMS = {claim.name: claim for module in (walk_claims, chaos_claims, theory_claims, training_claims)
-          for claim in module.CLAIMS}
+CLAIMS = {
+    claim.name: claim
+    for module in (walk_claims, chaos_claims, theory_claims, training_claims)
+    for claim in module.CLAIMS
+}
 CALL = Provenance("test")
 
 
@@ -28,7 +43,7 @@ def white_noise(i, study):
 
 def bowl(i, study):
     """Return a quadratic bowl whose minimum lies anywhere: descent converges at every rate below 20 000."""
-    y, x = np.mgrid[:study.size, :study.size]
+    y, x = np.mgrid[: study.size, : study.size]
     centre = study.rng(i, 99).uniform(0.2, 0.8, 2) * study.size
     return Landscape(0.5e-4 * ((x - centre[0]) ** 2 + (y - centre[1]) ** 2))
 
@@ -51,8 +66,16 @@ def measured(name, landscape):
     if landscape == PAPERS:
         return CLAIMS[name].measure(small_study())
     draw = CONTROLS[landscape]
-    return CLAIMS[name].measure(Study(n_surfaces=4, size=128, effort=0.3, words=landscape, draw_surface=draw,
-                                      draw_fractional=lambda hurst, i, study: draw(i, study)))
+    return CLAIMS[name].measure(
+        Study(
+            n_surfaces=4,
+            size=128,
+            effort=0.3,
+            words=landscape,
+            draw_surface=draw,
+            draw_fractional=lambda hurst, i, study: draw(i, study),
+        )
+    )
 
 
 @functools.cache
@@ -67,13 +90,38 @@ def small_study():
 # pixels, with shorter and fewer walks than in the report, three claims hold with a correction.
 NO, YES = NOT_REPRODUCED, CORRECTED
 EXPECTED = {
-    "tamsd_short": ((NO, "not between 0 and 1"), (NO, "Nothing moves"), (NO, "not between 0 and 1"), (YES, "differs")),
-    "tamsd_long": ((NO, "not above 1"), (NO, "Nothing moves"), (NO, "not above 1"), (NO, "as published")),
+    "tamsd_short": (
+        (NO, "not between 0 and 1"),
+        (NO, "Nothing moves"),
+        (NO, "not between 0 and 1"),
+        (YES, "differs"),
+    ),
+    "tamsd_long": (
+        (NO, "not above 1"),
+        (NO, "Nothing moves"),
+        (NO, "not above 1"),
+        (NO, "as published"),
+    ),
     "drift": ((NO, "not more"), (NO, "not more"), (NO, "not more"), (YES, "short")),
-    "edge_of_stability": ((NO, "not as 1/rate"), (NO, "does not cross"), (NO, "not as 1/rate"), (NO, "one rate")),
+    "edge_of_stability": (
+        (NO, "not as 1/rate"),
+        (NO, "does not cross"),
+        (NO, "not as 1/rate"),
+        (NO, "one rate"),
+    ),
     "lyapunov": ((NO, "not small"), (NO, "not positive"), (NO, "not positive"), (NO, "not small")),
-    "alpha_of_hurst": ((NO, "0.8 (1.0"), (NO, "walks rest"), (NO, "walks rest"), (YES, "for every H")),
-    "subdiffusion_fits": ((NO, "not sub-diffusive"), (NO, "nothing to fit"), (NO, "nothing to fit"), (NO, "0.4")),
+    "alpha_of_hurst": (
+        (NO, "0.8 (1.0"),
+        (NO, "walks rest"),
+        (NO, "walks rest"),
+        (YES, "for every H"),
+    ),
+    "subdiffusion_fits": (
+        (NO, "not sub-diffusive"),
+        (NO, "nothing to fit"),
+        (NO, "nothing to fit"),
+        (NO, "0.4"),
+    ),
 }
 
 
@@ -100,13 +148,27 @@ def test_langevin_needs_both_the_slope_and_the_well():
 def _runs(draw):
     waiting, lags = training_claims._WAITING_TIMES, training_claims._LAGS
     length = waiting[-1] + 3000 + lags[-1]
-    return [tamsd(draw(np.random.default_rng([7, seed]), length), waiting_times=waiting, lag_times=lags, window=3000)
-            for seed in range(4)]
+    return [
+        tamsd(
+            draw(np.random.default_rng([7, seed]), length),
+            waiting_times=waiting,
+            lag_times=lags,
+            window=3000,
+        )
+        for seed in range(4)
+    ]
 
 
-@pytest.mark.parametrize(("draw", "words"), [
-    (lambda rng, n: np.cumsum(rng.standard_normal((n, 5)), axis=0), "not"),
-    (lambda rng, n: rng.standard_normal(5) * np.exp(-np.arange(n)[:, None] / 300), "not between 0 and 1")])
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda rng, n: np.cumsum(rng.standard_normal((n, 5)), axis=0), "not"),
+        (
+            lambda rng, n: rng.standard_normal(5) * np.exp(-np.arange(n)[:, None] / 300),
+            "not between 0 and 1",
+        ),
+    ],
+)
 def test_training_that_diffuses_plainly_or_converges_is_refused(draw, words):
     """A Brownian path has exponents of 1, and descent in a quadratic bowl starts ballistically: neither is the claim's."""
     study = Study(n_surfaces=4, size=32)
@@ -118,13 +180,24 @@ def test_training_that_diffuses_plainly_or_converges_is_refused(draw, words):
 
 def test_a_run_may_stop_where_the_exponents_stop():
     """The exponents of a run of 210 000 epochs, at the published window, are those of its first 108 815."""
-    positions = np.cumsum(np.random.default_rng(3).standard_normal((210_001, 1)).astype(np.float32), axis=0)
-    whole = regime_exponents(training_displacement(SimpleNamespace(positions=positions, parameters={"every": 1})))
-    short = tamsd(positions[:training_claims._EPOCHS + 1], waiting_times=training_claims._WAITING_TIMES,
-                  lag_times=training_claims._LAGS, window=training_claims.WINDOW)
+    positions = np.cumsum(
+        np.random.default_rng(3).standard_normal((210_001, 1)).astype(np.float32), axis=0
+    )
+    whole = regime_exponents(
+        training_displacement(SimpleNamespace(positions=positions, parameters={"every": 1}))
+    )
+    short = tamsd(
+        positions[: training_claims._EPOCHS + 1],
+        waiting_times=training_claims._WAITING_TIMES,
+        lag_times=training_claims._LAGS,
+        window=training_claims.WINDOW,
+    )
     assert training_claims._EPOCHS == 108_815
-    np.testing.assert_allclose([found.fit.exponent for found in regime_exponents(short)],
-                               [found.fit.exponent for found in whole], rtol=1e-9)
+    np.testing.assert_allclose(
+        [found.fit.exponent for found in regime_exponents(short)],
+        [found.fit.exponent for found in whole],
+        rtol=1e-9,
+    )
 
 
 def test_training_is_measured_on_a_table(monkeypatch):
@@ -152,59 +225,108 @@ NONE = Quantity("", np.nan, np.nan, np.nan, np.nan, 0, "surfaces", "", "", CALL)
 
 
 def _short(early=0.72, late=0.62, spread=0.05):
-    return {"early": told(early), "early, one walk": told(early, spread=spread), "late": told(late),
-            "late, one walk": told(late, spread=spread)}
+    return {
+        "early": told(early),
+        "early, one walk": told(early, spread=spread),
+        "late": told(late),
+        "late, one walk": told(late, spread=spread),
+    }
 
 
 def _edge(slope=-1.0, lowest=0.0, highest=0.0):
-    return {"slope": told(slope), "lowest": told(lowest), "highest": told(highest), "crossing": told(2.1)}
+    return {
+        "slope": told(slope),
+        "lowest": told(lowest),
+        "highest": told(highest),
+        "crossing": told(2.1),
+    }
 
 
 def _chaos(smallest=0.2, largest=0.6, shown=0.47, averaged=0.35):
-    return {"smallest": told(smallest), "largest": told(largest), "turns": NONE, "shown": told(shown),
-            "averaged": told(averaged), "estimate": told(0.47), "ceiling": told(0.86)}
+    return {
+        "smallest": told(smallest),
+        "largest": told(largest),
+        "turns": NONE,
+        "shown": told(shown),
+        "averaged": told(averaged),
+        "estimate": told(0.47),
+        "ceiling": told(0.86),
+    }
 
 
 def _alphas(rates):
     law = {0.3: 1.0, 0.5: 1.0, 0.6: 0.8, 0.7: 0.6, 0.8: 0.4}
-    return {f"H={hurst} rate={rate:g}": told(alpha if rate in rates else alpha - 0.3)
-            for hurst, alpha in law.items() for rate in (1000, 3000, 10_000)}
+    return {
+        f"H={hurst} rate={rate:g}": told(alpha if rate in rates else alpha - 0.3)
+        for hurst, alpha in law.items()
+        for rate in (1000, 3000, 10_000)
+    }
 
 
 def _fits(slope=0.7, residual=0.02, shift=0.0):
-    return {f"{name} {hurst}": told(value) for hurst in (0.4, 0.5, 0.6, 0.7)
-            for name, value in (("slope", slope), ("residual", residual), ("hurst", hurst + shift))}
+    return {
+        f"{name} {hurst}": told(value)
+        for hurst in (0.4, 0.5, 0.6, 0.7)
+        for name, value in (("slope", slope), ("residual", residual), ("hurst", hurst + shift))
+    }
 
 
 def _drift(same=0.1, shuffled=0.1, local=0.05, low=0.4):
-    names = ("same steps, random directions", "shuffled increments", "local steps, random directions", "low loss")
-    return {name: told(value) for name, value in zip(names, (same, shuffled, local, low), strict=True)}
+    names = (
+        "same steps, random directions",
+        "shuffled increments",
+        "local steps, random directions",
+        "low loss",
+    )
+    return {
+        name: told(value) for name, value in zip(names, (same, shuffled, local, low), strict=True)
+    }
 
 
 def _training(late=0.2, runs=10):
-    return {"early, short lags": told(0.7), "early, long lags": told(1.3), "late, long lags": told(late),
-            "runs on the paper's table": told(runs)}
+    return {
+        "early, short lags": told(0.7),
+        "early, long lags": told(1.3),
+        "late, long lags": told(late),
+        "runs on the paper's table": told(runs),
+    }
 
 
-@pytest.mark.parametrize(("name", "found", "verdict"), [
-    ("tamsd_short", _short(), REPRODUCED), ("tamsd_short", _short(early=0.9), CORRECTED),
-    ("tamsd_short", _short(early=0.9, spread=0.2), REPRODUCED), ("tamsd_short", _short(late=0.995), NOT_REPRODUCED),
-    ("tamsd_short", _short(early=0.005), NOT_REPRODUCED), ("tamsd_short", _short() | {"early": NONE}, NOT_REPRODUCED),
-    ("edge_of_stability", _edge(), REPRODUCED), ("edge_of_stability", _edge(lowest=-0.4, highest=-0.4), CORRECTED),
-    ("edge_of_stability", _edge(slope=-0.4), NOT_REPRODUCED),
-    ("edge_of_stability", _edge() | {"slope": NONE}, NOT_REPRODUCED),
-    ("lyapunov", _chaos(), REPRODUCED), ("lyapunov", _chaos(shown=0.7), CORRECTED),
-    ("lyapunov", _chaos(averaged=0.5), CORRECTED), ("lyapunov", _chaos(smallest=0.0), NOT_REPRODUCED),
-    ("lyapunov", _chaos(largest=1.0), NOT_REPRODUCED),
-    ("alpha_of_hurst", _alphas((1000, 3000, 10_000)), REPRODUCED), ("alpha_of_hurst", _alphas((3000,)), CORRECTED),
-    ("alpha_of_hurst", _alphas(()), NOT_REPRODUCED),
-    ("subdiffusion_fits", _fits(), REPRODUCED), ("subdiffusion_fits", _fits(shift=0.05), CORRECTED),
-    ("subdiffusion_fits", _fits(slope=0.995), NOT_REPRODUCED), ("subdiffusion_fits", _fits(residual=0.1), NOT_REPRODUCED),
-    ("drift", _drift(), REPRODUCED), ("drift", _drift(local=0.0), CORRECTED), ("drift", _drift(same=0.0), NOT_REPRODUCED),
-    ("drift", _drift(shuffled=-0.1), NOT_REPRODUCED),
-    ("training", _training(), REPRODUCED), ("training", _training(late=0.5), CORRECTED),
-    ("training", _training(late=1.0), NOT_REPRODUCED), ("training", _training(runs=0), NOT_JUDGED),
-])
+@pytest.mark.parametrize(
+    ("name", "found", "verdict"),
+    [
+        ("tamsd_short", _short(), REPRODUCED),
+        ("tamsd_short", _short(early=0.9), CORRECTED),
+        ("tamsd_short", _short(early=0.9, spread=0.2), REPRODUCED),
+        ("tamsd_short", _short(late=0.995), NOT_REPRODUCED),
+        ("tamsd_short", _short(early=0.005), NOT_REPRODUCED),
+        ("tamsd_short", _short() | {"early": NONE}, NOT_REPRODUCED),
+        ("edge_of_stability", _edge(), REPRODUCED),
+        ("edge_of_stability", _edge(lowest=-0.4, highest=-0.4), CORRECTED),
+        ("edge_of_stability", _edge(slope=-0.4), NOT_REPRODUCED),
+        ("edge_of_stability", _edge() | {"slope": NONE}, NOT_REPRODUCED),
+        ("lyapunov", _chaos(), REPRODUCED),
+        ("lyapunov", _chaos(shown=0.7), CORRECTED),
+        ("lyapunov", _chaos(averaged=0.5), CORRECTED),
+        ("lyapunov", _chaos(smallest=0.0), NOT_REPRODUCED),
+        ("lyapunov", _chaos(largest=1.0), NOT_REPRODUCED),
+        ("alpha_of_hurst", _alphas((1000, 3000, 10_000)), REPRODUCED),
+        ("alpha_of_hurst", _alphas((3000,)), CORRECTED),
+        ("alpha_of_hurst", _alphas(()), NOT_REPRODUCED),
+        ("subdiffusion_fits", _fits(), REPRODUCED),
+        ("subdiffusion_fits", _fits(shift=0.05), CORRECTED),
+        ("subdiffusion_fits", _fits(slope=0.995), NOT_REPRODUCED),
+        ("subdiffusion_fits", _fits(residual=0.1), NOT_REPRODUCED),
+        ("drift", _drift(), REPRODUCED),
+        ("drift", _drift(local=0.0), CORRECTED),
+        ("drift", _drift(same=0.0), NOT_REPRODUCED),
+        ("drift", _drift(shuffled=-0.1), NOT_REPRODUCED),
+        ("training", _training(), REPRODUCED),
+        ("training", _training(late=0.5), CORRECTED),
+        ("training", _training(late=1.0), NOT_REPRODUCED),
+        ("training", _training(runs=0), NOT_JUDGED),
+    ],
+)
 def test_rules_on_known_numbers(name, found, verdict):
     """Each rule gives each of its verdicts, and turns at its thresholds."""
     assert CLAIMS[name].judge(found).verdict == verdict
@@ -244,8 +366,16 @@ def test_figures_are_drawn_where_nothing_moves(name):
     plt.close(axes[0].figure)
 
 
-VERDICTS = {"tamsd_short": REPRODUCED, "tamsd_long": NOT_REPRODUCED, "drift": CORRECTED, "edge_of_stability": NOT_REPRODUCED,
-            "lyapunov": NOT_REPRODUCED, "alpha_of_hurst": CORRECTED, "subdiffusion_fits": CORRECTED, "langevin": REPRODUCED}
+VERDICTS = {
+    "tamsd_short": REPRODUCED,
+    "tamsd_long": NOT_REPRODUCED,
+    "drift": CORRECTED,
+    "edge_of_stability": NOT_REPRODUCED,
+    "lyapunov": NOT_REPRODUCED,
+    "alpha_of_hurst": CORRECTED,
+    "subdiffusion_fits": CORRECTED,
+    "langevin": REPRODUCED,
+}
 
 
 @pytest.mark.slow
@@ -264,6 +394,7 @@ def test_one_more_walk_is_expected_among_the_walks():
     found = walk_claims._of_one_walk("", samples, CALL, "")
     low, high = found.one_more()
     assert found.spread > 1
-    assert 0.8 - 0.26 < low < 0.8 - 0.14  # the percentile is 1.96 standard deviations out, with a standard error of 0.014
+    # the percentile is 1.96 standard deviations out, with a standard error of 0.014
+    assert 0.8 - 0.26 < low < 0.8 - 0.14
     assert 0.8 + 0.14 < high < 0.8 + 0.26
     assert (found.allows(0.7), found.allows(0.3)) == (True, False)

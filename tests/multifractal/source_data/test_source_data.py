@@ -20,7 +20,15 @@ import pytest
 import scipy.io
 
 from multifractal import DamagedFileError, source_data
-from multifractal.source_data import FetchError, UnverifiedFileWarning, _archives, _download, _reading, fetch, read
+from multifractal.source_data import (
+    FetchError,
+    UnverifiedFileWarning,
+    _archives,
+    _download,
+    _reading,
+    fetch,
+    read,
+)
 from multifractal.source_data.__main__ import main
 
 TAMSD = "multifractional_brownian_surface/TAMSD.mat"
@@ -58,7 +66,11 @@ def test_real_files_hold_the_published_numbers(zenodo):
     assert chaos["mle_95"].shape == (40, 2)
     assert read(SECTION, zenodo)["loss"].shape == (257, 257)
     assert np.array_equal(read(TAMSD, zenodo)["xs"], np.tile(np.arange(1000), (14, 1)))
-    assert read("multifractional_brownian_surface/eos.mat", zenodo)["leading_eig"].shape == (40, 10, 100)
+    assert read("multifractional_brownian_surface/eos.mat", zenodo)["leading_eig"].shape == (
+        40,
+        10,
+        100,
+    )
     training = read(f"{RUN}/TAMSDs.npz", zenodo)
     assert training["TAMSDs"].shape == (10, 100)
     assert training["window_size"] == 100_000
@@ -79,20 +91,47 @@ TRACK = RANDOM.uniform(0, 1023, (50, 2))
 SURFACE = RANDOM.normal(size=(1024, 1024))
 
 
-@pytest.mark.parametrize(("name", "stored", "expected"), [
-    ("multifractional_brownian_surface/landscape.mat", {"landscape": SURFACE}, {"landscape": SURFACE}),
-    ("multifractional_brownian_surface/trajectory.mat", {"trajectory": TRACK.T, "trajectory_continuous": [TRACK] * 3},
-     {"trajectory": TRACK, "trajectory_continuous": TRACK}),
-    ("fractional_brownian_surfaces/alphas.mat", {"alphas": TRACK[:45].reshape(9, 10)[:, :5]},
-     {"alphas": TRACK[:45].reshape(9, 10)[:, :5]}),
-    ("fractional_brownian_surfaces/TAMSD_H=0.6.mat", {"xs": np.arange(9), "ys": np.arange(9) / 2},
-     {"xs": np.arange(9)[None], "ys": np.arange(9)[None] / 2}),
-    ("real_loss_landscape/epoch_20_spectrum.mat", {"hq": np.ones((23, 1)), "Dq": np.ones((1, 23), np.float32)},
-     {"hq": np.ones(23), "Dq": np.ones(23)}),
-    (RESNET, SURFACE[:257, :257].astype(np.float32), {"loss": SURFACE[:257, :257].astype(np.float32)}),
-    (f"{RUN}/trajectory_tsne.npy", TRACK, {"embedding": TRACK}),
-    ("real_training_dynamics/lr=0.2_dropout=0.5_epochs=9/trajectory_tsne.npy", TRACK, {"embedding": TRACK}),
-])
+@pytest.mark.parametrize(
+    ("name", "stored", "expected"),
+    [
+        (
+            "multifractional_brownian_surface/landscape.mat",
+            {"landscape": SURFACE},
+            {"landscape": SURFACE},
+        ),
+        (
+            "multifractional_brownian_surface/trajectory.mat",
+            {"trajectory": TRACK.T, "trajectory_continuous": [TRACK] * 3},
+            {"trajectory": TRACK, "trajectory_continuous": TRACK},
+        ),
+        (
+            "fractional_brownian_surfaces/alphas.mat",
+            {"alphas": TRACK[:45].reshape(9, 10)[:, :5]},
+            {"alphas": TRACK[:45].reshape(9, 10)[:, :5]},
+        ),
+        (
+            "fractional_brownian_surfaces/TAMSD_H=0.6.mat",
+            {"xs": np.arange(9), "ys": np.arange(9) / 2},
+            {"xs": np.arange(9)[None], "ys": np.arange(9)[None] / 2},
+        ),
+        (
+            "real_loss_landscape/epoch_20_spectrum.mat",
+            {"hq": np.ones((23, 1)), "Dq": np.ones((1, 23), np.float32)},
+            {"hq": np.ones(23), "Dq": np.ones(23)},
+        ),
+        (
+            RESNET,
+            SURFACE[:257, :257].astype(np.float32),
+            {"loss": SURFACE[:257, :257].astype(np.float32)},
+        ),
+        (f"{RUN}/trajectory_tsne.npy", TRACK, {"embedding": TRACK}),
+        (
+            "real_training_dynamics/lr=0.2_dropout=0.5_epochs=9/trajectory_tsne.npy",
+            TRACK,
+            {"embedding": TRACK},
+        ),
+    ],
+)
 def test_files_not_at_hand_are_read_in_their_documented_form(tmp_path, name, stored, expected):
     """Fakes stored as MATLAB does, vectors as rows or columns, tracks transposed or repeated, come back in one form."""
     path = _put(tmp_path, name, stored)
@@ -110,23 +149,40 @@ EPOCH = "real_loss_landscape/epoch_20_spectrum.mat"
 GOOD = np.ones(23)
 
 
-@pytest.mark.parametrize(("name", "stored", "words"), [
-    (EPOCH, {"hq": GOOD}, "must hold 'Dq', got ['hq']"),
-    (EPOCH, {"hq": GOOD, "Dq": np.ones(22)}, "'Dq' of"),
-    (EPOCH, {"hq": GOOD, "Dq": np.ones((2, 23))}, "must have shape (23), got (2, 23)"),
-    (EPOCH, {"hq": GOOD, "Dq": np.where(np.arange(23) == 4, np.nan, 1)}, "must be finite everywhere, got 1 values"),
-    (EPOCH, {"hq": GOOD, "Dq": GOOD * 1j}, "must hold 'Dq'"),
-    (EPOCH, {"hq": GOOD, "Dq": "text"}, "must hold 'Dq'"),
-    (EPOCH, {"hq": GOOD, "Dq": np.zeros((1, 0))}, "must hold real numbers, got float64 of shape"),
-    ("multifractional_brownian_surface/trajectory.mat",
-     {"trajectory": TRACK, "trajectory_continuous": [TRACK, TRACK + 1]}, "must have shape (50, 2), got (2, 50, 2)"),
-    (RESNET, np.ones((256, 257)), "must have shape (257, 257), got (256, 257)"),
-    (RESNET, np.full((257, 257), np.inf), "must be finite everywhere, got 66049 values"),
-])
+@pytest.mark.parametrize(
+    ("name", "stored", "words"),
+    [
+        (EPOCH, {"hq": GOOD}, "must hold 'Dq', got ['hq']"),
+        (EPOCH, {"hq": GOOD, "Dq": np.ones(22)}, "'Dq' of"),
+        (EPOCH, {"hq": GOOD, "Dq": np.ones((2, 23))}, "must have shape (23), got (2, 23)"),
+        (
+            EPOCH,
+            {"hq": GOOD, "Dq": np.where(np.arange(23) == 4, np.nan, 1)},
+            "must be finite everywhere, got 1 values",
+        ),
+        (EPOCH, {"hq": GOOD, "Dq": GOOD * 1j}, "must hold 'Dq'"),
+        (EPOCH, {"hq": GOOD, "Dq": "text"}, "must hold 'Dq'"),
+        (
+            EPOCH,
+            {"hq": GOOD, "Dq": np.zeros((1, 0))},
+            "must hold real numbers, got float64 of shape",
+        ),
+        (
+            "multifractional_brownian_surface/trajectory.mat",
+            {"trajectory": TRACK, "trajectory_continuous": [TRACK, TRACK + 1]},
+            "must have shape (50, 2), got (2, 50, 2)",
+        ),
+        (RESNET, np.ones((256, 257)), "must have shape (257, 257), got (256, 257)"),
+        (RESNET, np.full((257, 257), np.inf), "must be finite everywhere, got 66049 values"),
+    ],
+)
 def test_wrong_content_is_refused(tmp_path, name, stored, words):
     """A missing key, another shape, what is no finite real number: each is named."""
     _put(tmp_path, name, stored)
-    with pytest.warns(UnverifiedFileWarning), pytest.raises(DamagedFileError, match=re.escape(words)):
+    with (
+        pytest.warns(UnverifiedFileWarning),
+        pytest.raises(DamagedFileError, match=re.escape(words)),
+    ):
         read(name, tmp_path)
 
 
@@ -142,15 +198,24 @@ def test_one_flipped_byte_or_a_cut_is_refused(copy):
                     read(name, copy)
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    (EPOCH, b""), (EPOCH, b"MATLAB 5.0 MAT-file" * 40), (RESNET, b"\x93NUMPY\x01\x00v\x00{"), (RESNET, b"not an array"),
-    ("real_training_dynamics/lr=1_dropout=0_epochs=1/TAMSDs.npz", b"PK\x03\x04 and no more"),
-])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (EPOCH, b""),
+        (EPOCH, b"MATLAB 5.0 MAT-file" * 40),
+        (RESNET, b"\x93NUMPY\x01\x00v\x00{"),
+        (RESNET, b"not an array"),
+        ("real_training_dynamics/lr=1_dropout=0_epochs=1/TAMSDs.npz", b"PK\x03\x04 and no more"),
+    ],
+)
 def test_garbage_is_refused(tmp_path, name, content):
     """What cannot be parsed is a damaged file, whatever the parser raised."""
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_bytes(content)
-    with pytest.warns(UnverifiedFileWarning), pytest.raises(DamagedFileError, match="cannot be read as a"):
+    with (
+        pytest.warns(UnverifiedFileWarning),
+        pytest.raises(DamagedFileError, match="cannot be read as a"),
+    ):
         read(name, tmp_path)
 
 
@@ -160,7 +225,10 @@ def test_a_reader_that_dies_is_a_damaged_file(tmp_path, monkeypatch):
     suicide = tmp_path / "suicide.py"
     suicide.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     monkeypatch.setattr(_reading._mat, "__file__", str(suicide))
-    with pytest.warns(UnverifiedFileWarning), pytest.raises(DamagedFileError, match="died with status -11"):
+    with (
+        pytest.warns(UnverifiedFileWarning),
+        pytest.raises(DamagedFileError, match="died with status -11"),
+    ):
         read(EPOCH, tmp_path)
 
 
@@ -182,11 +250,17 @@ def test_a_pickle_is_never_opened(tmp_path):
     """A pickle in an .npy or .npz, or in place of one, is refused and not executed."""
     marker = tmp_path / "executed"
     training = f"{RUN.replace('0.1', '7')}/TAMSDs.npz"
-    for name, content in ((RESNET, _pickled_array(marker)), (RESNET, pickle.dumps(_Bomb(marker))),
-                          (training, pickle.dumps(_Bomb(marker)))):
+    for name, content in (
+        (RESNET, _pickled_array(marker)),
+        (RESNET, pickle.dumps(_Bomb(marker))),
+        (training, pickle.dumps(_Bomb(marker))),
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
-        with pytest.warns(UnverifiedFileWarning), pytest.raises(DamagedFileError, match="cannot be read"):
+        with (
+            pytest.warns(UnverifiedFileWarning),
+            pytest.raises(DamagedFileError, match="cannot be read"),
+        ):
             read(name, tmp_path)
     assert not marker.exists()
 
@@ -212,13 +286,23 @@ def test_files_are_found_in_the_environment_then_in_data(tmp_path, monkeypatch):
 
 def test_a_missing_file_says_how_to_get_it(tmp_path):
     """The message names the file, the folders and the command."""
-    with pytest.raises(FileNotFoundError, match=re.escape("python -m multifractal.source_data fetch")):
+    with pytest.raises(
+        FileNotFoundError, match=re.escape("python -m multifractal.source_data fetch")
+    ):
         source_data.find(TAMSD, tmp_path)
     assert not source_data.available(TAMSD, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", ["TAMSD.mat", "real_training_dynamics/lr=../../x", 3, "../TAMSD.mat",
-                                  "real_training_dynamics/lr=.._dropout=.._epochs=../TAMSDs.npz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TAMSD.mat",
+        "real_training_dynamics/lr=../../x",
+        3,
+        "../TAMSD.mat",
+        "real_training_dynamics/lr=.._dropout=.._epochs=../TAMSDs.npz",
+    ],
+)
 def test_unknown_names_are_refused(name, tmp_path):
     """Only names of the paper's tree are looked for."""
     with pytest.raises(ValueError, match="name must be a file of the paper's source data"):
@@ -239,10 +323,18 @@ class Record(http.server.ThreadingHTTPServer):
 
     def record(self):
         """Return the record as Zenodo's API does."""
-        return {"id": 14997499, "files": [
-            {"key": key, "size": len(content), "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
-             "links": {"self": f"{self.url}/api/records/14997499/files/{key}/content"}}
-            for key, content in self.files.items()]}
+        return {
+            "id": 14997499,
+            "files": [
+                {
+                    "key": key,
+                    "size": len(content),
+                    "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
+                    "links": {"self": f"{self.url}/api/records/14997499/files/{key}/content"},
+                }
+                for key, content in self.files.items()
+            ],
+        }
 
 
 class _Answer(http.server.BaseHTTPRequestHandler):
@@ -254,7 +346,9 @@ class _Answer(http.server.BaseHTTPRequestHandler):
             return self.send_error(503)
         if path == "/api/records/14997499":
             listing = self.server.listing
-            return self._send(json.dumps(self.server.record()).encode() if listing is None else listing)
+            return self._send(
+                json.dumps(self.server.record()).encode() if listing is None else listing
+            )
         key = path.removeprefix("/api/records/14997499/files/").removesuffix("/content")
         if key not in self.server.files:
             return self.send_error(404)
@@ -321,8 +415,13 @@ def packed(record):
     """The record in every packing at once: a zip with a wrapping folder, a bare zip, a tar, a lone file, a stranger."""
     spectrum = _mat(hq=GOOD, Dq=GOOD)
     record.files = {
-        "Source Data.zip": _zip([("Source Data/", b""), (f"Source Data/{EPOCH}", spectrum),
-                                 ("Source Data/notes/read me.txt", b"hello")]),
+        "Source Data.zip": _zip(
+            [
+                ("Source Data/", b""),
+                (f"Source Data/{EPOCH}", spectrum),
+                ("Source Data/notes/read me.txt", b"hello"),
+            ]
+        ),
         "real_loss_landscape.zip": _zip([(RESNET.split("/")[1], LOSS)]),
         "dynamics.tar.gz": _tar([(f"{RUN}/trajectory_tsne.npy", _array(TRACK))]),
         "alphas.mat": _mat(alphas=np.ones((9, 5))),
@@ -340,7 +439,10 @@ def test_fetch_puts_every_packing_in_its_place(packed, tmp_path):
         assert np.array_equal(read(EPOCH, done.folder)["hq"], GOOD)
         assert np.array_equal(read(RESNET, done.folder)["loss"], np.ones((257, 257)))
         assert np.array_equal(read(f"{RUN}/trajectory_tsne.npy", done.folder)["embedding"], TRACK)
-        assert read("fractional_brownian_surfaces/alphas.mat", done.folder)["alphas"].shape == (9, 5)
+        assert read("fractional_brownian_surfaces/alphas.mat", done.folder)["alphas"].shape == (
+            9,
+            5,
+        )
     assert (done.folder / "Source Data/Source Data/notes/read me.txt").read_text() == "hello"
     assert not list(done.folder.glob(".fetching*"))
     packed.asked.clear()
@@ -391,17 +493,24 @@ def test_fetch_removes_what_a_killed_fetch_left(packed, tmp_path):
 def test_fetch_tries_again(packed, tmp_path):
     """A server that fails once, for the record or for a file, is asked again."""
     packed.files = {"code.txt": b"print()"}
-    packed.failures = {"/api/records/14997499": 1, "/api/records/14997499/files/code.txt/content": 1}
+    packed.failures = {
+        "/api/records/14997499": 1,
+        "/api/records/14997499/files/code.txt/content": 1,
+    }
     assert fetch(tmp_path, server=packed.url, retries=1).downloaded == ["code.txt"]
 
 
-@pytest.mark.parametrize("wrong", [LOSS[:500] + b"\1" + LOSS[501:], LOSS[:-100]], ids=["flipped byte", "cut short"])
+@pytest.mark.parametrize(
+    "wrong", [LOSS[:500] + b"\1" + LOSS[501:], LOSS[:-100]], ids=["flipped byte", "cut short"]
+)
 def test_wrong_bytes_are_refused_and_the_old_file_stays(record, tmp_path, wrong):
     """A download that is not what the record's hash says leaves the old file; the other files are fetched all the same."""
     old = _put(tmp_path, RESNET, TRACK).read_bytes()
     record.files = {"resnet_sgd_fashionmnist.npy": LOSS, "code.txt": b"print()"}
     record.wrong = {"resnet_sgd_fashionmnist.npy": wrong}
-    with pytest.raises(FetchError, match=re.escape("1 of 2 files of 10.5281/zenodo.14997499")) as caught:
+    with pytest.raises(
+        FetchError, match=re.escape("1 of 2 files of 10.5281/zenodo.14997499")
+    ) as caught:
         fetch(tmp_path, server=record.url, retries=0)
     assert "resnet_sgd_fashionmnist.npy: " in str(caught.value)
     assert (tmp_path / RESNET).read_bytes() == old
@@ -431,25 +540,40 @@ def _zipped_link():
     return _zip([(info, b"/etc")])
 
 
-@pytest.mark.parametrize(("key", "content", "words"), [
-    ("a.zip", _zip([("../out.txt", b"x")]), "plain relative paths, got '../out.txt'"),
-    ("a.zip", _zip([("fine.txt", b"x"), ("a/../../out.txt", b"x")]), "plain relative paths"),
-    ("a.zip", _zip([("/out.txt", b"x")]), "plain relative paths"),
-    ("a.zip", _zip([("C:/out.txt", b"x")]), "plain relative paths"),
-    ("a.zip", _zip([("..\\out.txt", b"x")]), "plain relative paths"),
-    ("a.zip", _zip([("a\nb.txt", b"x")]), "plain relative paths"),
-    ("a.zip", _zipped_link(), "only files and folders, got 'link'"),
-    ("a.zip", _zip([("a.txt", b"x"), ("./a.txt", b"y")]), "every name once"),
-    ("a.tar", _tar([("../out.txt", b"x")], "w"), "plain relative paths"),
-    ("a.tgz", _tar([("/out.txt", b"x")]), "plain relative paths"),
-    ("a.tgz", _tar([(_special("s", tarfile.SYMTYPE, "/etc"), b""), ("s/out.txt", b"x")]), "only files and folders"),
-    ("a.tgz", _tar([(_special("h", tarfile.LNKTYPE, "../../out.txt"), b"")]), "only files and folders"),
-    ("a.tgz", _tar([(_special("d", tarfile.CHRTYPE), b"")]), "only files and folders"),
-    ("a.zip", _zip([("zeros", bytes(20_000))]), "unpack to at most 10000 bytes"),
-    ("a.tgz", _tar([("zeros", bytes(6_000)), ("more", bytes(6_000))]), "unpack to at most 10000 bytes"),
-    ("a.zip", _zip([(str(k), b"") for k in range(30)]), "hold at most 20 members"),
-    ("../out.txt", b"x", "the record must hold only plain relative paths"),
-])
+@pytest.mark.parametrize(
+    ("key", "content", "words"),
+    [
+        ("a.zip", _zip([("../out.txt", b"x")]), "plain relative paths, got '../out.txt'"),
+        ("a.zip", _zip([("fine.txt", b"x"), ("a/../../out.txt", b"x")]), "plain relative paths"),
+        ("a.zip", _zip([("/out.txt", b"x")]), "plain relative paths"),
+        ("a.zip", _zip([("C:/out.txt", b"x")]), "plain relative paths"),
+        ("a.zip", _zip([("..\\out.txt", b"x")]), "plain relative paths"),
+        ("a.zip", _zip([("a\nb.txt", b"x")]), "plain relative paths"),
+        ("a.zip", _zipped_link(), "only files and folders, got 'link'"),
+        ("a.zip", _zip([("a.txt", b"x"), ("./a.txt", b"y")]), "every name once"),
+        ("a.tar", _tar([("../out.txt", b"x")], "w"), "plain relative paths"),
+        ("a.tgz", _tar([("/out.txt", b"x")]), "plain relative paths"),
+        (
+            "a.tgz",
+            _tar([(_special("s", tarfile.SYMTYPE, "/etc"), b""), ("s/out.txt", b"x")]),
+            "only files and folders",
+        ),
+        (
+            "a.tgz",
+            _tar([(_special("h", tarfile.LNKTYPE, "../../out.txt"), b"")]),
+            "only files and folders",
+        ),
+        ("a.tgz", _tar([(_special("d", tarfile.CHRTYPE), b"")]), "only files and folders"),
+        ("a.zip", _zip([("zeros", bytes(20_000))]), "unpack to at most 10000 bytes"),
+        (
+            "a.tgz",
+            _tar([("zeros", bytes(6_000)), ("more", bytes(6_000))]),
+            "unpack to at most 10000 bytes",
+        ),
+        ("a.zip", _zip([(str(k), b"") for k in range(30)]), "hold at most 20 members"),
+        ("../out.txt", b"x", "the record must hold only plain relative paths"),
+    ],
+)
 def test_hostile_archives_are_refused(record, tmp_path, monkeypatch, key, content, words):
     """Paths that leave the folder, links, devices, bombs: nothing is installed, and nothing written elsewhere."""
     monkeypatch.setattr(_archives, "MAX_BYTES", 10_000)
@@ -458,7 +582,10 @@ def test_hostile_archives_are_refused(record, tmp_path, monkeypatch, key, conten
     before = {path for path in tmp_path.rglob("*")}
     with pytest.raises(FetchError, match=re.escape(words)):
         fetch(tmp_path / "deep/data", server=record.url)
-    assert {path for path in tmp_path.rglob("*")} - before == {tmp_path / "deep", tmp_path / "deep/data"}
+    assert {path for path in tmp_path.rglob("*")} - before == {
+        tmp_path / "deep",
+        tmp_path / "deep/data",
+    }
 
 
 def test_a_zip_that_lies_about_its_size_is_refused(tmp_path, monkeypatch):
@@ -470,9 +597,17 @@ def test_a_zip_that_lies_about_its_size_is_refused(tmp_path, monkeypatch):
     assert len(out.getvalue()) <= 10_000
 
 
-@pytest.mark.parametrize("listing", [b"<html>", b"{}", b'{"files": [{}]}', b'{"files": [{"key": 3, "checksum": "md5:0"}]}',
-                                     b'{"files": [{"key": "a", "checksum": "md5:0", "links": {"self": "file:///etc/passwd"}}]}',
-                                     b'["files"]'])
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"<html>",
+        b"{}",
+        b'{"files": [{}]}',
+        b'{"files": [{"key": 3, "checksum": "md5:0"}]}',
+        b'{"files": [{"key": "a", "checksum": "md5:0", "links": {"self": "file:///etc/passwd"}}]}',
+        b'["files"]',
+    ],
+)
 def test_a_record_that_makes_no_sense_is_refused(record, tmp_path, listing):
     """An answer that is no record is named as such."""
     record.listing = listing
@@ -485,7 +620,10 @@ def test_the_newer_form_of_the_api_is_understood(record, tmp_path):
     record.files = {"code.txt": b"print()", "more.txt": b"more"}
     entries = {file["key"]: file for file in record.record()["files"]}
     entries["code.txt"]["links"] = {}
-    entries["more.txt"]["links"] = {"self": "http://127.0.0.1:1/", "content": entries["more.txt"]["links"]["self"]}
+    entries["more.txt"]["links"] = {
+        "self": "http://127.0.0.1:1/",
+        "content": entries["more.txt"]["links"]["self"],
+    }
     record.listing = json.dumps({"files": {"enabled": True, "entries": entries}}).encode()
     assert fetch(tmp_path, server=record.url).downloaded == ["code.txt", "more.txt"]
 
@@ -522,7 +660,9 @@ def test_the_commands_list_verify_and_fetch(packed, copy, capsys):
 
 def test_no_socket_without_fetch(zenodo, monkeypatch, capsys):
     """Reading, listing and verifying open no socket at all."""
-    monkeypatch.setattr(socket, "socket", lambda *args, **kwargs: pytest.fail("a socket was opened"))
+    monkeypatch.setattr(
+        socket, "socket", lambda *args, **kwargs: pytest.fail("a socket was opened")
+    )
     read(TAMSD, zenodo)
     assert main(["list", "--folder", str(zenodo)]) == main(["verify", "--folder", str(zenodo)]) == 0
 

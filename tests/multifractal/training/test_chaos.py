@@ -17,7 +17,14 @@ def data():
 
 def descent(data, **settings):
     """Return a loop over the table in float64."""
-    usual = {"n_train": 442, "learning_rate": 1.0, "dropout": 0.0, "seed": 0, "dtype": np.float64, "chunk": 300}
+    usual = {
+        "n_train": 442,
+        "learning_rate": 1.0,
+        "dropout": 0.0,
+        "seed": 0,
+        "dtype": np.float64,
+        "chunk": 300,
+    }
     return FullBatchDescent(*data, **usual | settings)
 
 
@@ -48,8 +55,10 @@ def test_the_stretch_is_the_separation_of_two_runs_with_the_same_masks(data, dro
     start, tangent = ours.start(), unit(193, seed=3)
     states, growth = ours.advance_with_tangent(np.stack([start, tangent]), rate, 0, 150)
     masks = ours.masks(0, 150).swapaxes(1, 2) if dropout else None
-    one, other = (naive.full_batch_descent(theta, *data, rate, 150, masks, 1 - dropout)[0]
-                  for theta in (start, start + 1e-9 * tangent))
+    one, other = (
+        naive.full_batch_descent(theta, *data, rate, 150, masks, 1 - dropout)[0]
+        for theta in (start, start + 1e-9 * tangent)
+    )
     np.testing.assert_allclose(states[:, 0], one, atol=1e-10)
     separation = np.linalg.norm(other - one, axis=1) / 1e-9
     np.testing.assert_allclose(np.cumsum(growth), np.log(separation), atol=2e-3)
@@ -77,7 +86,9 @@ def test_the_table_of_a_training_run():
     assert (table.loss[0, 0, :, 1] < table.loss[0, 0, :, 0]).all()
     ours = descent(load_table("diabetes").standardised(442), learning_rate=0.05)
     end = ours.advance(ours.start(), 0, 160)[0][-1]
-    np.testing.assert_allclose(table.edge_at_end[0, 0, 0], ours.sharpness(end) * 0.05 / 2, rtol=1e-9)
+    np.testing.assert_allclose(
+        table.edge_at_end[0, 0, 0], ours.sharpness(end) * 0.05 / 2, rtol=1e-9
+    )
 
 
 def test_dropout_beyond_its_range_is_refused():

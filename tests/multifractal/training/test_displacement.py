@@ -13,7 +13,9 @@ from multifractal.training.displacement import published_name
 
 def made_up_run(positions, every=1, **arrays):
     """Stand for a TrainingRun with these positions."""
-    return SimpleNamespace(positions=positions, parameters={"every": every, "learning_rate": 0.1}, **arrays)
+    return SimpleNamespace(
+        positions=positions, parameters={"every": every, "learning_rate": 0.1}, **arrays
+    )
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,9 @@ def noisy():
     """Displacement of a Brownian path, and of the same with an oscillation of period two on top."""
     path = np.cumsum(np.random.default_rng(0).normal(size=(40_000, 20)), axis=0)
     oscillation = np.where(np.arange(40_000) % 2, 3.0, -3.0)[:, None] * np.ones(20)
-    return mf.training_displacement(made_up_run(path)), mf.training_displacement(made_up_run(path + oscillation))
+    return mf.training_displacement(made_up_run(path)), mf.training_displacement(
+        made_up_run(path + oscillation)
+    )
 
 
 def test_waiting_times_and_lags_are_the_published_ones(zenodo):
@@ -48,7 +52,9 @@ def test_exponents_of_a_brownian_path_are_one(noisy):
     assert [regime.waiting_time for regime in found] == noisy[0].waiting_times[[0, 0, 7]].tolist()
     assert [regime.even_lags_only for regime in found] == [False] * 3
     assert found[0].fit.exponent == pytest.approx(1, abs=5 * 0.008 / np.log(10))
-    assert [regime.fit.exponent for regime in found] == pytest.approx([1, 1, 1], abs=5 * 0.08 / np.log(1000 / 300))
+    assert [regime.fit.exponent for regime in found] == pytest.approx(
+        [1, 1, 1], abs=5 * 0.08 / np.log(1000 / 300)
+    )
 
 
 def test_an_oscillation_of_period_two_is_left_out(noisy):
@@ -57,10 +63,15 @@ def test_an_oscillation_of_period_two_is_left_out(noisy):
     assert all(regime.even_lags_only for regime in flipping)
     chosen = noisy[0].lag_times % 2 == 0
     for index, regime in zip((0, 0, 7), flipping, strict=True):
-        expected = mf.diffusion_exponent(noisy[0].lag_times[chosen], noisy[0].values[index][chosen],
-                                         lag_range=tuple(regime.fit.lag_range))
+        expected = mf.diffusion_exponent(
+            noisy[0].lag_times[chosen],
+            noisy[0].values[index][chosen],
+            lag_range=tuple(regime.fit.lag_range),
+        )
         assert regime.fit.exponent == pytest.approx(expected.exponent, abs=1e-9)
-    all_lags = mf.diffusion_exponent(noisy[1].lag_times, noisy[1].values[0], lag_range=(1, 10)).exponent
+    all_lags = mf.diffusion_exponent(
+        noisy[1].lag_times, noisy[1].values[0], lag_range=(1, 10)
+    ).exponent
     assert abs(all_lags - plain[0].fit.exponent) > 0.5
 
 
@@ -68,13 +79,18 @@ def test_the_published_exponents_come_out_of_the_published_file(zenodo):
     """With dropout .75 the regimes give .7, 1.3 and .2, as the paper's supplementary figure shows, to its one digit."""
     found = mf.regime_exponents(mf.published_displacement(0.1, 0.75, folder=zenodo))
     assert [round(regime.fit.exponent, 1) for regime in found] == [0.7, 1.3, 0.2]
-    assert all(r.even_lags_only for r in mf.regime_exponents(mf.published_displacement(0.1, 0.0, folder=zenodo)))
+    assert all(
+        r.even_lags_only
+        for r in mf.regime_exponents(mf.published_displacement(0.1, 0.0, folder=zenodo))
+    )
     assert published_name(0.1, 0.75) in mf.source_data.NAMES
 
 
 def test_regimes_that_a_run_does_not_reach_are_left_out():
     """2101 epochs reach lag 100 only: one regime is left."""
-    found = mf.training_displacement(made_up_run(np.random.default_rng(2).normal(size=(2101, 3)).cumsum(axis=0)))
+    found = mf.training_displacement(
+        made_up_run(np.random.default_rng(2).normal(size=(2101, 3)).cumsum(axis=0))
+    )
     assert [regime.regime for regime in mf.regime_exponents(found)] == ["early, short lags"]
 
 
@@ -88,7 +104,10 @@ def test_bad_runs_are_refused():
 
 def test_sharpness_over_edge_is_in_units_of_two_over_the_rate():
     """Sharpness 20 at rate .1 is 1."""
-    assert mf.sharpness_over_edge(made_up_run(None, sharpness=np.array([20.0, 5.0]))).tolist() == [1, 0.25]
+    assert mf.sharpness_over_edge(made_up_run(None, sharpness=np.array([20.0, 5.0]))).tolist() == [
+        1,
+        0.25,
+    ]
 
 
 def test_figures_show_their_data(noisy):
@@ -99,11 +118,22 @@ def test_figures_show_their_data(noisy):
     first = ax[1].lines[0], ax[1].lines[1]
     assert np.array_equal(first[0].get_xdata(), lags[lags % 2 == 0])
     assert np.array_equal(first[1].get_ydata(), noisy[1].values[0][lags % 2 == 1])
-    assert len([line for line in ax[0].lines if line.get_linestyle() == "--"]) == len(exponents["a"]) == 3
-    assert {text.get_text() for text in ax[0].texts} == {f"{r.fit.exponent:.2f}" for r in exponents["a"]}
+    assert (
+        len([line for line in ax[0].lines if line.get_linestyle() == "--"])
+        == len(exponents["a"])
+        == 3
+    )
+    assert {text.get_text() for text in ax[0].texts} == {
+        f"{r.fit.exponent:.2f}" for r in exponents["a"]
+    }
 
-    run = made_up_run(None, losses=np.geomspace(1, 0.1, 500)[:, None], epochs=500, sharpness=np.arange(5.0),
-                      sharpness_epochs=np.arange(5) * 10)
+    run = made_up_run(
+        None,
+        losses=np.geomspace(1, 0.1, 500)[:, None],
+        epochs=500,
+        sharpness=np.arange(5.0),
+        sharpness_epochs=np.arange(5) * 10,
+    )
     curves, sharpness = figures.learning_and_sharpness({"a": run})
     assert curves.lines[0].get_xdata()[[0, -1]].tolist() == [1, 500]
     assert sharpness.lines[1].get_ydata() == [20, 20]

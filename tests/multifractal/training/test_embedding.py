@@ -47,7 +47,9 @@ def test_each_position_stands_at_its_nearest_sampled_one(path, embedding):
 def test_far_parts_of_the_path_stay_apart(embedding):
     """The two halves, 300 apart with steps of 1, do not mix: every point is nearer to its own half's centre."""
     early = np.arange(600) < 250
-    centres = np.array([embedding.points[early].mean(axis=0), embedding.points[~early].mean(axis=0)])
+    centres = np.array(
+        [embedding.points[early].mean(axis=0), embedding.points[~early].mean(axis=0)]
+    )
     assert np.array_equal(naive.nearest(embedding.points, centres) == 0, early)
 
 
@@ -59,14 +61,17 @@ def test_a_seed_repeats_the_bits_and_files_keep_them(path, embedding, tmp_path):
     assert np.array_equal(PathEmbedding.load(tmp_path / "e.npz").points, embedding.points)
 
 
-@pytest.mark.parametrize(("change", "settings", "words"), [
-    (lambda p: p[:, 0], {}, "have shape (T, d)"),
-    (lambda p: np.where(np.arange(len(p))[:, None] == 444, np.nan, p), {}, "finite (row 444)"),
-    (np.zeros_like, {}, "positions must move"),
-    (lambda p: p, {"perplexity": 67}, "perplexity must be at most 66.3333"),
-    (lambda p: p, {"sample": 0}, "sample must be a whole number"),
-    (lambda p: p, {"last": 2.5}, "last must be a whole number"),
-])
+@pytest.mark.parametrize(
+    ("change", "settings", "words"),
+    [
+        (lambda p: p[:, 0], {}, "have shape (T, d)"),
+        (lambda p: np.where(np.arange(len(p))[:, None] == 444, np.nan, p), {}, "finite (row 444)"),
+        (np.zeros_like, {}, "positions must move"),
+        (lambda p: p, {"perplexity": 67}, "perplexity must be at most 66.3333"),
+        (lambda p: p, {"sample": 0}, "sample must be a whole number"),
+        (lambda p: p, {"last": 2.5}, "last must be a whole number"),
+    ],
+)
 def test_bad_input_is_refused(path, change, settings, words):
     """Each refusal names the argument and the rule, before t-SNE starts."""
     with pytest.raises(ValueError, match=re.escape(words)):

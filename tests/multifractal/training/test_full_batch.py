@@ -17,7 +17,14 @@ def data():
 
 def descent(data, **settings):
     """Return a loop over the table with settings other than the defaults here."""
-    usual = {"n_train": 442, "learning_rate": 0.01, "dropout": 0.0, "seed": 0, "dtype": np.float64, "chunk": 600}
+    usual = {
+        "n_train": 442,
+        "learning_rate": 0.01,
+        "dropout": 0.0,
+        "seed": 0,
+        "dtype": np.float64,
+        "chunk": 600,
+    }
     return FullBatchDescent(*data, **usual | settings)
 
 
@@ -27,7 +34,9 @@ def test_600_epochs_match_the_naive_twin(data, dropout):
     ours = descent(data, dropout=dropout, n_train=400)
     positions, losses = ours.advance(ours.start(), 0, 600)
     (x, y), masks = data, ours.masks(0, 600).swapaxes(1, 2) if dropout else None
-    expected, train = naive.full_batch_descent(ours.start(), x[:400], y[:400], 0.01, 600, masks, 1 - dropout)
+    expected, train = naive.full_batch_descent(
+        ours.start(), x[:400], y[:400], 0.01, 600, masks, 1 - dropout
+    )
     before = np.concatenate([ours.start()[None], expected[:-1]])
     test = [naive.network_loss_and_gradient(theta, x[400:], y[400:])[0] for theta in before]
     assert positions.dtype == np.float64
@@ -41,7 +50,9 @@ def test_the_gradient_in_float32_is_right_to_rounding(data):
     ours = descent(data, dtype=np.float32, dropout=0.5, learning_rate=1.0)
     start = ours.start()
     step = start - ours.advance(start, 7, 1)[0][0]
-    _, gradient = naive.network_loss_and_gradient(start.astype(np.float64), *data, ours.masks(7)[0].T, 0.5)
+    _, gradient = naive.network_loss_and_gradient(
+        start.astype(np.float64), *data, ours.masks(7)[0].T, 0.5
+    )
     np.testing.assert_allclose(step, gradient, rtol=0, atol=442 * 6e-8)
 
 
@@ -49,8 +60,13 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(data):
     """The Hessian equals central differences of the naive gradient: step 1e-7, so rounding 1e-16/1e-7 times some 100."""
     ours = descent(data)
     theta = ours.advance(ours.start(), 0, 50)[0][-1]
-    ahead, behind = ([naive.network_loss_and_gradient(theta + sign * step, *data)[1] for step in 1e-7 * np.eye(len(theta))]
-                     for sign in (1, -1))
+    ahead, behind = (
+        [
+            naive.network_loss_and_gradient(theta + sign * step, *data)[1]
+            for step in 1e-7 * np.eye(len(theta))
+        ]
+        for sign in (1, -1)
+    )
     hessian = np.subtract(ahead, behind) / 2e-7
     assert ours.sharpness(theta) == pytest.approx(np.linalg.eigvalsh(hessian)[-1], abs=1e-6)
     assert ours.sharpness(theta) > 0
@@ -66,7 +82,9 @@ def test_the_start_has_the_published_law():
     for weights, variance in ((starts[:, :80], 2 / 5), (starts[:, 96:112], 2 / 16)):
         assert abs(weights.mean()) < 5 * np.sqrt(variance / weights.size)
         assert abs(weights.var() / variance - 1) < 5 * np.sqrt(2 / weights.size)
-    assert np.array_equal(initial_parameters(5, seed=3, dtype=np.float64), initial_parameters(5, seed=3))
+    assert np.array_equal(
+        initial_parameters(5, seed=3, dtype=np.float64), initial_parameters(5, seed=3)
+    )
 
 
 def mask_scores(masks, keep):
@@ -78,7 +96,8 @@ def mask_scores(masks, keep):
     def mean_score(products):
         return products.mean() * np.sqrt(products.size)
 
-    def dispersion_score(sums):  # of normalised sums, which are nearly normal: variance 1 with standard error sqrt(2/n)
+    # of normalised sums, which are nearly normal: variance 1 with standard error sqrt(2/n)
+    def dispersion_score(sums):
         return (np.mean(sums**2) - 1) / np.sqrt(2 / len(sums))
 
     return {
@@ -115,7 +134,9 @@ def test_masks_equal_the_naive_twin_and_depend_on_seed_and_epoch_only(data):
     assert np.array_equal(mask, naive.dropout_mask(ours._cells, keys, 0.3))
     assert np.array_equal(mask, descent(data, dropout=0.3, dtype=np.float32).masks(0, 9)[5])
     for other in (ours.masks(6)[0], descent(data, dropout=0.3, seed=1).masks(5)[0]):
-        assert np.mean(other != mask) == pytest.approx(2 * 0.3 * 0.7, abs=5 * np.sqrt(0.25 / other.size))
+        assert np.mean(other != mask) == pytest.approx(
+            2 * 0.3 * 0.7, abs=5 * np.sqrt(0.25 / other.size)
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -130,7 +151,7 @@ def test_any_cutting_into_chunks_gives_the_same_bits(data, dtype):
         positions, piece = parts.advance(theta, epoch, n)
         pieces.append(piece)
         theta, epoch = positions[-1], epoch + n
-        assert np.array_equal(positions, expected[epoch - n:epoch])
+        assert np.array_equal(positions, expected[epoch - n : epoch])
     assert np.array_equal(np.concatenate(pieces), losses)
 
 

@@ -10,7 +10,13 @@ import pytest
 
 from multifractal import DamagedFileError
 from multifractal.training import run_folder
-from multifractal.training.run_folder import GrowingArray, RunFolder, read_record, read_rows, require_space
+from multifractal.training.run_folder import (
+    GrowingArray,
+    RunFolder,
+    read_record,
+    read_rows,
+    require_space,
+)
 
 FORMS = {"track": ((3,), np.float32), "loss": ((), np.float64)}
 PARAMETERS = {"rate": 0.1, "epochs": 20}
@@ -19,7 +25,10 @@ PARAMETERS = {"rate": 0.1, "epochs": 20}
 def rows(first, stop):
     """Rows `first` to `stop` of a made-up run, for both arrays."""
     epochs = np.arange(first, stop)
-    return {"track": np.sin(epochs[:, None] + np.arange(3.0)).astype(np.float32), "loss": np.exp(-epochs)}
+    return {
+        "track": np.sin(epochs[:, None] + np.arange(3.0)).astype(np.float32),
+        "loss": np.exp(-epochs),
+    }
 
 
 def run(path, stop=20, **how):
@@ -41,7 +50,10 @@ def run(path, stop=20, **how):
 
 def files(path):
     """Bytes of every file of a run."""
-    return {name: (path / name).read_bytes() for name in ("track.npy", "loss.npy", "checkpoint.npz", "run.json")}
+    return {
+        name: (path / name).read_bytes()
+        for name in ("track.npy", "loss.npy", "checkpoint.npz", "run.json")
+    }
 
 
 def test_a_growing_file_is_valid_after_every_row(tmp_path):
@@ -61,7 +73,12 @@ class Killed(BaseException):
 def test_every_half_written_state_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     """Stopped before or after each write, sync and rename: arrays can be read, and resuming gives a whole run's files."""
     run(tmp_path / "whole")
-    real = {"write": GrowingArray._write_header, "sync": os.fsync, "rename": os.replace, "append": GrowingArray.append}
+    real = {
+        "write": GrowingArray._write_header,
+        "sync": os.fsync,
+        "rename": os.replace,
+        "append": GrowingArray.append,
+    }
     moment = {}
 
     def stopping(function):
@@ -74,6 +91,7 @@ def test_every_half_written_state_resumes_to_the_same_bytes(tmp_path, monkeypatc
             if moment["left"] == 0:
                 raise Killed
             return result
+
         return stopped
 
     monkeypatch.setattr(GrowingArray, "_write_header", stopping(real["write"]))
@@ -95,7 +113,8 @@ def test_every_half_written_state_resumes_to_the_same_bytes(tmp_path, monkeypatc
             assert files(path) == files(tmp_path / "whole"), f"stopped at {n_stops}"
             continue
         break
-    assert n_stops == 2 * (4 * 8 + 4 + 4)  # before and after: 8 calls a chunk, 4 of the first checkpoint, 4 to begin
+    # before and after: 8 calls a chunk, 4 of the first checkpoint, 4 to begin
+    assert n_stops == 2 * (4 * 8 + 4 + 4)
 
 
 def test_what_was_written_after_the_checkpoint_is_cut_off(tmp_path):
@@ -108,14 +127,21 @@ def test_what_was_written_after_the_checkpoint_is_cut_off(tmp_path):
     assert files(tmp_path / "part") == files(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("name", "damage", "words"), [
-    ("track.npy", lambda b: b[:-7], "bytes, fewer than"),
-    ("track.npy", lambda b: b[:150] + bytes([b[150] ^ 1]) + b[151:], "are not those of its checkpoint"),
-    ("loss.npy", None, "is missing"),
-    ("checkpoint.npz", lambda b: b[:len(b) // 2], "cannot be read"),
-    ("checkpoint.npz", None, "is missing, but there are arrays"),
-    ("run.json", lambda b: b[:40], "cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("track.npy", lambda b: b[:-7], "bytes, fewer than"),
+        (
+            "track.npy",
+            lambda b: b[:150] + bytes([b[150] ^ 1]) + b[151:],
+            "are not those of its checkpoint",
+        ),
+        ("loss.npy", None, "is missing"),
+        ("checkpoint.npz", lambda b: b[: len(b) // 2], "cannot be read"),
+        ("checkpoint.npz", None, "is missing, but there are arrays"),
+        ("run.json", lambda b: b[:40], "cannot be read"),
+    ],
+)
 def test_damage_is_refused_with_the_file_and_the_remedy(tmp_path, name, damage, words):
     """A file cut short, altered by one bit or missing is named; nothing is changed; --overwrite starts again."""
     run(tmp_path / "a", stop=10)
@@ -141,7 +167,7 @@ def test_what_is_read_back_is_what_was_checkpointed(tmp_path):
     assert np.array_equal(found["track"], rows(0, 10)["track"])
     assert np.array_equal(found["loss"], rows(0, 10)["loss"])
     assert found["track"].dtype == np.float32
-    path.write_bytes(content[:start + 5] + bytes([content[start + 5] ^ 4]) + content[start + 6:])
+    path.write_bytes(content[: start + 5] + bytes([content[start + 5] ^ 4]) + content[start + 6 :])
     with pytest.raises(DamagedFileError, match="are not those of its checkpoint"):
         read_rows(tmp_path / "a")
     path.write_bytes(content[:-1])
@@ -181,7 +207,10 @@ def test_an_existing_folder_is_refused_and_foreign_files_are_kept(tmp_path):
 def test_other_parameters_are_refused_with_the_difference(tmp_path):
     """The message names each differing parameter with both values; a larger `epochs` is a longer run, and is recorded."""
     run(tmp_path / "a")
-    with pytest.raises(ValueError, match=re.escape("rate: 0.1 in the folder, 0.2 asked; seed: None in the folder, 3 asked")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape("rate: 0.1 in the folder, 0.2 asked; seed: None in the folder, 3 asked"),
+    ):
         RunFolder(tmp_path / "a", FORMS).start({"rate": 0.2, "epochs": 20, "seed": 3}, resume=True)
     folder = RunFolder(tmp_path / "a", FORMS)
     folder.start(PARAMETERS | {"epochs": 40}, resume=True, may_grow=("epochs",))

@@ -23,6 +23,7 @@ def airfoil_bytes(airfoil_table):
 @pytest.fixture
 def served():
     """Serve what is put into the returned dict, by path, on the loopback address; `served.url` is its root."""
+
     class Files(dict):
         url = ""
 
@@ -74,8 +75,13 @@ def test_line_ends_do_not_change_the_checksum(airfoil_bytes, tmp_path):
 def test_a_missing_table_is_fetched(airfoil_bytes, tmp_path, served, monkeypatch, packed):
     """A source that is down is passed over; the file, or the zip that holds it, lands in a new folder and is read."""
     served["/table"] = zipped(airfoil_bytes) if packed else airfoil_bytes
-    monkeypatch.setattr(tables, "fetch_airfoil", lambda path: fetch(path, (f"{served.url}/gone", f"{served.url}/table")))
-    (tmp_path / "new" / f".{tables.AIRFOIL_FILE}.killed").mkdir(parents=True)  # what a killed download left
+    monkeypatch.setattr(
+        tables,
+        "fetch_airfoil",
+        lambda path: fetch(path, (f"{served.url}/gone", f"{served.url}/table")),
+    )
+    # what a killed download left
+    (tmp_path / "new" / f".{tables.AIRFOIL_FILE}.killed").mkdir(parents=True)
     table = load_table("airfoil", tmp_path / "new")
     assert table.sha256 == tables.AIRFOIL_SHA256
     assert [p.name for p in (tmp_path / "new").iterdir()] == [tables.AIRFOIL_FILE]
@@ -85,7 +91,9 @@ def test_a_missing_table_is_fetched(airfoil_bytes, tmp_path, served, monkeypatch
 fetch = tables.fetch_airfoil
 
 
-@pytest.mark.parametrize("content", [b"<html>moved</html>", b"1 2 3\n", b"", zipped(b"nothing of use")])
+@pytest.mark.parametrize(
+    "content", [b"<html>moved</html>", b"1 2 3\n", b"", zipped(b"nothing of use")]
+)
 def test_a_wrong_download_is_refused_and_leaves_nothing(tmp_path, served, content):
     """A page, another table, an empty file or a wrong zip: refused with every source's problem, no file left."""
     served["/table"] = content
@@ -102,14 +110,29 @@ def test_without_network_the_message_says_what_to_do(tmp_path):
         load_table("airfoil", tmp_path, fetch=False)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda lines: lines[:-1], "have shape (1503, 6), got (1502, 6)"),
-    (lambda lines: [line.rsplit(b"\t", 1)[0] for line in lines], "have shape (1503, 6), got (1503, 5)"),
-    (lambda lines: [*lines[:17], b"nan\t" + lines[17].split(b"\t", 1)[1], *lines[18:]], "row 17, column 0"),
-    (lambda lines: [*lines[:17], b"90\t" + lines[17].split(b"\t", 1)[1], *lines[18:]], "frequency in row 17"),
-    (lambda lines: [*lines[:17], b"x\t" + lines[17].split(b"\t", 1)[1], *lines[18:]], "rows of 6 numbers"),
-    (lambda lines: [*lines[:17], lines[17] + b"\t3", *lines[18:]], "rows of 6 numbers"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:-1], "have shape (1503, 6), got (1502, 6)"),
+        (
+            lambda lines: [line.rsplit(b"\t", 1)[0] for line in lines],
+            "have shape (1503, 6), got (1503, 5)",
+        ),
+        (
+            lambda lines: [*lines[:17], b"nan\t" + lines[17].split(b"\t", 1)[1], *lines[18:]],
+            "row 17, column 0",
+        ),
+        (
+            lambda lines: [*lines[:17], b"90\t" + lines[17].split(b"\t", 1)[1], *lines[18:]],
+            "frequency in row 17",
+        ),
+        (
+            lambda lines: [*lines[:17], b"x\t" + lines[17].split(b"\t", 1)[1], *lines[18:]],
+            "rows of 6 numbers",
+        ),
+        (lambda lines: [*lines[:17], lines[17] + b"\t3", *lines[18:]], "rows of 6 numbers"),
+    ],
+)
 def test_a_wrong_table_is_refused(airfoil_bytes, tmp_path, change, words):
     """Wrong shape, NaN, a number out of range, words: the message says which row."""
     path = tmp_path / tables.AIRFOIL_FILE
@@ -131,14 +154,18 @@ def test_standardisation_is_scikit_learns(by, rows):
     """Inputs and target have mean 0 and variance 1 over all rows, or over the training rows."""
     table = load_table("diabetes")
     inputs, target = table.standardised(300, by)
-    np.testing.assert_allclose(inputs, StandardScaler().fit(table.inputs[:rows]).transform(table.inputs), atol=1e-12)
+    np.testing.assert_allclose(
+        inputs, StandardScaler().fit(table.inputs[:rows]).transform(table.inputs), atol=1e-12
+    )
     np.testing.assert_allclose([target[:rows].mean(), target[:rows].std()], [0, 1], atol=1e-12)
 
 
 def test_bad_arguments_are_refused():
     """More training rows than rows, a constant column, an unknown name or rule."""
     table = load_table("diabetes")
-    with pytest.raises(ValueError, match=re.escape("n_train must be at most the table's 442 rows, got 443")):
+    with pytest.raises(
+        ValueError, match=re.escape("n_train must be at most the table's 442 rows, got 443")
+    ):
         table.standardised(443)
     with pytest.raises(ValueError, match="vary in every column over its first 1 rows"):
         table.standardised(1, "train")

@@ -11,7 +11,15 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from multifractal import Ensemble, FractalField, Landscape, Walk, descend, descend_ensemble, start_near_maximum
+from multifractal import (
+    Ensemble,
+    FractalField,
+    Landscape,
+    Walk,
+    descend,
+    descend_ensemble,
+    start_near_maximum,
+)
 from tests.helpers import naive
 
 RULES = {"momentum": naive.momentum, "nesterov": naive.nesterov, "adam": naive.adam}
@@ -40,7 +48,15 @@ def test_a_walk_is_the_naive_one_to_the_bit(shape, learning_rate, unfold):
     """From corners, walls, integer and random positions, gentle or beyond reach, on grids that are not square."""
     landscape = rough(shape)
     wall_y, wall_x = shape[0] - 1, shape[1] - 1
-    for start in [(0, 0), (wall_x, wall_y), (wall_x, 1.5), (1.25, wall_y), (2, 1), (2, 1.3), (1.7, 2.9)]:
+    for start in [
+        (0, 0),
+        (wall_x, wall_y),
+        (wall_x, 1.5),
+        (1.25, wall_y),
+        (2, 1),
+        (2, 1.3),
+        (1.7, 2.9),
+    ]:
         walk = descend(landscape, start, learning_rate=learning_rate, n_steps=300, unfold=unfold)
         positions, unfolded = naive.descend(landscape.values, start, learning_rate, 300, unfold)
         assert same(walk.positions, positions)
@@ -61,14 +77,19 @@ def test_float32_values_walk_in_double_precision():
 def test_a_walker_out_of_reach_is_stopped_and_reported_while_others_go_on():
     """NaN from the step that leaves a million widths behind; the walkers beside it are untouched."""
     landscape = rough()
-    many = descend_ensemble(landscape, [[3.5, 4.5], [20.25, 8]], learning_rates=[1.0, 1e12], n_steps=50)
+    many = descend_ensemble(
+        landscape, [[3.5, 4.5], [20.25, 8]], learning_rates=[1.0, 1e12], n_steps=50
+    )
     assert many.completed.tolist() == [[True, True], [False, False]]
     assert many.steps_taken.tolist() == [[50, 50], [0, 0]]
     assert np.isnan(many.positions[1, :, 1:]).all()
     assert np.isnan(many.unfolded[1, :, 1:]).all()
     assert np.isnan(many.losses[1, :, 1:]).all()
     assert np.isfinite(many.positions[0]).all()
-    assert same(many.positions[0, 1], descend(landscape, [20.25, 8], learning_rate=1.0, n_steps=50).positions)
+    assert same(
+        many.positions[0, 1],
+        descend(landscape, [20.25, 8], learning_rate=1.0, n_steps=50).positions,
+    )
 
 
 def test_a_walk_into_an_abyss_stops_there():
@@ -89,7 +110,9 @@ def test_the_exact_track_folds_back_onto_the_position(method):
     walk = descend(rough(), (20, 10), learning_rate=20.0, n_steps=2000, method=method)
     beyond = np.abs(walk.unfolded).max()
     assert beyond > 5 * 57
-    np.testing.assert_allclose(fold(walk.unfolded, (56, 30)), walk.positions, atol=2000 * 4 * beyond * 2**-53)
+    np.testing.assert_allclose(
+        fold(walk.unfolded, (56, 30)), walk.positions, atol=2000 * 4 * beyond * 2**-53
+    )
 
 
 def test_the_published_track_does_not_fold_back():
@@ -105,7 +128,10 @@ def test_a_quadratic_bowl_has_its_closed_form():
     y, x = np.mgrid[:64, :80]
     bowl = Landscape(0.5 * (0.3 * (x - 40) ** 2 + 0.1 * (y - 30) ** 2))
     walk = descend(bowl, (60, 50), learning_rate=2.0, n_steps=60)
-    expected = np.array([40, 30]) + np.array([20, 20]) * (1 - 2.0 * np.array([0.3, 0.1])) ** np.arange(61)[:, None]
+    expected = (
+        np.array([40, 30])
+        + np.array([20, 20]) * (1 - 2.0 * np.array([0.3, 0.1])) ** np.arange(61)[:, None]
+    )
     np.testing.assert_allclose(walk.positions, expected, atol=1e-12)
     assert walk.completed
     np.testing.assert_array_equal(walk.losses, bowl.value_at(walk.positions))
@@ -128,9 +154,11 @@ def test_each_rule_is_torchs(method):
     torch = pytest.importorskip("torch")
     landscape = Landscape(np.add.outer(np.linspace(-1, 1, 40) ** 2, np.linspace(-1, 1, 50) ** 4))
     position = torch.tensor([31.0, 12.5], dtype=torch.float64, requires_grad=True)
-    optimizer = {"momentum": lambda p: torch.optim.SGD(p, lr=2.0, momentum=0.8),
-                 "nesterov": lambda p: torch.optim.SGD(p, lr=2.0, momentum=0.8, nesterov=True),
-                 "adam": lambda p: torch.optim.Adam(p, lr=2.0, betas=(0.8, 0.9), eps=1e-6)}[method]([position])
+    optimizer = {
+        "momentum": lambda p: torch.optim.SGD(p, lr=2.0, momentum=0.8),
+        "nesterov": lambda p: torch.optim.SGD(p, lr=2.0, momentum=0.8, nesterov=True),
+        "adam": lambda p: torch.optim.Adam(p, lr=2.0, betas=(0.8, 0.9), eps=1e-6),
+    }[method]([position])
     ours = {"adam": {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-6}}.get(method, {"momentum": 0.8})
     walk = descend(landscape, [31.0, 12.5], learning_rate=2.0, n_steps=40, method=method, **ours)
     for expected in walk.positions[1:]:
@@ -142,7 +170,9 @@ def test_each_rule_is_torchs(method):
 def test_isotropic_noise_adds_its_scale_times_the_rate():
     """On a plane the steps are -lr (g + scale xi): mean and deviation within 5 standard errors."""
     plane = Landscape(np.add.outer(np.zeros(900), 0.02 * np.arange(900.0)))
-    walk = descend(plane, (800, 450), learning_rate=0.5, n_steps=8000, method="sgd", noise_scale=0.4, rng=1)
+    walk = descend(
+        plane, (800, 450), learning_rate=0.5, n_steps=8000, method="sgd", noise_scale=0.4, rng=1
+    )
     steps = np.diff(walk.unfolded, axis=0)
     np.testing.assert_allclose(steps.mean(axis=0), [-0.5 * 0.02, 0], atol=5 * 0.2 / np.sqrt(8000))
     np.testing.assert_allclose(steps.std(axis=0), 0.2, rtol=5 / np.sqrt(2 * 8000))
@@ -154,9 +184,20 @@ def test_curvature_noise_is_the_gradient_of_a_shifted_bowl():
     y, x = np.mgrid[:60, :60] - 30.0
     hessian = np.array([[0.3, 0.1], [0.1, 0.2]])
     bowl = Landscape(0.15 * x**2 + 0.1 * x * y + 0.1 * y**2)
-    walk = descend(bowl, (38, 24), learning_rate=0.5, n_steps=200, method="sgd", noise="curvature", noise_scale=0.7, rng=5)
+    walk = descend(
+        bowl,
+        (38, 24),
+        learning_rate=0.5,
+        n_steps=200,
+        method="sgd",
+        noise="curvature",
+        noise_scale=0.7,
+        rng=5,
+    )
     position = np.array([8.0, -6.0])
-    for xi, expected in zip(np.random.default_rng(5).standard_normal((200, 2)), walk.positions[1:], strict=True):
+    for xi, expected in zip(
+        np.random.default_rng(5).standard_normal((200, 2)), walk.positions[1:], strict=True
+    ):
         position = position - 0.5 * hessian @ (position + 0.7 * xi)
         np.testing.assert_allclose(position + 30, expected, atol=1e-11)
 
@@ -164,13 +205,25 @@ def test_curvature_noise_is_the_gradient_of_a_shifted_bowl():
 def test_curvature_noise_on_a_rough_landscape_is_the_naive_jacobian_times_normal_numbers():
     """Each step is -lr (g + scale J xi), g and J interpolated at the position before it."""
     landscape = rough()
-    walk = descend(landscape, (20, 10), learning_rate=0.2, n_steps=50, method="sgd", noise="curvature", noise_scale=0.3,
-                   rng=5)
+    walk = descend(
+        landscape,
+        (20, 10),
+        learning_rate=0.2,
+        n_steps=50,
+        method="sgd",
+        noise="curvature",
+        noise_scale=0.3,
+        rng=5,
+    )
     steps = np.diff(walk.unfolded, axis=0)
     assert np.array_equal(walk.unfolded, walk.positions), "a reflection would turn the step"
-    for (x, y), xi, step in zip(walk.positions, np.random.default_rng(5).standard_normal((50, 2)), steps, strict=False):
+    for (x, y), xi, step in zip(
+        walk.positions, np.random.default_rng(5).standard_normal((50, 2)), steps, strict=False
+    ):
         jacobian = naive.jacobian(landscape.gradient, x, y)
-        np.testing.assert_allclose(step, -0.2 * (landscape.gradient_at([x, y]) + 0.3 * jacobian @ xi), atol=1e-12)
+        np.testing.assert_allclose(
+            step, -0.2 * (landscape.gradient_at([x, y]) + 0.3 * jacobian @ xi), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("method", ["gd", "momentum", "adam", "sgd"])
@@ -179,11 +232,25 @@ def test_an_ensemble_is_its_walks_to_the_bit(method):
     landscape = rough()
     starts = np.random.default_rng(2).uniform(0, [56, 30], size=(400, 2))
     seed = {"rng": 9} if method == "sgd" else {}
-    many = descend_ensemble(landscape, starts, learning_rates=[0.5, 5.0, 50.0], n_steps=1100, keep_last=150, method=method,
-                            **seed)
+    many = descend_ensemble(
+        landscape,
+        starts,
+        learning_rates=[0.5, 5.0, 50.0],
+        n_steps=1100,
+        keep_last=150,
+        method=method,
+        **seed,
+    )
     for i, j in [(0, 0), (0, 70), (1, 23), (1, 24), (2, 399)]:
         alone = {"rng": np.random.SeedSequence(9, spawn_key=(i, j))} if seed else {}
-        walk = descend(landscape, starts[j], learning_rate=[0.5, 5.0, 50.0][i], n_steps=1100, method=method, **alone)
+        walk = descend(
+            landscape,
+            starts[j],
+            learning_rate=[0.5, 5.0, 50.0][i],
+            n_steps=1100,
+            method=method,
+            **alone,
+        )
         assert same(many.positions[i, j], walk.positions[-150:])
         assert same(many.unfolded[i, j], walk.unfolded[-150:])
         assert same(many.losses[i, j], walk.losses[-150:])
@@ -193,7 +260,9 @@ def test_what_is_kept_is_part_of_the_whole():
     """keep_last and keep_every select positions, by `.steps`, and change nothing else."""
     starts = np.random.default_rng(3).uniform(0, [56, 30], size=(5, 2))
     whole = descend_ensemble(rough(), starts, learning_rates=[2.0, 9.0], n_steps=100)
-    part = descend_ensemble(rough(), starts, learning_rates=[2.0, 9.0], n_steps=100, keep_last=31, keep_every=7)
+    part = descend_ensemble(
+        rough(), starts, learning_rates=[2.0, 9.0], n_steps=100, keep_last=31, keep_every=7
+    )
     assert whole.steps.tolist() == list(range(101))
     assert part.steps.tolist() == [70, 77, 84, 91, 98]
     for name in ("positions", "unfolded", "losses"):
@@ -213,8 +282,16 @@ for method, seed in (("gd", {}), ("sgd", {"rng": 4})):
 
 def test_one_and_two_threads_give_the_same_bits():
     """Two processes, one with NUMBA_NUM_THREADS=1 and one with 2, print the same digests, twice the same."""
-    digests = [subprocess.run([sys.executable, "-c", PRINT_DIGEST], env=os.environ | {"NUMBA_NUM_THREADS": n}, check=True,
-                              capture_output=True, text=True).stdout for n in "12"]
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", PRINT_DIGEST],
+            env=os.environ | {"NUMBA_NUM_THREADS": n},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for n in "12"
+    ]
     assert digests[0] == digests[1] != ""
 
 
@@ -236,11 +313,21 @@ def test_a_dask_cluster_gives_the_same_bits():
     distributed = pytest.importorskip("dask.distributed")
     landscape, starts = rough(), np.random.default_rng(4).uniform(0, [56, 30], size=(90, 2))
     field = FractalField(3, 0.7, rng=0, n_modes=64)
-    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-          distributed.Client(cluster) as client, client.get_executor() as executor):
-        for source, points in ((landscape, starts), (field, np.random.default_rng(5).normal(size=(20, 3)))):
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        client.get_executor() as executor,
+    ):
+        for source, points in (
+            (landscape, starts),
+            (field, np.random.default_rng(5).normal(size=(20, 3))),
+        ):
             here = descend_ensemble(source, points, learning_rates=[0.1, 30.0], n_steps=40)
-            there = descend_ensemble(source, points, learning_rates=[0.1, 30.0], n_steps=40, executor=executor)
+            there = descend_ensemble(
+                source, points, learning_rates=[0.1, 30.0], n_steps=40, executor=executor
+            )
             for name in ("positions", "unfolded", "losses", "steps_taken"):
                 assert same(getattr(here, name), getattr(there, name))
 
@@ -285,18 +372,39 @@ def test_plain_descent_on_a_field_is_the_naive_loop():
 
 def test_curvature_noise_on_a_field_is_its_hessian_times_normal_numbers():
     """One noisy step differs from the plain one by lr scale J xi, J from differences of the gradient along the axes."""
-    field, start, h = FractalField(3, 0.7, rng=0, n_modes=32, scales=(0.1, 1.0)), np.array([0.1, -0.2, 0.3]), 1e-6
-    jacobian = np.stack([(field.gradient(start + h * e) - field.gradient(start - h * e)) / (2 * h) for e in np.eye(3)], 1)
+    field, start, h = (
+        FractalField(3, 0.7, rng=0, n_modes=32, scales=(0.1, 1.0)),
+        np.array([0.1, -0.2, 0.3]),
+        1e-6,
+    )
+    jacobian = np.stack(
+        [
+            (field.gradient(start + h * e) - field.gradient(start - h * e)) / (2 * h)
+            for e in np.eye(3)
+        ],
+        1,
+    )
     plain = descend(field, start, learning_rate=0.01, n_steps=1).positions[1]
-    noisy = descend(field, start, learning_rate=0.01, n_steps=1, method="sgd", noise="curvature", noise_scale=0.3,
-                    rng=8).positions[1]
+    noisy = descend(
+        field,
+        start,
+        learning_rate=0.01,
+        n_steps=1,
+        method="sgd",
+        noise="curvature",
+        noise_scale=0.3,
+        rng=8,
+    ).positions[1]
     expected = -0.01 * 0.3 * jacobian @ np.random.default_rng(8).standard_normal(3)
     np.testing.assert_allclose(noisy - plain, expected, rtol=1e-4)
 
 
 def test_an_ensemble_on_a_field_is_its_walks_and_reports_who_diverged():
     """A rate beyond all measure stops its walkers, the others are as `descend` gives them, to the bit."""
-    field, starts = FractalField(5, 0.6, rng=1, n_modes=64), np.random.default_rng(2).normal(size=(7, 5))
+    field, starts = (
+        FractalField(5, 0.6, rng=1, n_modes=64),
+        np.random.default_rng(2).normal(size=(7, 5)),
+    )
     many = descend_ensemble(field, starts, learning_rates=[0.01, 1e300, 0.1], n_steps=30)
     assert many.steps_taken.tolist() == [[30] * 7, [0] * 7, [30] * 7]
     assert np.isnan(many.positions[1, :, 1:]).all()
@@ -336,26 +444,32 @@ def test_results_are_saved_and_loaded(tmp_path):
     assert many_again.provenance.seed == "1"
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"starts": [[3, 31.5]]}, "starts must lie within 0 <= x <= 56 and 0 <= y <= 30, got [ 3.  31.5]"),
-    ({"starts": [[-0.1, 3]]}, "starts must lie within"),
-    ({"starts": [[np.nan, 3]]}, "starts must be finite"),
-    ({"starts": [[1, 2, 3]]}, "starts must have shape (n_starts, 2), got (1, 3)"),
-    ({"learning_rates": [1.0, 0.0]}, "learning_rates must be positive"),
-    ({"learning_rates": [np.inf]}, "learning_rates must be finite"),
-    ({"learning_rates": []}, "learning_rates must be positive"),
-    ({"n_steps": 0}, "n_steps must be a whole number, at least 1, got 0"),
-    ({"n_steps": 5.0}, "n_steps must be a whole number"),
-    ({"keep_last": 12}, "keep_last must be at most n_steps + 1 = 11, got 12"),
-    ({"keep_every": 0}, "keep_every must be"),
-    ({"unfold": "no"}, "unfold must be one of 'exact', 'published'"),
-    ({"method": "lbfgs"}, "method must be one of"),
-    ({"beta1": 0.5}, "beta1 must be left out with method='gd'"),
-    ({"method": "momentum", "momentum": 1.0}, "momentum must lie in [0, 1), got 1.0"),
-    ({"method": "sgd", "rng": 0, "noise": "pink"}, "noise must be one of"),
-    ({"method": "sgd"}, "rng must be given with method='sgd'"),
-    ({"rng": 0}, "rng must be left out with method='gd'"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"starts": [[3, 31.5]]},
+            "starts must lie within 0 <= x <= 56 and 0 <= y <= 30, got [ 3.  31.5]",
+        ),
+        ({"starts": [[-0.1, 3]]}, "starts must lie within"),
+        ({"starts": [[np.nan, 3]]}, "starts must be finite"),
+        ({"starts": [[1, 2, 3]]}, "starts must have shape (n_starts, 2), got (1, 3)"),
+        ({"learning_rates": [1.0, 0.0]}, "learning_rates must be positive"),
+        ({"learning_rates": [np.inf]}, "learning_rates must be finite"),
+        ({"learning_rates": []}, "learning_rates must be positive"),
+        ({"n_steps": 0}, "n_steps must be a whole number, at least 1, got 0"),
+        ({"n_steps": 5.0}, "n_steps must be a whole number"),
+        ({"keep_last": 12}, "keep_last must be at most n_steps + 1 = 11, got 12"),
+        ({"keep_every": 0}, "keep_every must be"),
+        ({"unfold": "no"}, "unfold must be one of 'exact', 'published'"),
+        ({"method": "lbfgs"}, "method must be one of"),
+        ({"beta1": 0.5}, "beta1 must be left out with method='gd'"),
+        ({"method": "momentum", "momentum": 1.0}, "momentum must lie in [0, 1), got 1.0"),
+        ({"method": "sgd", "rng": 0, "noise": "pink"}, "noise must be one of"),
+        ({"method": "sgd"}, "rng must be given with method='sgd'"),
+        ({"rng": 0}, "rng must be left out with method='gd'"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     arguments = {"starts": [[3, 4]], "learning_rates": [1.0], "n_steps": 10} | change

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from multifractal import Drift, Landscape, drift_to_flat, fbm_surface, mbm_surface, paper_hoelder_map, well_passage
+from multifractal import (
+    Drift,
+    Landscape,
+    drift_to_flat,
+    fbm_surface,
+    mbm_surface,
+    paper_hoelder_map,
+    well_passage,
+)
 from multifractal.base.rng import realisation
 from multifractal.diffusion.passage import one_step_coefficients
 from multifractal.walkers.drift import (
@@ -45,18 +53,27 @@ def test_controls_keep_what_they_should(rough):
         assert np.array_equal(control[:, 0], descent[:, 0])
         assert np.all((control >= 0) & (control <= [89, 47]))
     lengths = [np.linalg.norm(np.diff(walk, axis=1), axis=-1) for walk in (descent, same, shuffled)]
-    clear = np.all([((walk > 3) & (walk < [86, 44])).all(axis=(1, 2)) for walk in (descent, same, shuffled)], axis=0)
+    clear = np.all(
+        [((walk > 3) & (walk < [86, 44])).all(axis=(1, 2)) for walk in (descent, same, shuffled)],
+        axis=0,
+    )
     assert clear.any()  # walkers that never come near a wall, where lengths can be compared
     np.testing.assert_allclose(lengths[1][clear], lengths[0][clear], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(np.sort(lengths[2][clear]), np.sort(lengths[0][clear]), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        np.sort(lengths[2][clear]), np.sort(lengths[0][clear]), rtol=1e-9, atol=1e-12
+    )
     np.testing.assert_allclose(shuffled[clear, -1], descent[clear, -1], atol=1e-9)
     first = 2.0 * np.linalg.norm(rough.gradient_at(local[:, 0]), axis=-1)
-    np.testing.assert_allclose(np.linalg.norm(local[clear, 1] - local[clear, 0], axis=-1), first[clear], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.linalg.norm(local[clear, 1] - local[clear, 0], axis=-1), first[clear], rtol=1e-9
+    )
 
 
 def test_increments_are_folded_into_the_walls():
     """A straight line out of the grid comes back from the wall, twice."""
-    track = _from_increments(np.array([[1.0, 1.0]]), np.full((1, 9, 2), 2.0), np.array([5.0, 100.0]))
+    track = _from_increments(
+        np.array([[1.0, 1.0]]), np.full((1, 9, 2), 2.0), np.array([5.0, 100.0])
+    )
     assert track[0, :, 0].tolist() == [1, 3, 5, 3, 1, 1, 3, 5, 3, 1]
     assert track[0, :, 1].tolist() == list(range(1, 20, 2))
 
@@ -70,7 +87,9 @@ def test_each_decile_holds_a_tenth_of_the_grid(rough):
     assert flat[pointwise == 9].min() >= flat[pointwise < 9].max()
     assert rough.values[low == 9].max() <= rough.values[low < 9].min()
     curvature = flat**-4
-    centre = np.array([[curvature[j - 4:j + 4, i - 4:i + 4].mean() for i in (20, 60)] for j in (20, 30)])
+    centre = np.array(
+        [[curvature[j - 4 : j + 4, i - 4 : i + 4].mean() for i in (20, 60)] for j in (20, 30)]
+    )
     order = np.argsort(-centre.ravel())
     assert np.all(np.diff(regional[np.ix_([20, 30], [20, 60])].ravel()[order]) >= 0)
 
@@ -79,10 +98,18 @@ def test_first_passage_and_shares_of_a_known_track():
     """A walker crossing the grid arrives when its nearest point is in the target, one that stays out never does."""
     target = np.zeros((4, 10), bool)
     target[:, 7:] = True
-    tracks = np.stack([np.column_stack([np.linspace(0, 9, 19), np.ones(19)]), np.ones((19, 2)), np.full((19, 2), 8.0)])
+    tracks = np.stack(
+        [
+            np.column_stack([np.linspace(0, 9, 19), np.ones(19)]),
+            np.ones((19, 2)),
+            np.full((19, 2), 8.0),
+        ]
+    )
     tracks[2, :, 1] = 3
     assert first_passage(target, tracks).tolist() == [14, NEVER, 0]
-    np.testing.assert_allclose(_shares(np.tile(np.arange(10), (4, 1)), tracks[1:]), [0, 0.5, 0, 0, 0, 0, 0, 0, 0.5, 0])
+    np.testing.assert_allclose(
+        _shares(np.tile(np.arange(10), (4, 1)), tracks[1:]), [0, 0.5, 0, 0, 0, 0, 0, 0, 0.5, 0]
+    )
 
 
 def test_walkers_with_local_steps_gather_where_steps_are_short():
@@ -96,7 +123,12 @@ def test_walkers_with_local_steps_gather_where_steps_are_short():
     roof = Landscape(np.tile(np.where(x < 100, x, 100 + 2 * (x - 100)), (41, 1)))
     rng = np.random.default_rng(3)
     angles = rng.uniform(0, 2 * np.pi, (60, 40_000))
-    walks = _local_walks(roof, rng.uniform(0, [200, 40], (60, 2)), 1.0, np.stack([np.cos(angles), np.sin(angles)], -1))
+    walks = _local_walks(
+        roof,
+        rng.uniform(0, [200, 40], (60, 2)),
+        1.0,
+        np.stack([np.cos(angles), np.sin(angles)], -1),
+    )
     share = (walks[:, 10_000:, 0] < 100).mean(axis=1)
     assert abs(share.mean() - 0.8) < 0.02 + 5 * share.std(ddof=1) / np.sqrt(60)
 
@@ -104,8 +136,18 @@ def test_walkers_with_local_steps_gather_where_steps_are_short():
 def test_the_study_does_not_depend_on_how_many_landscapes(rough, tmp_path):
     """Landscape i gives the same numbers whatever comes after it; shares sum to one; a file brings all back."""
     other = fbm_surface((48, 90), 0.6, rng=1)
-    settings = {"learning_rate": 30.0, "n_steps": 200, "n_walkers": 3, "start": "uniform", "window": 5, "rng": 7}
-    both, alone = drift_to_flat(iter([rough, other]), **settings), drift_to_flat([rough], **settings)
+    settings = {
+        "learning_rate": 30.0,
+        "n_steps": 200,
+        "n_walkers": 3,
+        "start": "uniform",
+        "window": 5,
+        "rng": 7,
+    }
+    both, alone = (
+        drift_to_flat(iter([rough, other]), **settings),
+        drift_to_flat([rough], **settings),
+    )
     assert both.shares.shape == (4, 3, 2, 10)
     assert np.array_equal(both.shares[:, :, :1], alone.shares)
     assert np.array_equal(both.arrivals[:, :1], alone.arrivals)
@@ -118,7 +160,9 @@ def test_the_study_does_not_depend_on_how_many_landscapes(rough, tmp_path):
             assert np.array_equal(alone.shares[k, f, 0], _shares(tenths, walk))
     both.save(tmp_path / "drift.npz")
     again = Drift.load(tmp_path / "drift.npz")
-    assert np.array_equal(again.mean_shares("descent", "low loss"), both.mean_shares("descent", "low loss"))
+    assert np.array_equal(
+        again.mean_shares("descent", "low loss"), both.mean_shares("descent", "low loss")
+    )
     assert np.isnan(alone.mean_shares("descent", "flatness")[1]).all()
 
 
@@ -129,8 +173,12 @@ def test_means_and_arrivals_follow_their_definitions():
     arrivals = np.full((4, 3, 2), NEVER)
     arrivals[0] = [[0, 5], [NEVER, 7], [9, 9]]
     drift = Drift(shares, arrivals, 10, 1.0, "maximum", 1, None)
-    np.testing.assert_allclose(drift.mean_shares("descent", "flatness")[:, 9], [0.3, 4.30265 * 0.1 / 3**0.5], rtol=1e-5)
-    np.testing.assert_allclose(drift.arrived("descent", [0, 4, 5, 9, 10]), np.array([1, 1, 2, 5, 5]) / 6)
+    np.testing.assert_allclose(
+        drift.mean_shares("descent", "flatness")[:, 9], [0.3, 4.30265 * 0.1 / 3**0.5], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        drift.arrived("descent", [0, 4, 5, 9, 10]), np.array([1, 1, 2, 5, 5]) / 6
+    )
     assert drift.arrived("shuffled increments", 10) == 0
 
 
@@ -140,7 +188,9 @@ def test_descent_and_its_step_lengths_prefer_flat_ground():
     Their shares of the flattest tenth are .28 +- .15 and .30 +- .01 (mean and standard deviation over 10 surfaces); the two
     controls that forget the place spend .1 there, and only descent prefers low loss.
     """
-    drift = drift_to_flat([mbm_surface(paper_hoelder_map(), rng=0, dtype=np.float32)], n_walkers=10, rng=0)
+    drift = drift_to_flat(
+        [mbm_surface(paper_hoelder_map(), rng=0, dtype=np.float32)], n_walkers=10, rng=0
+    )
     shares = {kind: drift.mean_shares(kind, "flatness")[0, 9] for kind in drift.kinds}
     assert 0.25 < shares["local steps, random directions"] < 0.35
     assert shares["descent"] > 0.15
@@ -159,8 +209,12 @@ def test_the_claim_over_ten_surfaces():
             control, spread = drift.mean_shares(kind, field)[:, 9]
             assert mean - half > control + spread
         local = drift.mean_shares("local steps, random directions", field)[:, 9]
-        assert abs(mean - local[0]) < half + local[1]  # short steps on flat ground explain it, without descending
-    lowest = [drift.mean_shares(kind, "low loss")[0, 9] for kind in ("descent", "local steps, random directions")]
+        # short steps on flat ground explain it, without descending
+        assert abs(mean - local[0]) < half + local[1]
+    lowest = [
+        drift.mean_shares(kind, "low loss")[0, 9]
+        for kind in ("descent", "local steps, random directions")
+    ]
     assert lowest[0] > 3 * lowest[1]
     assert drift.arrived("descent", 9999) < drift.arrived("same steps, random directions", 9999)
 
@@ -184,14 +238,17 @@ def test_both_motions_settle_at_the_temperature(passage):
     assert passage.temperature == 0.2
     assert passage.spread[0] == pytest.approx(20, rel=0.11)
     assert passage.spread[1] == pytest.approx(20 / np.sqrt(1 - mobility * 5e-4 / 2), rel=0.012)
-    assert np.nanmin(passage.inside[:2]) > 0.99  # a path may leave again for a step or two right after it crossed the rim
+    # a path may leave again for a step or two right after it crossed the rim
+    assert np.nanmin(passage.inside[:2]) > 0.99
 
 
 def test_noise_alone_arrives_as_the_reflection_principle_says(passage):
     """Ordinary noise crosses 500 within n steps of size c2 with probability 2 (1 - Phi((500 + .5826 c2) / (c2 sqrt n)))."""
     _, amplitude = one_step_coefficients(0.7, 1000.0, 5e3)
     expected = 2 * norm.sf((500 + 0.5826 * amplitude) / (amplitude * 100))
-    assert abs(passage.arrived("ordinary, noise only", 10_000) - expected) < 5 * np.sqrt(expected * (1 - expected) / 200)
+    assert abs(passage.arrived("ordinary, noise only", 10_000) - expected) < 5 * np.sqrt(
+        expected * (1 - expected) / 200
+    )
 
 
 def test_the_force_brings_ordinary_motion_in_at_its_mobility(passage):
@@ -209,15 +266,30 @@ def test_the_force_brings_ordinary_motion_in_at_its_mobility(passage):
     assert passage.arrived("fractional, noise only", 10_000) < 0.2
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda s: drift_to_flat([], rng=0), "landscapes must hold at least one landscape"),
-    (lambda s: drift_to_flat([s], rng=0, start="top"), "start must be one of 'maximum', 'uniform', got 'top'"),
-    (lambda s: drift_to_flat([s], rng=0, window=0), "window must be a whole number, at least 1"),
-    (lambda s: drift_to_flat([s], rng=0, learning_rate=-1), "learning_rate must be a positive finite number"),
-    (lambda s: drift_to_flat([s], rng=0, learning_rate=1e12, n_steps=3), "learning_rate must keep every walker finite"),
-    (lambda s: well_passage(rng=0, n_paths=0), "n_paths must be a whole number, at least 1"),
-    (lambda s: well_passage(rng=0, hurst=0.4), "hurst must lie in (1/2, 1), got 0.4"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda s: drift_to_flat([], rng=0), "landscapes must hold at least one landscape"),
+        (
+            lambda s: drift_to_flat([s], rng=0, start="top"),
+            "start must be one of 'maximum', 'uniform', got 'top'",
+        ),
+        (
+            lambda s: drift_to_flat([s], rng=0, window=0),
+            "window must be a whole number, at least 1",
+        ),
+        (
+            lambda s: drift_to_flat([s], rng=0, learning_rate=-1),
+            "learning_rate must be a positive finite number",
+        ),
+        (
+            lambda s: drift_to_flat([s], rng=0, learning_rate=1e12, n_steps=3),
+            "learning_rate must keep every walker finite",
+        ),
+        (lambda s: well_passage(rng=0, n_paths=0), "n_paths must be a whole number, at least 1"),
+        (lambda s: well_passage(rng=0, hurst=0.4), "hurst must lie in (1/2, 1), got 0.4"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(rough, call, words):
     """Each refusal names the argument and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):

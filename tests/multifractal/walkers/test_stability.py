@@ -40,25 +40,35 @@ def points(n, shape=(31, 57), seed=1):
 def test_exponents_of_a_bowl_are_those_of_its_curvatures():
     """The map shrinks each axis by |1 - k lr|, whichever of them is the larger."""
     rates = np.array([0.5, 2.0, 4.0, 5.5])
-    found = lyapunov_exponents(bowl(), learning_rates=rates, starts=[[45.3, 33.1], [36.2, 27.4]], n_steps=400, burn_in=200)
+    found = lyapunov_exponents(
+        bowl(), learning_rates=rates, starts=[[45.3, 33.1], [36.2, 27.4]], n_steps=400, burn_in=200
+    )
     expected = np.sort(np.log(np.abs(1 - rates[:, None] * [0.3, 0.1])), axis=1)[:, ::-1]
-    np.testing.assert_allclose(found.exponents, np.broadcast_to(expected[:, None], (4, 2, 2)), atol=1e-9)
+    np.testing.assert_allclose(
+        found.exponents, np.broadcast_to(expected[:, None], (4, 2, 2)), atol=1e-9
+    )
     np.testing.assert_allclose(found.standard_error, 0, atol=1e-9)
     assert found.share_positive.tolist() == [0, 0, 0, 0]
 
 
 def test_a_rate_that_lands_on_the_minimum_has_exponent_minus_infinity():
     """At lr = 1/k in both directions the map forgets everything at once."""
-    found = lyapunov_exponents(bowl((0.25, 0.25)), learning_rates=[4.0], starts=[[45.5, 33.5]], n_steps=10, burn_in=0)
+    found = lyapunov_exponents(
+        bowl((0.25, 0.25)), learning_rates=[4.0], starts=[[45.5, 33.5]], n_steps=10, burn_in=0
+    )
     assert (found.exponents == -np.inf).all()
 
 
-@pytest.mark.parametrize(("learning_rate", "burn_in"), [(0.1, 0), (0.6, 50), (30.0, 100), (1000.0, 0)])
+@pytest.mark.parametrize(
+    ("learning_rate", "burn_in"), [(0.1, 0), (0.6, 50), (30.0, 100), (1000.0, 0)]
+)
 def test_exponents_are_those_of_naive_qr(learning_rate, burn_in):
     """Both exponents of rough walks with reflections agree with QR at each step, to rounding of 300 logarithms."""
     landscape = rough()
     starts = points(3)
-    found = lyapunov_exponents(landscape, learning_rates=[learning_rate], starts=starts, n_steps=300, burn_in=burn_in)
+    found = lyapunov_exponents(
+        landscape, learning_rates=[learning_rate], starts=starts, n_steps=300, burn_in=burn_in
+    )
     for j in range(3):
         twin = naive.lyapunov(landscape.gradient, starts[j], learning_rate, 300, burn_in)
         np.testing.assert_allclose(found.exponents[0, j], twin, atol=1e-9)
@@ -66,22 +76,37 @@ def test_exponents_are_those_of_naive_qr(learning_rate, burn_in):
 
 def test_the_exponent_is_the_growth_of_a_tiny_separation():
     """Two walks 1e-9 apart separate as exp(exponent t) while they stay within 1e-3 of a cell of each other."""
-    landscape, start = Landscape(np.cumsum(np.random.default_rng(3).normal(size=(200, 200)), axis=0)), points(1, (200, 200))
+    landscape, start = (
+        Landscape(np.cumsum(np.random.default_rng(3).normal(size=(200, 200)), axis=0)),
+        points(1, (200, 200)),
+    )
     near = start + 1e-9 * np.array([[np.cos(0.7), np.sin(0.7)]])
-    walks = descend_ensemble(landscape, np.concatenate([start, near]), learning_rates=[3.0], n_steps=4)
+    walks = descend_ensemble(
+        landscape, np.concatenate([start, near]), learning_rates=[3.0], n_steps=4
+    )
     separation = np.linalg.norm(walks.unfolded[0, 1] - walks.unfolded[0, 0], axis=1)
     found = lyapunov_exponents(landscape, learning_rates=[3.0], starts=start, n_steps=4, burn_in=0)
     assert separation[-1] < 1e-3
-    np.testing.assert_allclose(np.log(separation[-1] / separation[0]) / 4, found.exponents[0, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(
+        np.log(separation[-1] / separation[0]) / 4, found.exponents[0, 0, 0], atol=1e-3
+    )
 
 
 def test_the_published_estimator_is_its_naive_twin():
     """Log separation over the last period on rough walks, to rounding grown by the chaos within 9 steps."""
     landscape, starts = rough((60, 90)), points(4, (60, 90))
-    found = lyapunov_exponents(landscape, learning_rates=[0.2, 2.0], starts=starts, n_steps=100, burn_in=30,
-                               method="two_trajectories")
+    found = lyapunov_exponents(
+        landscape,
+        learning_rates=[0.2, 2.0],
+        starts=starts,
+        n_steps=100,
+        burn_in=30,
+        method="two_trajectories",
+    )
     for i, rate in enumerate([0.2, 2.0]):
-        twin = [naive.two_trajectories(landscape.gradient, start, rate, 100, 30) for start in starts]
+        twin = [
+            naive.two_trajectories(landscape.gradient, start, rate, 100, 30) for start in starts
+        ]
         np.testing.assert_allclose(found.exponents[i, :, 0], twin, atol=1e-6)
     assert np.isnan(found.exponents[..., 1]).all()
 
@@ -103,7 +128,9 @@ def test_the_published_estimator_saturates_at_its_ceiling_and_the_tangent_map_do
 
 def test_the_ceiling_uses_the_mean_distance_of_uniform_points():
     """The closed form of a rectangle agrees with a Monte Carlo mean within 5 standard errors; DESIGN's .858 and .958."""
-    distances = np.linalg.norm(points(200_000, (101, 41)) - points(200_000, (101, 41), seed=2), axis=1)
+    distances = np.linalg.norm(
+        points(200_000, (101, 41)) - points(200_000, (101, 41), seed=2), axis=1
+    )
     mean = 0.1 * np.exp(10 * two_trajectories_ceiling((101, 41))[0])
     assert abs(mean - distances.mean()) < 5 * distances.std() / np.sqrt(200_000)
     np.testing.assert_allclose(two_trajectories_ceiling((1024, 1024)), [0.858, 0.958], atol=5e-4)
@@ -121,7 +148,9 @@ def test_statistics_over_walks_leave_stopped_ones_out():
     np.testing.assert_allclose(result.running(0)[:, 0], [1, 1, -0.5, 1])
     assert np.isnan(result.mean[1]).all()
     assert np.isnan(result.median[1]).all()
-    stopped = lyapunov_exponents(rough(), learning_rates=[1.0, 1e12], starts=points(2), n_steps=20, burn_in=0)
+    stopped = lyapunov_exponents(
+        rough(), learning_rates=[1.0, 1e12], starts=points(2), n_steps=20, burn_in=0
+    )
     assert np.isnan(stopped.exponents[1]).all()
     assert np.isfinite(stopped.exponents[0]).all()
 
@@ -132,15 +161,21 @@ def test_sharpness_is_its_definition(kind):
     landscape, xy = rough(), np.append(points(30), [[np.nan, np.nan]], axis=0)
     low, high = naive.hessian_eigenvalues(landscape.values)
     grid = high if kind == "hessian" else np.maximum(np.abs(low), np.abs(high))
-    expected = [np.linalg.eigvals(naive.jacobian(landscape.gradient, x, y)).real.max() if kind == "map"
-                else naive.interpolate(grid, x, y) for x, y in xy[:-1]]
+    expected = [
+        np.linalg.eigvals(naive.jacobian(landscape.gradient, x, y)).real.max()
+        if kind == "map"
+        else naive.interpolate(grid, x, y)
+        for x, y in xy[:-1]
+    ]
     np.testing.assert_allclose(sharpness_at(landscape, xy, kind), [*expected, np.nan], atol=1e-12)
 
 
 def test_the_edge_of_stability_of_a_bowl_is_empty():
     """Every stable rate settles at the same minimum, with the same sharpness, which is not 2/lr at any of them."""
     starts = np.random.default_rng(4).uniform([30, 20], [50, 40], size=(10, 2))
-    found = edge_of_stability(bowl(), learning_rates=np.logspace(-1, 0.8, 10), starts=starts, n_steps=500, last=20)
+    found = edge_of_stability(
+        bowl(), learning_rates=np.logspace(-1, 0.8, 10), starts=starts, n_steps=500, last=20
+    )
     np.testing.assert_allclose(found.sharpness, 0.3, atol=1e-12)
     assert not found.holds.any()
     assert np.isnan(found.range).all()
@@ -156,7 +191,9 @@ def test_the_range_is_where_the_interval_holds_the_edge():
     assert result.range.tolist() == [4, 16]
     assert result.holds.sum() == 4
     half = 4.302653 * np.log10(1 / 0.9) / np.sqrt(3)  # Student, 2 degrees of freedom
-    np.testing.assert_allclose(result.interval - np.log10(2 / rates * factor[:, 0, 0])[:, None], [[-half, half]] * 8)
+    np.testing.assert_allclose(
+        result.interval - np.log10(2 / rates * factor[:, 0, 0])[:, None], [[-half, half]] * 8
+    )
 
 
 def test_negative_sharpness_is_counted_not_logged():
@@ -170,7 +207,9 @@ def test_negative_sharpness_is_counted_not_logged():
 
 def test_results_survive_saving(tmp_path):
     """Both results load as they were saved."""
-    found = lyapunov_exponents(rough(), learning_rates=[1.0], starts=points(3), n_steps=10, burn_in=1)
+    found = lyapunov_exponents(
+        rough(), learning_rates=[1.0], starts=points(3), n_steps=10, burn_in=1
+    )
     found.save(tmp_path / "exponents.npz")
     again = LyapunovExponents.load(tmp_path / "exponents.npz")
     assert np.array_equal(again.exponents, found.exponents)
@@ -193,23 +232,42 @@ for method in ("tangent", "two_trajectories"):
 
 def test_one_and_two_threads_give_the_same_bits():
     """Two processes, one with NUMBA_NUM_THREADS=1 and one with 2, print the same digests."""
-    digests = [subprocess.run([sys.executable, "-c", PRINT_DIGEST], env=os.environ | {"NUMBA_NUM_THREADS": n}, check=True,
-                              capture_output=True, text=True).stdout for n in "12"]
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", PRINT_DIGEST],
+            env=os.environ | {"NUMBA_NUM_THREADS": n},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for n in "12"
+    ]
     assert digests[0] == digests[1] != ""
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"burn_in": 100}, "burn_in must leave 1 of the n_steps = 100, got 100"),
-    ({"burn_in": 95, "method": "two_trajectories"}, "burn_in must leave 9 of the n_steps = 100, got 95"),
-    ({"burn_in": -1}, "burn_in must be a whole number, at least 0"),
-    ({"method": "wolf"}, "method must be one of 'tangent', 'two_trajectories'"),
-    ({"starts": [[57, 3]]}, "starts must lie within"),
-    ({"learning_rates": [-1]}, "learning_rates must be positive"),
-    ({"n_steps": 0}, "n_steps must be a whole number"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"burn_in": 100}, "burn_in must leave 1 of the n_steps = 100, got 100"),
+        (
+            {"burn_in": 95, "method": "two_trajectories"},
+            "burn_in must leave 9 of the n_steps = 100, got 95",
+        ),
+        ({"burn_in": -1}, "burn_in must be a whole number, at least 0"),
+        ({"method": "wolf"}, "method must be one of 'tangent', 'two_trajectories'"),
+        ({"starts": [[57, 3]]}, "starts must lie within"),
+        ({"learning_rates": [-1]}, "learning_rates must be positive"),
+        ({"n_steps": 0}, "n_steps must be a whole number"),
+    ],
+)
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
-    arguments = {"learning_rates": [1.0], "starts": [[3, 4]], "n_steps": 100, "burn_in": 10} | change
+    arguments = {
+        "learning_rates": [1.0],
+        "starts": [[3, 4]],
+        "n_steps": 100,
+        "burn_in": 10,
+    } | change
     with pytest.raises(ValueError, match=re.escape(words)):
         lyapunov_exponents(rough(), **arguments)
 
@@ -217,14 +275,18 @@ def test_bad_input_is_refused_with_its_rule(change, words):
 def test_the_kind_of_sharpness_is_checked():
     """Before any walking."""
     with pytest.raises(ValueError, match="sharpness must be one of"):
-        edge_of_stability(rough(), learning_rates=[1.0], starts=[[3, 4]], n_steps=10, sharpness="largest")
+        edge_of_stability(
+            rough(), learning_rates=[1.0], starts=[[3, 4]], n_steps=10, sharpness="largest"
+        )
 
 
 def test_sharpness_outside_the_grid_is_refused():
     """Positions beyond a wall are refused, not read from beyond the array; so is what is no landscape or no kind."""
     surface = rough()
     for positions in ([[-1.0, 3.0]], [[56.5, 3.0]], [[3.0, 30.1]]):
-        with pytest.raises(ValueError, match="positions must lie within 0 <= x <= 56 and 0 <= y <= 30"):
+        with pytest.raises(
+            ValueError, match="positions must lie within 0 <= x <= 56 and 0 <= y <= 30"
+        ):
             sharpness_at(surface, positions)
     with pytest.raises(ValueError, match="kind must be one of"):
         sharpness_at(surface, [[1.0, 1.0]], "sharp")
