@@ -11,9 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from landscape_viz import LossLandscapeAnalyzer
 from landscape_viz.analyzer import Analysis
-
-from .test_hessian import Quadratic, dense_hessian, mean_output
-from .test_sharpness import H
+from tests.landscape_viz.curvature.test_hessian import Quadratic, dense_hessian, mean_output
+from tests.landscape_viz.test_sharpness import H
 
 DATA = (
     torch.randn(1000, 20, generator=torch.Generator().manual_seed(0)),

@@ -11,8 +11,7 @@ from landscape_viz import matching
 from landscape_viz.connectivity import linear_path, trained_path
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.problem import Problem, seeded
-
-from .test_hessian import classification, mean_output, small_network
+from tests.landscape_viz.curvature.test_hessian import classification, mean_output, small_network
 
 
 class Ring(nn.Module):

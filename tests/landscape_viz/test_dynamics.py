@@ -11,9 +11,13 @@ from landscape_viz import dynamics
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.problem import Problem
-
-from .test_hessian import Quadratic, classification, mean_output, small_network
-from .test_sharpness import H, W
+from tests.landscape_viz.curvature.test_hessian import (
+    Quadratic,
+    classification,
+    mean_output,
+    small_network,
+)
+from tests.landscape_viz.test_sharpness import H, W
 
 QUADRATIC = Problem(Quadratic, None, mean_output, (torch.zeros(4, 1), torch.zeros(4)))
 

@@ -22,8 +22,7 @@ from landscape_viz import (
     trace,
     trained_path,
 )
-
-from .test_hessian import classification, small_network
+from tests.landscape_viz.curvature.test_hessian import classification, small_network
 
 PROBES = {
     "top_eigenpairs": lambda p: top_eigenpairs(HessianOperator(p), 2),

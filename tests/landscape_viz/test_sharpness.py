@@ -11,8 +11,7 @@ from landscape_viz import sharpness
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
-
-from .test_hessian import Quadratic, classification, mean_output
+from tests.landscape_viz.curvature.test_hessian import Quadratic, classification, mean_output
 
 QUADRATIC = Problem(Quadratic, None, mean_output, (torch.zeros(4, 1), torch.zeros(4)))
 W = np.linspace(-1, 1, 6)

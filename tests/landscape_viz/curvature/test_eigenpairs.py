@@ -7,8 +7,7 @@ from landscape_viz.curvature.density import condition_number, negative_eigenvalu
 from landscape_viz.curvature.eigenpairs import Lanczos, top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.xtrace import trace
-
-from .test_hessian import classification
+from tests.landscape_viz.curvature.test_hessian import classification
 
 BULK = np.linspace(-1, 1, 400)
 SPECTRA = {

@@ -18,8 +18,7 @@ from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
 from landscape_viz.loss.twice import CheapSecondDerivatives
-
-from . import small_networks
+from tests.helpers import small_networks
 
 HALF = torch.arange(1.0, 7.0, dtype=torch.float64)
 

@@ -13,9 +13,8 @@ from landscape_viz import (
     trained_path,
 )
 from landscape_viz.figures import probes
-
-from .test_connectivity import ACROSS, RING
-from .test_dynamics import QUADRATIC
+from tests.landscape_viz.test_connectivity import ACROSS, RING
+from tests.landscape_viz.test_dynamics import QUADRATIC
 
 
 @pytest.fixture(autouse=True)
