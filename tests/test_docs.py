@@ -35,3 +35,30 @@ def test_the_relations_that_the_page_states(names):
     exact, found = np.trace(ggn), names["traces"]
     assert abs(found["GGN"].value - exact) < 4 * found["GGN"].standard_error + 1e-5 * exact
     assert abs(found["Fisher, sampled"].value / exact - 1) < 0.4
+
+
+FIVE_MINUTES = Path(__file__).parent.parent / "docs" / "model_in_five_minutes.md"
+
+
+def test_the_five_minutes_page_runs_and_names_what_exists():
+    """The blocks of model_in_five_minutes.md run in order, and each name in backticks is public."""
+    import landscape_viz
+    import multifractal
+
+    text = FIVE_MINUTES.read_text()
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, str(FIVE_MINUTES), "exec"), found)  # noqa: S102
+    assert found["walk"].positions.shape == (2001, 2)
+    names = [name.removeprefix("landscape_viz.") for name in re.findall(r"`([\w.]+)`", text)]
+    assert len(names) > 15
+    assert not [n for n in names if not (hasattr(multifractal, n) or hasattr(landscape_viz, n))]
+
+
+def test_the_glossary_is_in_order_and_holds_the_words_of_the_readme():
+    """Terms are sorted, each once, and the technical words that README uses have an entry."""
+    glossary = FIVE_MINUTES.read_text().split("## Glossary")[1]
+    terms = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", glossary, re.MULTILINE)[1:]
+    assert len(set(terms)) == len(terms) > 30
+    for word in ("Lyapunov exponent", "edge of stability", "pixel-noise ratio", "live dropout", "TAMSD"):
+        assert word in terms, word
