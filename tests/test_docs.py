@@ -60,5 +60,11 @@ def test_the_glossary_is_in_order_and_holds_the_words_of_the_readme():
     glossary = FIVE_MINUTES.read_text().split("## Glossary")[1]
     terms = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", glossary, re.MULTILINE)[1:]
     assert len(set(terms)) == len(terms) > 30
-    for word in ("Lyapunov exponent", "edge of stability", "pixel-noise ratio", "live dropout", "TAMSD"):
+    for word in (
+        "Lyapunov exponent",
+        "edge of stability",
+        "pixel-noise ratio",
+        "live dropout",
+        "TAMSD",
+    ):
         assert word in terms, word
