@@ -1,0 +1,74 @@
+"""Old names that still work: one warning for all, saying the new name and when the old one goes."""
+
+import functools
+import importlib
+import sys
+import warnings
+
+GOES = "2.0"  # the version in which old names go, unless another is given
+
+
+def renamed(*, goes=GOES, **old_to_new):
+    """Decorate a function (or a class) some of whose arguments have new names: the old ones are accepted with a warning.
+
+    `@renamed(seed="rng")` lets callers pass `seed=`; the function itself, its signature and its docstring know `rng` only.
+
+    Raises
+    ------
+    TypeError
+        By the decorated function, when a caller passes both names.
+    """
+
+    def decorate(function):
+        @functools.wraps(function)
+        def accepting(*args, **kwargs):
+            for old in old_to_new.keys() & kwargs.keys():
+                new = old_to_new[old]
+                if new in kwargs:
+                    raise TypeError(
+                        f"{function.__name__}() got {new!r} and also {old!r}, its former name; pass {new}= only"
+                    )
+                warn(f"the argument {old!r} of {function.__name__}()", f"{new!r}", goes)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return accepting
+
+    return decorate
+
+
+def renamed_names(module, *, goes=GOES, otherwise=None, **old_to_new):
+    """Return the `__getattr__` of a module some of whose names are new: each old one gives the new object, with a warning.
+
+    Parameters
+    ----------
+    module : str
+        `__name__` of the module.
+    otherwise : callable, optional
+        The `__getattr__` that the module has already, asked for all other names.
+    **old_to_new : str
+        Old name to new name in the same module, or to "other.module:name".
+    """
+
+    def getattr_(name):
+        if name in old_to_new:
+            home, _, new = old_to_new[name].rpartition(":")
+            warn(f"{module}.{name}", f"{home or module}.{new}", goes)
+            return getattr(importlib.import_module(home or module), new)
+        if otherwise is not None:
+            return otherwise(name)
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return getattr_
+
+
+def renamed_module(old, new, *, goes=GOES):
+    """Make `import old` give the module `new`, with a warning: the one line of a file that holds the old name."""
+    warn(old, new, goes, stacklevel=4)  # whoever imports the file
+    sys.modules[old] = importlib.import_module(new)
+
+
+def warn(old, new, goes=GOES, *, stacklevel=3):
+    """Warn that `old` is now `new`, by default whoever called the function that calls this one."""
+    message = f"{old} is now {new}; the old name goes in version {goes}"
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)
