@@ -50,7 +50,7 @@ def compiled():
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.FunctionDef) and any(
-                    "njit" in ast.unparse(d) for d in node.decorator_list
+                    ast.unparse(d).partition("(")[0] == "kernel" for d in node.decorator_list
                 ):
                     kernels.add(f"{path.stem}.{node.name}")
                     called |= {

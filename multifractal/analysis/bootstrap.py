@@ -8,9 +8,9 @@ costs one addition per block and moment.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from multifractal.analysis.scaling import N_CUMULANTS, cumulants_of, slope
+from multifractal.base.kernels import kernel
 from multifractal.base.rng import as_generator
 
 BLOCK = 4  # leaders along each side of a block
@@ -91,7 +91,7 @@ def _moments(totals, q, references, origin):
     return log_mean + q * references, relative_V + references, q * relative_V - log_mean, cumulants
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _add_picked(sums, picks, totals):
     """Add to each row of `totals` the rows of `sums` that were picked for it."""
     for b in range(picks.shape[0]):

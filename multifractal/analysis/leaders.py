@@ -16,10 +16,10 @@ import numbers
 
 import numpy as np
 import pywt
-from numba import njit
 
 from multifractal.base.checks import finite_array, refuse, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 
 _ROWS_PER_CHUNK = 128
@@ -263,7 +263,7 @@ def _neighbourhoods(gathered, p, level):
     return joined if p == math.inf else (joined * 4.0**-level) ** (1 / p)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _filter_rows(values, h, scale, approximation, along_y, along_x, along_both, first, stop):
     """Write what belongs to the places first <= k < stop along the columns: approximation and scaled |details|."""
     n_taps = len(h)
@@ -287,7 +287,7 @@ def _filter_rows(values, h, scale, approximation, along_y, along_x, along_both, 
             _scale_absolute(along_both[k - skipped], scale)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _filter_one_row(x, h, g, low, high):
     """Write a_k = sum_m h_m x[2k + m] and, from k = N - 1 on, d_k = sum_m g_m x[2k + 1 - m]."""
     even, odd = x[::2].copy(), x[1::2].copy()
@@ -302,7 +302,7 @@ def _filter_one_row(x, h, g, low, high):
             high[k] += g[2 * t] * odd[k + shift] + g[2 * t + 1] * even[k + shift]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _combine(rows, start, step, weights, out):
     """Write sum_m weights_m rows[start + step m]."""
     out[:] = 0
@@ -312,7 +312,7 @@ def _combine(rows, start, step, weights, out):
             out[c] += weights[m] * one[c] + weights[m + 1] * two[c]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _scale_absolute(x, scale):
     for c in range(len(x)):
         x[c] = abs(x[c]) * scale

@@ -5,12 +5,12 @@ import numbers
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from multifractal.base.checks import ascending_pair, finite_array, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.fourier import along, rfft2
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
@@ -382,7 +382,7 @@ def _second_difference_covariance(hurst, step_a, step_b, crossed):
     return total
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _mean_square(values, down, right):
     """Return the mean of |v[i + down, k + right] - v[i, k]|^2, summed by columns side by side, as vector units like it."""
     n_rows, n_cols = values.shape[0] - down, values.shape[1] - right

@@ -16,7 +16,8 @@ No measured loss section had a part in it.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from multifractal.base.kernels import kernel
 
 # Noise: second_fine and first at most these two, unless they are as steady as those of a rough surface of low exponent:
 NOISE_SECOND_FINE = 0.175
@@ -129,7 +130,7 @@ def _mean_squares(values, lag, stride):
     return (along_x[0] + along_y[0]) / 2, (along_x[1] + along_y[1]) / 2
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _row_squares(values, lag, stride):
     """Return the mean squared first and second differences along every `stride`-th row, from every `stride`-th pixel."""
     n_rows, n_cols = values.shape
@@ -152,7 +153,7 @@ def _row_squares(values, lag, stride):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _column_squares(values, lag, stride):
     """Return the mean squared first and second differences along every `stride`-th column, from every `stride`-th pixel."""
     n_rows, n_cols = values.shape

@@ -8,7 +8,6 @@ full relative accuracy, and Fourier transforms, which win when nearly all lags a
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import fft, stats
 
 from multifractal.base.checks import (
@@ -20,6 +19,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 
 _LAGS_PER_CHUNK = 16
@@ -286,7 +286,7 @@ def _segment_sums(flat, dim, ends, covered, lags):
     return sums
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _add_segments(flat, dim, ends, covered, lags, sums):
     lanes = np.empty(_LANES)
     for segment in range(len(ends) - 1):
@@ -297,7 +297,7 @@ def _add_segments(flat, dim, ends, covered, lags, sums):
                     sums[k, segment] += _squared_distance(flat, first, stop, lags[k] * dim, lanes)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _squared_distance(flat, first, stop, shift, lanes):
     """Sum (flat[k + shift] - flat[k])^2 over first <= k < stop, in float64."""
     width = len(lanes)

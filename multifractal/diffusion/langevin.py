@@ -16,7 +16,6 @@ s > 0 of s^(-alpha-1) (1 - e^-s) e^(-s (n-1)); z_l is the memory of node l.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.special import gamma, roots_jacobi, roots_legendre
 
 from multifractal.base.checks import (
@@ -28,6 +27,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.diffusion.potentials import gradient_of, named_gradient
@@ -161,7 +161,7 @@ class _Equation:
         return _integrate(*self.driver, start, noise, *self.kernel_arguments, path)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _integrate(own_gradient, kind, numbers, start, noise, c1, c2, decay, weights, path):
     """Fill `path`; return -1, or the step at whose position the gradient was not finite."""
     memory, lanes = np.zeros(decay.shape), np.empty(decay.shape[1])

@@ -8,9 +8,10 @@ import functools
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from numba import cfunc, njit
+from numba import cfunc
 
 from multifractal.base.checks import require
+from multifractal.base.kernels import kernel
 
 _OWN, _HARMONIC, _WASHBOARD, _PAPER = range(4)
 
@@ -110,7 +111,7 @@ def _compiled(function):
     return cfunc("float64(float64)")(function.py_func)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def named_gradient(kind, numbers, x):
     """Return dV/dx of a named potential at one position (kernel)."""
     if kind == _HARMONIC:
@@ -123,12 +124,12 @@ def named_gradient(kind, numbers, x):
     return slope if x < 0 else -slope
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _washboard(amplitude, period, bias, x):
     return 2 * np.pi * amplitude / period * np.sin(2 * np.pi * x / period) - bias
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gradients(kind, numbers, x, out):
     for k in range(len(x)):
         out[k] = named_gradient(kind, numbers, x[k])

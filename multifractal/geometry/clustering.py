@@ -6,10 +6,10 @@ N(R) ~ R^a up to a crossover R0, the size of the cluster, and grows at another p
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from multifractal.base.checks import ascending_pair, finite_array, refuse, require
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 
 _CENTRES_PER_CHUNK = 512
@@ -182,7 +182,7 @@ def _hinge(x, y, x0):
     return float(np.square(y - basis @ solution).sum()), tuple(map(float, solution))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _counts_by_ring(points, centres, radii, cells_per_pixel, first_radius):
     """Count, for each pair, the first radius that exceeds its distance; the last radius is infinite."""
     counts = np.zeros(len(radii), np.int64)

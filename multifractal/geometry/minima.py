@@ -7,13 +7,13 @@ eigenvalues l1, l2 of the grid Hessian (`numpy.gradient` applied twice), so 1/F^
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from multifractal.base.checks import finite_array, positive_number, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.landscapes.landscape import checked_landscape
 
@@ -293,7 +293,7 @@ def _bounding_boxes(positions, labels):
     return np.column_stack(ends).astype(np.int64)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _minima_in_rows(values, first, stop):
     n_cols = values.shape[1]
     found = np.empty((stop - first) * (n_cols // 2 + 1), np.int64)
@@ -312,7 +312,7 @@ def _minima_in_rows(values, first, stop):
     return found[:n].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _flatness_at(low, high, index):
     out = np.empty(len(index))
     for k in range(len(index)):

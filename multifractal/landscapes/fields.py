@@ -11,7 +11,6 @@ phases. A wave vector is kept as a normal vector and its scale, in turns (2 pi r
 import math
 
 import numpy as np
-from numba import njit
 from scipy.special import digamma, gammaln
 
 from multifractal.base.checks import (
@@ -23,6 +22,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_seed_sequence, realisation
 
@@ -330,7 +330,7 @@ def _checked_scales(scales):
     return shortest, longest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _reduce_waves(waves, scales, phases, cos_phases, amplitudes, log_k, sums):
     n_modes = waves.shape[1]
     terms = np.empty(n_modes)

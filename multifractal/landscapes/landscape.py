@@ -7,11 +7,11 @@ grid points the value and each gradient component are interpolated bilinearly (L
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 
 from multifractal.base import files
 from multifractal.base.checks import finite_array, real_array, refuse, require
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance
 
 _ROWS_PER_CHUNK = 256
@@ -215,7 +215,7 @@ def checked_landscape(landscape, argument="landscape"):
     return landscape
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gradient_rows(values, out, first, stop):
     n_rows, n_cols = values.shape
     half = values.dtype.type(0.5)
@@ -230,7 +230,7 @@ def _gradient_rows(values, out, first, stop):
             out[j, i, 1] = (values[below, i] - values[above, i]) * scale
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _hessian_eigenvalue_rows(gradient, out, first, stop):
     n_rows, n_cols = gradient.shape[:2]
     half = gradient.dtype.type(0.5)
@@ -251,7 +251,7 @@ def _hessian_eigenvalue_rows(gradient, out, first, stop):
             out[1, j, i] = middle + spread
 
 
-@njit(inline="always")
+@kernel(inline="always")
 def cell_and_weights(x, y, n_rows, n_cols):
     """Return the cell (column i, row j) of a position and its bilinear weights a, b along x and c, d along y."""
     i = min(int(x), n_cols - 2)
@@ -259,7 +259,7 @@ def cell_and_weights(x, y, n_rows, n_cols):
     return i, j, (i + 1) - x, x - i, (j + 1) - y, y - j
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def interpolate_value(values, x, y):
     """Return the bilinear value at one position inside the walls (kernel)."""
     i, j, a, b, c, d = cell_and_weights(x, y, values.shape[0], values.shape[1])
@@ -271,7 +271,7 @@ def interpolate_value(values, x, y):
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def interpolate_gradient(gradient, x, y):
     """Return (d/dx, d/dy) at one position inside the walls (kernel); each product is taken as (g a) c, summed in order."""
     i, j, a, b, c, d = cell_and_weights(x, y, gradient.shape[0], gradient.shape[1])
@@ -290,14 +290,14 @@ def interpolate_gradient(gradient, x, y):
     return dx, dy
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _values_at(values, points, out):
     for k in range(len(points)):
         x, y = points[k]
         out[k] = interpolate_value(values, x, y) if x == x and y == y else np.nan
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gradients_at(gradient, points, out):
     for k in range(len(points)):
         x, y = points[k]

@@ -10,7 +10,6 @@ Symbols: H Hoelder exponent, H_k nodes, l_k Lagrange polynomials on the nodes, s
 import functools
 
 import numpy as np
-from numba import njit
 
 from multifractal.base.checks import (
     finite_array,
@@ -21,6 +20,7 @@ from multifractal.base.checks import (
     require,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.landscapes import brownian
 from multifractal.landscapes.landscape import Landscape
 
@@ -185,7 +185,7 @@ def _interpolated(noise, hoelder, nodes):
     return values
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _add_level(values, surface, hoelder, nodes, k):
     scale = 1.0
     for i in range(len(nodes)):

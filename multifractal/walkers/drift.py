@@ -8,12 +8,12 @@ place. The last one tells what comes from steps being short where it is flat fro
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import uniform_filter
 from scipy.stats import t as student
 
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.landscapes.landscape import Landscape, checked_landscape, interpolate_gradient
@@ -273,7 +273,7 @@ def _at_nearest(grid, positions):
     return grid[y, x]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _walk_with_local_steps(gradient, start, learning_rate, directions, positions):
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
     x, y = start[0], start[1]

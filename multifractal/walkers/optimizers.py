@@ -9,9 +9,9 @@ g gradient (with its noise), m velocity or first moment, s second moment, t step
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from multifractal.base.checks import finite_array, one_of, refuse, require
+from multifractal.base.kernels import kernel
 
 GD, MOMENTUM, NESTEROV, ADAM = range(4)
 NO_NOISE, ISOTROPIC, CURVATURE = range(3)
@@ -84,7 +84,7 @@ def require_rng(rule, rng):
         )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def direction(rule, p, g, m, s, decay):
     """Return (direction, m, s) of one component; `decay` holds Adam's beta1^(t+1) and beta2^(t+1) (kernel)."""
     if rule == GD:
@@ -95,6 +95,8 @@ def direction(rule, p, g, m, s, decay):
     if rule == NESTEROV:
         m = p[0] * m + g
         return g + p[0] * m, m, s
+    if rule != ADAM:
+        raise ValueError("unknown code of an update rule")
     m = p[0] * m + (1 - p[0]) * g
     s = p[1] * s + (1 - p[1]) * g * g
     return (m / (1 - decay[0])) / (np.sqrt(s / (1 - decay[1])) + p[2]), m, s

@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.special import stdtrit
 
 from multifractal.base.checks import grid_shape, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.landscapes.landscape import _values_at, checked_landscape, interpolate_gradient
 from multifractal.walkers.descent import checked_rates, checked_starts, descend_ensemble
@@ -313,7 +313,7 @@ def _divided(total, count):
     return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _map_sharpness(gradient, points, out):
     for k in range(len(points)):
         x, y = points[k, 0], points[k, 1]
@@ -324,7 +324,7 @@ def _map_sharpness(gradient, points, out):
         out[k] = 0.5 * (xx + yy) + np.sqrt(max(0.25 * (xx - yy) ** 2 + xy * yx, 0.0))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _step(gradient, x, y, rate):
     """Return the next position and the signs of its reflections; NaN when out of reach (kernel)."""
     gx, gy = interpolate_gradient(gradient, x, y)
@@ -335,7 +335,7 @@ def _step(gradient, x, y, rate):
     return x, y, sign_x, sign_y
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
     """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep."""
     position, v = starts.copy(), np.empty(starts.shape)
@@ -366,7 +366,7 @@ def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
             exponents[w] = np.nan
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _two_trajectories(gradient, starts, rates, n_steps, burn_in, exponents):
     """Log separation after the last period, per counted step; the second walker restarts d0 away in the same direction."""
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0

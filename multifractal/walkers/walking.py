@@ -8,8 +8,8 @@ from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from multifractal.base.kernels import kernel
 from multifractal.landscapes.landscape import (
     Landscape,
     _values_at,
@@ -145,7 +145,7 @@ def _largest_wave_number(field):
     return field.wavenumbers[1] * np.sqrt(field.dimension)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def reflect(v, wall):
     """Return (v folded into [0, wall], the sign by which motion along it now runs); NaN when out of reach (kernel)."""
     sign = 1.0
@@ -157,7 +157,7 @@ def reflect(v, wall):
     return v, sign
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _step_freely(state, gradient, rates, rule, p):
     """Take one step of every walker without walls; a stopped one stays NaN."""
     position, _, _, velocity, square, decay = state
@@ -171,7 +171,7 @@ def _step_freely(state, gradient, rates, rule, p):
             position[w, k] -= g * rates[w]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def interpolate_jacobian(gradient, x, y):
     """Return (d_x gx, d_y gx, d_x gy, d_y gy), the derivative of the interpolated gradient inside its cell (kernel)."""
     i, j, a, b, c, d = cell_and_weights(x, y, gradient.shape[0], gradient.shape[1])
@@ -190,7 +190,7 @@ def interpolate_jacobian(gradient, x, y):
     return xx, xy, yx, yy
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _advance(
     gradient,
     state,
