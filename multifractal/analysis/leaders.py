@@ -53,7 +53,8 @@ def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first
     """Return the wavelet leaders (p = inf) or p-leaders of an image at every scale, without finite-size correction.
 
     A leader is the largest |coefficient| (L1-normalised) in the 3x3 neighbourhood of its place, at its own and all finer
-    levels down to `first_scale`, over the three orientations; a p-leader has a sum of p-th powers in place of the maximum.
+    levels down to `first_scale`, over the three orientations; a p-leader has a sum of p-th powers, over all of these, in
+    place of the maximum (Leonarduzzi et al. 2016).
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
     leaders, gathered, skipped = [], None, len(_taps(wavelet)) // 2 - 1
     for level in range(first_scale, len(coefficients) + 1):
         gathered = _gathered(_common(coefficients[level - 1], skipped), gathered, skipped, p, level)
-        if min(gathered.shape[1:]) < 3:
+        if min(gathered.shape) < 3:
             break
         leaders.append(_neighbourhoods(gathered, p, level))
         require(
@@ -240,26 +241,24 @@ def _common(details, skipped):
 
 
 def _gathered(coefficients, finer, skipped, p, level):
-    """Return the largest coefficient of each place and its descendants (1, rows, cols), or the sums of powers (3, ...)."""
+    """Return the largest coefficient, or the sum of 4^j |c|^p, of each place: its three orientations and its descendants."""
     if p == math.inf:
-        own, join = coefficients.max(axis=0, keepdims=True), np.maximum
+        own, join = coefficients.max(axis=0), np.maximum
     else:
         with np.errstate(over="ignore"):  # refused later
-            own, join = coefficients.astype(np.float64) ** p * 4.0**level, np.add
+            own, join = (coefficients.astype(np.float64) ** p).sum(axis=0) * 4.0**level, np.add
     if finer is not None:
-        rows, cols = own.shape[1:]
+        rows, cols = own.shape
         for i, k in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            own = join(
-                own, finer[:, skipped + i :, skipped + k :][:, : 2 * rows : 2, : 2 * cols : 2]
-            )
+            own = join(own, finer[skipped + i :, skipped + k :][: 2 * rows : 2, : 2 * cols : 2])
     return own
 
 
 def _neighbourhoods(gathered, p, level):
-    """Return the leaders: `gathered` over each 3x3 neighbourhood that is whole, the largest orientation."""
+    """Return the leaders: `gathered` over each 3x3 neighbourhood that is whole."""
     join = np.maximum if p == math.inf else np.add
-    over_rows = join(join(gathered[:, :-2], gathered[:, 1:-1]), gathered[:, 2:])
-    joined = join(join(over_rows[..., :-2], over_rows[..., 1:-1]), over_rows[..., 2:]).max(axis=0)
+    over_rows = join(join(gathered[:-2], gathered[1:-1]), gathered[2:])
+    joined = join(join(over_rows[:, :-2], over_rows[:, 1:-1]), over_rows[:, 2:])
     return joined if p == math.inf else (joined * 4.0**-level) ** (1 / p)
 
 

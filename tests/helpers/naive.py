@@ -386,32 +386,32 @@ def wavelet_coefficients(x, h, integration=0.0):
 
 
 def leaders(x, h, p=np.inf, integration=0.0, first_scale=2):
-    """Leaders by scale: suprema or sums over children with invalid = inf, 3x3 with 0 outside, cropped to the finite box."""
-    found, gathered = {}, None
-    for j, c in enumerate(wavelet_coefficients(x, h, integration), 1):
-        c = (
-            np.where(np.isnan(c), np.inf, c)
-            if p == np.inf
-            else 4.0**j * np.where(np.isnan(c), np.inf, c) ** p
-        )
-        if j < first_scale:
-            continue
-        if gathered is not None:
-            rows, cols = gathered.shape[1] // 2, gathered.shape[2] // 2
-            children = gathered[:, : 2 * rows, : 2 * cols].reshape(3, rows, 2, cols, 2)
-            c = c[:, :rows, :cols]
-            c = np.maximum(c, children.max((2, 4))) if p == np.inf else c + children.sum((2, 4))
-        gathered = c
-        padded = np.pad(c, ((0, 0), (1, 1), (1, 1)))
-        around = [
-            padded[:, a : a + c.shape[1], b : b + c.shape[2]] for a in range(3) for b in range(3)
-        ]
-        joined = (
-            np.max(around, axis=0) if p == np.inf else (4.0**-j * np.sum(around, axis=0)) ** (1 / p)
-        )
-        joined = joined.max(axis=0)
-        rows, cols = np.isfinite(joined).any(axis=1), np.isfinite(joined).any(axis=0)
-        found[j] = joined[np.ix_(rows, cols)]
+    """Leaders by scale, place by place as defined, on the box where they are.
+
+    Over every coefficient of the three bands whose square lies within the 3x3 squares about the place: the supremum, or
+    (sum of 4^(i - j) |c_i|^p)^(1/p).
+    """
+    levels, found = wavelet_coefficients(x, h, integration), {}
+    for j in range(first_scale, len(levels) + 1):
+        leader = np.full(levels[j - 1].shape[1:], np.nan)
+        for row, col in np.ndindex(leader.shape):
+            within = []
+            for i in range(first_scale, j + 1):
+                side = 2 ** (j - i)
+                top, left = (row - 1) * side, (col - 1) * side
+                bottom, right = top + 3 * side, left + 3 * side
+                c = levels[i - 1]
+                if min(top, left) < 0 or bottom > c.shape[1] or right > c.shape[2]:
+                    break
+                within.append((4.0 ** (i - j), c[:, top:bottom, left:right]))
+            else:
+                leader[row, col] = (
+                    np.max([c.max() for _, c in within])
+                    if p == np.inf
+                    else sum(area * (c**p).sum() for area, c in within) ** (1 / p)
+                )
+        rows, cols = (np.isfinite(leader).any(axis=axis) for axis in (1, 0))
+        found[j] = leader[np.ix_(rows, cols)]
     return found
 
 

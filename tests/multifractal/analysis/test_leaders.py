@@ -52,6 +52,20 @@ def test_coefficients_match_the_naive_twin_at_any_size(rows, cols, wavelet):
             np.testing.assert_allclose(band.ravel(), grid[np.isfinite(grid)], rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.parametrize("p", [0.5, 1.0, 2.0])
+def test_one_orientation_more_multiplies_p_leaders_by_its_count(p):
+    """Three equal orientations have 3^(1/p) times the p-leaders of one with the others at zero; leaders are the same."""
+    one = np.random.default_rng(7).exponential(size=(40, 40))
+    alike = [(one, one, one)]
+    alone = [(one, 0 * one, 0 * one)]
+    # db1 has its common region from the first entry on
+    ratio = leaders_of(alike, "db1", p, 1)[0] / leaders_of(alone, "db1", p, 1)[0]
+    np.testing.assert_allclose(ratio, 3 ** (1 / p), rtol=1e-12)
+    assert np.array_equal(
+        leaders_of(alike, "db1", np.inf, 1)[0], leaders_of(alone, "db1", np.inf, 1)[0]
+    )
+
+
 def test_counts_are_those_of_the_published_sections():
     """A 257 x 257 section with db3 has 14884, 3249, 576 and 64 p-leaders at the scales 1 to 4 (paper's source data)."""
     leaders = wavelet_leaders(

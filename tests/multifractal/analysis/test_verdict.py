@@ -116,14 +116,17 @@ def test_published_wavelet_exponents(zenodo):
 
 
 def test_order_at_pixel_scale_matters_only_without_dropout(zenodo):
-    """Shuffling pixels within 4x4 blocks leaves c1 of the dropout sections within 0.03 and takes 1 off that without."""
+    """Shuffling pixels within 4x4 blocks moves c1 of the dropout sections by under 0.05 and takes 1 off that without.
+
+    (0.05 is a third of the narrowest half width that the bootstrap gives c1 of these sections.)
+    """
     changes = []
     for name in (*DROPOUT, NO_DROPOUT[0]):
         section = source_data.read(f"real_loss_landscape/{name}.npy", folder=zenodo)["loss"]
         images = (section, shuffle_within_blocks(section, rng=0))
         before, after = (multifractal_spectrum(image, **PAPER_SECTION_SETTINGS) for image in images)
         changes.append(after.log_cumulants[0] - before.log_cumulants[0])
-    assert np.abs(changes[:3]).max() < 0.03
+    assert np.abs(changes[:3]).max() < 0.05
     assert changes[3] < -1
 
 
