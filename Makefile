@@ -1,10 +1,10 @@
-# make demo | report | test | bench | campaign | lint | help.  VENV= names another environment, PYTHON= another interpreter.
+# make demo | report | docs | test | bench | campaign | lint | help.  VENV= names another environment, PYTHON= another interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= quick
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo report test bench campaign lint notebook
+.PHONY: help demo report docs test bench campaign lint notebook
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, 
 
 report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, under 5 minutes
 	$(RUN) -m multifractal.reproduction
+
+docs: $(VENV)/.all  ## the site into docs/_build/html, offline; a warning is an error
+	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requirements.txt
 	$(RUN) -m pytest -n 2 --dist loadfile

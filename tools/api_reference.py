@@ -1,80 +1,86 @@
-"""Write docs/api/: the public names of both libraries with their signatures and docstrings, as Markdown.
+"""Write the API reference of the site: the public names by chapter, with signatures and docstrings, as Markdown (MyST)."""
 
-    python tools/api_reference.py [--check]
-
-With --check nothing is written, and the exit status is 1 where a page is not up to date.
-"""
-
-import argparse
 import ast
 import dataclasses
+import importlib
 import inspect
 import pprint
 import re
-import sys
 import textwrap
 import types
 from pathlib import Path
 
-import landscape_viz
-import multifractal
-from multifractal import figures, source_data
-
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "api"
-PACKAGES = (multifractal, figures, source_data, landscape_viz)
+PACKAGES = ("multifractal", "multifractal.figures", "multifractal.source_data", "landscape_viz")
+_STUB_LINE = re.compile(r"^from \.([\w.]*) import (\w+) as (\w+)$", re.MULTILINE)
 _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", flags=re.MULTILINE)
 _LISTS = ("Parameters", "Returns", "Raises", "Attributes", "Yields")
 
 
-def main(argv=None):
-    """Write the pages, or compare them; return the exit status."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def write(folder):
+    """Write a page for each chapter of each package, and an index, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {name: text for package in PACKAGES for name, text in pages_of(package).items()}
+    for name, text in (pages | {"index": index(pages)}).items():
+        (folder / f"{name}.md").write_text(text)
+
+
+def index(pages):
+    """Return the page that lists all chapters."""
+    titles = [f"- [{text.splitlines()[0].lstrip('# ')}]({name}.md)" for name, text in pages.items()]
+    listed = "\n".join(pages)
+    return (
+        "# API reference\n\nEvery public name, by chapter. `import multifractal as mf` gives the names of the "
+        "model, `import landscape_viz` those of networks; each is loaded when first used.\n\n"
+        + "\n".join(titles)
+        + f"\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
     )
-    flags.add_argument("--check", action="store_true", help="write nothing")
-    check = flags.parse_args(argv).check
-    stale = {
-        path: text
-        for path, text in pages().items()
-        if not path.exists() or path.read_text() != text
-    }
-    for path, text in stale.items():
-        print(f"{'stale' if check else 'wrote'}: {path.name}")
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    return int(check and bool(stale))
 
 
-def pages():
-    """Return the text of each page by its path."""
-    return {FOLDER / f"{package.__name__}.md": page(package) for package in PACKAGES}
+def pages_of(package):
+    """Return {file name: text}, a page for each chapter that gives a package public names."""
+    chapters = {}
+    for name, thing in public(package):
+        chapters.setdefault(chapter_of(package, name, thing), []).append((name, thing))
+    return {chapter: page(chapter, entries) for chapter, entries in sorted(chapters.items())}
 
 
-def page(package):
-    """Return the page of a package: a list of its names, then each with its docstring."""
-    entries = public(package)
-    summaries = [f"- [`{name}`](#{anchor(name)}): {first_line(thing)}" for name, thing in entries]
-    head = [
-        f"# {package.__name__}",
-        markdown(inspect.getdoc(package)),
-        "*Written by `tools/api_reference.py` from the docstrings; do not edit.*",
-        "\n".join(summaries),
+def chapter_of(package, name, thing):
+    """Return the folder's dotted name that a public name comes from; the package for what stands at its top."""
+    if package in ("multifractal.figures", "multifractal.source_data"):
+        return package
+    if "." in name:  # a function of a public module
+        return f"{package}.{name.split('.')[0]}"
+    stub = (Path(importlib.import_module(package).__file__).parent / "__init__.pyi").read_text()
+    home = next(module for module, _, given in _STUB_LINE.findall(stub) if given == name)
+    return f"{package}.{home.split('.')[0]}" if "." in home else package
+
+
+def page(chapter, entries):
+    """Return the page of a chapter: its paragraph, a list of its names, then each with its docstring."""
+    about = inspect.getdoc(importlib.import_module(chapter)) or ""
+    head, _, rest = about.partition("\n")
+    summaries = [
+        f"- [`{name}`](#{anchor(chapter, name)}): {first_line(thing)}" for name, thing in entries
     ]
-    return "\n\n".join(head + [entry(name, thing) for name, thing in entries]) + "\n"
+    parts = [f"# {chapter}", head, rest.strip(), "\n".join(summaries)]
+    parts += [f"({anchor(chapter, name)})=\n{entry(name, thing)}" for name, thing in entries]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def public(package):
     """Return (name, object) of everything public in a package, its public modules opened; other packages have own pages."""
+    module = importlib.import_module(package)
     found = []
-    for name in sorted(package.__all__, key=str.lower):
-        thing = getattr(package, name)
+    for name in sorted(module.__all__, key=lambda name: (name.lower(), name)):
+        if f"{package}.{name}" in PACKAGES or name == "probe_figures":  # a deprecated name
+            continue
+        thing = getattr(module, name)
         if not isinstance(thing, types.ModuleType):
             found.append((name, thing))
-        elif thing not in PACKAGES:
+        else:
             found += [
                 (f"{name}.{inner}", value)
-                for inner, value in sorted(vars(thing).items(), key=lambda x: x[0].lower())
+                for inner, value in sorted(vars(thing).items(), key=lambda x: (x[0].lower(), x[0]))
                 if not inner.startswith("_")
                 and callable(value)
                 and getattr(value, "__module__", None) == thing.__name__
@@ -82,9 +88,10 @@ def public(package):
     return found
 
 
-def anchor(name):
-    """Return the anchor that GitHub gives the heading of a name."""
-    return name.lower().replace(".", "")
+def anchor(chapter, name):
+    """Return the anchor of a name: distinct for names that differ only in case, as `Basins` and `basins` do."""
+    case = "class-" if name.split(".")[-1][0].isupper() else ""
+    return f"{chapter}.{case}{name}".lower().replace("_", "-").replace(".", "-")
 
 
 def first_line(thing):
@@ -118,7 +125,7 @@ def signature(name, thing):
         and "Result" in [base.__name__ for base in thing.__mro__]
     ):
         return f"class {name}"  # made by the package, not by its users
-    parameters = [str(p) for p in inspect.signature(thing).parameters.values()]
+    parameters = [written(p) for p in inspect.signature(thing).parameters.values()]
     kinds = [p.kind for p in inspect.signature(thing).parameters.values()]
     if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
         parameters.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
@@ -134,6 +141,13 @@ def signature(name, thing):
             break_on_hyphens=False,
         )
     )
+
+
+def written(parameter):
+    """Return a parameter as its author wrote it; a default that is a class by its short name."""
+    if inspect.isclass(parameter.default) and parameter.default is not inspect.Parameter.empty:
+        return f"{parameter.name}={parameter.default.__module__}.{parameter.default.__name__}"
+    return str(parameter)
 
 
 def fields(cls):
@@ -216,7 +230,3 @@ def fenced(body):
     for block in re.split(r"\n\s*\n", body.strip("\n")):
         parts.append(f"```python\n{block}\n```" if block.lstrip().startswith(">>>") else block)
     return "\n\n".join(parts)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

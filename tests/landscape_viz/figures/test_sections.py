@@ -1,9 +1,7 @@
 """Figures show the numbers they are given; the interactive page opens in a real browser without a network."""
 
 import dataclasses
-import os
 import re
-import shutil
 import subprocess
 
 import matplotlib as mpl
@@ -13,23 +11,9 @@ import pytest
 
 from landscape_viz import Problem, directions, figures, section, trajectory
 from landscape_viz.figures import page
+from tests.helpers.browser import BROWSER, chromium
 from tests.helpers.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
-
-BROWSER = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--enable-unsafe-swiftshader",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--virtual-time-budget=8000",
-)
 
 
 @pytest.fixture(scope="module")
@@ -158,15 +142,6 @@ def test_live_dropout_is_marked(run):
     assert "each point draws a new mask" in drawn(figures.contour(live))
 
 
-def chromium():
-    """Return the browser; skip without it, but fail in CI."""
-    found = shutil.which("chromium")
-    if found is None:
-        message = "chromium is not installed (apt-get install chromium)"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    return found
-
-
 def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
     """A headless Chromium that can resolve no host draws surface, run and title, and the picture has their colours."""
     browser, path = chromium(), tmp_path / "page.html"
@@ -182,6 +157,8 @@ def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
         [
             browser,
             *BROWSER,
+            "--enable-unsafe-swiftshader",
+            "--virtual-time-budget=8000",
             f"--user-data-dir={tmp_path / 'profile'}",
             "--window-size=900,700",
             f"--screenshot={tmp_path / 'page.png'}",

@@ -1,11 +1,7 @@
 """The reproduction report: its numbers, its rules on landscapes where claims are known not to hold, and its page."""
 
 import html
-import json
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -27,6 +23,7 @@ from multifractal.reproduction.claim import (
 )
 from multifractal.reproduction.study import Study
 from multifractal.training.tables import AIRFOIL_FILE
+from tests.helpers.browser import seen_in_a_browser
 
 CALL = Provenance("somewhere()")
 OURS = (*spectra_claims.CLAIMS, *surface_claims.CLAIMS)
@@ -381,59 +378,6 @@ def test_a_picture_is_shown_in_its_own_size(tmp_path):
             [Chapter("c", pictures={tmp_path / f"{dpi}.png": "words"})],
         )
         assert "max-width:460px" in written.read_text()
-
-
-MEASURES = """<script>window.addEventListener('load', () => {
-const all = [...document.querySelectorAll('body *')];
-const told = all.filter(e => [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim()));
-const framed = e => e.closest('.scroll') !== null;
-parent.postMessage(JSON.stringify({
- width: innerWidth, page: document.documentElement.scrollWidth,
- beyond: all.filter(e => !framed(e) && e.getBoundingClientRect().right > innerWidth + 1).length,
- images: [...document.images].map(i => i.complete ? i.naturalWidth : 0), shown: [...document.images].map(i => i.width),
- small: Math.min(...told.map(e => parseFloat(getComputedStyle(e).fontSize))),
- cells: Math.max(...[...document.querySelectorAll('table')].map(t => t.scrollWidth - t.parentElement.clientWidth)),
- fetched: performance.getEntriesByType('resource').map(r => r.name).filter(n => !n.startsWith('data:'))}), '*')});
-</script>"""
-FRAME = """<!doctype html><link rel="icon" href="data:,"><body style="margin:0"><script>
-onmessage = e => document.body.dataset.seen = e.data</script>
-<iframe src="{name}" style="border:0;width:{width}px;height:900px"></iframe>"""  # a window is no narrower than 500 pixels
-BROWSER = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--virtual-time-budget=5000",
-    "--enable-logging=stderr",
-    "--window-size=1400,1000",
-    "--hide-scrollbars",
-)
-
-
-def seen_in_a_browser(path, folder, width):
-    """What a headless Chromium sees of a page at a width, and its log."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        message = "chromium is not installed (apt-get install chromium)"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    (folder / "probed.html").write_text(path.read_text().replace("</body>", f"{MEASURES}</body>"))
-    frame = folder / "frame.html"
-    frame.write_text(FRAME.format(name="probed.html", width=width))
-    ran = subprocess.run(
-        [browser, *BROWSER, f"--user-data-dir={folder / 'profile'}", "--dump-dom", frame.as_uri()],
-        capture_output=True,
-        timeout=120,
-        text=True,
-        check=True,
-    )
-    seen = re.search(r'data-seen="([^"]*)"', ran.stdout)[1]
-    return json.loads(seen.replace("&quot;", '"')), ran.stderr
 
 
 @pytest.mark.parametrize("width", [1280, 400])
