@@ -1,10 +1,12 @@
 """Damaged files: 1 to 4 altered bytes, a cut, or two blocks swapped; each is read as its user would read it.
 
-What we wrote, and what a recorded hash covers, must be refused or give the values it held. A foreign file, for which no hash
-is known, must be refused or be marked as unverified.
+What we wrote, and what a recorded hash covers, must be refused or give the values it held. A foreign file, whose hash is none
+that is known, must be refused or be marked as unverified.
 """
 
 import functools
+import hashlib
+import json
 import shutil
 import tempfile
 import warnings
@@ -142,7 +144,7 @@ _FOREIGN = {  # a file of the record, and the name of one of its form for which 
 
 
 def _source(rng, folder, suffix, foreign):
-    """Read a damaged file of the record: under its own name, or under that of one for which no hash is shipped."""
+    """Read a damaged file that `fetch` recorded; a foreign one lies under a name for which no hash is known."""
     names = [
         name for name in source_data.NAMES if name.endswith(suffix) and source_data.available(name)
     ]
@@ -157,6 +159,9 @@ def _source(rng, folder, suffix, foreign):
     path = folder / place
     path.parent.mkdir(parents=True)
     path.write_bytes(damaged(content, rng))
+    if not foreign:
+        recorded = {"sha256": {name: hashlib.sha256(content).hexdigest()}, "files": {}}
+        (folder / "checksums.json").write_text(json.dumps(recorded))
     return verdict(
         lambda: source_data.read(path.relative_to(folder).as_posix(), folder), expected, foreign
     )

@@ -11,6 +11,7 @@ The H of a fit describes the walk's memory. It is NOT the exponent of the surfac
 surfaces of 0.4 and 0.5 are fitted by .513 and .527.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ _N_LAGS = 20  # log-spaced lags of a fit, before repeats are dropped (paper's co
 _MARGIN = 1e-6  # fits stay so far inside H in (1/2, 1)
 _STARTS = (0.53, 0.65, 0.85)  # exponents from which a fit sets out; the best end is taken
 _NO_PLATEAU = 100.0  # a theta beyond so many times the largest value was not seen
+_STEEPEST = 1.1  # a slope surely above this is outside the law; independent steps give 1.00 +- .02
 _LARGEST_PLATEAU = 1e6  # times the largest value; a curve that still rises wants an infinite one
 
 
@@ -167,6 +169,13 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
     ------
     ValueError
         When fewer than five distinct positive lags are left, or a value there is not positive.
+
+    Warns
+    -----
+    UserWarning
+        When the curve's log-log slope over the five shortest of the fit's lags lies surely (95 %) above 1.1: a ballistic or
+        super-diffusive curve. The law rises as tau^(2-2H) at most, with an exponent below 1, so its parameters are not the
+        curve's.
     """
     learning_rate = positive_number("learning_rate", learning_rate)
     lag_times = finite_array("lag_times", lag_times, ndim=1, dtype=np.float64)
@@ -188,6 +197,7 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
         "be finite and positive at every positive lag",
         "leave out walkers at rest",
     )
+    _warn_of_steep(tau, observed)
     best, covariance = _least_squares(tau, np.log10(observed), learning_rate)
     hurst, log_theta, log_kappa = best.x
     log_stiffness = log_kappa + gammaln(2 * hurst - 1)
@@ -234,6 +244,19 @@ def _law(tau, learning_rate, hurst, log_theta, log_kappa):
     z = learning_rate * np.exp(log_kappa) * tau**order
     # 1 - E_a(-z) = z E_{a,1+a}(-z)
     return 2 * np.exp(log_theta) * z * np.real(mittag_leffler(-z, order, 1 + order))
+
+
+def _warn_of_steep(tau, observed):
+    first = np.unique(tau, return_index=True)[1][:5]
+    line = stats.linregress(np.log10(tau[first]), np.log10(observed[first]))
+    half = stats.t.ppf(0.975, len(first) - 2) * line.stderr
+    if line.slope - half > _STEEPEST:
+        warnings.warn(
+            f"tamsd rises as tau^{line.slope:.2f} +- {half:.2f} over lags {tau[first[0]]:g} to {tau[first[-1]]:g}, the law "
+            "as tau^1 at most: the fit's parameters mean nothing here; fit from a lag where the walk is no longer ballistic",
+            UserWarning,
+            3,
+        )
 
 
 def _chosen_lags(lag_times, lags):

@@ -6,6 +6,7 @@ from ._inventory import Entry as Entry
 from ._inventory import inventory as inventory
 from ._inventory import verify as verify
 from ._reading import UnverifiedFileWarning as UnverifiedFileWarning
+from ._reading import accept as accept
 from ._reading import available as available
 from ._reading import find as find
 from ._reading import read as read

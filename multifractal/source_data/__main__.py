@@ -1,4 +1,4 @@
-"""The paper's source data from a shell: `python -m multifractal.source_data fetch|list|verify`."""
+"""The paper's source data from a shell: `python -m multifractal.source_data fetch|list|verify|accept`."""
 
 import argparse
 import sys
@@ -15,20 +15,35 @@ def main(arguments=None):
         ("fetch", "download what is missing of the Zenodo record"),
         ("list", "say what is there"),
         ("verify", "check every file that is there"),
+        ("accept", "take a file as right: check its form and record its checksum"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("--folder", help="default: $MULTIFRACTAL_DATA, then data/")
         if name == "fetch":
             command.add_argument("--server", help="another Zenodo instance")
+        if name == "accept":
+            command.add_argument(
+                "name", help="in the paper's tree, e.g. multifractional_brownian_surface/TAMSD.mat"
+            )
     asked = parser.parse_args(arguments)
-    return _fetch(asked) if asked.command == "fetch" else _report(asked)
+    return {"fetch": _fetch, "accept": _accept}.get(asked.command, _report)(asked)
+
+
+def _accept(asked):
+    try:
+        sha256 = _reading.accept(asked.name, asked.folder)
+    except (ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{asked.name}: SHA-256 {sha256} is accepted from now on")
+    return 0
 
 
 def _fetch(asked):
-    from multifractal.source_data import _download
+    from multifractal.source_data import _download, _record
 
     folder = asked.folder or _reading.folders()[0]
-    print(f"Fetching doi {_download.DOI} into {folder}")
+    print(f"Fetching doi {_record.DOI} into {folder}")
     try:
         done = _download.fetch(
             folder, server=asked.server or _download.SERVER, progress=sys.stderr.isatty()

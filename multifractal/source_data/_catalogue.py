@@ -18,10 +18,10 @@ _TRAINING = {
 _EMBEDDING = {"embedding": ("positions", 2)}
 
 _SURFACE, _FRACTIONAL = "multifractional_brownian_surface", "fractional_brownian_surfaces"
-_REAL, _DYNAMICS = "real_loss_landscape", "real_training_dynamics"
+_REAL, RUNS_FOLDER = "real_loss_landscape", "real_training_dynamics"
 _RUNS = ("lr=0.1_dropout=0.0_epochs=1000000", "lr=0.1_dropout=0.75_epochs=1000000")
 _ANY_RUN = re.compile(
-    rf"{_DYNAMICS}/lr=[^/]+_dropout=[^/]+_epochs=[^/]+/(TAMSDs\.npz|trajectory_tsne\.npy)"
+    rf"{RUNS_FOLDER}/lr=[^/]+_dropout=[^/]+_epochs=[^/]+/(TAMSDs\.npz|trajectory_tsne\.npy)"
 )
 
 _FILES = {
@@ -49,7 +49,7 @@ _FILES = {
         )
     },
     **{
-        f"{_DYNAMICS}/{run}/{file}": keys
+        f"{RUNS_FOLDER}/{run}/{file}": keys
         for run in _RUNS
         for file, keys in (("TAMSDs.npz", _TRAINING), ("trajectory_tsne.npy", _EMBEDDING))
     },

@@ -4,9 +4,10 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from multifractal.base.files import DamagedFileError
+from multifractal.base.files import DamagedFileError, file_sha256
 from multifractal.source_data._catalogue import NAMES
-from multifractal.source_data._reading import UnverifiedFileWarning, find, known_checksums, read
+from multifractal.source_data._manifest import known_checksums
+from multifractal.source_data._reading import UnverifiedFileWarning, find, read
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,13 @@ def _verified(entry, folder):
             read(entry.name, folder)
     except DamagedFileError as error:
         return Entry(entry.name, entry.path, f"DAMAGED: {error}", False)
-    known = known_checksums(entry.name, entry.path)
-    return Entry(
-        entry.name, entry.path, "intact" if known else "form is right; no checksum is known", True
-    )
+    return Entry(entry.name, entry.path, _standing(entry), True)
+
+
+def _standing(entry):
+    known, actual = known_checksums(entry.name, entry.path), file_sha256(entry.path)
+    if known.has(actual):
+        return "intact"
+    if not known:
+        return "form is right; no checksum is known"
+    return f"form is right; SHA-256 {actual}, known {' or '.join(sorted(known.others))}"

@@ -1,31 +1,28 @@
 """Find a file of the paper's source data and read it: checksum first, then keys, shapes and finiteness."""
 
-import functools
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import warnings
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from multifractal.base import checks, files
 from multifractal.base.files import DamagedFileError
-from multifractal.source_data import _mat
-from multifractal.source_data._catalogue import NAMES, shapes_of
+from multifractal.source_data import _mat, _places
+from multifractal.source_data._catalogue import shapes_of
 from multifractal.source_data._content import checked
+from multifractal.source_data._manifest import known_checksums, manifest, save_manifest
+from multifractal.source_data._record import DOI
 
 VARIABLE = "MULTIFRACTAL_DATA"
-# written by `fetch` into the folder it fills: SHA-256 by path within that folder
-CHECKSUMS = "checksums.json"
 CONVERTED = ".converted"  # folder of the `.npz` that `fetch` makes of each `.mat`
 
 
 class UnverifiedFileWarning(UserWarning):
-    """A file was read for which no checksum is known: its form was checked, its content cannot be."""
+    """A file was read that matches no known checksum: its form was checked, its numbers cannot be."""
 
 
 def folders():
@@ -85,9 +82,11 @@ def available(name, folder=None):
 def read(name, folder=None):
     """Read one file of the paper's source data.
 
-    The file's SHA-256 is compared with the one that `fetch` recorded, else with those shipped in ``registry.json``; a file
-    that matches none of its known checksums is refused. A file without a known checksum is read with an
-    `UnverifiedFileWarning`, and if it is a `.mat` in a process of its own (damaged ones can crash the interpreter).
+    The file's SHA-256 is compared with the one that `fetch` recorded, and a file with another one is refused. Without a
+    record it is compared with those shipped in ``registry.json`` or taken by `accept`: the record may hold a file of the
+    same name that was saved again, so a file that matches none is read with an `UnverifiedFileWarning` that names both
+    checksums, as is a file for which none is known. Such a `.mat` is parsed in a process of its own (damaged ones can crash
+    the interpreter).
 
     Parameters
     ----------
@@ -109,66 +108,88 @@ def read(name, folder=None):
     ValueError, FileNotFoundError
         As for `find`.
     DamagedFileError
-        When the checksum is wrong, the file cannot be parsed without pickle, or keys, shapes or finiteness are not right.
+        When `fetch` recorded another checksum, the file cannot be parsed without pickle, or keys, shapes or finiteness are not right.
     """
     path = find(name, folder)
-    shapes = shapes_of(name)
-    known = known_checksums(name, path)
-    actual = files.file_sha256(path)
-    if known and actual not in known:
+    known, actual = known_checksums(name, path), files.file_sha256(path)
+    trusted = known.has(actual)
+    if known.recorded and not trusted:
         raise DamagedFileError(
-            f"{os.fspath(path)!r} matches none of the checksums known for {name!r}; restore it, or run "
-            "`python -m multifractal.source_data fetch` for the version of the record"
+            f"{os.fspath(path)!r} matches none of the checksums known for {name!r}: its SHA-256 is {actual}, `fetch` "
+            f"recorded {known.recorded}; restore it, or run `python -m multifractal.source_data fetch` again"
         )
-    if not known:
-        warnings.warn(
-            f"no checksum is known for {os.fspath(path)!r}: only its form is checked",
-            UnverifiedFileWarning,
-            2,
-        )
-    arrays = _converted(path, actual) if known and path.suffix == ".mat" else None
+    if not trusted:
+        warnings.warn(_doubt(name, path, known, actual), UnverifiedFileWarning, 2)
+    arrays = _converted(path, actual) if trusted and path.suffix == ".mat" else None
     if arrays is None:
-        arrays = parse(path, shapes, trusted=bool(known))
-    return checked(arrays, shapes, path)
+        arrays = parse(path, name, trusted=trusted)
+    return checked(arrays, shapes_of(name), path)
 
 
-def known_checksums(name, path):
-    """Return the set of SHA-256 that file `name`, found at `path`, may have; empty when none is known."""
-    for parent in path.parents:
-        recorded = manifest(parent)["sha256"].get(path.relative_to(parent).as_posix())
-        if recorded:
-            return {recorded}
-    return set(_registry().get(name, ()))
+def accept(name, folder=None):
+    """Take the file that `find` finds as right: its form is checked and its SHA-256 recorded, so that `read` is silent.
+
+    For a file that another person saved again, or for which no checksum is known; only what its content was when it was
+    accepted is promised afterwards. The checksum goes into ``checksums.json`` of the folder that was searched.
+
+    Parameters
+    ----------
+    name, folder
+        As for `find`.
+
+    Returns
+    -------
+    str
+        The SHA-256.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As for `find`.
+    DamagedFileError
+        When the form is wrong, or `fetch` recorded another checksum.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnverifiedFileWarning)
+        read(name, folder)
+    path = find(name, folder)
+    searched = [Path(folder)] if folder is not None else folders()
+    root = next(place for place in searched if path.is_relative_to(place))
+    record, sha256 = manifest(root), files.file_sha256(path)
+    record["accepted"][path.relative_to(root).as_posix()] = sha256
+    save_manifest(root, record, DOI)
+    return sha256
 
 
-def manifest(folder):
-    """Return what `fetch` recorded in `folder`: `sha256` by path, and `files` of the record; both empty without it."""
-    path = folder / CHECKSUMS
-    if not path.is_file():
-        return {"sha256": {}, "files": {}}
+def _doubt(name, path, known, actual):
+    """Say why the file at `path` is not known to be right."""
+    if not known:
+        return f"no checksum is known for {os.fspath(path)!r}: only its form is checked"
+    return (
+        f"{os.fspath(path)!r} is unverified: its SHA-256 is {actual}, known for {name!r} is "
+        f"{' or '.join(sorted(known.others))}; its form is checked, its numbers cannot be. If you trust it: "
+        f"python -m multifractal.source_data accept '{name}'"
+    )
+
+
+def parse(path, name, *, trusted):
+    """Return the arrays of the file at `path`, by the keys that file `name` of the tree has, never unpickling.
+
+    A `.mat` that is not trusted is parsed in a child process.
+    """
+    shapes, suffix = shapes_of(name), Path(name).suffix
     try:
-        recorded = json.loads(path.read_text())
-        return {"sha256": dict(recorded["sha256"]), "files": dict(recorded["files"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(
-            f"{os.fspath(path)!r} is damaged ({error}); delete it and fetch again"
-        ) from error
-
-
-def parse(path, shapes, *, trusted):
-    """Return the arrays of a file by key, never unpickling; a `.mat` that is not trusted is parsed in a child process."""
-    try:
-        if path.suffix == ".mat":
+        if suffix == ".mat":
             return _mat.load(path, list(shapes)) if trusted else _parsed_apart(path, shapes)
         with open(path, "rb") as file:
             stored = np.load(file, allow_pickle=False)
-            if path.suffix == ".npy":
+            if suffix == ".npy":
                 (key,) = shapes
                 return {key: np.asarray(stored)}
             return {key: stored[key] for key in shapes if key in stored.files}
     except Exception as error:  # parsers raise errors of any kind on damaged bytes
         raise DamagedFileError(
-            f"{os.fspath(path)!r} cannot be read as a {path.suffix} file of numbers ({error}); restore "
+            f"{os.fspath(path)!r} cannot be read as a {suffix} file of numbers ({error}); restore "
             "it from a copy or fetch it again"
         ) from error
 
@@ -179,17 +200,14 @@ def save_converted(path, arrays, sha256):
 
 
 def _candidates(name, place):
+    """Yield the paths that may be file `name`, the surest first; a name after a prefix is not sure enough without a record."""
     yield place / name
-    yield from sorted(
-        path for path in place.glob(f"**/{name}") if not _is_hidden(path.relative_to(place))
-    )
-    base = name.rsplit("/", 1)[-1]
-    if sum(other.endswith(f"/{base}") for other in NAMES) == 1:
-        yield place / base
-
-
-def _is_hidden(relative):
-    return any(part.startswith(".") for part in relative.parts)
+    found = []
+    for path in place.rglob("*"):
+        there, sure = _places.place_in_tree(path.relative_to(place).as_posix())
+        if there == name and sure < _places.PREFIXED:
+            found.append((sure, path))
+    yield from (path for _, path in sorted(found))
 
 
 def _converted_path(path):
@@ -222,8 +240,3 @@ def _parsed_apart(path, shapes):
             raise ValueError(reason[0])
         with np.load(out, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
-
-
-@functools.cache
-def _registry():
-    return json.loads(resources.files(__package__).joinpath("registry.json").read_text())["sha256"]

@@ -174,3 +174,15 @@ def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
         call()
+
+
+@pytest.mark.parametrize(
+    ("exponent", "steep"), [(2.0, True), (1.3, True), (1.0, False), (0.6, False)]
+)
+def test_a_curve_that_rises_faster_than_the_law_can_is_said_to(exponent, steep):
+    """Ballistic (2) and super-diffusive (1.3) power laws warn with their slope, diffusion and slower ones do not."""
+    lags = np.arange(1, 400)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit_tamsd(lags, 3.0 * lags**exponent, learning_rate=1.0)
+    assert [f"rises as tau^{exponent:.2f} " in str(w.message) for w in said] == [True] * steep

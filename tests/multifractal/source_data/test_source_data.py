@@ -1,5 +1,7 @@
 """Source data: the real files, fakes of those not at hand, damage of every kind, and `fetch` from a record on loopback."""
 
+import email.utils
+import functools
 import hashlib
 import http.server
 import io
@@ -13,7 +15,9 @@ import tarfile
 import threading
 import warnings
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -26,6 +30,7 @@ from multifractal.source_data import (
     _archives,
     _download,
     _reading,
+    _transfer,
     fetch,
     read,
 )
@@ -186,16 +191,66 @@ def test_wrong_content_is_refused(tmp_path, name, stored, words):
         read(name, tmp_path)
 
 
-def test_one_flipped_byte_or_a_cut_is_refused(copy):
-    """In every real file a flipped byte and a missing end are noticed before anything is parsed."""
-    for name in source_data.NAMES:
-        path = copy / name
-        if path.is_file():
-            whole = path.read_bytes()
-            for damaged in (whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], whole[:-1]):
-                path.write_bytes(damaged)
-                with pytest.raises(DamagedFileError, match="matches none of the checksums known"):
-                    read(name, copy)
+def test_one_flipped_byte_or_a_cut_is_refused_where_fetch_recorded_the_file(copy):
+    """In every file that `fetch` recorded a flipped byte and a missing end are noticed before anything is parsed."""
+    there = [name for name in source_data.NAMES if (copy / name).is_file()]
+    sha256 = {name: hashlib.sha256((copy / name).read_bytes()).hexdigest() for name in there}
+    (copy / "checksums.json").write_text(json.dumps({"sha256": sha256, "files": {}}))
+    for name in there:
+        whole = (copy / name).read_bytes()
+        for damaged in (whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], whole[:-1]):
+            (copy / name).write_bytes(damaged)
+            with pytest.raises(
+                DamagedFileError, match="matches none of the checksums known"
+            ) as caught:
+                read(name, copy)
+            assert sha256[name] in str(caught.value)
+            assert hashlib.sha256(damaged).hexdigest() in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [TAMSD, SECTION])
+def test_a_file_saved_again_is_read_with_both_hashes_and_can_be_accepted(copy, name):
+    """Without a record of `fetch`, the same numbers in other bytes are read with a warning, until they are accepted."""
+    there, first = read(name, copy), (copy / name).read_bytes()
+    if name == TAMSD:
+        scipy.io.savemat(copy / name, there, do_compression=True)
+    else:
+        np.save(copy / name, np.asfortranarray(there["loss"]))
+    hashes = [hashlib.sha256(x).hexdigest() for x in (first, (copy / name).read_bytes())]
+    with pytest.warns(UnverifiedFileWarning, match="source_data accept") as warned:
+        again = read(name, copy)
+    assert all(digest in str(warned[0].message) for digest in hashes)
+    assert all(np.array_equal(again[key], there[key]) for key in there)
+    assert source_data.accept(name, copy) == hashes[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(name, copy)
+        (copy / name).write_bytes(first)  # the shipped checksum stays good
+        read(name, copy)
+
+
+def test_accept_refuses_a_wrong_form_and_what_fetch_recorded_otherwise(copy):
+    """A file of another shape is not accepted, nor one in place of a file that `fetch` recorded."""
+    np.save(copy / SECTION, np.ones((3, 3)))
+    with pytest.raises(DamagedFileError, match="must have shape"):
+        source_data.accept(SECTION, copy)
+    np.save(copy / SECTION, np.ones((257, 257)))
+    (copy / "checksums.json").write_text(json.dumps({"sha256": {SECTION: "0" * 64}, "files": {}}))
+    with pytest.raises(DamagedFileError, match="`fetch` recorded 000"):
+        source_data.accept(SECTION, copy)
+
+
+def test_a_converted_file_of_another_mat_is_not_read(packed, tmp_path):
+    """When the .mat is replaced and accepted, the .npz made of the old one is left aside."""
+    packed.files = {"alphas.mat": packed.files["alphas.mat"]}
+    name = "fractional_brownian_surfaces/alphas.mat"
+    fetch(tmp_path, server=packed.url)
+    (tmp_path / "checksums.json").unlink()
+    scipy.io.savemat(tmp_path / name, {"alphas": np.full((9, 5), 7.0)})
+    source_data.accept(name, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (read(name, tmp_path)["alphas"] == 7).all()
 
 
 @pytest.mark.parametrize(
@@ -318,7 +373,7 @@ class Record(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.files, self.wrong, self.failures, self.asked = {}, {}, {}, []
-        self.listing = None
+        self.listing, self.apart, self.busy = None, b"{}", {}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def record(self):
@@ -339,11 +394,18 @@ class Record(http.server.ThreadingHTTPServer):
 
 class _Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):  # noqa: N802  the standard library's name
-        path = self.path.replace("%20", " ")
+        path = unquote(self.path)
         self.server.asked.append(path)
         if self.server.failures.get(path, 0) > 0:
             self.server.failures[path] -= 1
             return self.send_error(503)
+        if self.server.busy.get(path):
+            self.send_response(429)
+            self.send_header("Retry-After", self.server.busy[path].pop(0))
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        if path == "/api/records/14997499/files":
+            return self._send(self.server.apart)
         if path == "/api/records/14997499":
             listing = self.server.listing
             return self._send(
@@ -571,6 +633,12 @@ def _zipped_link():
             "unpack to at most 10000 bytes",
         ),
         ("a.zip", _zip([(str(k), b"") for k in range(30)]), "hold at most 20 members"),
+        (
+            "a.zip",
+            _zip([("b.zip", _zip([("../../out.txt", b"x")]))]),
+            "plain relative paths, got '../../out.txt'",
+        ),
+        ("a.zip", functools.reduce(lambda x, _: _zip([("b.zip", x)]), range(5), b""), "4 deep"),
         ("../out.txt", b"x", "the record must hold only plain relative paths"),
     ],
 )
@@ -606,6 +674,8 @@ def test_a_zip_that_lies_about_its_size_is_refused(tmp_path, monkeypatch):
         b'{"files": [{"key": 3, "checksum": "md5:0"}]}',
         b'{"files": [{"key": "a", "checksum": "md5:0", "links": {"self": "file:///etc/passwd"}}]}',
         b'["files"]',
+        b'{"access_right": "restricted", "files": []}',
+        b'{"access": {"files": "restricted"}, "files": {"enabled": true, "entries": {}}}',
     ],
 )
 def test_a_record_that_makes_no_sense_is_refused(record, tmp_path, listing):
@@ -626,6 +696,129 @@ def test_the_newer_form_of_the_api_is_understood(record, tmp_path):
     }
     record.listing = json.dumps({"files": {"enabled": True, "entries": entries}}).encode()
     assert fetch(tmp_path, server=record.url).downloaded == ["code.txt", "more.txt"]
+
+
+def test_a_record_that_lists_no_files_is_no_success(record, tmp_path):
+    """The error says that no file is listed, and the record's access right."""
+    record.listing = b'{"access_right": "embargoed", "files": []}'
+    with pytest.raises(FetchError, match="lists no files; its access right is 'embargoed'"):
+        fetch(tmp_path, server=record.url)
+
+
+def test_older_forms_of_the_api_and_other_checksums_are_understood(record, tmp_path):
+    """`filename` and `download`, a bare or SHA-256 checksum, one of an unknown kind or none: all are fetched and recorded."""
+    record.files = {f"{k}.txt": str(k).encode() for k in range(6)}
+    md5, sha256 = (
+        {k: new(str(k).encode()).hexdigest() for k in range(6)}
+        for new in (hashlib.md5, hashlib.sha256)
+    )
+    link = f"{record.url}/api/records/14997499/files/{{}}/content"
+    files = [
+        {"filename": "0.txt", "checksum": md5[0], "filesize": 1}
+        | {"links": {"download": link.format("0.txt"), "self": "http://127.0.0.1:1/"}},
+        {"key": "1.txt", "checksum": f"sha256:{sha256[1].upper()}"},
+        {"key": "2.txt", "checksum": f"SHA-256:{sha256[2]}"},
+        {"key": "3.txt", "checksum": None, "size": 1},
+        {"key": "4.txt"},
+        {"key": "5.txt", "checksum": "crc32:00000000"},
+    ]
+    record.listing = json.dumps({"files": files}).encode()
+    assert len(fetch(tmp_path, server=record.url).downloaded) == 6
+    assert len(fetch(tmp_path, server=record.url).present) == 6
+    files[1]["checksum"], files[3]["size"] = f"sha256:{sha256[2]}", 2
+    record.listing = json.dumps({"files": files}).encode()
+    (tmp_path / "3.txt").unlink()
+    with pytest.raises(FetchError, match="2 of 6 files") as caught:
+        fetch(tmp_path, server=record.url, retries=0)
+    assert "3.txt: 1 bytes came, the record says 2" in str(caught.value)
+    assert "1.txt: " in str(caught.value)
+
+
+def test_a_list_of_files_kept_apart_is_asked_for(record, tmp_path):
+    """When the record itself has no entries, those under its files address are taken."""
+    record.files = {"code.txt": b"print()"}
+    record.apart = json.dumps({"entries": record.record()["files"]}).encode()
+    record.listing = b'{"files": {"enabled": true}}'
+    assert fetch(tmp_path, server=record.url).downloaded == ["code.txt"]
+
+
+def test_the_pause_that_a_busy_server_names_is_kept(record, tmp_path, monkeypatch):
+    """429 with Retry-After in seconds or as a date is asked again after it; a pause of hours and a 404 end the attempts."""
+    slept = []
+    monkeypatch.setattr(_transfer.time, "sleep", slept.append)
+    record.files = {"code.txt": b"print()"}
+    path = "/api/records/14997499/files/code.txt/content"
+    in_a_minute = email.utils.format_datetime(
+        datetime.now(UTC) + timedelta(seconds=60), usegmt=True
+    )
+    record.busy = {path: ["37", in_a_minute, "0", "not a time"]}
+    assert fetch(tmp_path, server=record.url, retries=4).downloaded == ["code.txt"]
+    assert slept[0] == 37
+    assert 50 < slept[1] <= 60
+    assert slept[2:] == [0, 4]
+    record.busy = {path: ["7200"]}
+    with pytest.raises(FetchError, match="asks for a pause of 7200 s"):
+        fetch(tmp_path / "other", server=record.url)
+    record.busy, record.failures[path], slept[:] = {}, 0, []
+    record.files, record.listing = {}, json.dumps(record.record()).encode()
+    with pytest.raises(FetchError, match="404"):
+        fetch(tmp_path / "third", server=record.url)
+    assert not slept
+
+
+@pytest.mark.parametrize(
+    ("key", "member", "place"),
+    [
+        ("Source_Data.ZIP", f"Source Data/Data/{EPOCH}", EPOCH),
+        ("data.zip", f"x/{EPOCH.upper().replace('.MAT', '.Mat')}", EPOCH),
+        ("data.zip", "x/" + EPOCH.replace("/", "_"), EPOCH),
+        ("data.tgz", "Fig 5 - epoch_20_spectrum.mat", EPOCH),
+        ("deep.tar", "a/b/c/epoch_20_spectrum.mat", EPOCH),
+        (f"Source data/{EPOCH}", None, EPOCH),
+        ("Source-Data_" + EPOCH.replace("/", "-"), None, EPOCH),
+        ("SourceData_epoch_20_spectrum.mat", None, EPOCH),
+        (EPOCH.split("/")[1].upper(), None, EPOCH),
+        ("a.zip", "b.tar.gz", EPOCH),
+        ("epoch_120_spectrum.mat", None, "epoch_120_spectrum.mat"),
+        ("multifractal_spectrum.mat", None, "multifractal_spectrum.mat"),
+    ],
+)
+def test_names_of_other_spelling_find_their_place(record, tmp_path, key, member, place):
+    """Another case, a prefix, folders in the name or archives in archives: the file lands in the tree; others stay outside."""
+    content = _mat(hq=GOOD, Dq=GOOD)
+    if member is None:
+        record.files = {key: content}
+    elif member.endswith(".tar.gz"):
+        record.files = {key: _zip([(member, _tar([(EPOCH, content)]))])}
+    else:
+        pack = _zip if key.lower().endswith("zip") else _tar
+        record.files = {key: pack([(member, content), ("__MACOSX/._epoch_20_spectrum.mat", b"x")])}
+    fetch(tmp_path, server=record.url)
+    assert (tmp_path / place).read_bytes() == content
+    if place == EPOCH:
+        assert np.array_equal(read(EPOCH, tmp_path)["hq"], GOOD)
+
+
+def test_a_prefixed_name_of_another_form_is_a_strangers(record, tmp_path):
+    """`my_landscape.mat` that holds something else is kept under its own name; the surer of two claims has the place."""
+    record.files = {
+        "my_landscape.mat": _mat(x=1.0),
+        "two.zip": _zip([("a/resnet_sgd_fashionmnist.npy", b"no"), (f"b/{RESNET}", LOSS)]),
+        "doubt.zip": _zip([("a/eos.mat", b"1"), ("b/eos.mat", b"2")]),
+    }
+    fetch(tmp_path, server=record.url)
+    assert (tmp_path / "my_landscape.mat").exists()
+    assert (tmp_path / RESNET).read_bytes() == LOSS
+    assert (tmp_path / "two/a/resnet_sgd_fashionmnist.npy").read_bytes() == b"no"
+    assert (tmp_path / "doubt/a/eos.mat").read_bytes() == b"1"
+
+
+def test_a_tree_of_other_case_is_found(tmp_path):
+    """Files unpacked by hand into folders of another case, or flat, are found."""
+    path = _put(tmp_path, f"x/{RESNET.title()}".replace(".Npy", ".npy"), TRACK)
+    assert source_data.find(RESNET, tmp_path) == path
+    run = _put(tmp_path, "y/" + RUN.split("/")[1] + "/trajectory_tsne.npy", TRACK)
+    assert source_data.find(f"{RUN}/trajectory_tsne.npy", tmp_path) == run
 
 
 def test_two_files_for_one_place_are_refused(record, tmp_path):
@@ -650,6 +843,14 @@ def test_the_commands_list_verify_and_fetch(packed, copy, capsys):
     (copy / SECTION).write_bytes((copy / SECTION).read_bytes()[:-1])
     assert main(["verify", "--folder", str(copy)]) == 1
     assert "DAMAGED" in capsys.readouterr().out
+    np.save(copy / SECTION, np.ones((257, 257)))
+    assert main(["verify", "--folder", str(copy)]) == 0
+    assert re.search(r"form is right; SHA-256 \w{64}, known 19da9a29", capsys.readouterr().out)
+    assert main(["accept", SECTION, "--folder", str(copy)]) == 0
+    assert main(["accept", RESNET, "--folder", str(copy)]) == 1
+    capsys.readouterr()
+    assert main(["verify", "--folder", str(copy)]) == 0
+    assert capsys.readouterr().out.count("  intact  ") == 16
     packed.files = {"code.txt": b"print()"}
     assert main(["fetch", "--folder", str(copy), "--server", packed.url]) == 0
     assert f"1 files downloaded, 0 were there, in {copy}" in capsys.readouterr().out
