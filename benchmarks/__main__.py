@@ -1,19 +1,21 @@
 """Run the benchmarks: `python -m benchmarks [WORD ...]`; `growth` alone fits exponents of growth with size.
 
-Without words every case runs but those on request (8192²), and README and results.json are written. Words choose cases by
-name, and only print, except that cases on request take their place in README and results.json.
+Without words every case runs but those on request (8192²), and results.json and the README's tables are written. Words
+choose cases by name, and only print, except that cases on request take their place there.
 """
 
 import importlib
 import sys
 
 from benchmarks import growth, harness
+from tools import tables
 
 
 def main(words):
     """Measure the cases whose name holds one of `words` (all without words), printing each as it comes."""
     if words == ["growth"]:
-        return growth.main()
+        growth.main()
+        return tables.main([])
     modules = [
         importlib.import_module(f"benchmarks.{path.stem}")
         for path in sorted(harness.HERE.glob("bench_*.py"))
@@ -28,7 +30,7 @@ def main(words):
                 harness.write(new, everything=False)
     if not words:
         harness.write(timings, everything=True)
-    return None
+    return tables.main([])
 
 
 if __name__ == "__main__":

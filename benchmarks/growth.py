@@ -5,7 +5,7 @@ Times are processor time of all threads, the least of several calls, so that oth
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
@@ -75,8 +75,8 @@ def main():
     rows = []
     for study in studies():
         rows.append(measure(study))
-        print(table(rows[-1:]).splitlines()[-1], flush=True)
-    harness.write_growth(table(rows), rows)
+        print(harness.growth_table([asdict(rows[-1])]).splitlines()[-1], flush=True)
+    harness.write_growth(rows)
 
 
 def measure(study):
@@ -127,21 +127,6 @@ def least_seconds(call):
         call()
         times.append(time.process_time() - start)
     return min(times)
-
-
-def table(rows):
-    """Return the rows as a Markdown table."""
-    lines = [
-        "| what | grows with | sizes | exponent | of the last two | expected | constant cost | why else they differ |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r.name} | {r.size} | {r.sizes[0]:,} to {r.sizes[-1]:,} | {r.exponent:.2f} ± {r.error:.2f} | "
-        f"{r.last:.2f} | {r.expected:.2f} ({r.law}) | {1e3 * r.constant:.2g} ms, {r.constant / r.seconds[0]:.0%} of "
-        f"the smallest | {r.why} |"
-        for r in rows
-    ]
-    return "\n".join(lines)
 
 
 def studies():

@@ -20,7 +20,7 @@ from pathlib import Path
 from multifractal.base.chunks import processor_count
 
 HERE = Path(__file__).parent
-README, RESULTS = HERE.parent / "README.md", HERE / "results.json"
+RESULTS = HERE / "results.json"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def stored():
 
 
 def write(timings, *, everything):
-    """Keep the timings in `results.json` and the README's table; those on request stay from their last run.
+    """Keep the timings in `results.json`; those on request stay from their last run.
 
     With `everything` they are all cases but these, in order; otherwise cases on request, which take the place of their last.
     """
@@ -141,16 +141,10 @@ def write(timings, *, everything):
     on_request = sorted((t for t in [*timings, *kept] if t.measured), key=lambda t: t.name)
     machine = where_and_when() if everything else record["machine"]
     _store({**record, "machine": machine, "timings": [*map(asdict, [*ordinary, *on_request])]})
-    text = f"Measured on {machine}.\n\n{table([*ordinary, *on_request])}"
-    for where in sorted({t.measured for t in on_request if t.measured != machine}):
-        text += (
-            "\n\n" + "; ".join(t.name for t in on_request if t.measured == where) + f": on {where}."
-        )
-    put_into_readme("benchmarks", text)
 
 
-def write_growth(text, rows):
-    """Keep the rows of `growth` in `results.json` and their table in the README."""
+def write_growth(rows):
+    """Keep the rows of `growth` in `results.json`."""
     record = stored()
     _store(
         {
@@ -159,15 +153,39 @@ def write_growth(text, rows):
             "growth": {"machine": where_and_when(), "rows": [asdict(row) for row in rows]},
         }
     )
-    put_into_readme("growth", f"Measured on {where_and_when()}.\n\n{text}")
 
 
-def put_into_readme(name, text):
-    """Put `text` between the README's marks of that name."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, rest = README.read_text(encoding="utf-8").split(begin)
-    after = rest.split(end)[1]
-    README.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+def text():
+    """Return what the README says of the timings on record: machine, table, and what was measured elsewhere."""
+    record = stored()
+    timings, machine = record["timings"], record["machine"]
+    elsewhere = sorted({t.measured for t in timings if t.measured} - {machine})
+    notes = [
+        "; ".join(t.name for t in timings if t.measured == where) + f": on {where}."
+        for where in elsewhere
+    ]
+    return "\n\n".join([f"Measured on {machine}.", table(timings), *notes])
+
+
+def growth_text():
+    """Return what the README says of the growth on record."""
+    growth = stored()["growth"]
+    return f"Measured on {growth['machine']}.\n\n{growth_table(growth['rows'])}"
+
+
+def growth_table(rows):
+    """Return rows of growth, as dicts, as a Markdown table."""
+    lines = [
+        "| what | grows with | sizes | exponent | of the last two | expected | constant cost | why else they differ |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['name']} | {r['size']} | {r['sizes'][0]:,} to {r['sizes'][-1]:,} | "
+        f"{r['exponent']:.2f} ± {r['error']:.2f} | {r['last']:.2f} | {r['expected']:.2f} ({r['law']}) | "
+        f"{1e3 * r['constant']:.2g} ms, {r['constant'] / r['seconds'][0]:.0%} of the smallest | {r['why']} |"
+        for r in rows
+    ]
+    return "\n".join(lines)
 
 
 def _store(record):

@@ -3,6 +3,7 @@
 import argparse
 
 from campaign import harness
+from tools import tables
 
 
 def main(arguments=None):
@@ -33,6 +34,7 @@ def main(arguments=None):
         print(harness.table(records[-1:]).splitlines()[-1], flush=True)
     if not asked.list and (asked.report or not (asked.words or asked.count)):
         harness.write([record for record in records if record["trials"]])
+        tables.main([])
 
 
 def _record(kind, asked):

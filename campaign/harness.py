@@ -1,4 +1,4 @@
-"""Carry out trials in child processes, remember each as it is done, and write the table the README shows.
+"""Carry out trials in child processes, remember each as it is done, and give the table the README shows.
 
 A module `campaign/<chapter>.py` defines `kinds()`, a list of `Kind`. The trials of a kind are numbered; trial i depends on
 its number only, never on the others. They run in batches, each batch in a fresh Python, so that a crash of the interpreter
@@ -28,9 +28,8 @@ from multifractal.base import files
 from multifractal.base.chunks import processor_count
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+RESULTS = HERE / "results.json"
 STATE = HERE.parent / "results" / "campaign"
-MARKS = ("<!-- campaign: begin -->", "<!-- campaign: end -->")
 CRASH, HANG = "interpreter crashed", "hung"
 _SECONDS_TO_START = 300  # of a child: it imports
 _SHOWN = 5  # failures whose details are kept in results.json
@@ -138,16 +137,16 @@ def machine():
     )
 
 
-def write(records, readme=README, results=HERE / "results.json"):
-    """Write `results.json` and the table between the README's marks."""
+def write(records, results=RESULTS):
+    """Write `results.json`, of which the README's table is made."""
     with files.atomic_write(results, overwrite=True) as file:
         file.write((json.dumps({"machine": machine(), "kinds": records}, indent=1) + "\n").encode())
-    before, rest = readme.read_text().split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    with files.atomic_write(readme, overwrite=True) as file:
-        file.write(
-            f"{before}{MARKS[0]}\nMeasured with {machine()}.\n\n{table(records)}\n{MARKS[1]}{after}".encode()
-        )
+
+
+def text(results=RESULTS):
+    """Return what the README says of the campaign on record."""
+    record = json.loads(results.read_text())
+    return f"Measured with {record['machine']}.\n\n{table(record['kinds'])}"
 
 
 def _remembered(path):

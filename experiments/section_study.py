@@ -5,13 +5,18 @@
 takes some 11 minutes of processor time (33 minutes on two cores that others were using) and needs no files; the paper's
 published sections are measured beside them where they are found (see data/README.md). Stopped at any moment, the same
 command goes on where it was. docs/section_study.md says what comes out; the numbers of that run are in
-experiments/results/section_study.npz.
+experiments/results/section_study.npz, and --out with that file writes the tables of the page as well.
 """
 
 import argparse
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from landscape_viz.studies.command import run_as_command
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def parser():
@@ -21,6 +26,12 @@ def parser():
     )
     add = flags.add_argument
     add("--save-dir", default="results/section_study", metavar="FOLDER", help="(%(default)s)")
+    add(
+        "--out",
+        default=None,
+        metavar="FILE",
+        help="the numbers, replaced if there (SAVE_DIR/study.npz)",
+    )
     add(
         "--points",
         default=129,
@@ -50,8 +61,10 @@ def main(argv=None):
     print(f"output: {experiment.folder}", flush=True)
     with workers(flags.workers if flags.workers > 1 else 0) as executor:
         found = study(experiment, n_points=flags.points, executor=executor)
-    path = experiment.folder / "study.npz"
+    path = experiment.folder / "study.npz" if flags.out is None else Path(flags.out)
     found.save(path, overwrite=True)
+    if path.resolve() == ROOT / "experiments" / "results" / "section_study.npz":
+        subprocess.run([sys.executable, ROOT / "tools" / "tables.py"], check=True)
     for name, verdict, share in zip(found.names, found.verdicts, found.noise_share, strict=True):
         print(f"{name}: {verdict}; white noise at one pixel {share:.3f} if the rest is smooth")
     print(f"took {time.perf_counter() - start:.0f} s\ntable: {path}")

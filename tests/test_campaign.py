@@ -15,7 +15,6 @@ from campaign import (
     trial_damage,
     trial_disk,
     trial_memory,
-    trial_suite,
 )
 from multifractal import Landscape, fbm_surface
 from tests.helpers import campaign_fakes
@@ -53,29 +52,17 @@ def test_every_ending_is_an_outcome_and_nothing_is_done_twice(tmp_path, monkeypa
     assert sorted(harness.remembered(kind, tmp_path)[0]) == [0, 2]
 
 
-def test_the_table_goes_between_the_marks(tmp_path):
-    """Only what lies between the marks of the README changes; unfinished kinds say how far they came."""
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{harness.MARKS[0]}\nold\n{harness.MARKS[1]}\nafter\n")
+def test_the_table_is_of_the_results_on_record(tmp_path):
+    """What is written to results.json is what the README's text is made of; unfinished kinds say how far they came."""
     (kind,) = campaign_fakes.kinds()
     record = harness.report(kind, {0: ("good", ""), 1: ("bad", "why")}, 90.0)
-    harness.write([record], readme, tmp_path / "results.json")
-    text = readme.read_text()
-    assert text.startswith(f"before\n{harness.MARKS[0]}\n")
-    assert text.endswith(f"{harness.MARKS[1]}\nafter\n")
+    harness.write([record], tmp_path / "results.json")
+    text = harness.text(tmp_path / "results.json")
     assert "| every ending | 2 of 6 | 1 good; 1 bad | 1 | 1.5 | `fake` |" in text
-    assert "old" not in text
+    assert harness.machine() in text
     assert json.loads((tmp_path / "results.json").read_text())["kinds"][0]["first_failures"] == [
         [1, "bad", "why"]
     ]
-
-
-def test_the_readme_shows_the_results_on_record():
-    """The README's table is that of campaign/results.json."""
-    record = json.loads((harness.HERE / "results.json").read_text())
-    shown = harness.README.read_text().split(harness.MARKS[0])[1].split(harness.MARKS[1])[0]
-    assert harness.table(record["kinds"]) in shown
-    assert record["machine"] in shown
 
 
 # --- trials ----------------------------------------------------------------------------------------------------------
@@ -170,9 +157,14 @@ def test_growth_of_memory_is_measured():
     assert 50e3 > 2 * error + trial_memory._ALLOWED
 
 
-def test_the_fast_part_of_the_suite_is_there():
-    """Every file that the campaign runs twenty times exists."""
-    assert all((harness.HERE.parent / "tests" / name).is_file() for name in trial_suite.FAST)
+def test_the_quick_part_of_the_suite_is_there():
+    """The tests that the campaign repeats are found by their marker, in every chapter of the model that is not pictures."""
+    marked = {
+        path.parent.name
+        for path in (harness.HERE.parent / "tests").rglob("test_*.py")
+        if "pytestmark = pytest.mark.quick" in path.read_text()
+    }
+    assert {"base", "landscapes", "analysis", "geometry", "walkers", "diffusion"} <= marked
 
 
 def test_a_full_disk_keeps_the_old_file(tmp_path):

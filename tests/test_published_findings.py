@@ -5,6 +5,7 @@ import re
 import pytest
 
 from experiments.published_findings import finding, show, source_files
+from tools import marks
 
 PAGE = show.PAGE.read_text()
 
@@ -60,8 +61,10 @@ def test_nothing_else_is_on_the_page(found):
 def test_the_page_is_written_by_the_command(found, tmp_path, monkeypatch, capsys):
     """--write puts what is printed between the marks, and leaves the rest."""
     page = tmp_path / "findings.md"
-    page.write_text(f"before\n{show.BEGIN}old\n{show.END}\nafter\n")
+    page.write_text("before\n<!-- findings: begin -->\nold\n<!-- findings: end -->\nafter\n")
     monkeypatch.setattr(show, "PAGE", page)
     monkeypatch.setattr(show, "CHAPTERS", {"Files": ()})
     show.main(["--write"])
-    assert page.read_text() == f"before\n{show.BEGIN}\n{capsys.readouterr().out}{show.END}\nafter\n"
+    assert marks.between(page, "findings") == f"\n{capsys.readouterr().out}"[:-1]
+    assert page.read_text().startswith("before\n<!-- findings")
+    assert page.read_text().endswith("-->\nafter\n")

@@ -1,4 +1,4 @@
-"""docs/section_study.md says what the committed study says, number by number; its code runs."""
+"""The text of docs/section_study.md says what the committed study says, number by number; its code runs."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import multifractal as mf
+from experiments.section_study_tables import of_exponents, percent
 from landscape_viz import fractality
 from landscape_viz.loss.evaluate import pinned_threads
 
@@ -25,83 +26,6 @@ def study():
 def page():
     """The page on one line."""
     return " ".join(PAGE.read_text().split())
-
-
-def rows(heading):
-    """Return the cells of the table under a heading, by the name in the first column, header left out."""
-    part = PAGE.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = [line.strip("| \n").split(" | ") for line in part.splitlines() if line.startswith("| ")]
-    return {cells[0].strip("`"): cells[1:] for cells in lines[1:]}
-
-
-def percent(value, interval=None):
-    """Return a share as the page writes it."""
-    if interval is None:
-        return f"{100 * value:.1f} %"
-    return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-
-
-def of_exponents(study, k):
-    """Return the exponents of second differences of a row as the page writes them."""
-    return [
-        f"{value:.2f} [{low:.2f}, {high:.2f}]"
-        for value, low, high in zip(
-            study.second_exponents[k], *study.second_interval[k], strict=True
-        )
-    ]
-
-
-def test_the_table_of_noise(study):
-    """Every section with live dropout and every published one, with both assumptions, eta and c1 shuffled."""
-    table = rows("How much is noise")
-    live = [name for name in study.names if "live" in name or name.startswith("published")]
-    assert set(table) == set(live)
-    for name in live:
-        k = study.row(name)
-        assert table[name] == [
-            percent(study.noise_share[k], study.noise_share_interval[k]),
-            percent(study.noise_share_rough[k]),
-            f"{study.noise_sd[k]:.3g}",
-            f"{study.paper_eta[k]:.2f}",
-            f"{study.paper_c[k, 0]:.2f}",
-            f"{study.shuffled_c[k, 0]:.2f}",
-        ]
-
-
-def test_the_table_of_what_remains(study):
-    """Every section without live dropout: exponents of second differences with intervals, and the verdict."""
-    table = rows("What remains without it")
-    still = [
-        name
-        for name in study.names
-        if "live" not in name and (not name.startswith("published") or "nodrop" in name)
-    ]
-    assert set(table) == set(still)
-    for name in still:
-        k = study.row(name)
-        step = "unknown" if np.isnan(study.steps[k]) else f"{study.steps[k]:.2g}"
-        assert table[name] == [step, *of_exponents(study, k), study.verdicts[k]]
-
-
-def test_the_table_of_checks(study):
-    """Bias, spread and coverage of c1 and c2 at each setting and exponent."""
-    table = rows("What a spectrum of such an image is worth")
-    assert set(table) == {
-        f"{name}, H = {hurst:g}" for name in study.checked for hurst in study.checked_hurst
-    }
-    for i, name in enumerate(study.checked):
-        for j, hurst in enumerate(study.checked_hurst):
-            bias, spread, held = (
-                study.checked_bias[i, j],
-                study.checked_spread[i, j],
-                study.checked_coverage[i, j],
-            )
-            assert table[f"{name}, H = {hurst:g}"] == [
-                f"{bias[0]:+.2f} ± {spread[0]:.2f}",
-                f"{100 * held[0]:.0f} %",
-                f"{bias[1]:+.3f} ± {spread[1]:.3f}",
-                f"{100 * held[1]:.0f} %",
-            ]
 
 
 def test_the_numbers_in_the_text(study, page):

@@ -25,9 +25,9 @@ from experiments.published_findings import (
 )
 from landscape_viz.loss.evaluate import pinned_threads
 from multifractal import source_data
+from tools import marks
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "findings.md"
-BEGIN, END = "<!-- findings: begin -->\n", "<!-- findings: end -->"
 CHAPTERS = {
     "The paper's code": (*paper.FINDINGS, mapping.live_dropout, mapping.drifting_statistics),
     "The paper's source data": source_files.FINDINGS,
@@ -56,8 +56,7 @@ def main(argv=None):
     text = "\n\n".join(chapter(title, findings) for title, findings in found.items()) + "\n"
     print(text)
     if flags.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2])
+        marks.put(PAGE, "findings", f"\n{text}")
     return found
 
 

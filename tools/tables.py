@@ -1,0 +1,64 @@
+"""Write the tables of README and docs/ from the results that are committed.
+
+    python tools/tables.py [--check]
+
+The commands that measure (`make bench`, `make campaign`, experiments/section_study.py --record ...) call it themselves. With
+--check nothing is written, and the exit status is 1 where a table is not that of the results.
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that it also runs as a file
+
+from benchmarks import harness as benchmarks  # noqa: E402
+from campaign import harness as campaign  # noqa: E402
+from experiments import real_dynamics_tables, section_study_tables  # noqa: E402
+from multifractal import RealDynamics, SectionStudy  # noqa: E402
+from tools import marks  # noqa: E402
+
+RESULTS = ROOT / "experiments" / "results"
+README = ROOT / "README.md"
+
+
+def tables():
+    """Return a function that makes the text, by (page, name of its marks)."""
+    found = {
+        (README, "benchmarks"): benchmarks.text,
+        (README, "growth"): benchmarks.growth_text,
+        (README, "campaign"): campaign.text,
+    }
+    for page, result, module in (
+        ("section_study.md", SectionStudy, section_study_tables),
+        ("real_and_model.md", RealDynamics, real_dynamics_tables),
+    ):
+        stored = result.load(RESULTS / f"{module.NAME}.npz")
+        found |= {
+            (ROOT / "docs" / page, name): partial(table, stored)
+            for name, table in module.TABLES.items()
+        }
+    return found
+
+
+def main(argv=None):
+    """Write the tables, or compare them; return the exit status."""
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument("--check", action="store_true", help="write nothing")
+    check = flags.parse_args(argv).check
+    stale = {
+        place: text for place, made in tables().items() if marks.between(*place) != (text := made())
+    }
+    for (page, name), text in stale.items():
+        print(f"{'stale' if check else 'wrote'}: {name} in {page.name}")
+        if not check:
+            marks.put(page, name, text)
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
