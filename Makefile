@@ -1,10 +1,12 @@
-# make demo | report | docs | test | bench | campaign | lint | help.  VENV= names another environment, PYTHON= another interpreter.
+# make demo | report | docs | test | quick | bench | campaign | lint | help.  VENV= names another environment, PYTHON= another
+# interpreter, CONSTRAINTS= a file of pins to install with (tests/helpers/oldest.txt).
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= quick
+CONSTRAINTS ?=
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo report docs test bench campaign lint notebook
+.PHONY: help demo report docs test quick bench campaign lint notebook
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +22,9 @@ docs: $(VENV)/.all  ## the site into docs/_build/html, offline; a warning is an 
 
 test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requirements.txt
 	$(RUN) -m pytest -n 2 --dist loadfile
+
+quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change: under 90 s on two cores
+	$(RUN) -m pytest -q -n 2 --dist loadfile -m "quick and not slow"
 
 bench: $(VENV)/.all  ## time every kernel against its naive twin; updates the README's table
 	$(RUN) -m benchmarks
@@ -43,5 +48,6 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.all: requirements.txt pyproject.toml | $(VENV)/bin/python
-	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable .
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt \
+	  $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable .
 	@touch $@

@@ -1,4 +1,4 @@
-"""The fast part of the test suite, again and again, its tests in another order each time."""
+"""The tests marked `quick`, again and again, in another order each time."""
 
 import os
 import re
@@ -8,27 +8,6 @@ import sys
 from campaign.harness import HERE, Kind
 
 PASSED = "passed"
-FAST = (
-    "multifractal/base/test_base.py",
-    "multifractal/landscapes/test_laws.py",
-    "multifractal/landscapes/test_landscape.py",
-    "multifractal/geometry/test_minima.py",
-    "multifractal/diffusion/test_displacement.py",
-    "multifractal/diffusion/test_theory.py",
-    "multifractal/landscapes/test_measures.py",
-    "multifractal/walkers/test_descent.py",
-    "multifractal/training/test_run_folder.py",
-    "multifractal/training/test_tables.py",
-    "multifractal/analysis/test_verdict.py",
-    "multifractal/analysis/test_leaders.py",
-    "multifractal/landscapes/test_weierstrass.py",
-    "multifractal/figures/test_style.py",
-    "multifractal/training/test_embedding.py",
-    "landscape_viz/test_checkpoint.py",
-    "landscape_viz/test_directions.py",
-    "landscape_viz/test_models.py",
-    "landscape_viz/loss/test_problem.py",
-)
 
 
 def kinds():
@@ -36,7 +15,7 @@ def kinds():
     return [
         Kind(
             "suite",
-            "the fast part of the test suite, in a random order",
+            "the quick part of the test suite, in a random order",
             20,
             (PASSED,),
             _trial,
@@ -59,7 +38,9 @@ def _trial(index, folder):
             "-p",
             "campaign.shuffled",
             f"--basetemp={folder / 'tests'}",
-            *(f"tests/{name}" for name in FAST),
+            "-m",
+            "quick and not slow",
+            "tests",
         ],
         cwd=HERE.parent,
         env=os.environ | {"CAMPAIGN_ORDER": str(index)},

@@ -4,7 +4,6 @@ The first line says what the section is of; a store is only continued by a secti
 further line is one chunk. A line cut off by a kill or a full disk is dropped, and its chunk computed again.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from multifractal.base import files
 from multifractal.base.checks import refuse
 
 _FORMAT = "landscape_viz section store, version 1"
@@ -75,7 +75,7 @@ class SectionStore:
 
     def _lock(self):
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            files.hold(self._file)
         except OSError as error:
             raise refuse(
                 "store",

@@ -7,6 +7,8 @@ import pytest
 
 from tools import api_reference
 
+pytestmark = pytest.mark.quick
+
 NAMES = [
     (f"{package}.{name}", thing)
     for package in api_reference.PACKAGES

@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.quick
+
 # Lower chapters first; a chapter may import itself and what stands before it. "" is the package's own folder.
 MODEL = (
     "base source_data landscapes analysis geometry walkers diffusion measured training figures reproduction"

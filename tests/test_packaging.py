@@ -1,5 +1,6 @@
 """What a user installs: requirements that agree, a wheel that draws, an import that is light."""
 
+import ast
 import json
 import re
 import shutil
@@ -61,6 +62,77 @@ def test_lower_bounds_are_the_versions_that_are_tested():
         for line in requirements_file()
     }
     assert pinned == bounds
+
+
+def test_the_version_has_one_source_and_all_agree():
+    """CITATION and the changelog's top entry name the version of `_version.py`; a date of release stands in both or neither."""
+    from multifractal import __version__
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    heading = re.search(
+        r"^## (\S+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE
+    )
+    assert "version" in PROJECT["dynamic"]
+    assert citation["version"] == heading[1] == __version__
+    assert str(citation.get("date-released", "unreleased")) == heading[2]
+
+
+def test_the_project_names_who_made_it_and_what_it_is_about():
+    """The authors are those of CITATION, every address is on a page of this repository already, and there are keywords."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert [one["name"] for one in PROJECT["authors"]] == [
+        one["name"] for one in citation["authors"]
+    ]
+    known = (ROOT / "README.md").read_text() + (ROOT / "CITATION.cff").read_text()
+    for address in PROJECT["urls"].values():
+        assert address.removeprefix("https://doi.org/") in known, address
+    assert len(PROJECT["keywords"]) >= 5
+
+
+def test_the_workflow_calls_make():
+    """Each job runs a target of the Makefile, the supported Pythons and the oldest pins must pass, and macOS is tried."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yaml").read_text())
+    jobs = workflow["jobs"]["test"]["strategy"]["matrix"]["include"]
+    targets = re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert all(re.fullmatch(r"make (\w+).*", job["command"])[1] in targets for job in jobs)
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    must = {job["python"] for job in jobs if not job["may_fail"]}
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert must == set(promised)
+    assert any("CONSTRAINTS=tests/helpers/oldest.txt" in job["command"] for job in jobs)
+    assert any(job["os"].startswith("macos") for job in jobs)
+
+
+POSIX_ONLY = {"fcntl", "resource", "pwd", "grp", "termios"}
+
+
+def test_no_module_needs_posix_to_be_imported():
+    """Modules that Windows lacks are imported under `try` only, and a lock is no error without them."""
+    for package in ("multifractal", "landscape_viz"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    names = {getattr(node, "module", None), *(alias.name for alias in node.names)}
+                    assert not names & POSIX_ONLY, path
+    code = (
+        "import sys; sys.modules['fcntl'] = None; import tempfile; from multifractal.base import files; "
+        "from landscape_viz.section_store import SectionStore; "
+        "SectionStore(tempfile.mkdtemp() + '/store', {}).close(); assert files.fcntl is None"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_published_noise_alone_needs_fbm():
+    """`fbm`, of 2019, is imported where the published noise is redrawn, and nowhere else."""
+    importing = [
+        (path.name, node.col_offset > 0)
+        for package in ("multifractal", "landscape_viz")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and node.module == "fbm")
+        or (isinstance(node, ast.Import) and "fbm" in [alias.name for alias in node.names])
+    ]
+    assert importing == [("langevin.py", True)]
 
 
 def test_core_needs_neither_torch_nor_jax():

@@ -68,7 +68,7 @@ def remove_leftovers(paths):
         except OSError:  # its owner was quicker
             continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold(lock)
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
                 missing_ok=True
             )
@@ -76,6 +76,15 @@ def remove_leftovers(paths):
             continue
         finally:
             os.close(lock)
+
+
+def hold(file):
+    """Lock an open file or descriptor for this process until it is closed; OSError when another process holds it.
+
+    Where there are no such locks (on Windows), nothing is locked.
+    """
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def refuse_existing(path, overwrite):

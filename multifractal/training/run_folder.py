@@ -6,7 +6,6 @@ rows of each array belong to it and their SHA-256: what was written after it is 
 The folder holds ``run.json`` (what is run; written first), the arrays as ``.npy``, and ``checkpoint.npz``.
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -237,7 +236,7 @@ class RunFolder:
     def _take_lock(self):
         self._lock = open(self.path / LOCK, "w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            files.hold(self._lock)
         except BlockingIOError as error:
             raise BlockingIOError(
                 f"another process is writing to {str(self.path)!r}; wait for it, or pass another folder"

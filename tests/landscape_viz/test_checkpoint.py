@@ -13,6 +13,8 @@ import torch
 from landscape_viz import checkpoint
 from multifractal import DamagedFileError
 
+pytestmark = pytest.mark.quick
+
 STATE = {
     "a.weight": torch.arange(12.0).reshape(3, 4),
     "a.count": torch.tensor(7),

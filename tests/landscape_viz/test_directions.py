@@ -10,6 +10,8 @@ from landscape_viz import Directions, Problem, directions
 from tests.helpers import naive_networks
 from tests.helpers.small_networks import Point, SmallConv, crooked, images
 
+pytestmark = pytest.mark.quick
+
 ROUNDING = 8 * np.finfo(np.float32).eps
 
 

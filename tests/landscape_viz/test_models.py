@@ -8,6 +8,8 @@ from torch import nn
 
 from landscape_viz import models
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("name", "shape", "count"),

@@ -9,6 +9,8 @@ from tests.helpers import naive_networks
 from tests.helpers.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def problem():

@@ -12,6 +12,8 @@ from torch import nn
 from landscape_viz import Problem, directions, section
 from tests.helpers.small_networks import Point, SmallConv, crooked, images
 
+pytestmark = pytest.mark.quick
+
 
 def problem(**changes):
     """A small convolutional problem."""

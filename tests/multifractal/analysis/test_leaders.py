@@ -12,6 +12,8 @@ from multifractal import WaveletLeaders, wavelet_leaders
 from multifractal.analysis.leaders import leaders_of, wavelet_coefficients
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 def taps(wavelet):
     """The low-pass filter the naive twin takes."""

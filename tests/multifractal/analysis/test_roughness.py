@@ -16,6 +16,8 @@ from multifractal import (
 )
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 HURST = (0.2, 0.5, 0.8)
 
 

@@ -11,6 +11,8 @@ from multifractal import DamagedFileError
 from multifractal.base import checks, chunks, files, fourier
 from multifractal.base.rng import as_generator, realisation
 
+pytestmark = pytest.mark.quick
+
 
 def test_an_error_while_writing_keeps_the_old_file(tmp_path):
     """When the block raises, the old content stays and no temporary file is left."""

@@ -12,6 +12,8 @@ from multifractal import Displacement, diffusion_exponent, fbm_path, source_data
 from multifractal.diffusion import displacement
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 def _walk(steps, dim, seed=0, dtype=np.float64):
     return np.cumsum(np.random.default_rng(seed).normal(size=(steps, dim)), axis=0).astype(dtype)

@@ -10,6 +10,8 @@ from scipy.special import erfcx, gamma
 from multifractal import TamsdFit, diffusion_exponent_law, fit_tamsd, source_data, theoretical_tamsd
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 LAGS = np.arange(1000)
 FILES = {
     "fractional_brownian_surfaces/TAMSD_H=0.4.mat": 10,

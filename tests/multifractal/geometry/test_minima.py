@@ -22,6 +22,8 @@ from multifractal.geometry.clustering import PAPER_RADII, _two_segments
 from multifractal.geometry.curvature import exact_curvature, published_curvature
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def rough():

@@ -12,6 +12,8 @@ from multifractal import fbm_path, fbm_surface, mbm_surface, surface_noise
 from multifractal.landscapes import brownian
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("hurst", [0.01, 0.1, 0.3, 0.5, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("shape", [(4, 4), (5, 90), (64, 64), (257, 100), (512, 512)])

@@ -12,6 +12,8 @@ from multifractal import FractalField, fbm_surface
 from multifractal.landscapes.fields import log_variogram_constant
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 def hoelder_along_x(points):
     """An exponent that varies with the first coordinate only, and its gradient."""

@@ -8,6 +8,8 @@ import pytest
 from multifractal import DamagedFileError, Landscape
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def landscape():

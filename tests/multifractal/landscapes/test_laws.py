@@ -7,6 +7,8 @@ import pytest
 
 from multifractal import LogNormal, LogPoisson, Multinomial
 
+pytestmark = pytest.mark.quick
+
 LAWS = [
     LogNormal(0.5, -0.05),
     LogNormal(0.7),

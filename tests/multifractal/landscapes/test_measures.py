@@ -7,6 +7,8 @@ import pytest
 
 from multifractal import Multinomial, measure_spectrum, multiplicative_measure
 
+pytestmark = pytest.mark.quick
+
 WEIGHTS = (0.45, 0.3, 0.2, 0.05)
 
 

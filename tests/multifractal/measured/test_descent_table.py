@@ -17,6 +17,8 @@ from multifractal.measured.descent_table import (
     walk_table,
 )
 
+pytestmark = pytest.mark.quick
+
 
 def bowl(k=0.2):
     """Return a round bowl of curvature `k`."""

@@ -7,6 +7,8 @@ from multifractal import Landscape, fbm_surface, local_hoelder, paper_hoelder_ma
 from multifractal.landscapes.multifractional import mbm_surface
 from multifractal.measured.section_model import HIGHEST, LOWEST, model_of_section
 
+pytestmark = pytest.mark.quick
+
 
 def test_the_model_has_the_sections_exponents():
     """On a rough section the model's own map, mean of 6 draws, is off by less than one draw's standard error on average."""

@@ -9,6 +9,8 @@ from sklearn.decomposition import PCA
 from multifractal import PathEmbedding, embed_path
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(scope="module")
 def path():

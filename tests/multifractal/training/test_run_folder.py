@@ -18,6 +18,8 @@ from multifractal.training.run_folder import (
     require_space,
 )
 
+pytestmark = pytest.mark.quick
+
 FORMS = {"track": ((3,), np.float32), "loss": ((), np.float64)}
 PARAMETERS = {"rate": 0.1, "epochs": 20}
 

@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from multifractal import load_table
 from multifractal.training import tables
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def airfoil_bytes(airfoil_table):

@@ -22,6 +22,8 @@ from multifractal import (
 )
 from tests.helpers import naive
 
+pytestmark = pytest.mark.quick
+
 RULES = {"momentum": naive.momentum, "nesterov": naive.nesterov, "adam": naive.adam}
 
 
