@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import platform
+import typing
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from multifractal.base import files
 from multifractal.base.rng import describe
 
 _RECORDED = ("numpy", "scipy", "numba")
-_ARRAY, _ITEMS = "__array__", "__items__"
+_ARRAY, _ITEMS, _CLASS = "__array__", "__items__", "__class__"
+FORMAT = 1  # of files: 0 had neither its number nor the classes of results within results
+_CLASSES = {}  # results by name, which a file names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,33 +36,73 @@ class Provenance:
 
 
 class Result:
-    """Base of the frozen dataclasses that hold results: arrays, parameters and a `provenance` field."""
+    """Base of the frozen dataclasses that hold results: arrays, parameters and a `provenance` field.
+
+    Results are built by keyword. A file written by `save` outlives changes of its class: a field with a default may be added, and
+    a field or the class itself renamed, if the class says so:
+
+        class Walk(Result, renamed={"eta": "learning_rate", "no_more": None}, formerly=("Path",)): ...
+
+    renamed : dict of str to str or None
+        Old names of fields in files to the present ones; None for a field that is no more.
+    formerly : tuple of str
+        Old names of the class.
+    """
+
+    _renamed, _formerly = {}, ()
+
+    def __init_subclass__(cls, *, renamed=None, formerly=(), **others):
+        super().__init_subclass__(**others)
+        cls._renamed, cls._formerly = renamed or {}, formerly
+        _CLASSES[cls.__name__] = cls
 
     def save(self, path, *, overwrite=False):
         """Write this result to one `.npz` with a SHA-256 (no pickles); `load` reads it back."""
-        arrays, plain = {}, {}
-        for field in dataclasses.fields(self):
-            plain[field.name] = _packed(getattr(self, field.name), field.name, arrays)
-        files.save_arrays(
-            path, arrays, {"class": type(self).__name__, "fields": plain}, overwrite=overwrite
-        )
+        arrays = {}
+        fields = {
+            field.name: _packed(getattr(self, field.name), field.name, arrays)
+            for field in dataclasses.fields(self)
+        }
+        metadata = {
+            "class": type(self).__name__,
+            "format": FORMAT,
+            "written by": __version__,
+            "fields": fields,
+        }
+        files.save_arrays(path, arrays, metadata, overwrite=overwrite)
 
     @classmethod
     def load(cls, path):
-        """Read a result written by `save`; raises `DamagedFileError` when the file was altered or is of another class."""
+        """Read a result written by `save`, of this version or an older one.
+
+        Raises
+        ------
+        DamagedFileError
+            When the file was altered, is of another class, or has fields that this version cannot place.
+        """
         arrays, metadata = files.load_arrays(path)
-        if metadata.get("class") != cls.__name__:
+        kind, form = metadata.get("class"), metadata.get("format", 0)  # 0 had no number
+        if kind not in (cls.__name__, *cls._formerly):
             raise files.DamagedFileError(
-                f"{path!r} holds a {metadata.get('class')}, not a {cls.__name__}; "
-                f"load it with {metadata.get('class')}.load"
+                f"{path!r} holds a {kind}, not a {cls.__name__}; load it with {kind}.load"
             )
-        kinds = {field.name: field.type for field in dataclasses.fields(cls)}
-        return cls(
-            **{
-                name: _unpacked(value, kinds[name], arrays)
-                for name, value in metadata["fields"].items()
-            }
-        )
+        writer = metadata.get("written by", "an early version")
+        if form > FORMAT:
+            raise files.DamagedFileError(
+                f"{path!r} is of format {form}, and this version reads formats up to {FORMAT}; "
+                f"update multifractal to {writer} or later"
+            )
+        try:
+            return _built(cls, cls._upgraded(metadata["fields"], arrays), arrays)
+        except _Misfit as error:
+            raise files.DamagedFileError(
+                f"{path!r}, written by {writer}, {error}; load it with that version"
+            ) from None
+
+    @classmethod
+    def _upgraded(cls, fields, arrays):
+        """Return the packed fields of a file as this version packs them; a class whose layout has changed overrides it."""
+        return fields
 
     def __repr__(self):
         """Name each array by its shape and dtype, everything else by its value."""
@@ -78,7 +121,8 @@ def _packed(value, name, arrays):
         arrays[name] = value
         return {_ARRAY: name}
     if dataclasses.is_dataclass(value):
-        return {
+        of_class = {_CLASS: type(value).__name__} if isinstance(value, Result) else {}
+        return of_class | {
             f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays)
             for f in dataclasses.fields(value)
         }
@@ -93,21 +137,58 @@ def _packed(value, name, arrays):
 
 
 def _unpacked(value, kind, arrays):
-    """Return what `_packed` was given, for a field of type `kind`."""
-    if isinstance(value, dict) and set(value) == {_ARRAY}:
-        return _frozen(arrays[value[_ARRAY]])
-    if isinstance(value, dict) and set(value) == {_ITEMS}:
-        return {key: _unpacked(item, None, arrays) for key, item in value[_ITEMS]}
-    if isinstance(value, dict) and dataclasses.is_dataclass(kind):
-        return kind(
-            **{f.name: _unpacked(value[f.name], f.type, arrays) for f in dataclasses.fields(kind)}
-        )
-    if isinstance(value, dict):  # a dataclass of no known type
+    """Return what `_packed` was given, for a field that is annotated with the type `kind`."""
+    if isinstance(value, dict):
+        if set(value) == {_ARRAY}:
+            array = arrays[value[_ARRAY]]
+            return _frozen(array) if array.ndim else array[()]
+        if set(value) == {_ITEMS}:
+            inner = _inner(kind)
+            return {key: _unpacked(item, inner, arrays) for key, item in value[_ITEMS]}
+        kind = _CLASSES.get(value.get(_CLASS), _dataclass_in(kind))
+        if kind is not None:
+            return _built(kind, value, arrays)
         return {key: _unpacked(item, None, arrays) for key, item in value.items()}
     if isinstance(value, list):
-        items = [_unpacked(item, None, arrays) for item in value]
-        return tuple(items) if kind is tuple else items
+        items = [_unpacked(item, _inner(kind), arrays) for item in value]
+        return tuple(items) if (typing.get_origin(kind) or kind) is tuple else items
     return value
+
+
+def _built(kind, fields, arrays):
+    """Return a dataclass from its packed fields: those of old names renamed, those of none by their defaults."""
+    renamed = getattr(kind, "_renamed", {})
+    given = {renamed.get(name, name): value for name, value in fields.items() if name != _CLASS}
+    given.pop(None, None)  # fields that are no more
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    if unknown := given.keys() - known.keys():
+        raise _Misfit(
+            f"has fields that {kind.__name__} does not know: {', '.join(sorted(unknown))}"
+        )
+    missing = [name for name, field in known.items() if name not in given and _needed(field)]
+    if missing:
+        raise _Misfit(f"lacks fields of {kind.__name__} without default: {', '.join(missing)}")
+    return kind(**{name: _unpacked(v, known[name].type, arrays) for name, v in given.items()})
+
+
+class _Misfit(Exception):
+    """The fields in a file are not those of its class."""
+
+
+def _needed(field):
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _inner(kind):
+    """Return what a container type holds, the X of tuple[X, ...], list[X] or dict[str, X]; None if it does not say."""
+    inner = [each for each in typing.get_args(kind) if each is not Ellipsis]
+    return inner[-1] if inner else None
+
+
+def _dataclass_in(kind):
+    """Return the dataclass of an annotation, the X of X or X | None; None if there is none."""
+    kinds = [each for each in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(each)]
+    return kinds[0] if kinds else None
 
 
 def _in_words(value):
