@@ -87,7 +87,7 @@ def parser():
 
 
 def main(argv=None):
-    """Train as the flags say, and return the `TrainingRun`."""
+    """Train as the flags say, and return the `FullBatchRun`."""
     flags = parser().parse_args(argv)
     training = mf.Training(
         learning_rate=flags.lr,

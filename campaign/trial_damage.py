@@ -18,7 +18,7 @@ from campaign.harness import Kind, generator
 from multifractal import DamagedFileError, Displacement, Landscape, Spectrum, source_data, tamsd
 from multifractal.analysis.spectrum import multifractal_spectrum
 from multifractal.landscapes.brownian import fbm_surface
-from multifractal.training.run import TrainingRun
+from multifractal.training.run import FullBatchRun
 from multifractal.training.run_folder import RunFolder
 
 REFUSED, EQUAL, WRONG = "refused", "read with equal values", "SILENTLY WRONG"
@@ -212,13 +212,13 @@ def _run(kind, index, folder):
     target = path / files[rng.integers(len(files))]
     target.write_bytes(damaged(target.read_bytes(), rng))
     if index % 2:
-        return verdict(lambda: _parts_of_run(TrainingRun(path)), expected)
+        return verdict(lambda: _parts_of_run(FullBatchRun(path)), expected)
 
     def resume():
         run = RunFolder(path, _ARRAYS)
         state = run.start(parameters, resume=True)
         run.close()
-        return state[0], _parts_of_run(TrainingRun(path))
+        return state[0], _parts_of_run(FullBatchRun(path))
 
     return verdict(resume, ({"theta": np.arange(4, dtype=np.float32)}, expected))
 
@@ -323,4 +323,4 @@ def _run_folder():
         run.checkpoint({"theta": np.arange(4, dtype=np.float32)}, epoch=50)
     run.close()
     files = ["trajectory.npy", "max_eigs.npy", "losses.npy", "run.json", "checkpoint.npz"]
-    return path / "run", files, parameters, _parts_of_run(TrainingRun(path / "run"))
+    return path / "run", files, parameters, _parts_of_run(FullBatchRun(path / "run"))

@@ -187,11 +187,11 @@ def _whole_run(part, whole):
     """Check that what can be read of the run is the beginning of the whole run."""
     import numpy as np
 
-    from multifractal import TrainingRun
+    from multifractal import FullBatchRun
 
     if not (part / "run" / "checkpoint.npz").exists():
         return
-    run, end = TrainingRun(part / "run"), TrainingRun(whole / "run")
+    run, end = FullBatchRun(part / "run"), FullBatchRun(whole / "run")
     for now, last in (
         (run.positions, end.positions),
         (run.losses, end.losses),

@@ -110,7 +110,10 @@ def main(argv=None):
     walks = all_sections(parts, n_pictures=2)
     training = joined([*supplement(experiment, flags), *small_networks(experiment, flags)])
     found = RealDynamics(
-        walks, training, surface, Provenance.of("experiments/real_dynamics.py", rng=0, **settings)
+        walks=walks,
+        training=training,
+        surface=surface,
+        provenance=Provenance.of("experiments/real_dynamics.py", rng=0, **settings),
     )
     found.save(out, overwrite=True)
     if Path(out).resolve() == ROOT / "experiments" / "results" / "real_dynamics.npz":

@@ -7,4 +7,9 @@ A section of a network's loss is indexed ``[i, j]`` = ``[x, y]``, the coordinate
 
 import lazy_loader
 
+from multifractal.base.deprecation import renamed_names
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = renamed_names(
+    __name__, otherwise=__getattr__, TrainingRun="TrainingHistory", Path="NetworkPath"
+)

@@ -10,7 +10,7 @@ from . import training as training
 from . import trajectory as trajectory
 from .analyzer import Analysis as Analysis
 from .analyzer import LossLandscapeAnalyzer as LossLandscapeAnalyzer
-from .connectivity import Path as Path
+from .connectivity import NetworkPath as NetworkPath
 from .connectivity import linear_path as linear_path
 from .connectivity import trained_path as trained_path
 from .datasets import Dataset as Dataset
@@ -34,7 +34,7 @@ from .loss.objective import Objective as Objective
 from .loss.problem import Problem as Problem
 from .sections import Section as Section
 from .sections import section as section
-from .training import TrainingRun as TrainingRun
+from .training import TrainingHistory as TrainingHistory
 from .trajectory import Trajectory as Trajectory
 from .curvature.xtrace import Trace as Trace
 from .curvature.xtrace import trace as trace

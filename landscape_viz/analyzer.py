@@ -61,26 +61,44 @@ _THRESHOLDS = (
 )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Analysis(Result):
-    """What `full_analysis` found; `uncertainty` says, by field, how far to trust each number."""
+    """What `full_analysis` found; `uncertainty` says, by field, how far to trust each number.
+
+    Attributes
+    ----------
+    loss : float
+    condition_number : float
+    sharpness : float
+        Largest rise of the loss at `sharpness_samples` points drawn on the sphere of
+        `sharpness_radius`.
+    sharpness_radius : float
+    sharpness_samples : int
+    flatness : float
+        1 / sqrt(largest eigenvalue); infinite where that is not positive.
+    spectral_gap : float
+        Largest minus second largest eigenvalue.
+    num_negative_eigenvalues : float
+        Below minus `threshold`.
+    threshold : float
+        What counts as different from zero, in units of the eigenvalues.
+    top_eigenvalues : ndarray, shape (k,), float64
+        Largest first.
+    trace : float
+    uncertainty : dict
+    provenance : Provenance
+    """
 
     loss: float
     condition_number: float
     sharpness: float
-    """Largest rise of the loss at `sharpness_samples` points drawn on the sphere of `sharpness_radius`."""
     sharpness_radius: float
     sharpness_samples: int
     flatness: float
-    """1 / sqrt(largest eigenvalue); infinite where that is not positive."""
     spectral_gap: float
-    """Largest minus second largest eigenvalue."""
     num_negative_eigenvalues: float
-    """Below minus `threshold`."""
     threshold: float
-    """What counts as different from zero, in units of the eigenvalues."""
     top_eigenvalues: np.ndarray
-    """(k,) float64, largest first."""
     trace: float
     uncertainty: dict
     provenance: Provenance

@@ -18,18 +18,27 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Path(Result):
-    """The loss along a path from one network (t = 0) to another (t = 1)."""
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class NetworkPath(Result, formerly=("Path",)):
+    """The loss along a path from one network (t = 0) to another (t = 1).
+
+    Attributes
+    ----------
+    t : ndarray, shape (n,), float64
+        From 0 to 1.
+    losses : ndarray, shape (n,), float64
+    coordinates : ndarray, shape (n, n_directions), float64
+        Where the path is, along the rows of `vectors` from the first network.
+    vectors : ndarray, shape (n_directions, n_parameters)
+        The control points' displacements from the first network, the other network's last.
+    kind : str
+    provenance : Provenance
+    """
 
     t: np.ndarray
-    """(n,) float64, from 0 to 1."""
     losses: np.ndarray
-    """(n,) float64."""
     coordinates: np.ndarray
-    """(n, n_directions) float64: where the path is, along the rows of `vectors` from the first network."""
     vectors: np.ndarray
-    """(n_directions, n_parameters): the control points' displacements from the first network, the other network's last."""
     kind: str
     provenance: Provenance
 
@@ -64,7 +73,7 @@ def linear_path(problem, other, *, n_points=51):
 
     Returns
     -------
-    Path
+    NetworkPath
 
     Raises
     ------
@@ -110,7 +119,7 @@ def trained_path(
 
     Returns
     -------
-    Path
+    NetworkPath
 
     Raises
     ------
@@ -156,7 +165,9 @@ def _measured(problem, vectors, kind, n_points, rng=None, **settings):
     made_by = Provenance.of(
         f"{kind}_path", rng=rng, packages=("numpy", "torch"), problem=problem, **settings
     )
-    return Path(t, losses, coordinates, vectors, kind, made_by)
+    return NetworkPath(
+        t=t, losses=losses, coordinates=coordinates, vectors=vectors, kind=kind, provenance=made_by
+    )
 
 
 def _coordinates(kind, t, n_bends):

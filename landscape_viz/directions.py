@@ -18,7 +18,7 @@ NORMS = ("filter", "layer", "model")
 _TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their code)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Directions(Result):
     """One or more directions in the space of a network's parameters; buffers (running statistics) do not move.
 
@@ -130,9 +130,9 @@ def random(problem, n=2, *, norm="filter", rng=0):
     weights = {name: tensor.numpy() for name, tensor in weights.items()}
     vectors = [_normalised(weights, realisation(seed, k), norm) for k in range(n)]
     return Directions(
-        np.array(vectors),
-        [f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
-        _of("random", rng=seed, n=n, norm=norm),
+        vectors=np.array(vectors),
+        labels=[f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
+        provenance=_of("random", rng=seed, n=n, norm=norm),
     )
 
 
@@ -183,9 +183,9 @@ def from_vectors(problem, vectors, labels=None):
         "give each the network's number of parameters",
     )
     made = Directions(
-        np.array(rows, kind),
-        list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
-        _of("from_vectors", n=len(rows)),
+        vectors=np.array(rows, kind),
+        labels=list(labels or [f"direction {k + 1}" for k in range(len(rows))]),
+        provenance=_of("from_vectors", n=len(rows)),
     )
     made.check(problem)
     return made
@@ -194,9 +194,9 @@ def from_vectors(problem, vectors, labels=None):
 def combined(*directions):
     """Return several `directions` (each a `Directions` of the same problem) as one, in order."""
     return Directions(
-        np.concatenate([d.vectors for d in directions]),
-        [label for d in directions for label in d.labels],
-        _of("combined", calls=[d.provenance.call for d in directions]),
+        vectors=np.concatenate([d.vectors for d in directions]),
+        labels=[label for d in directions for label in d.labels],
+        provenance=_of("combined", calls=[d.provenance.call for d in directions]),
     )
 
 

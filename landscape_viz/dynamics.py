@@ -13,27 +13,39 @@ from multifractal.base.rng import as_generator, realisation
 from multifractal.diffusion.displacement import tamsd
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class DescentRecord(Result):
-    """A run of full-batch gradient descent, step by step; row 0 is the start."""
+    """A run of full-batch gradient descent, step by step; row 0 is the start.
+
+    Attributes
+    ----------
+    losses : ndarray, shape (n_steps + 1,), float64
+    gradient_norms : ndarray, shape (n_steps + 1,), float64
+        |grad L|.
+    sharpness_steps : ndarray, shape (m,), int64
+        The steps at which the sharpness was measured.
+    sharpness : ndarray, shape (m,), float64
+        Largest eigenvalue of the Hessian.
+    sharpness_errors : ndarray, shape (m,), float64
+        Residual of that eigenpair; NaN in `sharpness` marks one that did not converge.
+    positions : ndarray, shape (n_kept, n_parameters)
+        The weights at `position_steps`; empty when none were kept.
+    position_steps : ndarray, shape (n_kept,), int64
+    learning_rate : float
+    products : int
+        Hessian-vector products spent on the sharpness.
+    provenance : Provenance
+    """
 
     losses: np.ndarray
-    """(n_steps + 1,) float64."""
     gradient_norms: np.ndarray
-    """(n_steps + 1,) float64, |grad L|."""
     sharpness_steps: np.ndarray
-    """(m,) int64, the steps at which the sharpness was measured."""
     sharpness: np.ndarray
-    """(m,) float64, largest eigenvalue of the Hessian."""
     sharpness_errors: np.ndarray
-    """(m,) float64, residual of that eigenpair; NaN in `sharpness` marks one that did not converge."""
     positions: np.ndarray
-    """(n_kept, n_parameters), the weights at `position_steps`; empty when none were kept."""
     position_steps: np.ndarray
-    """(n_kept,) int64."""
     learning_rate: float
     products: int
-    """Hessian-vector products spent on the sharpness."""
     provenance: Provenance
 
     @property
@@ -134,33 +146,43 @@ def full_batch_descent(
         len(kept), objective.size
     )
     return DescentRecord(
-        np.array(losses),
-        np.array(norms),
-        steps.astype(np.int64),
-        values,
-        errors,
-        positions,
-        np.array([step for step, _ in kept], np.int64),
-        rate,
-        products,
-        made_by,
+        losses=np.array(losses),
+        gradient_norms=np.array(norms),
+        sharpness_steps=steps.astype(np.int64),
+        sharpness=values,
+        sharpness_errors=errors,
+        positions=positions,
+        position_steps=np.array([step for step, _ in kept], np.int64),
+        learning_rate=rate,
+        products=products,
+        provenance=made_by,
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class TrainingLyapunov(Result):
-    """Largest Lyapunov exponent of training, per step."""
+    """Largest Lyapunov exponent of training, per step.
+
+    Attributes
+    ----------
+    value : float
+        Mean of ln |v_{t+1}| / |v_t| over the steps after the burn-in.
+    standard_error : float
+        Of that mean, from ten blocks of steps: neighbouring steps are not independent.
+    rates : ndarray, shape (n_steps,), float64
+        Ln of the growth at each step after the burn-in.
+    losses : ndarray, shape (burn_in + n_steps,), float64
+        Before each step.
+    positions : ndarray, shape (n_kept, n_parameters)
+        The weights after 0, keep_every, ... steps; empty when none were kept.
+    provenance : Provenance
+    """
 
     value: float
-    """Mean of ln |v_{t+1}| / |v_t| over the steps after the burn-in."""
     standard_error: float
-    """Of that mean, from ten blocks of steps: neighbouring steps are not independent."""
     rates: np.ndarray
-    """(n_steps,) float64, ln of the growth at each step after the burn-in."""
     losses: np.ndarray
-    """(burn_in + n_steps,) float64, before each step."""
     positions: np.ndarray
-    """(n_kept, n_parameters), the weights after 0, keep_every, ... steps; empty when none were kept."""
     provenance: Provenance
 
 
@@ -239,27 +261,37 @@ def training_lyapunov(
     )
     positions = np.array(kept, objective.dtype).reshape(len(kept), objective.size)
     return TrainingLyapunov(
-        float(counted.mean()),
-        float(blocks.std(ddof=1) / np.sqrt(10)),
-        counted,
-        losses,
-        positions,
-        made_by,
+        value=float(counted.mean()),
+        standard_error=float(blocks.std(ddof=1) / np.sqrt(10)),
+        rates=counted,
+        losses=losses,
+        positions=positions,
+        provenance=made_by,
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class NoiseScale(Result):
-    """Simple gradient noise scale B = S / |G|^2, in samples, and its parts."""
+    """Simple gradient noise scale B = S / |G|^2, in samples, and its parts.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        95 % interval of `value`, by jackknife over draws on the logarithm; infinite where |G|^2 is
+        not told from 0.
+    gradient_squared : float
+        Unbiased estimate of |G|^2, G the gradient over the population; can be negative.
+    variance : float
+        Unbiased estimate of S, the trace of the covariance of one sample's gradient.
+    provenance : Provenance
+    """
 
     value: float
     low: float
     high: float
-    """95 % interval of `value`, by jackknife over draws on the logarithm; infinite where |G|^2 is not told from 0."""
     gradient_squared: float
-    """Unbiased estimate of |G|^2, G the gradient over the population; can be negative."""
     variance: float
-    """Unbiased estimate of S, the trace of the covariance of one sample's gradient."""
     provenance: Provenance
 
 
@@ -325,7 +357,15 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
         big=big,
         n_draws=n_draws,
     )
-    return NoiseScale(*_ratio_interval(parts), float(parts[0, 0]), float(parts[0, 1]), made_by)
+    value, low, high = _ratio_interval(parts)
+    return NoiseScale(
+        value=value,
+        low=low,
+        high=high,
+        gradient_squared=float(parts[0, 0]),
+        variance=float(parts[0, 1]),
+        provenance=made_by,
+    )
 
 
 def _noise_parts(squares, small, big):

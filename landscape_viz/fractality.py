@@ -23,7 +23,7 @@ _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
 _N_BOOTSTRAP = 199
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class FractalReport(Result):
     """What sections of a loss at three zooms of one plane are; `str` says it in words.
 

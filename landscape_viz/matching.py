@@ -20,17 +20,25 @@ from multifractal.base.rng import as_generator
 _SAME = 1e-4  # relative difference of outputs that rounding explains (float32, some 20 layers)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Matching(Result):
-    """Permutations that bring one network's hidden units into another's order."""
+    """Permutations that bring one network's hidden units into another's order.
+
+    Attributes
+    ----------
+    permutations : tuple
+        One int64 array for each group: new unit i is old unit permutation[i].
+    similarity_before, similarity_after : float
+        Sum of products of matched weights, before and after.
+    sweeps : int
+        Sweeps over all groups until nothing changed.
+    provenance : Provenance
+    """
 
     permutations: tuple
-    """One int64 array a group: new unit i is old unit permutation[i]."""
     similarity_before: float
-    """sum of products of matched weights, before and after."""
     similarity_after: float
     sweeps: int
-    """Sweeps over all groups until nothing changed."""
     provenance: Provenance
 
 
@@ -124,7 +132,13 @@ def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
                 orders[g], changed = orders[g][order], True
     after = _similarity(reference, permuted(other, groups, orders), groups)
     made_by = Provenance.of("match", rng=rng, packages=("numpy", "torch"), problem=problem)
-    return Matching(tuple(orders), before, after, sweeps, made_by)
+    return Matching(
+        permutations=tuple(orders),
+        similarity_before=before,
+        similarity_after=after,
+        sweeps=sweeps,
+        provenance=made_by,
+    )
 
 
 def _checked_groups(groups):

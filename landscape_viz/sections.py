@@ -23,7 +23,7 @@ FINITE, NOT_FINITE = 1, 2
 _PACKAGES = ("numpy", "torch")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Section(Result):
     """The metrics of a network on a grid of positions origin + x d_1 + y d_2 + z d_3.
 

@@ -17,29 +17,49 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Sharpness(Result):
-    """One number, with its standard error where it is a mean over random draws (else 0)."""
+    """One number, with its standard error where it is a mean over random draws (else 0).
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+    loss : float
+        L at the weights themselves.
+    provenance : Provenance
+    """
 
     value: float
     standard_error: float
     loss: float
-    """L at the weights themselves."""
     provenance: Provenance
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class BallSharpness(Result):
-    """Rise of the loss in a ball around the weights: all in units of the loss."""
+    """Rise of the loss in a ball around the weights: all in units of the loss.
+
+    Attributes
+    ----------
+    mean : float
+        Mean rise over points drawn uniformly on the sphere of the radius.
+    standard_error : float
+        Of the mean.
+    sampled_maximum : float
+        The largest rise drawn: a LOWER BOUND on the maximum, and in many dimensions a weak one.
+    ascent : float
+        The largest rise that projected gradient ascent found in the ball: a better lower bound.
+    loss : float
+    radius : float
+    n_samples : int
+    provenance : Provenance
+    """
 
     mean: float
-    """Mean rise over points drawn uniformly on the sphere of the radius."""
     standard_error: float
-    """Of the mean."""
     sampled_maximum: float
-    """The largest rise drawn: a LOWER BOUND on the maximum, and in many dimensions a weak one."""
     ascent: float
-    """The largest rise that projected gradient ascent found in the ball: a better lower bound."""
     loss: float
     radius: float
     n_samples: int
@@ -89,14 +109,14 @@ def ball_sharpness(problem, radius, *, n_samples=50, n_ascent=20, rng=0, device=
     )
     highest = max(_ascend(objective, radius, n_ascent) - here, rises.max(), 0.0)
     return BallSharpness(
-        float(rises.mean()),
-        _error(rises),
-        float(rises.max()),
-        float(highest),
-        here,
-        radius,
-        n_samples,
-        made_by,
+        mean=float(rises.mean()),
+        standard_error=_error(rises),
+        sampled_maximum=float(rises.max()),
+        ascent=float(highest),
+        loss=here,
+        radius=radius,
+        n_samples=n_samples,
+        provenance=made_by,
     )
 
 
@@ -159,7 +179,9 @@ def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
         [(objective.loss(w + step) + objective.loss(w - step)) / 2 - here for step in steps]
     )
     made_by = _made_by("average_sharpness", problem, rng, rho=rho, n_samples=n_samples)
-    return Sharpness(float(rises.mean()), _error(rises), here, made_by)
+    return Sharpness(
+        value=float(rises.mean()), standard_error=_error(rises), loss=here, provenance=made_by
+    )
 
 
 def fisher_rao_norm(problem, *, device="cpu"):
@@ -172,10 +194,10 @@ def fisher_rao_norm(problem, *, device="cpu"):
     rates = np.concatenate([_radial_rates(objective, k) for k in range(len(objective.batches))])
     squares = rates**2
     return Sharpness(
-        float(squares.mean()),
-        _error(squares),
-        objective.loss(),
-        _made_by("fisher_rao_norm", problem),
+        value=float(squares.mean()),
+        standard_error=_error(squares),
+        loss=objective.loss(),
+        provenance=_made_by("fisher_rao_norm", problem),
     )
 
 
@@ -222,19 +244,31 @@ def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
         options={"maxiter": n_iterations, "maxfun": 3 * n_iterations},
     )
     made_by = _made_by("keskar_sharpness", problem, epsilon=epsilon, n_iterations=n_iterations)
-    return Sharpness(float(100 * max(-found.fun - here, 0.0) / (1 + here)), 0.0, here, made_by)
+    return Sharpness(
+        value=float(100 * max(-found.fun - here, 0.0) / (1 + here)),
+        standard_error=0.0,
+        loss=here,
+        provenance=made_by,
+    )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class ScaleDependentCurvature(Result):
-    """kappa(epsilon): the size of the change of the gradient over a distance, per distance."""
+    """kappa(epsilon): the size of the change of the gradient over a distance, per distance.
+
+    Attributes
+    ----------
+    epsilons : ndarray, shape (n,)
+        Distances, in units of the weights.
+    values : ndarray, shape (n,)
+        Mean over random directions.
+    standard_error : ndarray, shape (n,)
+    provenance : Provenance
+    """
 
     epsilons: np.ndarray
-    """(n,) distances, in units of the weights."""
     values: np.ndarray
-    """(n,) mean over random directions."""
     standard_error: np.ndarray
-    """(n,)"""
     provenance: Provenance
 
 
@@ -281,7 +315,10 @@ def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, devi
         "scale_dependent_curvature", problem, rng, epsilons=epsilons, n_directions=n_directions
     )
     return ScaleDependentCurvature(
-        epsilons, sizes.mean(axis=0), sizes.std(axis=0, ddof=1) / np.sqrt(n_directions), made_by
+        epsilons=epsilons,
+        values=sizes.mean(axis=0),
+        standard_error=sizes.std(axis=0, ddof=1) / np.sqrt(n_directions),
+        provenance=made_by,
     )
 
 
@@ -293,7 +330,12 @@ def _along_gradient(name, problem, rho, scale, device):
     t = scale(w)
     length = np.linalg.norm((t * g).astype(np.float64))
     there = objective.loss((w + rho * t**2 * g / length).astype(w.dtype)) if length > 0 else here
-    return Sharpness(there - here, 0.0, here, _made_by(name, problem, rho=rho))
+    return Sharpness(
+        value=there - here,
+        standard_error=0.0,
+        loss=here,
+        provenance=_made_by(name, problem, rho=rho),
+    )
 
 
 def _ascend(objective, radius, n_steps):

@@ -39,8 +39,8 @@ _EVALUATION_BATCH = 500
 _COLUMNS = ("train_loss", "test_loss", "test_accuracy")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class TrainingRun(Result):
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class TrainingHistory(Result, formerly=("TrainingRun",)):
     """History of a training run, one entry an epoch, and its settings.
 
     Attributes
@@ -51,8 +51,13 @@ class TrainingRun(Result):
         Loss and share of right answers on the test images after each epoch, in evaluation mode.
     saved_epochs : list of int
         Epochs with a checkpoint in the folder; 0 is the initial network.
-    optimizer, learning_rate, batch_size, seed, threads, device
-        As trained; `threads` is torch's number of CPU threads.
+    optimizer : str
+    learning_rate : float
+    batch_size, seed : int
+    threads : int
+        torch's number of CPU threads.
+    device : str
+    provenance : Provenance
     """
 
     train_loss: np.ndarray
@@ -123,7 +128,7 @@ def train(
 
     Returns
     -------
-    TrainingRun
+    TrainingHistory
 
     Raises
     ------
@@ -188,7 +193,7 @@ def train(
             run.epoch()
             if folder is not None and (run.done % save_every == 0 or run.done == epochs):
                 run.save(folder)
-    return TrainingRun(
+    return TrainingHistory(
         **{name: np.array(values) for name, values in run.history.items()},
         saved_epochs=sorted(saved_epochs(folder)),
         optimizer=optimizer,

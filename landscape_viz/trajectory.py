@@ -11,7 +11,7 @@ from multifractal.base.result import Provenance, Result
 from multifractal.training.embedding import embed_path
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Trajectory(Result):
     """A run projected on directions.
 

@@ -8,5 +8,7 @@ x = 0, x = C - 1, y = 0 and y = R - 1. The public names are listed in ``__init__
 import lazy_loader
 
 from multifractal._version import __version__ as __version__
+from multifractal.base.deprecation import renamed_names
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__ = renamed_names(__name__, otherwise=__getattr__, TrainingRun="FullBatchRun")

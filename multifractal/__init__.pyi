@@ -98,7 +98,7 @@ from .training.displacement import sharpness_over_edge as sharpness_over_edge
 from .training.displacement import training_displacement as training_displacement
 from .training.chaos import training_table as training_table
 from .training.run import Training as Training
-from .training.run import TrainingRun as TrainingRun
+from .training.run import FullBatchRun as FullBatchRun
 from .training.run import train_full_batch as train_full_batch
 from .analysis.validation import EstimatorValidation as EstimatorValidation
 from .analysis.validation import validate_estimator as validate_estimator

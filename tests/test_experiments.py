@@ -67,7 +67,7 @@ def test_outputs_of_train_and_analyze(trained):
     """Pictures, the numbers behind them and the best epoch's weights, which give the accuracy of that epoch."""
     for name in ("hessian.png", "interp_1d.png", "contour_2d.png"):
         assert (trained / name).stat().st_size > 10_000
-    run = training.TrainingRun.load(trained / "training.npz")
+    run = training.TrainingHistory.load(trained / "training.npz")
     stored = checkpoint.load(trained / "model.pth")
     best = int(np.argmax(run.test_accuracy))
     chosen = experiment.subject("digits", "mlp")
@@ -199,7 +199,7 @@ def test_the_report_holds_everything_and_fetches_nothing(tmp_path, capsys):
     ):
         assert f">{title}</h2>" in page
     pairs = Eigenpairs.load(tmp_path / "hessian.npz")
-    run = training.TrainingRun.load(tmp_path / "training.npz")
+    run = training.TrainingHistory.load(tmp_path / "training.npz")
     assert f"{pairs.values[0]:.4g}" in page
     assert f"{run.test_accuracy.max():.1%}" in page
     assert json.loads((tmp_path / "experiment.json").read_text())["samples"] == 32

@@ -15,9 +15,9 @@ import pytest
 import train_supplementary
 from multifractal import (
     Displacement,
+    FullBatchRun,
     PathEmbedding,
     Training,
-    TrainingRun,
     load_table,
     regime_exponents,
     train_full_batch,
@@ -45,7 +45,7 @@ def same_files(one, other):
 
 def test_outputs_are_as_published(small_run):
     """Shapes, names, row 0 the start, eigenvalues at every 20th epoch below 50, parameters and versions in the record."""
-    run = TrainingRun(small_run)
+    run = FullBatchRun(small_run)
     assert run.positions.shape == (61, 193)
     assert run.positions.dtype == np.float32
     assert isinstance(run.positions, np.memmap)
@@ -116,9 +116,9 @@ def test_every_nth_epoch_is_stored(small_run, tmp_path):
     """--every 7 stores epochs 0, 7, 14, ... of the same run, whatever the chunks."""
     training = Training(0.1, 0.5, 60, 400, hess_every=20, hess_term=50, every=7)
     run = train_full_batch(load_table("diabetes"), training, tmp_path / "a", chunk=16)
-    assert np.array_equal(run.positions, TrainingRun(small_run).positions[::7])
-    assert np.array_equal(run.losses, TrainingRun(small_run).losses)
-    assert np.array_equal(run.sharpness, TrainingRun(small_run).sharpness)
+    assert np.array_equal(run.positions, FullBatchRun(small_run).positions[::7])
+    assert np.array_equal(run.losses, FullBatchRun(small_run).losses)
+    assert np.array_equal(run.sharpness, FullBatchRun(small_run).sharpness)
 
 
 def test_a_finished_run_can_be_resumed_and_made_longer(small_run, tmp_path):
@@ -129,7 +129,7 @@ def test_a_finished_run_can_be_resumed_and_made_longer(small_run, tmp_path):
     train_supplementary.main([*FLAGS, "--out", str(folder), "--resume", "--epochs", "90"])
     train_supplementary.main([*FLAGS, "--out", str(tmp_path / "b"), "--epochs", "90"])
     assert same_files(folder, tmp_path / "b")
-    assert TrainingRun(folder).parameters["epochs"] == 90
+    assert FullBatchRun(folder).parameters["epochs"] == 90
 
 
 def test_killed_at_20_random_moments_and_resumed_it_is_the_same_run(tmp_path):

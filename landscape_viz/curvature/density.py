@@ -10,23 +10,36 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class SpectralDensity(Result):
-    """Density of eigenvalues: quadrature nodes and weights of each probe, and the same smoothed on a grid."""
+    """Density of eigenvalues: quadrature nodes and weights of each probe, and the same smoothed on a grid.
+
+    Attributes
+    ----------
+    nodes : ndarray, shape (n_probes, n_steps), float64
+        Ritz values, ascending.
+    weights : ndarray, shape (n_probes, n_steps), float64
+        Adding up to 1 for each probe; steps that were not needed have weight 0.
+    grid : ndarray, shape (n_grid,), float64
+        Eigenvalues at which the density is given.
+    density : ndarray, shape (n_grid,), float64
+        Per unit of eigenvalue, Gaussian kernel of width `width`.
+    standard_error : ndarray, shape (n_grid,), float64
+        Of `density`, from probe to probe.
+    width : float
+    n : int
+        Size of the operator: n times the integral of the density is the number of eigenvalues.
+    products : int
+    provenance : Provenance
+    """
 
     nodes: np.ndarray
-    """(n_probes, n_steps) float64, Ritz values, ascending."""
     weights: np.ndarray
-    """(n_probes, n_steps) float64, adding up to 1 for each probe; steps that were not needed have weight 0."""
     grid: np.ndarray
-    """(n_grid,) float64, eigenvalues at which the density is given."""
     density: np.ndarray
-    """(n_grid,) float64, per unit of eigenvalue, Gaussian kernel of width `width`."""
     standard_error: np.ndarray
-    """(n_grid,) float64, of `density`, from probe to probe."""
     width: float
     n: int
-    """Size of the operator: n times the integral of the density is the number of eigenvalues."""
     products: int
     provenance: Provenance
 
@@ -94,13 +107,31 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
     curves = np.stack([_smoothed(grid, *pair, width) for pair in quadratures])
     error = np.zeros(len(grid)) if exact else curves.std(axis=0, ddof=1) / np.sqrt(n_probes)
     return SpectralDensity(
-        nodes, weights, grid, curves.mean(axis=0), error, width, n, n_probes * n_steps, made_by
+        nodes=nodes,
+        weights=weights,
+        grid=grid,
+        density=curves.mean(axis=0),
+        standard_error=error,
+        width=width,
+        n=n,
+        products=n_probes * n_steps,
+        provenance=made_by,
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class NegativeEigenvalues(Result):
-    """How many eigenvalues lie below -threshold, as counted by the density; and the share of the n they are."""
+    """How many eigenvalues lie below -threshold, as counted by the density; and the share of the n they are.
+
+    Attributes
+    ----------
+    count, standard_error : float
+        The number and its standard error, from probe to probe.
+    share : float
+        Of all n eigenvalues.
+    threshold : float
+    provenance : Provenance
+    """
 
     count: float
     standard_error: float
@@ -135,12 +166,24 @@ def negative_eigenvalues(density, threshold):
     shares = np.sum(np.where(density.nodes < -threshold, density.weights, 0.0), axis=1)
     made_by = Provenance.of("negative_eigenvalues", density=density, threshold=threshold)
     share, error = float(shares.mean()), density.error_of_mean(shares)
-    return NegativeEigenvalues(density.n * share, density.n * error, share, threshold, made_by)
+    return NegativeEigenvalues(
+        count=density.n * share,
+        standard_error=density.n * error,
+        share=share,
+        threshold=threshold,
+        provenance=made_by,
+    )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class ConditionNumber(Result):
-    """Ratio of the largest to the smallest |eigenvalue| above a threshold, with the two and the threshold."""
+    """Ratio of the largest to the smallest |eigenvalue| above a threshold, with the two and the threshold.
+
+    Attributes
+    ----------
+    value, largest, smallest, threshold : float
+    provenance : Provenance
+    """
 
     value: float
     largest: float
@@ -183,7 +226,11 @@ def condition_number(eigenvalues, threshold):
     )
     made_by = Provenance.of("condition_number", eigenvalues=eigenvalues, threshold=threshold)
     return ConditionNumber(
-        float(kept.max() / kept.min()), float(kept.max()), float(kept.min()), threshold, made_by
+        value=float(kept.max() / kept.min()),
+        largest=float(kept.max()),
+        smallest=float(kept.min()),
+        threshold=threshold,
+        provenance=made_by,
     )
 
 

@@ -15,20 +15,30 @@ from multifractal.base.rng import as_generator
 _STEPS_BETWEEN_CHECKS = 5
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Eigenpairs(Result):
-    """Eigenvalues and eigenvectors of a symmetric operator, with what is known of their errors."""
+    """Eigenvalues and eigenvectors of a symmetric operator, with what is known of their errors.
+
+    Attributes
+    ----------
+    values : ndarray, shape (k,), float64
+        The most extreme first.
+    vectors : ndarray, shape (n, k)
+        Unit columns.
+    residuals : ndarray, shape (k,), float64
+        |H v - theta v|: an eigenvalue lies within it of each value.
+    products : int
+        How many products with the operator were made.
+    converged : bool
+        Whether every residual met the tolerance before `max_products`.
+    provenance : Provenance
+    """
 
     values: np.ndarray
-    """(k,) float64, the most extreme first."""
     vectors: np.ndarray
-    """(n, k), unit columns."""
     residuals: np.ndarray
-    """(k,) float64, |H v - theta v|: an eigenvalue lies within it of each value."""
     products: int
-    """How many products with the operator were made."""
     converged: bool
-    """Whether every residual met the tolerance before `max_products`."""
     provenance: Provenance
 
 
@@ -101,12 +111,12 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
         small = residuals <= np.sqrt(tol) * np.maximum(np.abs(values), floor)
         converged = bool(len(values) == k and (settled & small).all()) or lanczos.steps == n
     return Eigenpairs(
-        values,
-        lanczos.basis[:, : lanczos.steps] @ s.astype(lanczos.basis.dtype),
-        residuals,
-        lanczos.steps,
-        converged,
-        made_by,
+        values=values,
+        vectors=lanczos.basis[:, : lanczos.steps] @ s.astype(lanczos.basis.dtype),
+        residuals=residuals,
+        products=lanczos.steps,
+        converged=converged,
+        provenance=made_by,
     )
 
 

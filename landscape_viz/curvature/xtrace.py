@@ -13,9 +13,17 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Trace(Result):
-    """An unbiased estimate of a trace and its standard error."""
+    """An unbiased estimate of a trace and its standard error.
+
+    Attributes
+    ----------
+    value, standard_error : float
+    products : int
+        How many products with the operator were made.
+    provenance : Provenance
+    """
 
     value: float
     standard_error: float
@@ -62,13 +70,18 @@ def trace(operator, *, n_products=32, rng=0):
     made_by = Provenance.of("trace", rng=rng, operator=operator, n_products=n_products)
     if n_products >= n:
         columns = _columns(operator, np.eye(n))
-        return Trace(float(np.trace(columns)), 0.0, n, made_by)
+        return Trace(
+            value=float(np.trace(columns)), standard_error=0.0, products=n, provenance=made_by
+        )
     omega = as_generator(rng).standard_normal((n, half))
     omega *= np.sqrt(n) / np.linalg.norm(omega, axis=0)
     q, r = np.linalg.qr(_columns(operator, omega))
     estimates = _leave_one_out(omega, q, r, q.T @ _columns(operator, q))
     return Trace(
-        float(estimates.mean()), float(estimates.std(ddof=1) / np.sqrt(half)), 2 * half, made_by
+        value=float(estimates.mean()),
+        standard_error=float(estimates.std(ddof=1) / np.sqrt(half)),
+        products=2 * half,
+        provenance=made_by,
     )
 
 

@@ -113,7 +113,7 @@ def paths(measured, *, ax=None):
 
     Parameters
     ----------
-    measured : Path or sequence of Path
+    measured : NetworkPath or sequence of NetworkPath
     ax : Axes, optional
 
     Returns

@@ -10,7 +10,7 @@ __all__ = ["architectures", "hessian", "sharpness_along", "training"]
 
 @styled
 def training(run, *, ax=None):
-    """Draw the losses of a `TrainingRun` and, on the right axis, its accuracy; returns both axes."""
+    """Draw the losses of a `TrainingHistory` and, on the right axis, its accuracy; returns both axes."""
     ax = axes_or_new(ax)
     epochs = np.arange(1, len(run.train_loss) + 1)
     ax.plot(epochs, run.train_loss, "o-", color=OURS, label="training loss")

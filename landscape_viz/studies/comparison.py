@@ -27,18 +27,26 @@ COLUMNS = {
 _RADIUS = 0.05  # of the ball, relative to the norm of the weights (our choice)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Compared(Result):
-    """What one trained network is like."""
+    """What one trained network is like.
+
+    Attributes
+    ----------
+    names : list
+        Keys of `COLUMNS`.
+    values : ndarray, shape (len(names),), float64
+    axis : ndarray, shape (n,), float64
+        Coordinates along either random direction, in units of the filters' norms.
+    plane : ndarray, shape (n, n), float64
+        Loss at [i, j] = (axis[i], axis[j]).
+    provenance : Provenance
+    """
 
     names: list
-    """Keys of `COLUMNS`."""
     values: np.ndarray
-    """(len(names),) float64."""
     axis: np.ndarray
-    """(n,) float64, coordinates along either random direction, in units of the filters' norms."""
     plane: np.ndarray
-    """(n, n) float64, loss at [i, j] = (axis[i], axis[j])."""
     provenance: Provenance
 
 
@@ -86,11 +94,11 @@ def compared(kind, data, *, seed, epochs, n_samples, n_points):
         "compared", rng=seed, packages=("numpy", "torch"), kind=kind, data=data, epochs=epochs
     )
     return Compared(
-        list(COLUMNS),
-        np.array([float(found[name]) for name in COLUMNS]),
-        axis,
-        mapped.grid[0],
-        made_by,
+        names=list(COLUMNS),
+        values=np.array([float(found[name]) for name in COLUMNS]),
+        axis=axis,
+        plane=mapped.grid[0],
+        provenance=made_by,
     )
 
 

@@ -133,7 +133,7 @@ class Experiment:
 class Trained:
     """A trained network: its history, the best epoch, that epoch's state dict, and the path of each checkpoint by epoch."""
 
-    run: training.TrainingRun
+    run: training.TrainingHistory
     best_epoch: int
     state: dict
     checkpoints: dict

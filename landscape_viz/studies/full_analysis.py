@@ -22,9 +22,17 @@ _MOST_HESSIANS = 5  # along it
 _SMALL = 1e-3  # of the largest eigenvalue: what counts as negative is below minus that
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class SharpnessAlong(Result):
-    """Largest Hessian eigenvalue at saved epochs."""
+    """Largest Hessian eigenvalue at saved epochs.
+
+    Attributes
+    ----------
+    epochs, values : ndarray, shape (n,)
+    residuals : ndarray, shape (n,)
+        Of the eigenpairs: an eigenvalue lies within it of each value.
+    provenance : Provenance
+    """
 
     epochs: np.ndarray
     values: np.ndarray
@@ -264,10 +272,10 @@ class FullAnalysis:
             values.append(pair.values[0])
             residuals.append(pair.residuals[0])
         return SharpnessAlong(
-            np.array(epochs),
-            np.array(values),
-            np.array(residuals),
-            Provenance.of("sharpness_along", packages=("numpy", "torch"), epochs=epochs),
+            epochs=np.array(epochs),
+            values=np.array(values),
+            residuals=np.array(residuals),
+            provenance=Provenance.of("sharpness_along", packages=("numpy", "torch"), epochs=epochs),
         )
 
     def _section(self, name, problem, along, axes):

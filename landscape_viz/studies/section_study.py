@@ -51,13 +51,26 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """A section to be mapped: of which network, where and in which mode."""
+    """A section to be mapped: of which network, where and in which mode.
+
+    Attributes
+    ----------
+    network : str
+    trained_dropout : float
+    epoch : int
+    half_width : float
+        Of the plane, in units of the filters' norms; 2.4 is the paper's.
+    images : int
+    dropout : str
+    batch_norm : str
+    mask_seed : int
+    double : bool
+    """
 
     network: str = "mlp"
     trained_dropout: float = DROPOUT
     epoch: int = EPOCHS
     half_width: float = 2.4
-    """Of the plane, in units of the filters' norms; 2.4 is the paper's."""
     images: int = ALL
     dropout: str = "off"
     batch_norm: str = "eval"

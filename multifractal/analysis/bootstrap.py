@@ -17,7 +17,7 @@ BLOCK = 4  # leaders along each side of a block
 _ALL_STARTS = 2**16  # with more leaders, blocks start at every BLOCK-th leader only, to save memory
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Replicates:
     """Estimates from the resamples, first axis; integration not taken off."""
 
@@ -50,7 +50,9 @@ def bootstrap(logs, q, w, n_resamples, rng):
         _add_picked(sums, picks, totals)
         moments.append(_moments(totals, q, references, origin))
     S, V, U, cumulants = (slope(w, list(part)) for part in zip(*moments, strict=True))
-    return Replicates(V, 2 + U, S, cumulants / np.log(2), np.array(n_blocks))
+    return Replicates(
+        h=V, D=2 + U, zeta=S, log_cumulants=cumulants / np.log(2), n_blocks=np.array(n_blocks)
+    )
 
 
 def _block_sums(y, q):

@@ -24,7 +24,7 @@ SMOOTH_WARNING = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Diagnostics:
     """What a spectrum is worth.
 
@@ -81,20 +81,20 @@ def diagnostics_of(values, coefficients, *, scales, b, w, p, integration, S, cum
     image = verdict_of(values)
     by_scale = np.diff(cumulants[:, 0]) / np.log(2) - integration
     return Diagnostics(
-        bool(valid),
-        hmin,
-        orders,
-        eta,
-        image.words,
-        image.kind,
-        image.rough_range,
-        image.rough_exponent,
-        image.pixel_noise_ratio,
-        image.lags,
-        image.exponents,
-        residuals,
-        r_squared,
-        by_scale,
+        valid=bool(valid),
+        hmin=hmin,
+        eta_orders=orders,
+        eta=eta,
+        verdict=image.words,
+        kind=image.kind,
+        rough_range=image.rough_range,
+        rough_exponent=image.rough_exponent,
+        pixel_noise_ratio=image.pixel_noise_ratio,
+        lags=image.lags,
+        exponents=image.exponents,
+        fit_residuals=residuals,
+        r_squared=r_squared,
+        exponents_by_scale=by_scale,
     )
 
 

@@ -27,7 +27,7 @@ _FIRST, _SECOND = (-1.0, 1.0), (1.0, -2.0, 1.0)
 _FIRST_PER_SECOND = 2 / 6  # mean squares of first and second differences of white noise
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class IncrementLaw(Result):
     """Mean squares of first and second differences by lag, and the local exponents between them.
 
@@ -42,6 +42,7 @@ class IncrementLaw(Result):
     first_interval, second_interval : ndarray, shape (2, n - 1)
         95 % intervals. That of the first exponents is right for noise on a given landscape only: first differences of rough
         surfaces with H above 1/2 are correlated over the whole image, which resampling its parts does not see.
+    provenance : Provenance
     """
 
     lags: np.ndarray
@@ -54,7 +55,7 @@ class IncrementLaw(Result):
     provenance: Provenance
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class NoiseShare(Result):
     """How much of the mean squared first differences of an image is white noise.
 
@@ -67,6 +68,7 @@ class NoiseShare(Result):
         Root mean square of the noise, in units of the image; 0 where the estimated variance is negative.
     exponent : float
         Assumed for second differences of what is not noise; NaN where two images made the assumption unnecessary.
+    provenance : Provenance
     """
 
     lags: np.ndarray
@@ -115,7 +117,16 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     provenance = Provenance.of(
         "increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap
     )
-    return IncrementLaw(lags, first[0], second[0], h1, h2, i1, i2, provenance)
+    return IncrementLaw(
+        lags=lags,
+        first=first[0],
+        second=second[0],
+        first_exponents=h1,
+        second_exponents=h2,
+        first_interval=i1,
+        second_interval=i2,
+        provenance=provenance,
+    )
 
 
 def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
@@ -175,7 +186,13 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
         n_bootstrap=n_bootstrap,
     )
     return NoiseShare(
-        lags, share, shares, float(sd), sds, float(exponent) if alone else float("nan"), provenance
+        lags=lags,
+        share=share,
+        share_interval=shares,
+        sd=float(sd),
+        sd_interval=sds,
+        exponent=float(exponent) if alone else float("nan"),
+        provenance=provenance,
     )
 
 

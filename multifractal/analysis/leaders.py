@@ -25,7 +25,7 @@ from multifractal.base.result import Provenance, Result
 _ROWS_PER_CHUNK = 128
 
 
-@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class WaveletLeaders(Result):
     """Leaders of an image, scale by scale.
 
@@ -35,7 +35,9 @@ class WaveletLeaders(Result):
         The levels j; a leader of level j stands for 2^j pixels.
     leaders : tuple of n ndarrays, each two-dimensional
         Leaders of each level, row and column in step with the image, valid region only; in units of the image.
-    wavelet, p, integration, first_scale
+    wavelet : str
+    p, integration : float
+    first_scale : int
         As asked.
     provenance : Provenance
     """
@@ -91,7 +93,13 @@ def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first
     )
     scales = np.arange(first_scale, first_scale + len(leaders))
     return WaveletLeaders(
-        scales, tuple(leaders), wavelet, float(p), float(integration), int(first_scale), provenance
+        scales=scales,
+        leaders=tuple(leaders),
+        wavelet=wavelet,
+        p=float(p),
+        integration=float(integration),
+        first_scale=int(first_scale),
+        provenance=provenance,
     )
 
 

@@ -19,7 +19,7 @@ _SECOND_DIFFERENCE = {-1: 1.0, 0: -2.0, 1: 1.0}
 _REACH = 24
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Variogram(Result):
     """Mean squared increments of an image.
 
@@ -31,6 +31,7 @@ class Variogram(Result):
         Mean of |v(u + lag) - v(u)|^2 along the rows, along the columns, and the mean of both; in squared units of the image.
     hurst : float
         Half the slope of log values on log lags, unweighted, all lags; NaN with a single lag.
+    provenance : Provenance
     """
 
     lags: np.ndarray
@@ -41,7 +42,7 @@ class Variogram(Result):
     provenance: Provenance
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class PowerSpectrum(Result):
     """Isotropic power spectrum of an image: means over rings of wave numbers.
 
@@ -60,6 +61,7 @@ class PowerSpectrum(Result):
         (beta - 2) / 2, the exponent of a surface with that spectrum.
     fit_range : tuple
         Lowest and highest frequency of the fit.
+    provenance : Provenance
     """
 
     frequencies: np.ndarray
@@ -72,7 +74,7 @@ class PowerSpectrum(Result):
     provenance: Provenance
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class LocalHoelder(Result):
     """A map of local Hoelder exponents.
 
@@ -84,6 +86,7 @@ class LocalHoelder(Result):
     window : float
         Standard deviation of the window in pixels.
     method : str
+    provenance : Provenance
     """
 
     hoelder: np.ndarray
@@ -144,7 +147,12 @@ def variogram(values, lags=None):
     fits = len(lags) > 1 and mean.min() > 0
     hurst = float(np.polyfit(np.log(lags), np.log(mean), 1)[0] / 2) if fits else float("nan")
     return Variogram(
-        lags, along_x, along_y, mean, hurst, Provenance.of("variogram", values=values, lags=lags)
+        lags=lags,
+        along_x=along_x,
+        along_y=along_y,
+        values=mean,
+        hurst=hurst,
+        provenance=Provenance.of("variogram", values=values, lags=lags),
     )
 
 
@@ -202,14 +210,14 @@ def power_spectrum(values, fit_range=None):
     )
     provenance = Provenance.of("power_spectrum", values=values, fit_range=fit_range)
     return PowerSpectrum(
-        frequencies,
-        power,
-        n_modes,
-        -exponent,
-        error,
-        (-exponent - 2) / 2,
-        (float(low), float(high)),
-        provenance,
+        frequencies=frequencies,
+        power=power,
+        n_modes=n_modes,
+        exponent=-exponent,
+        exponent_error=error,
+        hurst=(-exponent - 2) / 2,
+        fit_range=(float(low), float(high)),
+        provenance=provenance,
     )
 
 
@@ -271,7 +279,13 @@ def local_hoelder(landscape, window=16.0, *, method="ratio"):
         _sum_of_squared_weights(values.shape, window)
     )
     provenance = Provenance.of("local_hoelder", landscape=values, window=window, method=method)
-    return LocalHoelder(hoelder, error, float(window), method, provenance)
+    return LocalHoelder(
+        hoelder=hoelder,
+        standard_error=error,
+        window=float(window),
+        method=method,
+        provenance=provenance,
+    )
 
 
 def _hann(n):

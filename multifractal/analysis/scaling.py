@@ -13,7 +13,7 @@ N_CUMULANTS = 4
 _EPSILON = np.finfo(np.float64).eps
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ScaleMoments:
     """Moments of the leaders of one scale, in arrays over q (S, V, U, n_effective) and over the order (cumulants)."""
 
@@ -54,7 +54,14 @@ def scale_moments(y, q):
     mean = y.mean()
     about_mean = (y - mean) * np.log(2)
     central = np.array([(about_mean**k).mean() for k in range(1, N_CUMULANTS + 1)])
-    return ScaleMoments(len(y), S, V, U, cumulants_of(mean * np.log(2), central), n_effective)
+    return ScaleMoments(
+        n=len(y),
+        S=S,
+        V=V,
+        U=U,
+        cumulants=cumulants_of(mean * np.log(2), central),
+        n_effective=n_effective,
+    )
 
 
 def cumulants_of(origin, powers):

@@ -35,10 +35,11 @@ _CALIBRATED = {
     "first_scale": 2,
     "scales": (3, None),
 }
+_ESTIMATES = ("h", "D", "zeta", "log_cumulants")
 _CALIBRATED_SIDE = 512  # pixels; what the intervals were calibrated for, see intervals.py
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Spectrum(Result):
     """The multifractal spectrum of an image. Arrays over q have shape (n_q,); intervals (2, ...), lower and upper end.
 
@@ -67,6 +68,7 @@ class Spectrum(Result):
         What to know before the numbers are used.
     settings : dict
         The keywords of the call.
+    provenance : Provenance
     """
 
     q: np.ndarray
@@ -263,22 +265,22 @@ def multifractal_spectrum(
         warnings += _interval_warnings(settings, values.shape)
     provenance = Provenance.of("multifractal_spectrum", rng=rng, values=values, q=q, **settings)
     return Spectrum(
-        q,
-        *estimates,
-        *intervals,
-        fit.scales,
-        fit.counts,
-        n_blocks,
-        S,
-        cumulants,
-        diagnostics,
-        warnings,
-        settings,
-        provenance,
+        q=q,
+        **dict(zip(_ESTIMATES, estimates, strict=True)),
+        **{f"{name}_interval": found for name, found in zip(_ESTIMATES, intervals, strict=True)},
+        scales=fit.scales,
+        n_leaders=fit.counts,
+        n_blocks=n_blocks,
+        structure_functions=S,
+        cumulants=cumulants,
+        diagnostics=diagnostics,
+        warnings=warnings,
+        settings=settings,
+        provenance=provenance,
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Fit:
     """What is fitted: log2 leaders (NaN where left out) and coefficients of each scale, and the weights of the scales."""
 
@@ -305,7 +307,7 @@ def _leaders_to_fit(values, settings):
     if settings["correction"] and p != math.inf:
         shifts = _finite_size_shifts(coefficients, scales - first_scale + 1, w, p)
         logs = [y + shift for y, shift in zip(logs, shifts, strict=True)]
-    return _Fit(scales, logs, coefficients, counts, b, w)
+    return _Fit(scales=scales, logs=logs, coefficients=coefficients, counts=counts, b=b, w=w)
 
 
 def _finite_size_shifts(coefficients, n_levels, w, p):

@@ -14,7 +14,7 @@ from multifractal.landscapes.brownian import fbm_surface
 N_CUMULANTS = 4
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class EstimatorValidation(Result):
     """Estimates of exact fractional Brownian surfaces against what is true: c1 = H, c2 = c3 = c4 = 0.
 
@@ -31,6 +31,7 @@ class EstimatorValidation(Result):
     n, n_surfaces : int
         Side in pixels, and surfaces for each exponent.
     settings : dict
+    provenance : Provenance
     """
 
     hurst: np.ndarray
@@ -119,16 +120,16 @@ def validate_estimator(
     truth = np.zeros((len(hurst), 1, N_CUMULANTS))
     truth[:, 0, 0] = hurst
     return EstimatorValidation(
-        hurst,
-        estimates,
-        (estimates - truth).mean(axis=1),
-        estimates.std(axis=1, ddof=1),
-        covered.mean(axis=1),
-        valid.mean(axis=(1, 2)),
-        n,
-        n_surfaces,
-        settings,
-        provenance,
+        hurst=hurst,
+        log_cumulants=estimates,
+        bias=(estimates - truth).mean(axis=1),
+        spread=estimates.std(axis=1, ddof=1),
+        coverage=covered.mean(axis=1),
+        valid=valid.mean(axis=(1, 2)),
+        n=n,
+        n_surfaces=n_surfaces,
+        settings=settings,
+        provenance=provenance,
     )
 
 

@@ -38,7 +38,7 @@ _UNIT_ERROR = 1.2
 _OVERSAMPLING = 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Verdict:
     """What an image is at the scale of its pixels.
 
@@ -77,13 +77,13 @@ def verdict_of(values):
     kind = _kind(first, exponents[0], exponents[1])
     rough_range, exponent = _rough_range(lags, exponents, values.size, _ROUGH_EXPONENTS[kind])
     return Verdict(
-        kind,
-        _in_words(kind, rough_range, exponent),
-        rough_range,
-        exponent,
-        float(ratio),
-        lags[:-1],
-        exponents,
+        kind=kind,
+        words=_in_words(kind, rough_range, exponent),
+        rough_range=rough_range,
+        rough_exponent=exponent,
+        pixel_noise_ratio=float(ratio),
+        lags=lags[:-1],
+        exponents=exponents,
     )
 
 

@@ -51,16 +51,29 @@ _CLOSE = 0.05  # the theory holds where the interval comes so near to it (our ch
 _RESAMPLES = 5000
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class DiffusionDiagram(Result):
-    """Displacement of walks by Hurst exponent, surface and learning rate, with the exponents and regions they give."""
+    """Displacement of walks by Hurst exponent, surface and learning rate, with the exponents and regions they give.
 
-    # (n_hursts, n_surfaces, n_rates, n_lags), mean squared displacement over starts, pixels squared
+    Attributes
+    ----------
+    curves : ndarray, shape (n_hursts, n_surfaces, n_rates, n_lags)
+        Mean squared displacement over starts, pixels squared.
+    at_rest : ndarray, shape (n_hursts, n_surfaces, n_rates)
+        Share of the walks that are trapped.
+    exponents : ndarray, shape (n_hursts, n_rates)
+        Slope of the mean curve in log-log coordinates; NaN where nothing moves.
+    low, high : ndarray, shape (n_hursts, n_rates)
+        Ends of its 95 % bootstrap interval over surfaces.
+    hursts, learning_rates, lag_times : ndarray
+    waiting_time, n_starts : int
+    provenance : Provenance
+    """
+
     curves: np.ndarray
-    at_rest: np.ndarray  # (n_hursts, n_surfaces, n_rates), share of the walks that are trapped
-    # (n_hursts, n_rates), slope of the mean curve in log-log; NaN where nothing moves
+    at_rest: np.ndarray
     exponents: np.ndarray
-    low: np.ndarray  # (n_hursts, n_rates), lower end of its 95 % bootstrap interval over surfaces
+    low: np.ndarray
     high: np.ndarray
     hursts: np.ndarray
     learning_rates: np.ndarray
@@ -74,16 +87,19 @@ class DiffusionDiagram(Result):
         cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_starts, provenance
     ):
         """Return the diagram that curves and shares at rest make, with its exponents and their intervals over surfaces."""
+        exponents, low, high = _exponents(curves, lag_times)
         return cls(
-            curves,
-            at_rest,
-            *_exponents(curves, lag_times),
-            hursts,
-            learning_rates,
-            lag_times,
-            waiting_time,
-            n_starts,
-            provenance,
+            curves=curves,
+            at_rest=at_rest,
+            exponents=exponents,
+            low=low,
+            high=high,
+            hursts=hursts,
+            learning_rates=learning_rates,
+            lag_times=lag_times,
+            waiting_time=waiting_time,
+            n_starts=n_starts,
+            provenance=provenance,
         )
 
     @property

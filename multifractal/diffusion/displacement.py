@@ -36,13 +36,23 @@ _FFT_COST = 1.2e-9
 _SMALLEST_SHARE = 1e-2
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Displacement(Result):
-    """Time-averaged mean squared displacement of one or more walks, in squared units of the positions."""
+    """Time-averaged mean squared displacement of one or more walks, in squared units of the positions.
 
-    per_walk: np.ndarray  # (n, n_waiting, n_lags): each walk's own curve
-    waiting_times: np.ndarray  # (n_waiting,)
-    lag_times: np.ndarray  # (n_lags,)
+    Attributes
+    ----------
+    per_walk : ndarray, shape (n, n_waiting, n_lags)
+        Each walk's own curve.
+    waiting_times : ndarray, shape (n_waiting,)
+    lag_times : ndarray, shape (n_lags,)
+    window : int
+    provenance : Provenance
+    """
+
+    per_walk: np.ndarray
+    waiting_times: np.ndarray
+    lag_times: np.ndarray
     window: int
     provenance: Provenance
 
@@ -117,19 +127,37 @@ def tamsd(positions, *, waiting_times, lag_times, window):
     provenance = Provenance.of(
         "tamsd", positions=walks, waiting_times=waiting_times, lag_times=lag_times, window=window
     )
-    return Displacement(per_walk, waiting_times, lag_times, window, provenance)
+    return Displacement(
+        per_walk=per_walk,
+        waiting_times=waiting_times,
+        lag_times=lag_times,
+        window=window,
+        provenance=provenance,
+    )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class DiffusionExponent(Result):
-    """Exponent alpha of a displacement curve ~ tau^alpha, with its 95 % interval."""
+    """Exponent alpha of a displacement curve ~ tau^alpha, with its 95 % interval.
+
+    Attributes
+    ----------
+    exponent, low, high : float
+    prefactor : float
+        The fitted curve is prefactor * tau^exponent.
+    lag_range : ndarray, shape (2,)
+        First and last lag of the fit.
+    interval_of : str
+        What the interval covers.
+    provenance : Provenance
+    """
 
     exponent: float
     low: float
     high: float
-    prefactor: float  # the fitted curve is prefactor * tau^exponent
-    lag_range: np.ndarray  # first and last lag of the fit
-    interval_of: str  # what the interval covers
+    prefactor: float
+    lag_range: np.ndarray
+    interval_of: str
     provenance: Provenance
 
 
@@ -183,13 +211,13 @@ def diffusion_exponent(lag_times, tamsd, *, lag_range):
         "diffusion_exponent", lag_times=lags, tamsd=curves, lag_range=lag_range
     )
     return DiffusionExponent(
-        float(slope),
-        float(slope) - half,
-        float(slope) + half,
-        float(np.exp(intercept)),
-        np.array(lag_range, dtype=np.float64),
-        interval_of,
-        provenance,
+        exponent=float(slope),
+        low=float(slope) - half,
+        high=float(slope) + half,
+        prefactor=float(np.exp(intercept)),
+        lag_range=np.array(lag_range, dtype=np.float64),
+        interval_of=interval_of,
+        provenance=provenance,
     )
 
 

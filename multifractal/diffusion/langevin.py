@@ -39,12 +39,20 @@ _LARGEST_RATE = 30.0  # beyond, e^-s is below 1e-13 of the kernel at n = 2
 _LANES = 32
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class LangevinPath(Result):
-    """One path, or one for each start, of the overdamped fractional Langevin equation."""
+    """One path, or one for each start, of the overdamped fractional Langevin equation.
 
-    positions: np.ndarray  # shape of x0 + (n_steps + 1,)
-    # the fractional Brownian paths of exponent 1 - hurst that drove it, same shape
+    Attributes
+    ----------
+    positions : ndarray, shape of x0 + (n_steps + 1,)
+    noise : ndarray, the same shape
+        The fractional Brownian paths of exponent 1 - hurst that drove it.
+    hurst, eta, beta : float
+    provenance : Provenance
+    """
+
+    positions: np.ndarray
     noise: np.ndarray
     hurst: float
     eta: float
@@ -133,7 +141,12 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
             )
     shape = (*starts.shape, n_steps + 1)
     return LangevinPath(
-        positions.reshape(shape), paths.reshape(shape), float(hurst), eta, beta, provenance
+        positions=positions.reshape(shape),
+        noise=paths.reshape(shape),
+        hurst=float(hurst),
+        eta=eta,
+        beta=beta,
+        provenance=provenance,
     )
 
 

@@ -20,7 +20,7 @@ KINDS = ("fractional", "ordinary", "fractional, noise only", "ordinary, noise on
 NEVER = -1
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class WellPassage(Result):
     """When paths first enter the well, and how long they are in it.
 
@@ -118,7 +118,15 @@ def well_passage(
     )
     measured = [_passage(path, potential.radius) for path in paths]
     arrivals, inside, spread = (np.array(column) for column in zip(*measured, strict=True))
-    return WellPassage(arrivals, inside, spread, n_steps, potential.radius, eta / beta, made_by)
+    return WellPassage(
+        arrivals=arrivals,
+        inside=inside,
+        spread=spread,
+        n_steps=n_steps,
+        radius=potential.radius,
+        temperature=eta / beta,
+        provenance=made_by,
+    )
 
 
 def one_step_coefficients(hurst, eta, beta):

@@ -117,21 +117,35 @@ def diffusion_exponent_law(hurst):
     return np.minimum(1.0, 2 - 2 * hurst)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class TamsdFit(Result):
-    """The law fitted to one displacement curve; `hurst` is the memory's, not the surface's."""
+    """The law fitted to one displacement curve; `hurst` is the memory's, not the surface's.
+
+    Attributes
+    ----------
+    hurst, theta, stiffness : float
+    hurst_interval, theta_interval, stiffness_interval : ndarray, shape (2,)
+        Of 95 %.
+    rms_log10 : float
+        Root mean square residual, in decades.
+    plateau_seen : bool
+        If not, the curve still rises, and only H and the product theta x stiffness mean anything.
+    learning_rate : float
+    lag_times : ndarray, shape (n,)
+        The lags that were fitted.
+    provenance : Provenance
+    """
 
     hurst: float
     theta: float
     stiffness: float
-    hurst_interval: np.ndarray  # (2,), 95 %, as for theta and stiffness
+    hurst_interval: np.ndarray
     theta_interval: np.ndarray
     stiffness_interval: np.ndarray
-    rms_log10: float  # root mean square residual, in decades
-    # False: the curve still rises, and only H and the product theta x stiffness mean anything
+    rms_log10: float
     plateau_seen: bool
     learning_rate: float
-    lag_times: np.ndarray  # the lags the fit looked at
+    lag_times: np.ndarray
     provenance: Provenance
 
     def curve(self, lag_times):
@@ -223,17 +237,17 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
         packages=("numpy", "scipy", "pymittagleffler"),
     )
     return TamsdFit(
-        float(hurst),
-        float(np.exp(log_theta)),
-        float(np.exp(log_stiffness)),
-        np.clip(hurst + sides * half[0], 0.5, 1.0),
-        theta_interval,
-        stiffness_interval,
-        float(np.sqrt(np.mean(best.fun**2))),
-        plateau_seen,
-        learning_rate,
-        tau,
-        provenance,
+        hurst=float(hurst),
+        theta=float(np.exp(log_theta)),
+        stiffness=float(np.exp(log_stiffness)),
+        hurst_interval=np.clip(hurst + sides * half[0], 0.5, 1.0),
+        theta_interval=theta_interval,
+        stiffness_interval=stiffness_interval,
+        rms_log10=float(np.sqrt(np.mean(best.fun**2))),
+        plateau_seen=plateau_seen,
+        learning_rate=learning_rate,
+        lag_times=tau,
+        provenance=provenance,
     )
 
 

@@ -121,13 +121,13 @@ def drift(measured, axes=None):
     axes = axes_or_new(axes, 3, 1, figsize=(5.2, 11))
     found = measured.arrays
     drawn = Drift(
-        found["shares"],
-        found["arrivals"],
-        int(found["n_steps"]),
-        1000.0,
-        "maximum",
-        64,
-        Provenance("drift"),
+        shares=found["shares"],
+        arrivals=found["arrivals"],
+        n_steps=int(found["n_steps"]),
+        learning_rate=1000.0,
+        start="maximum",
+        window=64,
+        provenance=Provenance("drift"),
     )
     return drift_shares(drawn, axes=axes)
 

@@ -109,7 +109,7 @@ def learning_and_sharpness(runs, ax=None):
 
     Parameters
     ----------
-    runs : dict of str to TrainingRun
+    runs : dict of str to FullBatchRun
         A title and the run; at most three.
     ax : pair of Axes, optional
 

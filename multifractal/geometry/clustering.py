@@ -17,7 +17,7 @@ _CELLS = 4096  # of the table that gives the first radius to look at
 PAPER_RADII = np.geomspace(1, 1024 * np.sqrt(2), 100)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class ClusteringCurve(Result):
     """N(R) with its two-segment power law.
 
@@ -111,15 +111,15 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
         np.log(radii[chosen]), np.log(counts[chosen])
     )
     return ClusteringCurve(
-        radii,
-        counts,
-        power,
-        outer,
-        crossover,
-        prefactor,
-        radii[chosen][[0, -1]],
-        residual,
-        Provenance.of(
+        radii=radii,
+        counts=counts,
+        power=power,
+        outer_power=outer,
+        crossover=crossover,
+        prefactor=prefactor,
+        fit_range=radii[chosen][[0, -1]],
+        residual=residual,
+        provenance=Provenance.of(
             "clustering_curve", points=points, centres=centres, radii=radii, fit_range=fit_range
         ),
     )

@@ -14,7 +14,7 @@ from multifractal.landscapes.landscape import checked_landscape
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class CurvatureRoughness(Result):
     """Squared Frobenius norm of the Hessian against the Hoelder exponent, in bins.
 
@@ -104,15 +104,16 @@ def curvature_roughness(landscape, *, bins=20):
     ratios = mean_of[1] / mean_of[3]
     error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
     return CurvatureRoughness(
-        mean_of[0],
-        mean_of[1],
-        *quartiles,
-        counts,
-        mean_of[2],
-        mean_of[3],
-        float(ratios.mean()),
-        float(error),
-        Provenance.of("curvature_roughness", landscape=landscape, bins=bins),
+        hoelder=mean_of[0],
+        curvature=mean_of[1],
+        lower=quartiles[0],
+        upper=quartiles[1],
+        counts=counts,
+        exact=mean_of[2],
+        published_x=mean_of[3],
+        prefactor=float(ratios.mean()),
+        prefactor_error=float(error),
+        provenance=Provenance.of("curvature_roughness", landscape=landscape, bins=bins),
     )
 
 

@@ -20,7 +20,7 @@ from multifractal.landscapes.landscape import checked_landscape
 _ROWS_PER_CHUNK = 256
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Minima(Result):
     """Local minima of a landscape, lowest first.
 
@@ -65,7 +65,7 @@ class Minima(Result):
         )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Basins(Result):
     """Connected components of a set of minima, largest first.
 
@@ -96,7 +96,7 @@ class Basins(Result):
     provenance: Provenance
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class LossHistogram(Result):
     """Histogram of the losses of the grid points in a box.
 
@@ -146,11 +146,11 @@ def local_minima(landscape):
     positions = np.empty((len(index), 2))
     positions[:, 0], positions[:, 1] = x[order], y[order]
     return Minima(
-        positions,
-        losses[order],
-        flat[order],
-        hoelder,
-        Provenance.of("local_minima", landscape=landscape),
+        positions=positions,
+        losses=losses[order],
+        flatness=flat[order],
+        hoelder=hoelder,
+        provenance=Provenance.of("local_minima", landscape=landscape),
     )
 
 
@@ -212,14 +212,14 @@ def basins(minima, *, link_length=12.0, among=6):
     smoothness = np.bincount(labels, quality) / sizes
     largest = smoothness[:among]
     return Basins(
-        labels,
-        sizes,
-        smoothness,
-        _bounding_boxes(minima.positions, labels),
-        int(largest.argmax()),
-        int(largest.argmin()),
-        link_length,
-        Provenance.of("basins", minima=minima, link_length=link_length, among=among),
+        labels=labels,
+        sizes=sizes,
+        smoothness=smoothness,
+        boxes=_bounding_boxes(minima.positions, labels),
+        smoother=int(largest.argmax()),
+        rougher=int(largest.argmin()),
+        link_length=link_length,
+        provenance=Provenance.of("basins", minima=minima, link_length=link_length, among=among),
     )
 
 
@@ -256,10 +256,10 @@ def loss_histogram(landscape, box, *, bins=50):
     inside = landscape.values[box[2] : box[3] + 1, box[0] : box[1] + 1]
     counts, edges = np.histogram(inside, bins=whole_number("bins", bins))
     return LossHistogram(
-        edges.astype(np.float64),
-        counts,
-        box,
-        Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins),
+        edges=edges.astype(np.float64),
+        counts=counts,
+        box=box,
+        provenance=Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins),
     )
 
 

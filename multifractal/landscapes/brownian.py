@@ -43,7 +43,7 @@ _kept, _lock = OrderedDict(), threading.Lock()
 _ROUNDING = 1e-14
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class SurfaceNoise(Result):
     """The randomness of a surface, apart from its exponents: pass one draw to several surfaces to couple them.
 
@@ -58,6 +58,7 @@ class SurfaceNoise(Result):
         (rows, cols) of the surfaces.
     reach : float
         Reach R of the torus covariance in diagonals; it limits the Hurst exponent.
+    provenance : Provenance
     """
 
     spectrum: np.ndarray
@@ -187,7 +188,9 @@ def noise_or_draw(noise, shape, reach, rng, dtype):
         generator, side = as_generator(rng), torus_side(shape, reach)
         slopes = generator.standard_normal(2)
         spectrum = _half_plane_noise(generator, (side, side // 2 + 1), dtype)
-        return SurfaceNoise(spectrum, slopes, shape, reach, provenance)
+        return SurfaceNoise(
+            spectrum=spectrum, slopes=slopes, shape=shape, reach=reach, provenance=provenance
+        )
     require(
         isinstance(noise, SurfaceNoise),
         "noise",

@@ -12,7 +12,7 @@ from multifractal.landscapes.landscape import Landscape
 from multifractal.landscapes.laws import Multinomial
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class MeasureSpectrum(Result):
     """Spectrum of a measure.
 
@@ -109,7 +109,7 @@ def measure_spectrum(masses, q):
         boxes = boxes.reshape(len(boxes) // 2, 2, -1, 2).sum(axis=(1, 3))
     slopes = np.polyfit(np.arange(n_scales), np.reshape(sums, (n_scales, -1)), 1)[0]
     tau, h, dimension = slopes.reshape(-1, 3).T
-    return MeasureSpectrum(q, tau, h, dimension, provenance)
+    return MeasureSpectrum(q=q, tau=tau, h=h, D=dimension, provenance=provenance)
 
 
 def _box_sums(logs, q):

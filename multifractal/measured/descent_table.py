@@ -24,7 +24,7 @@ _LAST = 100  # positions at the end of a walk whose sharpness counts (paper)
 _AT_REST = 1e-12
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class DescentTable(Result):
     """Chaos, displacement and sharpness of descent by system, learning rate and run; NaN marks a run that diverged.
 
@@ -49,6 +49,7 @@ class DescentTable(Result):
         Time-averaged mean squared displacement; mean over the run's walkers.
     waiting_times, lag_times : ndarray of int, shapes (s, waiting times) and (s, lags)
         As `schedule` gives them.
+    provenance : Provenance
     """
 
     systems: list
@@ -142,7 +143,7 @@ def joined(tables):
     }
     systems = sum(parts.pop("systems"), [])
     return DescentTable(
-        systems,
+        systems=systems,
         **{name: np.concatenate(part) for name, part in parts.items()},
         provenance=Provenance.of("joined", systems=systems),
     )
@@ -155,9 +156,9 @@ def training_record(system, rates, times, provenance, **measured):
     measured = {name: array[None] for name, array in measured.items()}
     return _compact(
         DescentTable(
-            [system],
-            rates[None],
-            times[None],
+            systems=[system],
+            learning_rates=rates[None],
+            times=times[None],
             edge_range=no_range,
             waiting_times=waiting_times[None],
             lag_times=lag_times[None],
@@ -240,7 +241,8 @@ def walk_table(system, surfaces, *, learning_rates, n_walkers=8, n_steps=4000, r
         walls = np.array(surface.shape[::-1]) - 1
         starts = realisation(rng, k).uniform(0, walls, size=(n_walkers, 2))
         runs.append(_walked(surface, starts, rates, times))
-    *by_rate, ranges, curves = (np.stack(column) for column in zip(*runs, strict=True))
+    columns = {name: np.stack([run[name] for run in runs]) for name in runs[0]}
+    ranges = columns.pop("edge_range")
     made_by = Provenance.of(
         "walk_table",
         rng=rng,
@@ -249,24 +251,22 @@ def walk_table(system, surfaces, *, learning_rates, n_walkers=8, n_steps=4000, r
         n_walkers=n_walkers,
         n_steps=n_steps,
     )
-    by_rate = [np.swapaxes(part, 0, 1)[None] for part in by_rate]
     return _compact(
         DescentTable(
-            [system],
-            rates[None],
-            times[None],
-            *by_rate,
-            ranges[None],
-            np.swapaxes(curves, 0, 1)[None],
-            waiting_times[None],
-            lag_times[None],
-            made_by,
+            systems=[system],
+            learning_rates=rates[None],
+            times=times[None],
+            **{name: np.swapaxes(column, 0, 1)[None] for name, column in columns.items()},
+            edge_range=ranges[None],
+            waiting_times=waiting_times[None],
+            lag_times=lag_times[None],
+            provenance=made_by,
         )
     )
 
 
 def _walked(surface, starts, rates, times):
-    """Return one run's stretch, share growing, sharpness over edge at start and end, loss; range; displacement."""
+    """Return one run's columns of `DescentTable`, by name; by learning rate first, but for the range."""
     n_steps = int(times[-1])
     stretch = np.stack(
         [
@@ -282,11 +282,25 @@ def _walked(surface, starts, rates, times):
         growing = np.mean(stretch[..., -1] - stretch[..., -3] > 1, axis=1)
     walks = descend_ensemble(surface, starts, learning_rates=rates, n_steps=n_steps)
     sharpness = sharpness_at(surface, walks.positions[:, :, -_LAST:])
-    settled = EdgeOfStability(sharpness, rates, n_steps, "hessian", walks.provenance)
+    settled = EdgeOfStability(
+        sharpness=sharpness,
+        learning_rates=rates,
+        n_steps=n_steps,
+        kind="hessian",
+        provenance=walks.provenance,
+    )
     at_start = np.median(sharpness_at(surface, starts)) * rates / 2
     at_end = np.nanmedian(sharpness, axis=(1, 2)) * rates / 2
     loss = np.stack(
         [walks.losses[:, :, 0].mean(axis=1), walks.losses[:, :, -_LAST:].mean(axis=(1, 2))], axis=-1
     )
     curves = np.stack([displacement_of(unfolded, n_steps) for unfolded in walks.unfolded])
-    return stretch.mean(axis=1), growing, at_start, at_end, loss, settled.range, curves
+    return {
+        "stretch": stretch.mean(axis=1),
+        "share_growing": growing,
+        "edge_at_start": at_start,
+        "edge_at_end": at_end,
+        "loss": loss,
+        "edge_range": settled.range,
+        "tamsd": curves,
+    }

@@ -17,7 +17,7 @@ SURFACE_RATES = np.array(
 FACTS = ("share_smooth", "share_noise", "share_followed", "relief", "rms_gradient")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class SectionWalks(Result):
     """Walks on measured sections, and on model surfaces with their local exponents.
 
@@ -35,6 +35,7 @@ class SectionWalks(Result):
         on a section, by their starts and the draw of the surface on a model.
     sections, models : ndarray of float32, shape (m, rows, cols)
         The first m sections and the first draw of their models, for pictures: those that are all of one shape.
+    provenance : Provenance
     """
 
     names: list
@@ -47,9 +48,16 @@ class SectionWalks(Result):
     provenance: Provenance
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class RealDynamics(Result):
-    """Walks on measured sections and their models, real training of small networks, and walks on the paper's surface."""
+    """Walks on measured sections and their models, real training of small networks, and walks on the paper's surface.
+
+    Attributes
+    ----------
+    walks : SectionWalks
+    training, surface : DescentTable
+    provenance : Provenance
+    """
 
     walks: SectionWalks
     training: DescentTable
@@ -95,18 +103,18 @@ def walk_on_section(name, section, *, runs=5, window=8.0, n_steps=4000, rng=0):
             ]
         ]
     )
-    pictures = (np.asarray(values, np.float32)[None] for values in (section.values, first.values))
     made_by = Provenance.of(
         "walk_on_section", rng=rng, section=section, runs=runs, window=window, n_steps=n_steps
     )
     return SectionWalks(
-        [name],
-        facts,
-        np.quantile(first.measured, [[0, 0.5, 1]]),
-        STEP_LENGTHS,
-        table,
-        *pictures,
-        made_by,
+        names=[name],
+        facts=facts,
+        exponents=np.quantile(first.measured, [[0, 0.5, 1]]),
+        step_lengths=STEP_LENGTHS,
+        table=table,
+        sections=np.asarray(section.values, np.float32)[None],
+        models=np.asarray(first.values, np.float32)[None],
+        provenance=made_by,
     )
 
 
@@ -114,19 +122,16 @@ def all_sections(parts, n_pictures):
     """Return `walk_on_section` of several sections as one, with the pictures of the first `n_pictures`."""
     parts = list(parts)
     tables = [part.table.of(0) for part in parts] + [part.table.of(1) for part in parts]
-    pictures = (
-        np.concatenate([getattr(part, name) for part in parts[:n_pictures]])
-        for name in ("sections", "models")
-    )
     names = [part.names[0] for part in parts]
     return SectionWalks(
-        names,
-        np.concatenate([part.facts for part in parts]),
-        np.concatenate([part.exponents for part in parts]),
-        STEP_LENGTHS,
-        joined(tables),
-        *pictures,
-        Provenance.of("all_sections", names=names),
+        names=names,
+        facts=np.concatenate([part.facts for part in parts]),
+        exponents=np.concatenate([part.exponents for part in parts]),
+        step_lengths=STEP_LENGTHS,
+        table=joined(tables),
+        sections=np.concatenate([part.sections for part in parts[:n_pictures]]),
+        models=np.concatenate([part.models for part in parts[:n_pictures]]),
+        provenance=Provenance.of("all_sections", names=names),
     )
 
 

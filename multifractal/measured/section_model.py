@@ -14,7 +14,7 @@ from multifractal.landscapes.multifractional import mbm_surface
 LOWEST, HIGHEST = 0.02, 0.98
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class SectionModel(Result):
     """A multifractional Brownian surface made after a measured section.
 
@@ -34,6 +34,7 @@ class SectionModel(Result):
         Root mean square of the gradient's length in loss per pixel, of the section and of the model alike.
     window : float
         Of the local exponents, in pixels.
+    provenance : Provenance
     """
 
     values: np.ndarray
@@ -111,15 +112,15 @@ def model_of_section(section, *, rng, window=8.0):
     relief = float(scale * surface.values.std() / values.std())
     provenance = Provenance.of("model_of_section", rng=rng, section=values, window=window)
     return SectionModel(
-        surface.values * scale,
-        hoelder,
-        found.hoelder,
-        found.standard_error,
-        scale,
-        relief,
-        size,
-        found.window,
-        provenance,
+        values=surface.values * scale,
+        hoelder=hoelder,
+        measured=found.hoelder,
+        standard_error=found.standard_error,
+        scale=scale,
+        relief=relief,
+        rms_gradient=size,
+        window=found.window,
+        provenance=provenance,
     )
 
 

@@ -26,7 +26,7 @@ N_LAGS = 4  # 1, 2, 4, 8 pixels: all that 129 pixels allow
 _N_BOOTSTRAP = 199
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class SectionStudy(Result):
     """What was measured on sections of real networks, a row a section; the first `len(settings)` are our own.
 
@@ -54,7 +54,7 @@ class SectionStudy(Result):
     second_interval : ndarray, shape (n, 2, 3)
     noise_share, noise_share_interval : ndarray, shape (n,), (n, 2)
         Share of white noise in `first` at one pixel, read from this section alone, if the rest is twice differentiable.
-    noise_share_rough, noise_share_rough_interval
+    noise_share_rough, noise_share_rough_interval : ndarray, shape (n,), (n, 2)
         The same if the rest is as rough as H = 0.5.
     noise_sd : ndarray, shape (n,)
         Root mean square of that noise in nats (rest twice differentiable).

@@ -68,8 +68,9 @@ def _measure_edge(study):
         ),
     }
     return Measured(
-        quantities,
-        {"learning_rates": _RATES, "over_edge": over_edge, "range": np.array(_RANGE)} | published,
+        quantities=quantities,
+        arrays={"learning_rates": _RATES, "over_edge": over_edge, "range": np.array(_RANGE)}
+        | published,
     )
 
 
@@ -222,8 +223,12 @@ def _measure_chaos(study):
         ),
     }
     return Measured(
-        quantities,
-        {"learning_rates": _SWEEP, "exact": exact[:, :-1], "estimate": estimate[:, :-1, :, 0]}
+        quantities=quantities,
+        arrays={
+            "learning_rates": _SWEEP,
+            "exact": exact[:, :-1],
+            "estimate": estimate[:, :-1, :, 0],
+        }
         | _published_chaos(),
     )
 

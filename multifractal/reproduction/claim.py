@@ -14,7 +14,7 @@ NOT_REPRODUCED, NOT_JUDGED = "not reproduced", "not judged"
 VERDICTS = (REPRODUCED, CORRECTED, NOT_REPRODUCED, NOT_JUDGED)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quantity:
     """One number of the report.
 
@@ -60,7 +60,16 @@ class Quantity:
         value = float(samples.mean()) if n else np.nan
         half = _t(n) * spread / float(np.sqrt(n)) if n > 1 else np.nan
         return cls(
-            words, value, value - half, value + half, spread, n, over, unit, published, provenance
+            words=words,
+            value=value,
+            low=value - half,
+            high=value + half,
+            spread=spread,
+            n=n,
+            over=over,
+            unit=unit,
+            published=published,
+            provenance=provenance,
         )
 
     @classmethod
@@ -76,7 +85,18 @@ class Quantity:
         # P(fewer than k of n below the median) <= 0.025
         k = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0
         low, high = (float(samples[k - 1]), float(samples[n - k])) if k >= 1 else (np.nan, np.nan)
-        return cls(words, value, low, high, spread, n, over, unit, published, provenance)
+        return cls(
+            words=words,
+            value=value,
+            low=low,
+            high=high,
+            spread=spread,
+            n=n,
+            over=over,
+            unit=unit,
+            published=published,
+            provenance=provenance,
+        )
 
     @classmethod
     def single(
@@ -93,7 +113,18 @@ class Quantity:
     ):
         """Return one number, with the 95 % interval that came with it if there is one (of a fit, of a file)."""
         low, high = map(float, interval)
-        return cls(words, float(value), low, high, np.nan, n, over, unit, published, provenance)
+        return cls(
+            words=words,
+            value=float(value),
+            low=low,
+            high=high,
+            spread=np.nan,
+            n=n,
+            over=over,
+            unit=unit,
+            published=published,
+            provenance=provenance,
+        )
 
     def one_more(self):
         """Return the 95 % interval (low, high) in which one further sample is expected: `expected`, or of normal samples.
@@ -119,7 +150,7 @@ class Quantity:
         return bool(self.high < threshold)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Measured(Result):
     """What a claim's measurement gave.
 

@@ -79,8 +79,8 @@ def _measure_surface(study):
         ),
     }
     return Measured(
-        quantities,
-        {
+        quantities=quantities,
+        arrays={
             "h": h,
             "D": np.array([found.D for found in multi]),
             "mono_h": mono_h,
@@ -208,7 +208,7 @@ def _measure_sections(study):
         )
         quantities |= _of_section(name, spectrum)
         arrays |= {f"section_{name}_h": spectrum.h, f"section_{name}_D": spectrum.D}
-    return Measured(quantities, arrays)
+    return Measured(quantities=quantities, arrays=arrays)
 
 
 def _section_spectrum(draw, study, i):

@@ -64,7 +64,8 @@ def _measure_curvature(study):
         ),
     }
     return Measured(
-        quantities, {"x": x[0], "curvature": y, "exact": exact[0], "hoelder": laws[0].hoelder}
+        quantities=quantities,
+        arrays={"x": x[0], "curvature": y, "exact": exact[0], "hoelder": laws[0].hoelder},
     )
 
 
@@ -134,7 +135,9 @@ def _measure_minima(study):
         ),
         "spread": Quantity.mean("range of their losses, over that of the surface", spread, call),
     }
-    return Measured(quantities, {"size": np.array(study.surface(0).shape), **_map_of(study)})
+    return Measured(
+        quantities=quantities, arrays={"size": np.array(study.surface(0).shape), **_map_of(study)}
+    )
 
 
 def _minima_of(study, i):
@@ -277,7 +280,7 @@ def _measure_clustering(study):
         mono,
         study.provenance("clustering_curve", surface="fbm_surface", hurst=0.5),
     )
-    return Measured(quantities, _drawn_curves(found))
+    return Measured(quantities=quantities, arrays=_drawn_curves(found))
 
 
 def _curves_of(study, i):
@@ -412,8 +415,8 @@ def _measure_losses(study):
         "skew": Quantity.mean("skewness of the losses in the box", lean, call),
     }
     return Measured(
-        quantities,
-        {
+        quantities=quantities,
+        arrays={
             "edges": _EDGES,
             "box": np.array([surface[3] for surface in found]),
             "whole": np.array([surface[4] for surface in found]),

@@ -75,7 +75,7 @@ def _measure_alpha(study):
     name = "fractional_brownian_surfaces/alphas.mat"
     if source_data.available(name):
         arrays["published"] = source_data.read(name)["alphas"]
-    return Measured(quantities, arrays)
+    return Measured(quantities=quantities, arrays=arrays)
 
 
 def _alpha_curves(study, job):
@@ -198,8 +198,8 @@ def _measure_fits(study):
         :, 0
     ]
     return Measured(
-        quantities,
-        {
+        quantities=quantities,
+        arrays={
             "hursts": np.array(list(_FITTED)),
             "lag_times": _FIT_LAGS,
             "curves": curves,
@@ -344,8 +344,8 @@ def measure_langevin(study, potential=None):
         potential, _X0, noise=published_noise(_PATH["n_steps"], _PATH["hurst"], seed=0), **_PATH
     )
     return Measured(
-        quantities,
-        {
+        quantities=quantities,
+        arrays={
             "lag_times": _PATH_LAGS,
             "curves": curves,
             "waiting_times": np.array(_PATH_WAITING),

@@ -92,7 +92,7 @@ def measured(displacements, study, dataset, window=WINDOW):
             "published": published.values[: len(_WAITING_TIMES)],
             "published_lags": published.lag_times,
         }
-    return Measured(quantities, arrays)
+    return Measured(quantities=quantities, arrays=arrays)
 
 
 def _table():

@@ -58,7 +58,7 @@ def _measure_short(study):
         _call(study, "exact"),
         in_file,
     )
-    return Measured(quantities, arrays)
+    return Measured(quantities=quantities, arrays=arrays)
 
 
 def _measure_long(study):
@@ -70,7 +70,9 @@ def _measure_long(study):
         _call(study, "published"),
         published="1.1",
     )
-    return Measured(quantities, _arrays(exact) | {"as_published": as_published.mean(axis=1)})
+    return Measured(
+        quantities=quantities, arrays=_arrays(exact) | {"as_published": as_published.mean(axis=1)}
+    )
 
 
 def _displacements(study, unfold):
@@ -235,7 +237,8 @@ def _measure_drift(study):
         call,
     )
     return Measured(
-        quantities, {"shares": shares, "arrivals": arrivals, "n_steps": np.array(_N_STEPS)}
+        quantities=quantities,
+        arrays={"shares": shares, "arrivals": arrivals, "n_steps": np.array(_N_STEPS)},
     )
 
 

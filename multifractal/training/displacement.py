@@ -32,7 +32,7 @@ def training_displacement(run):
 
     Parameters
     ----------
-    run : TrainingRun
+    run : FullBatchRun
         With every epoch stored. Of a run shorter than 210 000 epochs the window, the longest waiting time (as long as the
         window) and the longest lag (a tenth of it) shrink in proportion.
 
@@ -81,11 +81,11 @@ def published_displacement(learning_rate=0.1, dropout=0.0, folder=None):
     stored = source_data.read(name, folder=folder)
     lags, first = np.unique(stored["lag_times"].astype(np.int64), return_index=True)
     return Displacement(
-        stored["TAMSDs"][None, :, first],
-        stored["waiting_times"].astype(np.int64),
-        lags,
-        int(stored["window_size"]),
-        Provenance.of("published_displacement", name=name),
+        per_walk=stored["TAMSDs"][None, :, first],
+        waiting_times=stored["waiting_times"].astype(np.int64),
+        lag_times=lags,
+        window=int(stored["window_size"]),
+        provenance=Provenance.of("published_displacement", name=name),
     )
 
 

@@ -14,17 +14,31 @@ from multifractal.base.rng import as_generator
 _ROWS = 16_384  # rows taken from disk at a time
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class PathEmbedding(Result):
-    """Two pictures of one path, one point for each of its positions."""
+    """Two pictures of one path, one point for each of its positions.
 
-    # (n, 2), float64: t-SNE; a position outside the sample has the point of its nearest sampled one
+    Attributes
+    ----------
+    points : ndarray, shape (n, 2), float64
+        By t-SNE; a position outside the sample has the point of its nearest sampled one.
+    components : ndarray, shape (n, 2), float64
+        Coordinates along the first two principal components.
+    explained : ndarray, shape (parameters,)
+        Share of the variance of each principal component, descending.
+    sample : ndarray, shape (sample,)
+        Which of the n positions t-SNE saw.
+    first : int
+        Index, in the whole path, of the first of the n positions.
+    perplexity : float
+    provenance : Provenance
+    """
+
     points: np.ndarray
-    components: np.ndarray  # (n, 2), float64: coordinates along the first two principal components
-    # (parameters,): share of the variance of each principal component, descending
+    components: np.ndarray
     explained: np.ndarray
-    sample: np.ndarray  # (sample,): which of the n positions t-SNE saw
-    first: int  # index, in the whole path, of the first of the n positions
+    sample: np.ndarray
+    first: int
     perplexity: float
     provenance: Provenance
 
@@ -92,7 +106,15 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
         sample=n_sampled,
         perplexity=perplexity,
     )
-    return PathEmbedding(points, components, explained, sample, first, perplexity, provenance)
+    return PathEmbedding(
+        points=points,
+        components=components,
+        explained=explained,
+        sample=sample,
+        first=first,
+        perplexity=perplexity,
+        provenance=provenance,
+    )
 
 
 def _one_of_each_stretch(n, n_sampled, generator):

@@ -86,7 +86,7 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
 
     Returns
     -------
-    TrainingRun
+    FullBatchRun
 
     Raises
     ------
@@ -150,7 +150,7 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
     finally:
         folder.close()
     print(f"output: {folder.path.absolute()}")
-    return TrainingRun(out)
+    return FullBatchRun(out)
 
 
 def _run(descent, training, theta, epoch, folder, chunk):
@@ -224,7 +224,7 @@ def _print_estimate(descent, training, theta, epoch, path):
     )
 
 
-class TrainingRun:
+class FullBatchRun:
     """A run's folder, read back up to its last checkpoint, whose SHA-256 are checked; the trajectory stays on disk.
 
     Parameters
@@ -277,4 +277,4 @@ class TrainingRun:
         return f"{p['dataset']}, rate {p['learning_rate']:g}, dropout {p['dropout']:g}, {self.epochs} epochs"
 
     def __repr__(self):
-        return f"TrainingRun({os.fspath(self.path)!r}: {self.in_words()})"
+        return f"FullBatchRun({os.fspath(self.path)!r}: {self.in_words()})"

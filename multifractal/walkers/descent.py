@@ -30,18 +30,32 @@ _TASKS = 16  # an ensemble is cut into so many; an executor gets the landscape w
 _WALKERS_PER_CALL = 1024  # at most, so that what is held besides the results stays small
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Walk(Result):
-    """One walk: positions and losses after 0, 1, ..., n_steps steps; NaN after the step that stopped it, if any."""
+    """One walk: positions and losses after 0, 1, ..., n_steps steps; NaN after the step that stopped it, if any.
+
+    Attributes
+    ----------
+    positions : ndarray, shape (n_steps + 1, d), float64
+        On a landscape d = 2 and (x, y) lies within the walls.
+    unfolded : ndarray, shape (n_steps + 1, d), float64
+        The continuous track: exact, or as published.
+    losses : ndarray, shape (n_steps + 1,), float64
+        The loss at each position.
+    steps_taken : int
+        N_steps, or how many steps were good before the one that was not finite or went out of
+        reach.
+    learning_rate : float
+    method : str
+    parameters : dict
+    unfold : str
+    provenance : Provenance
+    """
 
     positions: np.ndarray
-    """(n_steps + 1, d) float64; on a landscape d = 2 and (x, y) lies within the walls."""
     unfolded: np.ndarray
-    """(n_steps + 1, d) float64, the continuous track: exact, or as published."""
     losses: np.ndarray
-    """(n_steps + 1,) float64, the loss at each position."""
     steps_taken: int
-    """n_steps, or how many steps were good before the one that was not finite or went out of reach."""
     learning_rate: float
     method: str
     parameters: dict
@@ -54,22 +68,35 @@ class Walk(Result):
         return self.steps_taken == len(self.positions) - 1
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Ensemble(Result):
-    """Walks from each start at each learning rate, at the steps that were kept; NaN once a walker was stopped."""
+    """Walks from each start at each learning rate, at the steps that were kept; NaN once a walker was stopped.
+
+    Attributes
+    ----------
+    positions : ndarray, shape (n_rates, n_starts, kept, d), float64
+        On a landscape d = 2 and (x, y) lies within the walls.
+    unfolded : ndarray, shape (n_rates, n_starts, kept, d), float64
+        The continuous tracks.
+    losses : ndarray, shape (n_rates, n_starts, kept), float64
+    steps : ndarray, shape (kept,), int64
+        How many steps had been taken at each kept position.
+    steps_taken : ndarray, shape (n_rates, n_starts), int64
+        N_steps, or how many steps were good before the walker was stopped.
+    learning_rates : ndarray, shape (n_rates,), float64
+    n_steps : int
+    method : str
+    parameters : dict
+    unfold : str
+    provenance : Provenance
+    """
 
     positions: np.ndarray
-    """(n_rates, n_starts, kept, d) float64; on a landscape d = 2 and (x, y) lies within the walls."""
     unfolded: np.ndarray
-    """(n_rates, n_starts, kept, d) float64, the continuous tracks."""
     losses: np.ndarray
-    """(n_rates, n_starts, kept) float64."""
     steps: np.ndarray
-    """(kept,) int64, how many steps had been taken at each kept position."""
     steps_taken: np.ndarray
-    """(n_rates, n_starts) int64, n_steps, or how many steps were good before the walker was stopped."""
     learning_rates: np.ndarray
-    """(n_rates,) float64."""
     n_steps: int
     method: str
     parameters: dict
@@ -159,15 +186,15 @@ def descend(
     positions, unfolded, losses, taken = out = plan.room(*starts.shape)
     walk_together(landscape, plan, starts, rates, streams, out)
     return Walk(
-        positions[0],
-        unfolded[0],
-        losses[0],
-        int(taken[0]),
-        rate,
-        method,
-        plan.rule.parameters,
-        unfold,
-        made_by,
+        positions=positions[0],
+        unfolded=unfolded[0],
+        losses=losses[0],
+        steps_taken=int(taken[0]),
+        learning_rate=rate,
+        method=method,
+        parameters=plan.rule.parameters,
+        unfold=unfold,
+        provenance=made_by,
     )
 
 
@@ -284,17 +311,17 @@ def descend_ensemble(
         **parameters,
     )
     return Ensemble(
-        positions,
-        unfolded,
-        losses,
-        plan.steps,
-        taken,
-        rates,
-        n_steps,
-        method,
-        plan.rule.parameters,
-        unfold,
-        made_by,
+        positions=positions,
+        unfolded=unfolded,
+        losses=losses,
+        steps=plan.steps,
+        steps_taken=taken,
+        learning_rates=rates,
+        n_steps=n_steps,
+        method=method,
+        parameters=plan.rule.parameters,
+        unfold=unfold,
+        provenance=made_by,
     )
 
 

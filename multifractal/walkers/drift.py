@@ -31,7 +31,7 @@ N_DECILES = 10
 NEVER = -1
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Drift(Result):
     """Walks and their controls on several landscapes.
 
@@ -161,7 +161,15 @@ def drift_to_flat(
         "pass a list of landscapes",
     )
     shares, arrivals = np.moveaxis(shares, 0, 2), np.moveaxis(arrivals, 0, 1)
-    return Drift(shares, arrivals, n_steps, learning_rate, start, window, made_by)
+    return Drift(
+        shares=shares,
+        arrivals=arrivals,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
+        start=start,
+        window=window,
+        provenance=made_by,
+    )
 
 
 def decile_maps(landscape, window):

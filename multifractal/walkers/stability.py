@@ -24,14 +24,22 @@ _D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps aft
 SHARPNESSES = ("hessian", "map", "published")
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class EdgeOfStability(Result):
-    """Sharpness at the last positions of walks, by learning rate."""
+    """Sharpness at the last positions of walks, by learning rate.
+
+    Attributes
+    ----------
+    sharpness : ndarray, shape (n_rates, n_starts, last), float64
+        Loss per position squared; NaN where a walker was stopped.
+    learning_rates : ndarray, shape (n_rates,), float64
+    n_steps : int
+    kind : str
+    provenance : Provenance
+    """
 
     sharpness: np.ndarray
-    """(n_rates, n_starts, last) float64, loss per position squared; NaN where a walker was stopped."""
     learning_rates: np.ndarray
-    """(n_rates,) float64."""
     n_steps: int
     kind: str
     provenance: Provenance
@@ -74,14 +82,23 @@ class EdgeOfStability(Result):
         return np.full(2, np.nan) if longest is None else self.learning_rates[longest[[0, -1]]]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class LyapunovExponents(Result):
-    """Lyapunov exponents of each walk, per step, the largest first; NaN where a walker was stopped."""
+    """Lyapunov exponents of each walk, per step, the largest first; NaN where a walker was stopped.
+
+    Attributes
+    ----------
+    exponents : ndarray, shape (n_rates, n_starts, 2), float64
+        "two_trajectories" knows the largest only.
+    learning_rates : ndarray, shape (n_rates,), float64
+    n_steps : int
+    burn_in : int
+    method : str
+    provenance : Provenance
+    """
 
     exponents: np.ndarray
-    """(n_rates, n_starts, 2) float64; "two_trajectories" knows the largest only."""
     learning_rates: np.ndarray
-    """(n_rates,) float64."""
     n_steps: int
     burn_in: int
     method: str
@@ -170,7 +187,13 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
         sharpness=sharpness,
     )
     values = sharpness_at(landscape, walks.positions, sharpness)
-    return EdgeOfStability(values, walks.learning_rates, n_steps, sharpness, made_by)
+    return EdgeOfStability(
+        sharpness=values,
+        learning_rates=walks.learning_rates,
+        n_steps=n_steps,
+        kind=sharpness,
+        provenance=made_by,
+    )
 
 
 def sharpness_at(landscape, positions, kind="hessian"):
@@ -278,7 +301,12 @@ def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, m
         method=method,
     )
     return LyapunovExponents(
-        exponents.reshape(len(rates), len(starts), 2), rates, n_steps, burn_in, method, made_by
+        exponents=exponents.reshape(len(rates), len(starts), 2),
+        learning_rates=rates,
+        n_steps=n_steps,
+        burn_in=burn_in,
+        method=method,
+        provenance=made_by,
     )
 
 

@@ -228,7 +228,7 @@ def test_history_saves_and_loads(tmp_path):
     """A run's history survives a round trip."""
     run = training.train(_model(), _data(), epochs=2)
     run.save(tmp_path / "training.npz")
-    again = training.TrainingRun.load(tmp_path / "training.npz")
+    again = training.TrainingHistory.load(tmp_path / "training.npz")
     assert np.array_equal(again.train_loss, run.train_loss)
     assert again.optimizer == "adam"
     assert again.provenance == run.provenance

@@ -70,3 +70,18 @@ def test_an_old_module_is_the_new_one(old, new):
     with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
         found = importlib.import_module(old)
     assert found is importlib.import_module(new)
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new"),
+    [
+        ("multifractal", "TrainingRun", "FullBatchRun"),
+        ("landscape_viz", "TrainingRun", "TrainingHistory"),
+        ("landscape_viz", "Path", "NetworkPath"),
+    ],
+)
+def test_old_public_names_are_the_new_ones(package, old, new):
+    """A public class under its former name is the class itself, and warns."""
+    module = importlib.import_module(package)
+    with pytest.warns(DeprecationWarning, match=f"{package}.{old} is now {package}.{new}"):
+        assert getattr(module, old) is getattr(module, new)

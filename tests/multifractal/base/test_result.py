@@ -1,5 +1,8 @@
 """Files outlive their classes: fields and classes renamed, added and dropped; and what cannot be placed is refused."""
 
+import importlib
+import pkgutil
+import re
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -156,3 +159,37 @@ def test_results_hold_results(tmp_path):
     assert isinstance(found.anything["inner"], Inner)
     assert found.anything["pair"][0].values.tolist() == [0, 1, 2]
     assert found.anything["inner"].provenance == MADE_BY
+
+
+def results():
+    """Return every class of results of both packages, all their modules imported."""
+    for package in (multifractal, pytest.importorskip("landscape_viz")):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    classes, found = [Result], []
+    while classes:
+        cls = classes.pop()
+        classes += cls.__subclasses__()
+        if cls.__module__.partition(".")[0] in ("multifractal", "landscape_viz"):
+            found.append(cls)
+    return found[1:]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_result_is_built_by_keyword_and_says_what_its_fields_are():
+    """No field can be given by its place, and help() shows each field: the Attributes of the docstring name them all."""
+    classes = results()
+    assert len(classes) > 50
+    for cls in classes:
+        assert all(each.kw_only for each in fields(cls)), cls
+        told = re.split(r"Attributes\n\s*-+\n", cls.__doc__)[-1]
+        heads = [line for line in told.splitlines() if re.match(r" {4}\w.* : ", line)]
+        named = {name for head in heads for name in head.split(" : ")[0].strip().split(", ")}
+        assert {each.name for each in fields(cls)} <= named, cls
+
+
+def test_no_two_results_share_a_name():
+    """A file names its class, so that the name must be of one class only."""
+    names = [cls.__name__ for cls in results()]
+    assert len(names) == len(set(names))

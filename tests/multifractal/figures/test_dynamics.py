@@ -17,14 +17,21 @@ def edge(factor):
     """Return made-up sharpness of 3 walks: 2/rate times `factor` (one number a rate)."""
     rates = 2.0 ** np.arange(5)
     sharpness = (2 / rates * factor)[:, None, None] * np.array([0.9, 1, 1.1])[:, None]
-    return EdgeOfStability(sharpness, rates, 9, "hessian", None)
+    return EdgeOfStability(
+        sharpness=sharpness, learning_rates=rates, n_steps=9, kind="hessian", provenance=None
+    )
 
 
 def exponents(method, shift):
     """Return made-up exponents of 4 walks at 5 rates."""
     spread = np.array([-1.0, 0, 0, 1])[:, None] + np.array([0, -0.5])
     return LyapunovExponents(
-        shift + np.arange(5.0)[:, None, None] + spread, 2.0 ** np.arange(5), 100, 50, method, None
+        exponents=shift + np.arange(5.0)[:, None, None] + spread,
+        learning_rates=2.0 ** np.arange(5),
+        n_steps=100,
+        burn_in=50,
+        method=method,
+        provenance=None,
     )
 
 

@@ -42,13 +42,13 @@ def test_published_pictures_stand_below_ours():
     """One run and two published t-SNE make four panels; the last two hold the published points."""
     rng = np.random.default_rng(2)
     ours = PathEmbedding(
-        rng.random((50, 2)),
-        rng.random((50, 2)),
-        np.array([0.7, 0.3]),
-        np.arange(10),
-        0,
-        5.0,
-        Provenance("test"),
+        points=rng.random((50, 2)),
+        components=rng.random((50, 2)),
+        explained=np.array([0.7, 0.3]),
+        sample=np.arange(10),
+        first=0,
+        perplexity=5.0,
+        provenance=Provenance("test"),
     )
     theirs = {"a": rng.random((30, 2)), "b": rng.random((40, 2))}
     axes = figures.training_paths({"run": ours}, published=theirs)

@@ -83,11 +83,11 @@ def test_minima_are_selected_and_saved(rough, tmp_path):
 def _minima_at(positions, hoelder):
     n = len(positions)
     return Minima(
-        np.asarray(positions, float),
-        np.arange(n, dtype=float),
-        np.ones(n),
-        np.asarray(hoelder, float),
-        None,
+        positions=np.asarray(positions, float),
+        losses=np.arange(n, dtype=float),
+        flatness=np.ones(n),
+        hoelder=np.asarray(hoelder, float),
+        provenance=None,
     )
 
 
@@ -112,7 +112,13 @@ def test_basins_are_the_connected_components():
 def test_basins_without_an_exponent_go_by_flatness():
     """Where the Hoelder exponent is unknown, the flatter basin is the smoother one."""
     positions = np.array([(0, 0), (1, 0), (2, 0), (50, 50), (51, 50)], float)
-    minima = Minima(positions, np.arange(5.0), np.array([1, 1, 1, 4, 4.0]), None, None)
+    minima = Minima(
+        positions=positions,
+        losses=np.arange(5.0),
+        flatness=np.array([1, 1, 1, 4, 4.0]),
+        hoelder=None,
+        provenance=None,
+    )
     found = basins(minima)
     assert (found.smoother, found.rougher) == (1, 0)
     np.testing.assert_allclose(found.smoothness, [0, np.log(4)])

@@ -31,7 +31,18 @@ OURS = (*spectra_claims.CLAIMS, *surface_claims.CLAIMS)
 
 def quantity(value, half=0.01, spread=0.01, n=10):
     """A Quantity of a given mean, half interval and spread."""
-    return Quantity("words", value, value - half, value + half, spread, n, "surfaces", "", "", CALL)
+    return Quantity(
+        words="words",
+        value=value,
+        low=value - half,
+        high=value + half,
+        spread=spread,
+        n=n,
+        over="surfaces",
+        unit="",
+        published="",
+        provenance=CALL,
+    )
 
 
 # Numbers
@@ -91,7 +102,8 @@ def counting_claim(name="counted"):
             "sd", on.each(lambda i: on.surface(i).values.std()), on.provenance("std")
         )
         return Measured(
-            {"sd": found, "a later name that sorts first": found}, {"sides": np.array([on.size])}
+            quantities={"sd": found, "a later name that sorts first": found},
+            arrays={"sides": np.array([on.size])},
         )
 
     return Claim(

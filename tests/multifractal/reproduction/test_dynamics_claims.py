@@ -218,10 +218,32 @@ def test_training_is_measured_on_a_table(monkeypatch):
 
 def told(value, half=0.01, spread=0.03, n=10):
     """Return a Quantity of given mean, half width of its interval, spread and count."""
-    return Quantity("", value, value - half, value + half, spread, n, "surfaces", "", "", CALL)
+    return Quantity(
+        words="",
+        value=value,
+        low=value - half,
+        high=value + half,
+        spread=spread,
+        n=n,
+        over="surfaces",
+        unit="",
+        published="",
+        provenance=CALL,
+    )
 
 
-NONE = Quantity("", np.nan, np.nan, np.nan, np.nan, 0, "surfaces", "", "", CALL)
+NONE = Quantity(
+    words="",
+    value=np.nan,
+    low=np.nan,
+    high=np.nan,
+    spread=np.nan,
+    n=0,
+    over="surfaces",
+    unit="",
+    published="",
+    provenance=CALL,
+)
 
 
 def _short(early=0.72, late=0.62, spread=0.05):

@@ -12,7 +12,7 @@ from multifractal.training.displacement import published_name
 
 
 def made_up_run(positions, every=1, **arrays):
-    """Stand for a TrainingRun with these positions."""
+    """Stand for a FullBatchRun with these positions."""
     return SimpleNamespace(
         positions=positions, parameters={"every": every, "learning_rate": 0.1}, **arrays
     )

@@ -172,7 +172,15 @@ def test_means_and_arrivals_follow_their_definitions():
     shares[0, 0, :, 9] = [0.2, 0.3, 0.4]
     arrivals = np.full((4, 3, 2), NEVER)
     arrivals[0] = [[0, 5], [NEVER, 7], [9, 9]]
-    drift = Drift(shares, arrivals, 10, 1.0, "maximum", 1, None)
+    drift = Drift(
+        shares=shares,
+        arrivals=arrivals,
+        n_steps=10,
+        learning_rate=1.0,
+        start="maximum",
+        window=1,
+        provenance=None,
+    )
     np.testing.assert_allclose(
         drift.mean_shares("descent", "flatness")[:, 9], [0.3, 4.30265 * 0.1 / 3**0.5], rtol=1e-5
     )

@@ -140,7 +140,14 @@ def test_statistics_over_walks_leave_stopped_ones_out():
     """Mean, error, median, share positive and the running mean use the walks that went on."""
     exponents = np.full((2, 4, 2), np.nan)
     exponents[0, :, 0] = [1.0, np.nan, -2.0, 4.0]
-    result = LyapunovExponents(exponents, np.array([1.0, 2.0]), 10, 0, "tangent", None)
+    result = LyapunovExponents(
+        exponents=exponents,
+        learning_rates=np.array([1.0, 2.0]),
+        n_steps=10,
+        burn_in=0,
+        method="tangent",
+        provenance=None,
+    )
     assert result.mean[0, 0] == 1.0
     np.testing.assert_allclose(result.standard_error[0, 0], 3.0 / np.sqrt(3))
     assert result.median[0, 0] == 1.0
@@ -187,7 +194,13 @@ def test_the_range_is_where_the_interval_holds_the_edge():
     rates = 2.0 ** np.arange(8)
     factor = np.where(np.isin(rates, [4, 8, 16, 64]), 1.0, 10.0)[:, None, None]
     spread = np.array([0.9, 1.0, 1 / 0.9])[:, None]
-    result = EdgeOfStability(2 / rates[:, None, None] * factor * spread, rates, 9, "hessian", None)
+    result = EdgeOfStability(
+        sharpness=2 / rates[:, None, None] * factor * spread,
+        learning_rates=rates,
+        n_steps=9,
+        kind="hessian",
+        provenance=None,
+    )
     assert result.range.tolist() == [4, 16]
     assert result.holds.sum() == 4
     half = 4.302653 * np.log10(1 / 0.9) / np.sqrt(3)  # Student, 2 degrees of freedom
@@ -199,7 +212,13 @@ def test_the_range_is_where_the_interval_holds_the_edge():
 def test_negative_sharpness_is_counted_not_logged():
     """Positions of negative sharpness and stopped walkers are left out of the logarithm and show in the share."""
     sharpness = np.array([[[10.0, -1.0], [1000.0, np.nan], [-1.0, -1.0]]])
-    result = EdgeOfStability(sharpness, np.array([1.0]), 9, "hessian", None)
+    result = EdgeOfStability(
+        sharpness=sharpness,
+        learning_rates=np.array([1.0]),
+        n_steps=9,
+        kind="hessian",
+        provenance=None,
+    )
     np.testing.assert_allclose(result.log10_by_start, [[1, 3, np.nan]])
     np.testing.assert_allclose(result.mean_log10, [2])
     np.testing.assert_allclose(result.share_positive, [2 / 6])
