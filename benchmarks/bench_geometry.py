@@ -1,7 +1,14 @@
 """Geometry: minima, N(R) and the curvature law on a 1024 x 1024 surface."""
 
 from benchmarks.harness import Case
-from multifractal import clustering_curve, curvature_roughness, fbm_surface, flatness, local_minima
+from multifractal import (
+    clustering_curve,
+    curvature_roughness,
+    fbm_surface,
+    flatness,
+    local_minima,
+    topology,
+)
 from multifractal.geometry.clustering import PAPER_RADII
 from tests.helpers import naive
 
@@ -30,6 +37,13 @@ def cases():
             lambda: naive.mean_counts(lowest, lowest[:30], PAPER_RADII),
             share=0.01,
             aim="60 ms",
+        ),
+        Case(
+            "merge tree and persistence, 1024²",
+            lambda: topology(surface),
+            lambda: naive.flood(surface.values[:24, :24]),
+            share=(24 / 1024) ** 2,
+            aim="300 ms",
         ),
         Case("curvature law, 1024²", lambda: curvature_roughness(surface)),
     ]

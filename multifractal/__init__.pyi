@@ -2,6 +2,10 @@ from . import figures as figures
 from . import source_data as source_data
 from .base.files import DamagedFileError as DamagedFileError
 from .base.result import Provenance as Provenance
+from .geometry.topology import ContourTree as ContourTree
+from .geometry.topology import Topology as Topology
+from .geometry.topology import contour_tree as contour_tree
+from .geometry.topology import topology as topology
 from .landscapes.brownian import SurfaceNoise as SurfaceNoise
 from .landscapes.brownian import fbm_path as fbm_path
 from .landscapes.brownian import fbm_surface as fbm_surface

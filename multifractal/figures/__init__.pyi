@@ -31,3 +31,5 @@ from .spectra import write_section_page as write_section_page
 from .real_dynamics import section_beside_model as section_beside_model
 from .real_dynamics import training_beside_model as training_beside_model
 from .section_study import section_study as section_study
+from .topology import merge_tree as merge_tree
+from .topology import persistence_diagram as persistence_diagram

@@ -558,3 +558,54 @@ def ridge_test_error(directions, train, test, ridge):
         rows, np.vstack([targets, np.zeros((p, targets.shape[1]))]), rcond=None
     )[0]
     return np.mean((features(test[0]) @ weights - test[1]) ** 2, axis=0)
+
+
+def flood(values):
+    """Return minima, births, deaths, heirs, first saddles and volumes of an image, by flooding it point by point."""
+    flat, places = values.ravel(), [tuple(p) for p in np.ndindex(values.shape)]
+    order = sorted(range(flat.size), key=lambda i: (flat[i], i))
+    rank = {places[i]: k for k, i in enumerate(order)}
+
+    def wet_neighbours(place, level):
+        for axis in range(values.ndim):
+            for step in (-1, 1):
+                other = tuple(c + step * (a == axis) for a, c in enumerate(place))
+                if rank.get(other, level) < level:
+                    yield other
+
+    minima, deaths, heirs, first, home = [], [], [], [], {}
+    basins = []  # sets of flooded points, each with the number of its lowest minimum and all of its minima
+    for level, i in enumerate(order):
+        place = places[i]
+        wet = list(wet_neighbours(place, level))
+        met = [basin for basin in basins if any(w in basin["points"] for w in wet)]
+        if not met:
+            home[place] = len(minima)
+            basins.append({"points": {place}, "lowest": len(minima), "merged": False})
+            minima.append(place)
+            deaths.append(np.inf)
+            heirs.append(-1)
+            first.append(np.inf)
+            continue
+        home[place] = home[min(wet, key=rank.get)]
+        winner = min(met, key=lambda basin: basin["lowest"])
+        if len(met) > 1:
+            # numbers of one level are told apart by the order in which neighbours are met; the value is the same
+            for basin in met:
+                if not basin["merged"]:
+                    first[basin["lowest"]] = flat[i]
+                if basin is not winner:
+                    deaths[basin["lowest"]], heirs[basin["lowest"]] = flat[i], winner["lowest"]
+            winner["merged"] = True
+        points = set.union({place}, *(basin["points"] for basin in met))
+        basins = [basin for basin in basins if basin not in met]
+        basins.append({"points": points, "lowest": winner["lowest"], "merged": winner["merged"]})
+    volumes = np.bincount(list(home.values()), minlength=len(minima))
+    births = np.array([values[m] for m in minima])
+    return {
+        "minima": np.array(minima),
+        "births": births,
+        "deaths": np.array(deaths),
+        "first_saddles": np.array(first),
+        "volumes": volumes,
+    }
