@@ -45,5 +45,11 @@ def cases():
             share=(24 / 1024) ** 2,
             aim="300 ms",
         ),
+        Case(
+            "contour tree, 1024² (the twin: one level of it)",
+            lambda: contour_tree(surface),
+            lambda: naive.level_components(surface.values[:64, :64], 0.0),
+            share=(64 / 1024) ** 2,
+        ),
         Case("curvature law, 1024²", lambda: curvature_roughness(surface)),
     ]

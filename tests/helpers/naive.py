@@ -7,6 +7,8 @@ import decimal
 
 import numpy as np
 from scipy.interpolate import BarycentricInterpolator
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import digamma, gamma, poch
 
 # --- landscape -------------------------------------------------------------------------------------------------------
@@ -609,3 +611,29 @@ def flood(values):
         "first_saddles": np.array(first),
         "volumes": volumes,
     }
+
+
+def level_components(values, level):
+    """Count the pieces of the level set of a triangulated image: edges that cross it, joined where they share a triangle."""
+    rows, cols = values.shape
+    number = np.arange(rows * cols).reshape(rows, cols)
+    triangles = [
+        t
+        for y in range(rows - 1)
+        for x in range(cols - 1)
+        for t in (
+            (number[y, x], number[y, x + 1], number[y + 1, x + 1]),
+            (number[y, x], number[y + 1, x], number[y + 1, x + 1]),
+        )
+    ]
+    above = values.ravel() > level
+    crossing, pairs = {}, []
+    for triangle in triangles:
+        edges = [tuple(sorted((triangle[a], triangle[b]))) for a, b in ((0, 1), (1, 2), (0, 2))]
+        cut = [crossing.setdefault(e, len(crossing)) for e in edges if above[e[0]] != above[e[1]]]
+        pairs += [cut] if cut else []
+    if not pairs:
+        return 0
+    first, second = np.array(pairs).T
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(crossing),) * 2)
+    return connected_components(graph, directed=False)[0]

@@ -3,8 +3,6 @@
 import gudhi
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from multifractal import contour_tree, fbm_surface, figures, topology
 from tests.helpers import naive
@@ -75,32 +73,6 @@ def test_smad_of_a_landscape_that_can_be_drawn():
     assert found.simplified(1.2).tolist() == [0, 2]
 
 
-def level_components(values, level):
-    """Count the pieces of the level set of a triangulated image: edges that cross it, joined where they share a triangle."""
-    rows, cols = values.shape
-    number = np.arange(rows * cols).reshape(rows, cols)
-    triangles = [
-        t
-        for y in range(rows - 1)
-        for x in range(cols - 1)
-        for t in (
-            (number[y, x], number[y, x + 1], number[y + 1, x + 1]),
-            (number[y, x], number[y + 1, x], number[y + 1, x + 1]),
-        )
-    ]
-    above = values.ravel() > level
-    crossing, pairs = {}, []
-    for triangle in triangles:
-        edges = [tuple(sorted((triangle[a], triangle[b]))) for a, b in ((0, 1), (1, 2), (0, 2))]
-        cut = [crossing.setdefault(e, len(crossing)) for e in edges if above[e[0]] != above[e[1]]]
-        pairs += [cut] if cut else []
-    if not pairs:
-        return 0
-    first, second = np.array(pairs).T
-    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(crossing),) * 2)
-    return connected_components(graph, directed=False)[0]
-
-
 def test_contour_tree_counts_the_contours_of_every_level():
     """As many arcs span each level as the level set of the triangulated image has pieces, and arcs make a tree."""
     rng = np.random.default_rng(4)
@@ -112,7 +84,9 @@ def test_contour_tree_counts_the_contours_of_every_level():
         assert (lower < upper).all()
         levels = np.sort(values.ravel())
         for level in (levels[1:] + levels[:-1]) / 2:
-            assert ((lower < level) & (level < upper)).sum() == level_components(values, level)
+            assert ((lower < level) & (level < upper)).sum() == naive.level_components(
+                values, level
+            )
 
 
 def test_ends_of_the_contour_tree_are_minima_and_maxima():
