@@ -3,6 +3,7 @@
 from benchmarks.harness import Case
 from multifractal import (
     clustering_curve,
+    contour_tree,
     curvature_roughness,
     fbm_surface,
     flatness,
