@@ -1,5 +1,9 @@
 """Extreme eigenpairs of a symmetric operator by Lanczos iteration, fully reorthogonalised, with an honest stop.
 
+One sequence of Lanczos steps sees each eigenvalue once, however often it is repeated. So each sequence is followed by one from
+a fresh random vector on the complement of what was found, until such a sequence finds nothing that belongs to the k. The
+residuals are then measured, by one product each.
+
 Symbols: Q basis, T the operator seen in it, theta Ritz values, s their vectors in the basis, beta the next coupling.
 """
 
@@ -13,37 +17,28 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 
 _STEPS_BETWEEN_CHECKS = 5
+_RANKS = {"LA": lambda theta: theta, "SA": lambda theta: -theta, "LM": np.abs}
 
 
-@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Eigenpairs(Result):
-    """Eigenvalues and eigenvectors of a symmetric operator, with what is known of their errors.
-
-    Attributes
-    ----------
-    values : ndarray, shape (k,), float64
-        The most extreme first.
-    vectors : ndarray, shape (n, k)
-        Unit columns.
-    residuals : ndarray, shape (k,), float64
-        |H v - theta v|: an eigenvalue lies within it of each value.
-    products : int
-        How many products with the operator were made.
-    converged : bool
-        Whether every residual met the tolerance before `max_products`.
-    provenance : Provenance
-    """
+    """Eigenvalues and eigenvectors of a symmetric operator, with what is known of their errors."""
 
     values: np.ndarray
+    """(k,) float64, the most extreme first; a repeated eigenvalue comes as often as it is repeated."""
     vectors: np.ndarray
+    """(n, k), orthonormal columns."""
     residuals: np.ndarray
+    """(k,) float64, |H v - theta v| as measured by a product: an eigenvalue lies within it of each value."""
     products: int
+    """How many products with the operator were made, those that measure the residuals included."""
     converged: bool
+    """Whether each residual met the tolerance and no further copy was left to find before `max_products`."""
     provenance: Provenance
 
 
 def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_products=None):
-    """Return the k eigenpairs at one end of the spectrum of a symmetric operator.
+    """Return the k eigenpairs at one end of the spectrum of a symmetric operator, copies of repeated ones included.
 
     Parameters
     ----------
@@ -54,30 +49,33 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
     which : {"LA", "SA", "LM"}
         Largest, smallest (most negative), or largest in magnitude, as in scipy's `eigsh`.
     tol : float
-        Relative error of the eigenvalues aimed at (our choice 1e-3). Stops when each residual is at most sqrt(tol)
-        max(|theta|, 1e-6 |theta_1|), since errors of eigenvalues go with the square of residuals, and no value moved by
-        more than a tenth of tol between two checks, 5 steps apart.
+        Relative error of the eigenvalues aimed at (our choice 1e-3). A sequence stops when each residual is at most
+        sqrt(tol) max(|theta|, 1e-6 |theta_1|), since errors of eigenvalues go with the square of residuals, and no value
+        moved by more than a tenth of tol between two checks, 5 steps apart.
     rng : int, SeedSequence or Generator
-        For the first vector, and for a new one where the iteration breaks down.
+        For the first vector, for those of the later sequences, and for a new one where the iteration breaks down.
     start : array_like, shape (n,) or (n, m), optional
         First vector, or vectors whose sum is taken: the eigenvectors of an earlier point of a training run save products.
     max_products : int, optional
-        Our choice: min(n, 20 k + 100).
+        At least 2 k: k to find the pairs and k to measure them. Our choice: 30 k + 150.
 
     Returns
     -------
     Eigenpairs
-        With `converged` False where `max_products` was reached first.
+        With `converged` False where `max_products` was reached first, or where rounding keeps the residuals above the
+        tolerance.
 
     Raises
     ------
     ValueError
         When the operator is not square, `k` exceeds its size, or a setting is out of its range.
+    ArithmeticError
+        When a product with the operator is not finite.
 
     Notes
     -----
-    An eigenvalue that is repeated exactly shows once for each time the iteration breaks down (as it does when few distinct
-    eigenvalues are left); clusters of distinct ones are resolved.
+    An eigenvalue repeated m times takes m sequences, and one more that finds no further copy. A value found late replaces
+    the k-th only where it exceeds it by more than `tol`.
     """
     n = checked_operator(operator).shape[0]
     require(
@@ -89,59 +87,121 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
     )
     k = whole_number("k", k)
     require(k <= n, "k", k, f"be at most n = {n}", "ask for fewer")
-    one_of("which", which, ("LA", "SA", "LM"))
+    one_of("which", which, tuple(_RANKS))
     tol = positive_number("tol", tol)
-    limit = (
-        min(n, 20 * k + 100)
-        if max_products is None
-        else min(n, whole_number("max_products", max_products))
+    most = 30 * k + 150 if max_products is None else whole_number("max_products", max_products)
+    require(
+        most >= 2 * k,
+        "max_products",
+        max_products,
+        f"be at least 2 k = {2 * k}, k to find the pairs and k to measure them",
+        "raise it, or ask for fewer pairs",
     )
     made_by = Provenance.of("top_eigenpairs", rng=rng, operator=operator, k=k, which=which, tol=tol)
-    generator = as_generator(rng)
-    lanczos = Lanczos(operator, _first_vector(n, start, generator), limit, generator)
-    values, converged = np.full(k, np.nan), False
-    while not converged and lanczos.steps < limit:
-        lanczos.advance(
-            min(limit - lanczos.steps, _STEPS_BETWEEN_CHECKS if lanczos.steps >= k else k)
-        )
-        before = values
-        values, s, residuals = _wanted(*lanczos.ritz(), which, k)
-        floor = 1e-6 * np.abs(values[0])
-        settled = np.abs(values - before) <= 0.1 * tol * np.maximum(np.abs(values), floor)
-        small = residuals <= np.sqrt(tol) * np.maximum(np.abs(values), floor)
-        converged = bool(len(values) == k and (settled & small).all()) or lanczos.steps == n
+    search = _Search(operator, k, _RANKS[which], tol, as_generator(rng), most - k)
+    search.sequence(_first_vector(n, start, search.generator))
+    while not search.complete and search.left > 0:
+        search.sequence(search.generator.standard_normal(n))
+    values, vectors, residuals = _measured(operator, search.vectors, search.rank)
+    floor = 1e-6 * np.abs(values[0])
+    small = residuals <= np.sqrt(tol) * np.maximum(np.abs(values), floor)
+    products = most - search.left
     return Eigenpairs(
-        values=values,
-        vectors=lanczos.basis[:, : lanczos.steps] @ s.astype(lanczos.basis.dtype),
-        residuals=residuals,
-        products=lanczos.steps,
-        converged=converged,
-        provenance=made_by,
+        values, vectors, residuals, products, bool(search.complete and small.all()), made_by
     )
+
+
+class _Search:
+    """The k most extreme pairs found so far, and sequences of Lanczos steps for those still missing.
+
+    `left` is the number of products that may still be made; `complete` says that no pair is missing.
+    """
+
+    def __init__(self, operator, k, rank, tol, generator, left):
+        self._operator, self._k, self.rank, self._tol = operator, k, rank, tol
+        self.generator, self.left, self.complete = generator, left, False
+        self.values, self.vectors = np.empty(0), None
+
+    def sequence(self, first):
+        """Run Lanczos steps on the complement of the pairs found, and take in those that belong to the k."""
+        room = self._operator.shape[0] - len(self.values)
+        limit = min(room, self.left)
+        lanczos = Lanczos(self._operator, first, limit, self.generator, self.vectors)
+        before, done = np.empty(0), False
+        while not done and lanczos.steps < limit:
+            steps = _STEPS_BETWEEN_CHECKS if lanczos.steps >= self._k else self._k
+            lanczos.advance(min(limit - lanczos.steps, steps))
+            theta, s, residuals = lanczos.ritz()
+            wanted = np.argsort(-self.rank(theta), kind="stable")[: self._k]
+            new = self._count_of_new(theta[wanted])
+            wanted = wanted[: max(new, 1)]  # without a new one the first must settle all the same
+            done = self._settled(theta[wanted], before, residuals[wanted]) or lanczos.steps == room
+            before = theta[wanted]
+        self.left -= lanczos.steps
+        self.complete = done and (new == 0 or lanczos.steps == room)
+        self._take_in(theta[wanted[:new]], lanczos.basis[:, : lanczos.steps], s[:, wanted[:new]])
+
+    def _count_of_new(self, theta):
+        """Return how many of these values, in order, belong to the k: each beats one of those found by more than tol."""
+        if len(self.values) < self._k:
+            return len(theta)
+        worst = self.values[::-1][: len(theta)]
+        margin = self._tol * np.maximum(np.abs(worst), 1e-6 * np.abs(self.values[0]))
+        return int(np.sum(self.rank(theta) > self.rank(worst) + margin))
+
+    def _settled(self, theta, before, residuals):
+        # a first sequence must settle all k; a last one need only show that nothing above the k-th is left
+        floor = 1e-6 * np.abs(theta[0]) if len(self.values) < self._k else np.abs(self.values[-1])
+        if len(theta) != len(before) or len(self.values) + len(theta) < self._k:
+            return False
+        size = np.maximum(np.abs(theta), floor)
+        still = np.abs(theta - before) <= 0.1 * self._tol * size
+        return bool((still & (residuals <= np.sqrt(self._tol) * size)).all())
+
+    def _take_in(self, theta, basis, s):
+        vectors = basis @ s.astype(basis.dtype)
+        if self.vectors is not None:
+            vectors = np.concatenate([self.vectors, vectors], axis=1)
+        values = np.r_[self.values, theta]
+        kept = np.argsort(-self.rank(values), kind="stable")[: self._k]
+        self.values, self.vectors = values[kept], vectors[:, kept]
+
+
+def _measured(operator, vectors, rank):
+    """Return (values, vectors, residuals): the best pairs within the span of these vectors, measured by products."""
+    product = finite_product(operator)
+    images = np.stack([product(v) for v in vectors.T], axis=1).astype(np.float64)
+    inside = vectors.T.astype(np.float64) @ images
+    theta, s = np.linalg.eigh((inside + inside.T) / 2)
+    order = np.argsort(-rank(theta), kind="stable")
+    theta, s = theta[order], s[:, order]
+    turned = vectors.astype(np.float64) @ s
+    residuals = np.linalg.norm(images @ s - turned * theta, axis=0)
+    return theta, turned.astype(vectors.dtype), residuals
 
 
 class Lanczos:
-    """The Lanczos recurrence with Gram-Schmidt applied twice against the whole basis, so that no ghost appears."""
+    """The Lanczos recurrence with Gram-Schmidt applied twice against the whole basis, so that no ghost appears.
 
-    def __init__(self, operator, first, max_steps, generator):
-        self._product = operator.matvec if hasattr(operator, "matvec") else operator.__matmul__
-        self._generator = generator
+    With `apart`, orthonormal columns, the operator is that on their complement.
+    """
+
+    def __init__(self, operator, first, max_steps, generator, apart=None):
+        self._product, self._generator = finite_product(operator), generator
         dtype = np.result_type(getattr(operator, "dtype", np.float64), np.float32)
+        self._apart = np.empty((len(first), 0), dtype) if apart is None else apart
         self.basis = np.empty((len(first), max_steps), dtype, order="F")
         self._alpha, self._beta = np.zeros(max_steps), np.zeros(max_steps)
-        self._next = (first / np.linalg.norm(first)).astype(dtype)
         self.steps = 0
+        first = self._orthogonal((first / np.linalg.norm(first)).astype(dtype))
+        self._next = first / np.linalg.norm(first)
 
     def advance(self, n_steps):
         """Add `n_steps` vectors to the basis, one product each."""
         for _ in range(n_steps):
             m = self.steps
             self.basis[:, m] = self._next
-            w = np.asarray(self._product(self._next), dtype=self.basis.dtype).reshape(-1)
-            if not np.isfinite(w).all():
-                raise ArithmeticError(
-                    f"product {m + 1} with the operator is not finite; check the loss at these weights"
-                )
+            w = self._product(self._next).astype(self.basis.dtype)
             scale = np.linalg.norm(w)
             self._alpha[m] = float(self._next @ w)
             self.steps += 1
@@ -169,8 +229,26 @@ class Lanczos:
     def _orthogonal(self, w):
         filled = self.basis[:, : self.steps]
         for _ in range(2):
+            w = w - self._apart @ (self._apart.T @ w)
             w = w - filled @ (filled.T @ w)
         return w
+
+
+def finite_product(operator):
+    """Return the function v -> operator @ v, which refuses a product that is not finite."""
+    product = operator.matvec if hasattr(operator, "matvec") else operator.__matmul__
+
+    def checked(vector):
+        image = np.asarray(product(vector)).reshape(-1)
+        bad = np.count_nonzero(~np.isfinite(image))
+        if bad:
+            raise ArithmeticError(
+                f"a product with the operator is not finite in {bad} of {image.size} entries; of a Hessian: "
+                "look for NaN in the weights, or a loss without second derivative there (sqrt or log at 0)"
+            )
+        return image
+
+    return checked
 
 
 def _first_vector(n, start, generator):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_viz.curvature.eigenpairs import checked_operator
+from landscape_viz.curvature.eigenpairs import checked_operator, finite_product
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
@@ -52,6 +52,8 @@ def trace(operator, *, n_products=32, rng=0):
     ------
     ValueError
         When `n_products` is odd or below 4.
+    ArithmeticError
+        When a product with the operator is not finite.
 
     References
     ----------
@@ -86,10 +88,8 @@ def trace(operator, *, n_products=32, rng=0):
 
 
 def _columns(operator, vectors):
-    product = operator.matvec if hasattr(operator, "matvec") else operator.__matmul__
-    return np.stack(
-        [np.asarray(product(v), dtype=np.float64).reshape(-1) for v in vectors.T], axis=1
-    )
+    product = finite_product(operator)
+    return np.stack([product(v).astype(np.float64) for v in vectors.T], axis=1)
 
 
 def _leave_one_out(omega, q, r, h):

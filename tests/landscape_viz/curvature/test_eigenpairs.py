@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from landscape_viz.curvature.density import condition_number, negative_eigenvalues, spectral_density
 from landscape_viz.curvature.eigenpairs import Lanczos, top_eigenpairs
@@ -51,6 +52,40 @@ def test_eigenvalues_of_hard_spectra(name, which):
     )
 
 
+COPIES = {
+    "four and four": np.r_[[2.487] * 4, [2.453] * 4, 2.108, np.linspace(-0.5, 2, 300)],
+    "a pair below the top": np.r_[5.0, 4.0, 4.0, 3.0, np.linspace(-1, 1, 200)],
+    "copies at both ends": np.r_[[3.0] * 3, [-3.5] * 2, np.linspace(-1, 1, 150)],
+    "identity": np.ones(60),
+    "zero": np.zeros(40),
+    "copies in a cluster": np.r_[[1.0] * 2, [0.98] * 3, [0.96] * 2, np.linspace(-0.2, 0.7, 200)],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("which", ["LA", "SA", "LM"])
+@pytest.mark.parametrize("name", COPIES)
+def test_no_copy_of_a_repeated_eigenvalue_is_missing(name, which, dtype):
+    """Of repeated eigenvalues each copy is found, to the tolerance, from 5 seeds; in float32 as well."""
+    key = {"LA": -COPIES[name], "SA": COPIES[name], "LM": -np.abs(COPIES[name])}[which]
+    expected = COPIES[name][np.argsort(key, kind="stable")]
+    for seed in range(5):
+        found = top_eigenpairs(matrix(COPIES[name], seed).astype(dtype), 8, which, rng=seed)
+        assert found.converged
+        size = np.abs(expected[:8]) if which == "LM" else expected[:8]
+        values = np.abs(found.values) if which == "LM" else found.values
+        floor = 1e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(values, size, rtol=1.1e-3, atol=max(floor, 1e-6))
+
+
+def test_a_start_on_an_eigenvector_hides_nothing():
+    """Where the first vector is an eigenvector of a small eigenvalue the large ones are found all the same."""
+    eigenvalues = np.r_[7.0, 5.0, np.linspace(-1, 1, 100)]
+    found = top_eigenpairs(np.diag(eigenvalues), 2, start=np.eye(102)[:, 50])
+    np.testing.assert_allclose(found.values, [7, 5], rtol=1e-3)
+    assert found.converged
+
+
 def test_residuals_are_true():
     """The residual reported is |H v - theta v|, and the vectors are orthonormal."""
     a = matrix(SPECTRA["outliers"])
@@ -58,6 +93,29 @@ def test_residuals_are_true():
     true = np.linalg.norm(a @ found.vectors - found.vectors * found.values, axis=0)
     np.testing.assert_allclose(true, found.residuals, rtol=1e-6, atol=1e-11)
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(5), atol=1e-12)
+
+
+def test_residuals_are_measured_in_float32_too():
+    """On a float32 network, asked for more than rounding allows, the residual stated is that of one more product."""
+    problem = classification(dtype=torch.float32)
+    operator = HessianOperator(problem)
+    found = top_eigenpairs(operator, 2, tol=1e-14)
+    true = [
+        np.linalg.norm(operator.matvec(v).astype(float) - theta * v.astype(float))
+        for v, theta in zip(found.vectors.T, found.values, strict=True)
+    ]
+    np.testing.assert_allclose(found.residuals, true, atol=5e-7 * found.values[0])
+    assert found.residuals.max() > 1e-9 * found.values[0]
+    assert not found.converged
+
+
+def test_an_operator_that_is_not_finite_is_said():
+    """One NaN in a matrix ends each of the three estimates with the number of bad entries and where to look."""
+    bad = matrix(BULK)
+    bad[3, 4] = np.nan
+    for estimate in (lambda: top_eigenpairs(bad, 2), lambda: trace(bad), lambda: spectral_density(bad)):
+        with pytest.raises(ArithmeticError, match="not finite in 1 of 400 entries.*NaN in the weights"):
+            estimate()
 
 
 def test_no_ghosts_in_a_long_run():
@@ -209,6 +267,7 @@ def test_results_survive_a_file(tmp_path):
         ({"k": 0}, "k must be a whole number, at least 1"),
         ({"k": 500}, "k must be at most n = 400"),
         ({"k": 2, "which": "XX"}, "which must be one of"),
+        ({"k": 5, "max_products": 4}, "max_products must be at least 2 k = 10"),
         ({"k": 2, "tol": 0}, "tol must be a positive finite number"),
         ({"k": 2, "start": np.zeros(400)}, "start must be finite, not zero"),
     ],
