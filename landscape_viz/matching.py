@@ -55,7 +55,14 @@ def sequential_groups(model):
     -------
     list of list of (str, int)
         A layer after flattening carries each channel as a block of columns, which its axis's length says.
+
+    Raises
+    ------
+    ValueError
+        When a layer with parameters is of another kind (Conv1d, transposed or grouped convolutions, LayerNorm, attention ...),
+        whose units would be left out, or when the network has no hidden units.
     """
+    _refuse_unknown(model)
     groups, current = [], None
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
@@ -70,7 +77,30 @@ def sequential_groups(model):
             current += [
                 (f"{prefix}{part}", 0) for part, tensor in tensors.items() if tensor.ndim == 1
             ]
+    require(
+        len(groups) > 0,
+        "model",
+        type(model).__name__,
+        "have hidden units: two layers that follow each other",
+        "there is nothing to match otherwise",
+    )
     return groups
+
+
+def _refuse_unknown(model):
+    for name, module in model.named_modules():
+        known = (
+            isinstance(module, nn.Linear | _NormBase)
+            or (isinstance(module, nn.Conv2d) and module.groups == 1)
+            or next(module.parameters(recurse=False), None) is None
+        )
+        require(
+            known,
+            "model",
+            f"{name or 'the model itself'} ({type(module).__name__})",
+            "be made of Linear, Conv2d (groups=1) and BatchNorm layers only",
+            "write the groups by hand: match(problem, other, groups), each a list of (name, axis)",
+        )
 
 
 def permuted(state, groups, permutations):
@@ -111,7 +141,8 @@ def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
     Raises
     ------
     ValueError
-        When a random permutation of the groups changes the network's outputs: the groups are not those of this network.
+        When `sequential_groups` does not know the network, or a random permutation of the groups changes the network's
+        outputs: the groups are not those of this network.
     """
     model, generator = checked_problem(problem).build(), as_generator(rng)
     max_sweeps, other = whole_number("max_sweeps", max_sweeps), checked_state("other", other)

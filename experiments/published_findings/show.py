@@ -18,6 +18,7 @@ from experiments.published_findings import (
     eigenvalues,
     files,
     finding,
+    hessians,
     mapping,
     paper,
     source_files,
@@ -32,7 +33,7 @@ CHAPTERS = {
     "The paper's code": (*paper.FINDINGS, mapping.live_dropout, mapping.drifting_statistics),
     "The paper's source data": source_files.FINDINGS,
     "Toolboxes for spectra and surfaces": spectra.FINDINGS,
-    "Tools for networks": (*mapping.FINDINGS[2:], *eigenvalues.FINDINGS),
+    "Tools for networks": (*mapping.FINDINGS[2:], *eigenvalues.FINDINGS, *hessians.FINDINGS),
     "Files": files.FINDINGS,
 }
 

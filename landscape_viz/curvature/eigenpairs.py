@@ -20,20 +20,30 @@ _STEPS_BETWEEN_CHECKS = 5
 _RANKS = {"LA": lambda theta: theta, "SA": lambda theta: -theta, "LM": np.abs}
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Eigenpairs(Result):
-    """Eigenvalues and eigenvectors of a symmetric operator, with what is known of their errors."""
+    """Eigenvalues and eigenvectors of a symmetric operator, with what is known of their errors.
+
+    Attributes
+    ----------
+    values : ndarray, shape (k,), float64
+        The most extreme first; a repeated eigenvalue comes as often as it is repeated.
+    vectors : ndarray, shape (n, k)
+        Orthonormal columns.
+    residuals : ndarray, shape (k,), float64
+        |H v - theta v| as measured by a product: an eigenvalue lies within it of each value.
+    products : int
+        How many products with the operator were made, those that measure the residuals included.
+    converged : bool
+        Whether each residual met the tolerance and no further copy was left to find before `max_products`.
+    provenance : Provenance
+    """
 
     values: np.ndarray
-    """(k,) float64, the most extreme first; a repeated eigenvalue comes as often as it is repeated."""
     vectors: np.ndarray
-    """(n, k), orthonormal columns."""
     residuals: np.ndarray
-    """(k,) float64, |H v - theta v| as measured by a product: an eigenvalue lies within it of each value."""
     products: int
-    """How many products with the operator were made, those that measure the residuals included."""
     converged: bool
-    """Whether each residual met the tolerance and no further copy was left to find before `max_products`."""
     provenance: Provenance
 
 
@@ -50,8 +60,8 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
         Largest, smallest (most negative), or largest in magnitude, as in scipy's `eigsh`.
     tol : float
         Relative error of the eigenvalues aimed at (our choice 1e-3). A sequence stops when each residual is at most
-        sqrt(tol) max(|theta|, 1e-6 |theta_1|), since errors of eigenvalues go with the square of residuals, and no value
-        moved by more than a tenth of tol between two checks, 5 steps apart.
+        sqrt(tol) max(|theta|, 1e-6 |theta_1|), or within rounding, since errors of eigenvalues go with the square of
+        residuals, and no value moved by more than a tenth of tol between two checks, 5 steps apart.
     rng : int, SeedSequence or Generator
         For the first vector, for those of the later sequences, and for a new one where the iteration breaks down.
     start : array_like, shape (n,) or (n, m), optional
@@ -103,11 +113,14 @@ def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_
     while not search.complete and search.left > 0:
         search.sequence(search.generator.standard_normal(n))
     values, vectors, residuals = _measured(operator, search.vectors, search.rank)
-    floor = 1e-6 * np.abs(values[0])
-    small = residuals <= np.sqrt(tol) * np.maximum(np.abs(values), floor)
-    products = most - search.left
+    converged = search.complete and search.small(values, residuals, 1e-6 * np.abs(values[0]))
     return Eigenpairs(
-        values, vectors, residuals, products, bool(search.complete and small.all()), made_by
+        values=values,
+        vectors=vectors,
+        residuals=residuals,
+        products=most - search.left,
+        converged=converged,
+        provenance=made_by,
     )
 
 
@@ -120,7 +133,7 @@ class _Search:
     def __init__(self, operator, k, rank, tol, generator, left):
         self._operator, self._k, self.rank, self._tol = operator, k, rank, tol
         self.generator, self.left, self.complete = generator, left, False
-        self.values, self.vectors = np.empty(0), None
+        self.values, self.vectors, self._rounding = np.empty(0), None, 0.0
 
     def sequence(self, first):
         """Run Lanczos steps on the complement of the pairs found, and take in those that belong to the k."""
@@ -132,6 +145,7 @@ class _Search:
             steps = _STEPS_BETWEEN_CHECKS if lanczos.steps >= self._k else self._k
             lanczos.advance(min(limit - lanczos.steps, steps))
             theta, s, residuals = lanczos.ritz()
+            self._rounding = 10 * np.finfo(lanczos.basis.dtype).eps * np.abs(theta).max()
             wanted = np.argsort(-self.rank(theta), kind="stable")[: self._k]
             new = self._count_of_new(theta[wanted])
             wanted = wanted[: max(new, 1)]  # without a new one the first must settle all the same
@@ -154,9 +168,16 @@ class _Search:
         floor = 1e-6 * np.abs(theta[0]) if len(self.values) < self._k else np.abs(self.values[-1])
         if len(theta) != len(before) or len(self.values) + len(theta) < self._k:
             return False
-        size = np.maximum(np.abs(theta), floor)
-        still = np.abs(theta - before) <= 0.1 * self._tol * size
-        return bool((still & (residuals <= np.sqrt(self._tol) * size)).all())
+        moves = np.abs(theta - before)
+        still = moves <= np.maximum(
+            0.1 * self._tol * np.maximum(np.abs(theta), floor), self._rounding
+        )
+        return bool(still.all()) and self.small(theta, residuals, floor)
+
+    def small(self, theta, residuals, floor):
+        """Whether the residuals are within the tolerance, or within rounding of the largest eigenvalue seen."""
+        allowed = np.sqrt(self._tol) * np.maximum(np.abs(theta), floor)
+        return bool((residuals <= np.maximum(allowed, self._rounding)).all())
 
     def _take_in(self, theta, basis, s):
         vectors = basis @ s.astype(basis.dtype)

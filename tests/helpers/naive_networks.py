@@ -1,5 +1,6 @@
 """Slow, obvious twins for `landscape_viz`: the shortest transcription of each definition, with plain torch and numpy."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -52,3 +53,47 @@ def projected(moves, vectors):
         vectors.T.astype(np.float64), moves.T.astype(np.float64), rcond=None
     )
     return coordinates.T, np.linalg.norm(moves - coordinates.T @ vectors, axis=1)
+
+
+# --- derivatives -----------------------------------------------------------------------------------------------------
+
+
+def moved(model, vector):
+    """Return a deep copy of a network whose trainable parameters are those in `vector`, one after the other."""
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                part, vector = vector[: parameter.numel()], vector[parameter.numel() :]
+                parameter.copy_(part.view_as(parameter))
+    return model
+
+
+def position(model):
+    """Return the trainable parameters of a network as one vector."""
+    return torch.cat([p.detach().reshape(-1) for p in model.parameters() if p.requires_grad])
+
+
+def gradient(model, loss):
+    """Return the gradient of loss(model) in its trainable parameters; zeros for those it does not depend on."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    parts = torch.autograd.grad(loss(model), parameters, allow_unused=True)
+    return torch.cat(
+        [
+            (torch.zeros_like(p) if part is None else part).reshape(-1)
+            for p, part in zip(parameters, parts, strict=True)
+        ]
+    )
+
+
+def hessian_by_differences(model, loss, step=1e-5):
+    """Return the Hessian of loss(model) by central differences of gradients, for float64 networks."""
+    start = position(model)
+    rows = []
+    for k in range(len(start)):
+        move = torch.zeros_like(start)
+        move[k] = step
+        ahead, behind = (gradient(moved(model, start + s * move), loss) for s in (1, -1))
+        rows.append((ahead - behind) / (2 * step))
+    matrix = torch.stack(rows).numpy()
+    return (matrix + matrix.T) / 2

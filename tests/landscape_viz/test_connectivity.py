@@ -161,6 +161,30 @@ def test_matching_never_lowers_the_similarity():
         assert found.similarity_after >= found.similarity_before
 
 
+UNKNOWN = {
+    "Conv1d": lambda: nn.Sequential(nn.Conv1d(1, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)),
+    "ConvTranspose2d": lambda: nn.Sequential(
+        nn.ConvTranspose2d(1, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2)
+    ),
+    "grouped Conv2d": lambda: nn.Sequential(nn.Conv2d(2, 4, 2, groups=2), nn.Conv2d(4, 2, 1)),
+    "LayerNorm": lambda: nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2)),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_networks_it_does_not_know_are_refused(name):
+    """A layer whose units would be left out is named, with the way to write groups by hand."""
+    layer = name.rsplit(" ", 1)[-1]
+    with pytest.raises(ValueError, match=rf"model must be made of.*\({layer}\).*groups by hand"):
+        matching.sequential_groups(UNKNOWN[name]())
+
+
+def test_a_network_without_hidden_units_is_refused():
+    """One linear layer has nothing to match, which is said instead of an empty answer."""
+    with pytest.raises(ValueError, match="model must have hidden units"):
+        matching.sequential_groups(nn.Linear(3, 2))
+
+
 def test_groups_that_change_the_function_are_refused():
     """A group that forgets a tensor is refused before matching, with the change of the outputs."""
     problem = images()
