@@ -35,6 +35,7 @@ from .walkers.drift import Drift as Drift
 from .walkers.drift import drift_to_flat as drift_to_flat
 from .training.embedding import PathEmbedding as PathEmbedding
 from .training.embedding import embed_path as embed_path
+from .walkers.field import Field as Field
 from .landscapes.fields import FractalField as FractalField
 from .geometry.minima import Basins as Basins
 from .geometry.minima import LossHistogram as LossHistogram

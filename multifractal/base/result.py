@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import platform
+import re
 import typing
 
 import numpy as np
@@ -200,7 +201,7 @@ def _in_words(value):
         return repr(value.tolist())
     if isinstance(value, type):
         return value.__name__
-    return repr(value)
+    return re.sub(r" at 0x[0-9a-f]+>", ">", repr(value))  # no two runs have the same addresses
 
 
 def _frozen(array):

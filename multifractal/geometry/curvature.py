@@ -9,7 +9,7 @@ import numpy as np
 
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
-from multifractal.landscapes.landscape import checked_landscape
+from multifractal.landscapes.landscape import as_landscape
 
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
 
@@ -71,7 +71,7 @@ def curvature_roughness(landscape, *, bins=20):
     ValueError
         When the landscape has no Hoelder map or no interior.
     """
-    checked_landscape(landscape)
+    landscape = as_landscape(landscape)
     require(
         landscape.hoelder is not None,
         "landscape.hoelder",

@@ -15,7 +15,7 @@ from multifractal.base.checks import finite_array, positive_number, require, who
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
-from multifractal.landscapes.landscape import checked_landscape
+from multifractal.landscapes.landscape import as_landscape
 
 _ROWS_PER_CHUNK = 256
 
@@ -122,7 +122,7 @@ def local_minima(landscape):
 
     Parameters
     ----------
-    landscape : Landscape
+    landscape : Landscape or array_like of shape (rows, cols)
         Of any shape.
 
     Returns
@@ -130,7 +130,8 @@ def local_minima(landscape):
     Minima
         Lowest first; equal losses in the order of rows, then columns.
     """
-    rows = checked_landscape(landscape).shape[0]
+    landscape = as_landscape(landscape)
+    rows = landscape.shape[0]
     eigenvalues = landscape.hessian_eigenvalues.reshape(2, -1)
     found = map_chunks(
         _minima_between,
@@ -159,14 +160,15 @@ def flatness(landscape):
 
     Parameters
     ----------
-    landscape : Landscape
+    landscape : Landscape or array_like of shape (rows, cols)
 
     Returns
     -------
     ndarray, shape (rows, cols), float64
         In pixel loss^(-1/2); inf where the Hessian is zero.
     """
-    low, high = checked_landscape(landscape).hessian_eigenvalues.reshape(2, -1)
+    landscape = as_landscape(landscape)
+    low, high = landscape.hessian_eigenvalues.reshape(2, -1)
     return _flatness_at(low, high, np.arange(low.size)).reshape(landscape.shape)
 
 
@@ -228,7 +230,7 @@ def loss_histogram(landscape, box, *, bins=50):
 
     Parameters
     ----------
-    landscape : Landscape
+    landscape : Landscape or array_like of shape (rows, cols)
     box : sequence of 4 ints
         (x first, x last, y first, y last) in pixels, ends included; e.g. a row of `Basins.boxes`.
     bins : int
@@ -244,7 +246,8 @@ def loss_histogram(landscape, box, *, bins=50):
         When the box is empty or leaves the grid.
     """
     box = finite_array("box", box).astype(np.int64)
-    rows, cols = checked_landscape(landscape).shape
+    landscape = as_landscape(landscape)
+    rows, cols = landscape.shape
     fits = box.shape == (4,) and 0 <= box[0] <= box[1] < cols and 0 <= box[2] <= box[3] < rows
     require(
         fits,

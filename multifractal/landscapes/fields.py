@@ -30,6 +30,8 @@ from multifractal.base.rng import as_seed_sequence, realisation
 _PIECE = 2**20
 _PIECES_PER_BLOCK = 8
 _CELLS_PER_CHUNK = 2**22  # points x modes held at once
+# of the shortest wave, for a directional derivative with a relative error of some 1e-8
+_SHIFT_IN_RADIANS = 1e-4
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
 # Taylor coefficients of sin(pi t) and cos(pi t): the rest is below rounding for |t| <= 1/4. Written out, the loop over modes
 # compiles to vector instructions; calls of the library's sine and cosine would not.
@@ -63,6 +65,7 @@ class FractalField:
     Attributes
     ----------
     dimension, n_modes : int
+    reach : float
     wavenumbers : (float, float)
         kmin and kmax, per sqrt(d).
     provenance : Provenance
@@ -120,6 +123,16 @@ class FractalField:
         keep = 8 * self.n_modes * self.dimension <= memory
         self._kept = [self._draw_block(start) for start in self._starts] if keep else None
 
+    @property
+    def reach(self):
+        """How far out phases keep 12 of their 52 bits: descent stops a walker whose largest coordinate is not below it."""
+        return _LARGEST_TURN * 2 * math.pi / self._largest_wave_number
+
+    def hessian_product(self, x, v):
+        """Return the derivative of the gradient at a point `x` along `v`, both of shape (d,), by a central difference."""
+        h = _SHIFT_IN_RADIANS / (self._largest_wave_number * np.sqrt(v @ v))
+        return (self.gradient(x + h * v) - self.gradient(x - h * v)) / (2 * h)
+
     def value(self, x):
         """Return the field at points `x` of shape (..., d): an array of shape (...), float64."""
         points, shape = self._points(x)
@@ -143,6 +156,10 @@ class FractalField:
 
     def __repr__(self):
         return self.provenance.call
+
+    @property
+    def _largest_wave_number(self):
+        return self.wavenumbers[1] * np.sqrt(self.dimension)
 
     @property
     def _rows_per_piece(self):

@@ -37,10 +37,7 @@ class Landscape:
     """
 
     def __init__(self, values, hoelder=None, *, provenance=None):
-        values = finite_array("values", values, ndim=2)
-        require(
-            min(values.shape) >= 4, "values", values.shape, "be at least 4x4", "pass a larger grid"
-        )
+        values = checked_values(values, "values")
         self.values = _read_only(values)
         self._hoelder = None if hoelder is None else _checked_hoelder(hoelder, values.shape)
         self.provenance = provenance or Provenance.of("Landscape", values=values)
@@ -203,16 +200,18 @@ def _over_rows(kernel, n_rows, source, out):
     )
 
 
-def checked_landscape(landscape, argument="landscape"):
-    """Return `landscape`, refusing what is none."""
-    require(
-        isinstance(landscape, Landscape),
-        argument,
-        landscape,
-        "be a Landscape",
-        "pass multifractal.Landscape(values)",
-    )
-    return landscape
+def as_landscape(landscape, argument="landscape"):
+    """Return `landscape` as a `Landscape`, which an array of values becomes; refuse anything else by the argument's name."""
+    if isinstance(landscape, Landscape):
+        return landscape
+    return Landscape(checked_values(landscape, argument))
+
+
+def checked_values(values, argument):
+    """Return a finite 2-D array of at least 4x4, float32 kept and all else float64."""
+    values = finite_array(argument, values, ndim=2)
+    require(min(values.shape) >= 4, argument, values.shape, "be at least 4x4", "pass a larger grid")
+    return values
 
 
 @kernel

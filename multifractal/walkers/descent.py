@@ -22,7 +22,8 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
-from multifractal.landscapes.landscape import Landscape, checked_landscape
+from multifractal.landscapes.landscape import Landscape, as_landscape
+from multifractal.walkers.field import as_ground, check_field
 from multifractal.walkers.optimizers import checked_rule, require_rng
 from multifractal.walkers.walking import Plan, reflect, walk_together
 
@@ -116,8 +117,8 @@ def descend(
 
     Parameters
     ----------
-    landscape : Landscape or FractalField
-        A field (d dimensions, no walls) is evaluated at each step.
+    landscape : Landscape, array_like of shape (rows, cols), or Field
+        A field (d dimensions, no walls: `FractalField`, or a loss of your own as `Field` says) is evaluated at each step.
     start : array_like, shape (2,) or (d,)
         Position (x, y) in grid units, within the walls; or any position in the field's units.
     learning_rate : float
@@ -167,15 +168,14 @@ def descend(
         "have one dimension",
         "pass one position, or use descend_ensemble",
     )
-    rate = positive_number("learning_rate", learning_rate)
-    starts, rates, plan = _checked(
-        landscape, start[None], rate, n_steps, unfold, method, parameters, rng, None, 1
-    )
+    rate, ground = positive_number("learning_rate", learning_rate), as_ground(landscape)
+    starts = checked_starts(ground, start[None], "start")
+    rates, plan = _checked(ground, starts, rate, n_steps, unfold, method, parameters, rng, None, 1)
     streams = [] if rng is None else [as_generator(rng)]
     made_by = Provenance.of(
         "descend",
         rng=rng,
-        landscape=landscape,
+        landscape=ground,
         start=start,
         learning_rate=rate,
         n_steps=n_steps,
@@ -184,7 +184,7 @@ def descend(
         **parameters,
     )
     positions, unfolded, losses, taken = out = plan.room(*starts.shape)
-    walk_together(landscape, plan, starts, rates, streams, out)
+    walk_together(ground, plan, starts, rates, streams, out)
     return Walk(
         positions=positions[0],
         unfolded=unfolded[0],
@@ -216,7 +216,7 @@ def descend_ensemble(
 
     Parameters
     ----------
-    landscape : Landscape or FractalField
+    landscape : Landscape, array_like of shape (rows, cols), or Field
     starts : array_like, shape (n_starts, d)
         Positions, as for `descend`.
     learning_rates : array_like, shape (n_rates,)
@@ -245,8 +245,10 @@ def descend_ensemble(
     ValueError
         When a start lies outside the grid, a rate or a count is not positive, or a parameter does not belong to the method.
     """
-    starts, rates, plan = _checked(
-        landscape,
+    ground = as_ground(landscape)
+    starts = checked_starts(ground, starts)
+    rates, plan = _checked(
+        ground,
         starts,
         learning_rates,
         n_steps,
@@ -267,12 +269,12 @@ def descend_ensemble(
     seed = None if rng is None else as_seed_sequence(rng)
     chunks = [(begin, min(begin + size, n_walkers)) for begin in range(0, n_walkers, size)]
     if executor is None:
-        _ = getattr(landscape, "gradient", None)  # made here, once, rather than by each thread
+        _ = getattr(ground, "gradient", None)  # made here, once, rather than by each thread
         map_chunks(
             _walk_slice,
             (
                 (
-                    landscape,
+                    ground,
                     plan,
                     starts,
                     rates,
@@ -285,9 +287,7 @@ def descend_ensemble(
         )
     else:
         parts = map_chunks(
-            _walk_slice,
-            ((landscape, plan, starts, rates, seed, *chunk) for chunk in chunks),
-            executor,
+            _walk_slice, ((ground, plan, starts, rates, seed, *chunk) for chunk in chunks), executor
         )
         for chunk, part in zip(chunks, parts, strict=True):
             for array, piece in zip(whole, part, strict=True):
@@ -300,7 +300,7 @@ def descend_ensemble(
     made_by = Provenance.of(
         "descend_ensemble",
         rng=drawn_from,
-        landscape=landscape,
+        landscape=ground,
         starts=starts,
         learning_rates=rates,
         n_steps=n_steps,
@@ -330,11 +330,12 @@ def start_near_maximum(landscape, rng):
 
     Parameters
     ----------
-    landscape : Landscape
+    landscape : Landscape or array_like of shape (rows, cols)
         Of equal maxima the first in row order is taken.
     rng : int, SeedSequence or Generator
     """
-    row, column = np.unravel_index(np.argmax(checked_landscape(landscape).values), landscape.shape)
+    landscape = as_landscape(landscape)
+    row, column = np.unravel_index(np.argmax(landscape.values), landscape.shape)
     step = as_generator(rng).standard_normal(2)
     return np.array(
         [
@@ -345,9 +346,8 @@ def start_near_maximum(landscape, rng):
 
 
 def _checked(
-    landscape, starts, rates, n_steps, unfold, method, parameters, rng, keep_last, keep_every
+    ground, starts, rates, n_steps, unfold, method, parameters, rng, keep_last, keep_every
 ):
-    starts = checked_starts(landscape, starts)
     rates = checked_rates(rates)
     n_steps = whole_number("n_steps", n_steps)
     one_of("unfold", unfold, ("exact", "published"))
@@ -362,38 +362,29 @@ def _checked(
     rule = checked_rule(method, parameters)
     require_rng(rule, rng)
     keep_every = whole_number("keep_every", keep_every)
-    return (
-        starts,
-        rates,
-        Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every),
-    )
+    if not isinstance(ground, Landscape):
+        check_field(ground, starts[0], rule)
+    return rates, Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every)
 
 
-def checked_starts(landscape, starts):
+def checked_starts(ground, starts, argument="starts"):
     """Return `starts` as (n, d) float64: within the walls of a landscape, or in the dimension of a field."""
-    starts = finite_array("starts", starts, ndim=2, dtype=np.float64)
-    good = isinstance(landscape, Landscape) or hasattr(landscape, "value_and_gradient")
-    require(
-        good,
-        "landscape",
-        landscape,
-        "be a Landscape or a FractalField",
-        "pass multifractal.Landscape(values)",
-    )
-    dimension = 2 if isinstance(landscape, Landscape) else landscape.dimension
+    starts = finite_array(argument, starts, ndim=2, dtype=np.float64)
+    dimension = 2 if isinstance(ground, Landscape) else ground.dimension
+    one = argument == "start"  # a single position, which the user gave without the first axis
     require(
         starts.shape[1] == dimension and len(starts),
-        "starts",
-        starts.shape,
-        f"have shape (n_starts, {dimension})",
-        "stack one position a row",
+        argument,
+        starts.shape[1:] if one else starts.shape,
+        f"have shape ({dimension},)" if one else f"have shape (n_starts, {dimension})",
+        "pass as many coordinates as the landscape has" if one else "stack one position a row",
     )
-    if isinstance(landscape, Landscape):
-        walls = np.array(landscape.shape[::-1]) - 1
+    if isinstance(ground, Landscape):
+        walls = np.array(ground.shape[::-1]) - 1
         outside = ((starts < 0) | (starts > walls)).any(axis=1)
         if outside.any():
             raise refuse(
-                "starts",
+                argument,
                 starts[outside][0],
                 f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
                 "move the start into the grid",
@@ -410,7 +401,7 @@ def checked_rates(learning_rates):
     return rates
 
 
-def _walk_slice(landscape, plan, starts, rates, seed, begin, end, out=None):
+def _walk_slice(ground, plan, starts, rates, seed, begin, end, out=None):
     """Walk walkers begin..end, some at a time; walker k runs at rate k // n_starts from start k % n_starts."""
     out = plan.room(end - begin, starts.shape[1]) if out is None else out
     for first in range(begin, end, _WALKERS_PER_CALL):
@@ -422,7 +413,7 @@ def _walk_slice(landscape, plan, starts, rates, seed, begin, end, out=None):
             else [_stream(seed, *pair) for pair in zip(i.tolist(), j.tolist(), strict=True)]
         )
         walk_together(
-            landscape,
+            ground,
             plan,
             starts[j],
             rates[i],

@@ -16,7 +16,7 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.landscapes.landscape import Landscape, checked_landscape, interpolate_gradient
+from multifractal.landscapes.landscape import as_landscape, interpolate_gradient
 from multifractal.walkers.descent import descend_ensemble, start_near_maximum
 from multifractal.walkers.walking import reflect
 
@@ -99,7 +99,7 @@ def drift_to_flat(
 
     Parameters
     ----------
-    landscapes : iterable of Landscape
+    landscapes : iterable of Landscape or array_like of shape (rows, cols)
         At least one, taken one at a time; a generator is fine.
     learning_rate : float
         Default: paper.
@@ -143,11 +143,12 @@ def drift_to_flat(
         start=start,
         window=window,
     )
-    good = not isinstance(landscapes, Landscape) and hasattr(landscapes, "__iter__")
+    # one array would be taken for its rows
+    good = hasattr(landscapes, "__iter__") and not hasattr(landscapes, "__array__")
     require(good, "landscapes", landscapes, "be several landscapes", "pass a list of them")
     shares, arrivals = [], []
     for i, landscape in enumerate(landscapes):
-        checked_landscape(landscape, "landscapes")
+        landscape = as_landscape(landscape, "landscapes")
         stream = realisation(rng, i)
         walks = _walks(landscape, learning_rate, n_steps, n_walkers, start, stream)
         maps = decile_maps(landscape, window)

@@ -15,7 +15,7 @@ from multifractal.base.checks import grid_shape, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
-from multifractal.landscapes.landscape import _values_at, checked_landscape, interpolate_gradient
+from multifractal.landscapes.landscape import _values_at, as_landscape, interpolate_gradient
 from multifractal.walkers.descent import checked_rates, checked_starts, descend_ensemble
 from multifractal.walkers.walking import interpolate_jacobian, reflect
 
@@ -141,7 +141,7 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
 
     Parameters
     ----------
-    landscape : Landscape
+    landscape : Landscape or array_like of shape (rows, cols)
     learning_rates : array_like, shape (n_rates,)
         Paper: `logspace(0, 4, 40)`.
     starts : array_like, shape (n_starts, 2)
@@ -165,7 +165,7 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
         As `descend_ensemble` does.
     """
     one_of("sharpness", sharpness, SHARPNESSES)
-    checked_landscape(landscape)
+    landscape = as_landscape(landscape)
     n_steps, last = whole_number("n_steps", n_steps), whole_number("last", last)
     require(
         last <= n_steps + 1,
@@ -206,7 +206,8 @@ def sharpness_at(landscape, positions, kind="hessian"):
     ValueError
         When a position lies outside the grid, or the kind is unknown.
     """
-    points, shape = checked_landscape(landscape).checked_positions("positions", positions)
+    landscape = as_landscape(landscape)
+    points, shape = landscape.checked_positions("positions", positions)
     out = np.empty(len(points))
     if one_of("kind", kind, SHARPNESSES) == "map":
         _map_sharpness(landscape.gradient, points, out)
@@ -223,7 +224,7 @@ def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, m
 
     Parameters
     ----------
-    landscape : Landscape
+    landscape : Landscape or array_like of shape (rows, cols)
     learning_rates : array_like, shape (n_rates,)
         Paper: `logspace(0, 4, 40)`.
     starts : array_like, shape (n_starts, 2)
@@ -265,6 +266,7 @@ def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, m
     >>> np.exp(found.mean).round(6).tolist()
     [[0.75, 0.5]]
     """
+    landscape = as_landscape(landscape)
     starts, rates = checked_starts(landscape, starts), checked_rates(learning_rates)
     n_steps, burn_in = whole_number("n_steps", n_steps), whole_number("burn_in", burn_in, minimum=0)
     one_of("method", method, ("tangent", "two_trajectories"))

@@ -20,10 +20,6 @@ from multifractal.walkers.optimizers import CURVATURE, GD, NO_NOISE, Rule, direc
 
 # a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
 REACH = 1e6
-# so many of a field's shortest waves away, phases have lost 40 of their 52 bits: stop there
-REACH_IN_TURNS = 2.0**40
-# of the shortest wave, for a directional derivative with a relative error of some 1e-8
-_SHIFT_IN_RADIANS = 1e-4
 # enough to hide the latency of memory, few enough that their state stays in cache
 _WALKERS_IN_LOCKSTEP = 64
 _STEPS_PER_BLOCK = 1000  # noise is drawn for so many steps at a time
@@ -109,7 +105,8 @@ def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, loss
     values, gradient = np.full(len(rates), np.nan), np.zeros_like(state.position)
     for t in range(plan.n_steps + 1):
         for w in moving:
-            values[w], gradient[w] = field.value_and_gradient(state.position[w])
+            # a copy: what a user's function does with its argument must not move the walker
+            values[w], gradient[w] = field.value_and_gradient(state.position[w].copy())
         if t >= plan.first and (t - plan.first) % plan.every == 0:
             kept = (t - plan.first) // plan.every
             positions[:, kept], unfolded[:, kept], losses[:, kept] = (
@@ -122,10 +119,7 @@ def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, loss
         for w in moving if rule.noise != NO_NOISE else ():
             gradient[w] += _noise_on_field(field, rule, streams[w], state.position[w])
         _step_freely(state, gradient, rates, rule.code, rule.numbers)
-        turns = np.abs(state.position[moving]).max(axis=1) * (
-            _largest_wave_number(field) / (2 * np.pi)
-        )
-        lost = moving[~(turns < REACH_IN_TURNS)]
+        lost = moving[~(np.abs(state.position[moving]).max(axis=1) < field.reach)]
         state.position[lost] = values[lost] = np.nan
         taken[lost] = t
         moving = np.setdiff1d(moving, lost)
@@ -134,15 +128,8 @@ def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, loss
 def _noise_on_field(field, rule, stream, position):
     noise = stream.standard_normal(len(position))
     if rule.noise == CURVATURE:
-        h = _SHIFT_IN_RADIANS / (_largest_wave_number(field) * np.sqrt(noise @ noise))
-        noise = (field.gradient(position + h * noise) - field.gradient(position - h * noise)) / (
-            2 * h
-        )
+        noise = field.hessian_product(position.copy(), noise)
     return rule.noise_scale * noise
-
-
-def _largest_wave_number(field):
-    return field.wavenumbers[1] * np.sqrt(field.dimension)
 
 
 @kernel

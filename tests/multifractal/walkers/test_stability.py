@@ -309,5 +309,5 @@ def test_sharpness_outside_the_grid_is_refused():
             sharpness_at(surface, positions)
     with pytest.raises(ValueError, match="kind must be one of"):
         sharpness_at(surface, [[1.0, 1.0]], "sharp")
-    with pytest.raises(ValueError, match="landscape must be a Landscape"):
-        edge_of_stability(surface.values, learning_rates=[1.0], starts=[[1.0, 1.0]], n_steps=5)
+    with pytest.raises(ValueError, match="landscape must have 2 dimension"):
+        edge_of_stability(surface.values[0], learning_rates=[1.0], starts=[[1.0, 1.0]], n_steps=5)
