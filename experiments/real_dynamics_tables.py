@@ -3,7 +3,7 @@
 import numpy as np
 
 from experiments.section_study_tables import table
-from multifractal.measured.descent_table import LONG, SHORT, interval
+from multifractal.measured.descent_table import LONG, SHORT, over_runs
 from multifractal.measured.real_dynamics import FACTS
 
 NAME = "real_dynamics"
@@ -64,7 +64,7 @@ def _section(walks, k):
 def _training(found, k):
     rates, exponents = found.learning_rates[k], found.exponents[k]
     lasted = np.isfinite(found.stretch[k, :, :, -1]).sum(axis=-1)
-    top = int(np.argmax(np.where(lasted > 1, interval(exponents)[0], -np.inf)))
+    top = int(np.argmax(np.where(lasted > 1, over_runs(exponents).value, -np.inf)))
     stretch = [
         row[np.isfinite(row)].mean() if np.isfinite(row).any() else -np.inf
         for row in found.stretch[k, :, :, -1]
@@ -96,10 +96,10 @@ def _chaotic(rates, sign):
 
 
 def _in_words(samples, digits=2):
-    centre, low, high = interval(samples)
-    if np.isnan(centre):
+    found = over_runs(samples)
+    if np.isnan(found.low):
         return "at rest"
-    return f"{centre:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 TABLES = {

@@ -10,6 +10,7 @@ from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, realisation
+from multifractal.base.statistics import jackknife_interval, mean_and_error
 from multifractal.diffusion.displacement import tamsd
 
 
@@ -262,7 +263,7 @@ def training_lyapunov(
     positions = np.array(kept, objective.dtype).reshape(len(kept), objective.size)
     return TrainingLyapunov(
         value=float(counted.mean()),
-        standard_error=float(blocks.std(ddof=1) / np.sqrt(10)),
+        standard_error=float(mean_and_error(blocks)[1]),
         rates=counted,
         losses=losses,
         positions=positions,
@@ -379,6 +380,5 @@ def _ratio_interval(parts):
     if (parts <= 0).any():
         return float(parts[0, 1] / parts[0, 0]) if parts[0, 0] > 0 else np.inf, 0.0, np.inf
     logs = np.log(parts[:, 1] / parts[:, 0])
-    n = len(logs) - 1
-    half = 1.96 * np.sqrt((n - 1) / n * np.sum((logs[1:] - logs[1:].mean()) ** 2))
-    return float(np.exp(logs[0])), float(np.exp(logs[0] - half)), float(np.exp(logs[0] + half))
+    low, high = jackknife_interval(logs[0], logs[1:])
+    return float(np.exp(logs[0])), float(np.exp(low)), float(np.exp(high))

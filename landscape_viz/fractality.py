@@ -47,12 +47,12 @@ class FractalReport(Result):
     exponents : ndarray, shape (3, n_lags - 1)
         By which second differences grow from one distance to the next: 2 is twice differentiable, 1.5 a gradient that jumps
         along curves, below 1 rough, 0 white noise.
-    exponents_interval : ndarray, shape (3, 2, n_lags - 1)
-        95 %.
+    exponents_interval : ndarray, shape (2, 3, n_lags - 1)
+        95 %, axis 0 = (low, high), as for all intervals.
     h, D : ndarray, shape (3, n_q)
         Spectra, of our default orders of moments.
     c1, c2 : ndarray, shape (3,)
-    c1_interval, c2_interval : ndarray, shape (3, 2)
+    c1_interval, c2_interval : ndarray, shape (2, 3)
         95 %, calibrated for 512 pixels a side and more only.
     valid : ndarray of bool, shape (3,)
         Whether the spectrum's condition holds.
@@ -83,6 +83,13 @@ class FractalReport(Result):
     batch_norm: str
     provenance: Provenance
 
+    @classmethod
+    def _upgraded(cls, fields, arrays, form):
+        # intervals of format 0 had (low, high) along axis 1
+        swapped = [name for name in fields if name.endswith("_interval") and form == 0]
+        arrays.update({name: np.swapaxes(arrays[name], 0, 1) for name in swapped})
+        return fields
+
     def __str__(self):
         """Say it in plain words: a line a zoom, then what follows."""
         lines = [
@@ -94,7 +101,7 @@ class FractalReport(Result):
         )
 
     def _zoom_in_words(self, k):
-        low, high = self.exponents_interval[k, :, 0]
+        low, high = self.exponents_interval[:, k, 0]
         spectrum = (
             "the spectrum is not defined here"
             if not self.valid[k]
@@ -213,7 +220,9 @@ def fractal_report(
         half_widths=half_width / np.array(ZOOMS),
         losses=np.array(maps),
         **{
-            name: column if isinstance(column[0], str) else np.array(column)
+            name: column
+            if isinstance(column[0], str)
+            else np.stack(column, axis=1 if name.endswith("_interval") else 0)
             for name, column in columns.items()
         },
         dropout=dropout,

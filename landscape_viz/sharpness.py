@@ -15,6 +15,7 @@ from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
+from multifractal.base.statistics import mean_and_error
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -311,14 +312,12 @@ def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, devi
                 w - epsilon * v
             )
             sizes[i, k] = np.linalg.norm(change) / (2 * epsilon)
+    mean, error, _ = mean_and_error(sizes, axis=0)
     made_by = _made_by(
         "scale_dependent_curvature", problem, rng, epsilons=epsilons, n_directions=n_directions
     )
     return ScaleDependentCurvature(
-        epsilons=epsilons,
-        values=sizes.mean(axis=0),
-        standard_error=sizes.std(axis=0, ddof=1) / np.sqrt(n_directions),
-        provenance=made_by,
+        epsilons=epsilons, values=mean, standard_error=error, provenance=made_by
     )
 
 
@@ -374,7 +373,7 @@ def _unit(generator, objective):
 
 
 def _error(values):
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+    return float(mean_and_error(values)[1])
 
 
 def _made_by(function, problem, rng=None, **arguments):

@@ -19,6 +19,7 @@ from experiments.spurious_valleys import kernel_tail, script
 from experiments.spurious_valleys import random_features as rf
 from multifractal.base.chunks import map_chunks
 from multifractal.base.rng import as_seed_sequence, realisation
+from multifractal.base.statistics import percentile_interval
 
 N_INPUTS, TEACHER_UNITS, N_TEST, N_TRAIN = 10, 16_000, 10_000, 8000
 SAMPLE_SIZES = (2000, 8000, 32_000)
@@ -102,7 +103,7 @@ def slopes(widths, errors, seed):
         len(errors), size=(N_RESAMPLES, len(errors))
     )
     resampled = np.diff(np.median(octaves[draws], axis=1), axis=1)
-    interval = np.percentile(resampled, [2.5, 97.5], axis=0)
+    interval = percentile_interval(resampled)
     return {
         "octaves": [[int(w), int(v)] for w, v in zip(widths[:-2:2], widths[2::2], strict=True)],
         "slopes": np.diff(np.median(octaves, axis=0)),

@@ -8,6 +8,7 @@ from landscape_viz.curvature.eigenpairs import Lanczos, checked_operator
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
+from multifractal.base.statistics import mean_and_error, student_interval
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -43,6 +44,11 @@ class SpectralDensity(Result):
     products: int
     provenance: Provenance
 
+    @property
+    def interval(self):
+        """95 % Student interval of `density` over probes, shape (2, n_grid)."""
+        return student_interval(self.density, self.standard_error, len(self.nodes) - 1)
+
     def moment(self, order):
         """Return (mean, standard error over probes) of the mean of eigenvalue**order; exact a probe up to 2 n_steps - 1."""
         values = np.sum(self.weights * self.nodes**order, axis=1)
@@ -50,7 +56,7 @@ class SpectralDensity(Result):
 
     def error_of_mean(self, values):
         """Return the standard error of the mean of one value a probe; 0 where the probes are all n unit vectors."""
-        return 0.0 if len(values) == self.n else float(values.std(ddof=1) / np.sqrt(len(values)))
+        return 0.0 if len(values) == self.n else float(mean_and_error(values)[1])
 
 
 def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
@@ -105,7 +111,7 @@ def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
     )
     grid = np.linspace(nodes.min() - 4 * width, nodes.max() + 4 * width, 1000)
     curves = np.stack([_smoothed(grid, *pair, width) for pair in quadratures])
-    error = np.zeros(len(grid)) if exact else curves.std(axis=0, ddof=1) / np.sqrt(n_probes)
+    error = np.zeros(len(grid)) if exact else mean_and_error(curves, axis=0)[1]
     return SpectralDensity(
         nodes=nodes,
         weights=weights,

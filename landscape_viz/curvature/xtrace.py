@@ -11,6 +11,7 @@ from landscape_viz.curvature.eigenpairs import checked_operator, finite_product
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.statistics import mean_and_error
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -81,7 +82,7 @@ def trace(operator, *, n_products=32, rng=0):
     estimates = _leave_one_out(omega, q, r, q.T @ _columns(operator, q))
     return Trace(
         value=float(estimates.mean()),
-        standard_error=float(estimates.std(ddof=1) / np.sqrt(half)),
+        standard_error=float(mean_and_error(estimates)[1]),
         products=2 * half,
         provenance=made_by,
     )

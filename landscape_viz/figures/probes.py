@@ -17,7 +17,7 @@ __all__ = ["edge_of_stability", "fractality", "paths", "save_figure", "spectrum"
 
 @styled
 def spectrum(density, eigenpairs=None, *, ax=None):
-    """Draw a spectral density on a logarithmic axis, its band of one standard error, and eigenvalues as ticks below.
+    """Draw a spectral density on a logarithmic axis, its 95 % band over probes, and eigenvalues as ticks below.
 
     Parameters
     ----------
@@ -32,11 +32,9 @@ def spectrum(density, eigenpairs=None, *, ax=None):
     """
     ax = axes_or_new(ax)
     floor = max(0.1 / density.n / density.width, 1e-12)  # a tenth of one eigenvalue
-    low, high = (
-        np.maximum(density.density + sign * density.standard_error, floor) for sign in (-1, 1)
-    )
+    low, high = np.maximum(density.interval, floor)
     ax.fill_between(
-        density.grid, low, high, color=OURS, alpha=0.3, linewidth=0, label="± 1 standard error"
+        density.grid, low, high, color=OURS, alpha=0.3, linewidth=0, label="95 % over probes"
     )
     ax.plot(
         density.grid, np.maximum(density.density, floor), color=OURS, linewidth=1.2, label="density"
@@ -184,7 +182,7 @@ def fractality(report, *, ax=None):
         )
         (colour, marker), reach = looks[k], report.distances[k]
         between = np.sqrt(reach[1:] * reach[:-1])
-        bars = np.abs(report.exponents_interval[k] - report.exponents[k])
+        bars = np.abs(report.exponents_interval[:, k] - report.exponents[k])
         axes[1, 0].errorbar(
             between, report.exponents[k], bars, fmt=f"{marker}-", color=colour, label=f"± {width:g}"
         )

@@ -44,18 +44,8 @@ def hessian(pairs, density, *, ax=None):
     )
     # a hundredth of what one eigenvalue shows as, times some 5
     floor = 0.02 / (density.n * density.width)
-    low, high = (
-        density.density - 2 * density.standard_error,
-        density.density + 2 * density.standard_error,
-    )
-    right.fill_between(
-        density.grid,
-        np.maximum(low, floor),
-        np.maximum(high, floor),
-        color=OURS,
-        alpha=0.3,
-        linewidth=0,
-    )
+    low, high = np.maximum(density.interval, floor)
+    right.fill_between(density.grid, low, high, color=OURS, alpha=0.3, linewidth=0)
     right.semilogy(density.grid, np.maximum(density.density, floor), color=OURS)
     right.axvline(0, color=CONTROL, linewidth=0.8, zorder=0)
     right.plot(
@@ -67,7 +57,7 @@ def hessian(pairs, density, *, ax=None):
         ylim=(floor, None),
     )
     right.set_title(
-        f"all {density.n} eigenvalues, band: ±2 SE over {len(density.nodes)} probes\nticks: those on the left",
+        f"all {density.n} eigenvalues, band: 95 % over {len(density.nodes)} probes\nticks: those on the left",
         loc="left",
     )
     return np.array([left, right])

@@ -17,12 +17,12 @@ import numpy as np
 from multifractal.base.checks import finite_array, finite_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.statistics import student_interval
 
 _TILES = 8  # along each side: 64 are resampled
 _LAGS = 16  # the longest lag is this part of the shorter side, so that a tile is twice as long
 # true over resampled standard deviation of second exponents: at most this for H = 0.2 to 0.9, 129 pixels
 _STRETCH = 1.3
-_NORMAL = 1.96
 _FIRST, _SECOND = (-1.0, 1.0), (1.0, -2.0, 1.0)
 _FIRST_PER_SECOND = 2 / 6  # mean squares of first and second differences of white noise
 
@@ -273,5 +273,5 @@ def _exponents(mean):
 
 def _with_interval(rows):
     """Return (estimate, 95 % interval) from rows: the first the estimate, then resamples."""
-    half = _NORMAL * _STRETCH * rows[1:].std(axis=0, ddof=1)
-    return rows[0], np.stack([rows[0] - half, rows[0] + half])
+    error = _STRETCH * rows[1:].std(axis=0, ddof=1)
+    return rows[0], student_interval(rows[0], error, _TILES**2 - 1)

@@ -94,15 +94,15 @@ class Result:
                 f"update multifractal to {writer} or later"
             )
         try:
-            return _built(cls, cls._upgraded(metadata["fields"], arrays), arrays)
+            return _built(cls, cls._upgraded(metadata["fields"], arrays, form), arrays)
         except _Misfit as error:
             raise files.DamagedFileError(
                 f"{path!r}, written by {writer}, {error}; load it with that version"
             ) from None
 
     @classmethod
-    def _upgraded(cls, fields, arrays):
-        """Return the packed fields of a file as this version packs them; a class whose layout has changed overrides it."""
+    def _upgraded(cls, fields, arrays, form):
+        """Return the packed fields of a file of a format as this one packs them; a class whose layout has changed overrides it."""
         return fields
 
     def __repr__(self):

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from multifractal.base import files
 from multifractal.base.checks import (
@@ -34,6 +33,7 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import checked_executor, died, thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, describe, realisation
+from multifractal.base.statistics import percentile_interval
 from multifractal.diffusion.displacement import tamsd
 from multifractal.diffusion.theory import diffusion_exponent_law
 from multifractal.landscapes.brownian import fbm_surface
@@ -349,13 +349,11 @@ def _exponents(curves, lags):
     exponents, low, high = np.full((3, n_hursts, n_rates), np.nan)
     draws = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
     counts = np.stack([(draws == k).sum(axis=1) for k in range(n)], axis=1) / n
-    tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1)) if n > 1 else np.nan
     centred = np.log(lags) - np.log(lags).mean()
     for place in np.ndindex(n_hursts, n_rates):
         cell = curves[place[0], :, place[1]]
         if (cell > 0).all():
             exponents[place] = np.log(cell.mean(axis=0)) @ centred / (centred @ centred)
-            if n > 1:
-                resampled = np.log(counts @ cell) @ centred / (centred @ centred)
-                low[place], high[place] = np.quantile(resampled, [tail, 1 - tail])
+            resampled = np.log(counts @ cell) @ centred / (centred @ centred)
+            low[place], high[place] = percentile_interval(resampled, n=n)
     return exponents, low, high

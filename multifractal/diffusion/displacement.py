@@ -8,7 +8,7 @@ full relative accuracy, and Fourier transforms, which win when nearly all lags a
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, stats
+from scipy import fft
 
 from multifractal.base.checks import (
     ascending_pair,
@@ -21,6 +21,7 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
+from multifractal.base.statistics import jackknife_interval, mean_and_error, student_interval
 
 _LAGS_PER_CHUNK = 16
 # elements of the walk that stay in the first cache while all lags of a chunk pass over them
@@ -64,12 +65,7 @@ class Displacement(Result):
     @property
     def standard_error(self):
         """Standard error of `values` over walks, shape (n_waiting, n_lags); NaN when there is one walk only."""
-        n = len(self.per_walk)
-        return (
-            self.per_walk.std(axis=0, ddof=1) / np.sqrt(n)
-            if n > 1
-            else np.full(self.per_walk.shape[1:], np.nan)
-        )
+        return mean_and_error(self.per_walk, axis=0)[1]
 
 
 def tamsd(positions, *, waiting_times, lag_times, window):
@@ -200,20 +196,20 @@ def diffusion_exponent(lag_times, tamsd, *, lag_range):
     if n > 1:
         left_out = (curves.sum(axis=0) - curves) / (n - 1)
         slopes = _line(log_lags, np.log(left_out))[0]
-        error = np.sqrt((n - 1) / n * np.sum((slopes - slopes.mean()) ** 2))
-        degrees, interval_of = n - 1, f"{n} walks (jackknife)"
+        low, high = jackknife_interval(float(slope), slopes)
+        interval_of = f"{n} walks (jackknife)"
     else:
         residuals = np.log(curves[0]) - intercept - slope * log_lags
         degrees, interval_of = len(lags) - 2, "one curve (regression only: a lower bound)"
         error = np.sqrt(np.sum(residuals**2) / degrees / np.sum((log_lags - log_lags.mean()) ** 2))
-    half = float(stats.t.ppf(0.975, degrees) * error)
+        low, high = student_interval(float(slope), error, degrees)
     provenance = Provenance.of(
         "diffusion_exponent", lag_times=lags, tamsd=curves, lag_range=lag_range
     )
     return DiffusionExponent(
         exponent=float(slope),
-        low=float(slope) - half,
-        high=float(slope) + half,
+        low=float(low),
+        high=float(high),
         prefactor=float(np.exp(intercept)),
         lag_range=np.array(lag_range, dtype=np.float64),
         interval_of=interval_of,

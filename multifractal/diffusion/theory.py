@@ -27,6 +27,7 @@ from multifractal.base.checks import (
     require,
 )
 from multifractal.base.result import Provenance, Result
+from multifractal.base.statistics import student_interval
 
 _N_LAGS = 20  # log-spaced lags of a fit, before repeats are dropped (paper's code)
 _MARGIN = 1e-6  # fits stay so far inside H in (1/2, 1)
@@ -217,14 +218,10 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
     log_stiffness = log_kappa + gammaln(2 * hurst - 1)
     to_stiffness = np.array([2 * psi(2 * hurst - 1), 0.0, 1.0])
     errors = np.sqrt([covariance[0, 0], covariance[1, 1], to_stiffness @ covariance @ to_stiffness])
-    half = stats.t.ppf(0.975, len(tau) - 3) * errors
-    sides = np.array([-1.0, 1.0])
+    intervals = student_interval(np.array([hurst, log_theta, log_stiffness]), errors, len(tau) - 3)
     # a parameter that the curve does not determine has no upper end
     with np.errstate(over="ignore"):
-        theta_interval, stiffness_interval = (
-            np.exp(log_theta + sides * half[1]),
-            np.exp(log_stiffness + sides * half[2]),
-        )
+        theta_interval, stiffness_interval = np.exp(intervals[:, 1:]).T
     plateau_seen = bool(np.exp(log_theta) < _NO_PLATEAU * observed.max())
     if not plateau_seen:
         theta_interval, stiffness_interval = np.array([[0.0, np.inf]] * 2)
@@ -240,7 +237,7 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
         hurst=float(hurst),
         theta=float(np.exp(log_theta)),
         stiffness=float(np.exp(log_stiffness)),
-        hurst_interval=np.clip(hurst + sides * half[0], 0.5, 1.0),
+        hurst_interval=np.clip(intervals[:, 0], 0.5, 1.0),
         theta_interval=theta_interval,
         stiffness_interval=stiffness_interval,
         rms_log10=float(np.sqrt(np.mean(best.fun**2))),
@@ -263,10 +260,10 @@ def _law(tau, learning_rate, hurst, log_theta, log_kappa):
 def _warn_of_steep(tau, observed):
     first = np.unique(tau, return_index=True)[1][:5]
     line = stats.linregress(np.log10(tau[first]), np.log10(observed[first]))
-    half = stats.t.ppf(0.975, len(first) - 2) * line.stderr
-    if line.slope - half > _STEEPEST:
+    low, high = student_interval(line.slope, line.stderr, len(first) - 2)
+    if low > _STEEPEST:
         warnings.warn(
-            f"tamsd rises as tau^{line.slope:.2f} +- {half:.2f} over lags {tau[first[0]]:g} to {tau[first[-1]]:g}, the law "
+            f"tamsd rises as tau^{line.slope:.2f} [{low:.2f}, {high:.2f}] over lags {tau[first[0]]:g} to {tau[first[-1]]:g}, the law "
             "as tau^1 at most: the fit's parameters mean nothing here; fit from a lag where the walk is no longer ballistic",
             UserWarning,
             3,

@@ -38,11 +38,11 @@ def drift_shares(drift, *, fields=("flatness", "low loss"), axes=None):
     n_surfaces = drift.shares.shape[2]
     for ax, field in zip(axes, fields, strict=False):
         for shift, (kind, style) in enumerate(zip(drift.kinds, _STYLES, strict=True)):
-            mean, half = drift.mean_shares(kind, field)
+            found = drift.mean_shares(kind, field)
             ax.errorbar(
                 np.arange(1, 11) + 0.12 * (shift - 1.5),
-                mean,
-                half,
+                found.value,
+                found.bars,
                 label=kind,
                 capsize=2,
                 linewidth=1.2,

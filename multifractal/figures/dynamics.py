@@ -87,7 +87,7 @@ def sharpness_by_rate(*results, published=None, ax=None):
     if published is not None:
         styles.append((published, PUBLISHED, "s", "published file"))
     for result, colour, marker, label in styles:
-        centre, (low, high) = 10**result.mean_log10, 10**result.interval.T
+        centre, (low, high) = 10**result.mean_log10, 10**result.interval
         ax.errorbar(
             result.learning_rates,
             centre,
@@ -137,9 +137,11 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
     axes = axes_or_new(ax, 1, 2)
     rates = exact.learning_rates
     for k, (name, style) in enumerate((("largest", "-"), ("second", ":"))):
-        mean, error = exact.mean[:, k], 1.96 * exact.standard_error[:, k]
-        axes[0].plot(rates, mean, color=OURS, ls=style, label=f"exact, {name}, mean and 95 %")
-        axes[0].fill_between(rates, mean - error, mean + error, color=OURS, alpha=0.25, lw=0)
+        low, high = exact.interval[..., k]
+        axes[0].plot(
+            rates, exact.mean[:, k], color=OURS, ls=style, label=f"exact, {name}, mean and 95 %"
+        )
+        axes[0].fill_between(rates, low, high, color=OURS, alpha=0.25, lw=0)
     axes[0].plot(
         rates, exact.median[:, 0], color="#56B4E9", ls="--", label="exact, largest, median"
     )
@@ -147,7 +149,7 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
         axes[0].errorbar(
             rates,
             estimate.mean[:, 0],
-            1.96 * estimate.standard_error[:, 0],
+            np.abs(estimate.interval[..., 0] - estimate.mean[:, 0]),
             color="#E69F00",
             marker="o",
             ms=3,
@@ -223,15 +225,12 @@ def lyapunov_by_trial(*results, rate_index=0, ax=None):
         "two_trajectories": ("published estimator", "#E69F00"),
     }
     for result in results:
-        mean, error = result.running(rate_index).T
-        trials = np.arange(1, len(mean) + 1)
+        found = result.running(rate_index)
+        trials = np.arange(1, len(found.value) + 1)
         name, colour = names[result.method]
-        ax.plot(
-            trials, mean, color=colour, label=f"{name}: {mean[-1]:.3f} ± {1.96 * error[-1]:.3f}"
-        )
-        ax.fill_between(
-            trials, mean - 1.96 * error, mean + 1.96 * error, color=colour, alpha=0.25, lw=0
-        )
+        told = f"{name}: {found.value[-1]:.3f} ± {found.bars[1, -1]:.3f}"
+        ax.plot(trials, found.value, color=colour, label=told)
+        ax.fill_between(trials, found.low, found.high, color=colour, alpha=0.25, lw=0)
         ax.plot(trials, result.exponents[rate_index, :, 0], ".", color=colour, ms=2.5, alpha=0.6)
     ax.set(
         xlabel="trials",

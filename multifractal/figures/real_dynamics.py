@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
-from multifractal.measured.descent_table import SHORT, interval
+from multifractal.measured.descent_table import SHORT, over_runs
 
 _COLOURS = (OURS, PUBLISHED, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _FLOOR = 1e-5  # exponents smaller than this are drawn in the linear middle of the axis
@@ -132,11 +132,11 @@ def training_beside_model(
 
 
 def _error_bars(panel, x, samples, colour, marker, label):
-    centre, low, high = interval(samples)
+    found = over_runs(samples)
     panel.errorbar(
         x,
-        centre,
-        [centre - low, high - centre],
+        found.value,
+        found.bars,
         color=colour,
         marker=marker,
         ms=3,

@@ -9,6 +9,7 @@ import numpy as np
 
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
+from multifractal.base.statistics import mean_and_error
 from multifractal.landscapes.landscape import as_landscape
 
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
@@ -102,7 +103,7 @@ def curvature_roughness(landscape, *, bins=20):
         [np.quantile(part, (0.25, 0.75)) for part in _split(curvature, index, counts)], axis=1
     )
     ratios = mean_of[1] / mean_of[3]
-    error = ratios.std(ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
+    prefactor, error, _ = mean_and_error(ratios)
     return CurvatureRoughness(
         hoelder=mean_of[0],
         curvature=mean_of[1],
@@ -111,7 +112,7 @@ def curvature_roughness(landscape, *, bins=20):
         counts=counts,
         exact=mean_of[2],
         published_x=mean_of[3],
-        prefactor=float(ratios.mean()),
+        prefactor=float(prefactor),
         prefactor_error=float(error),
         provenance=Provenance.of("curvature_roughness", landscape=landscape, bins=bins),
     )

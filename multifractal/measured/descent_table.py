@@ -7,11 +7,11 @@ logarithm of the length of a tangent vector of the map theta -> theta - rate gra
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.special import stdtrit
 
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
+from multifractal.base.statistics import mean_interval
 from multifractal.diffusion.displacement import diffusion_exponent, tamsd
 from multifractal.walkers.descent import checked_rates, descend_ensemble
 from multifractal.walkers.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
@@ -74,6 +74,11 @@ class DescentTable(Result):
         return grown / (self.times[:, -1] - self.times[:, -3])[:, None, None]
 
     @property
+    def mean_exponents(self):
+        """Estimate of the mean of `exponents` over the runs that lasted, shape (s, rates)."""
+        return over_runs(self.exponents)
+
+    @property
     def resolution(self):
         """The exponent of a vector that grew e-fold in the second half, shape (s,): smaller ones are not told from 0."""
         return 1.0 / (self.times[:, -1] - self.times[:, -3])
@@ -85,12 +90,10 @@ class DescentTable(Result):
         The 95 % interval over runs lies above `resolution` (or below minus that), or it does not. NaN unless two runs
         lasted.
         """
-        centre, low, high = interval(self.exponents)
+        low, high = self.mean_exponents.interval
         limit = self.resolution[:, None]
-        known = np.isfinite(centre) & np.isfinite(low)
-        return np.where(
-            known, np.where(low > limit, 1.0, np.where(high < -limit, -1.0, 0.0)), np.nan
-        )
+        told = np.where(low > limit, 1.0, np.where(high < -limit, -1.0, 0.0))
+        return np.where(np.isfinite(low), told, np.nan)
 
     def diffusion(self, waiting, lag_range):
         """Return the exponent of displacement ~ lag^alpha of each run, shape (s, rates, runs); NaN where it is at rest.
@@ -175,16 +178,9 @@ def _compact(table):
     )
 
 
-def interval(samples):
-    """Return (mean, low, high) over the last axis: 95 % Student interval of the finite values; NaN if fewer than two."""
-    good = np.isfinite(samples)
-    count = good.sum(axis=-1)
-    enough = count > 1
-    n = np.where(enough, count, 2)
-    mean = np.where(good, samples, 0.0).sum(axis=-1) / n
-    squares = np.where(good, samples - mean[..., None], 0.0) ** 2
-    half = stdtrit(n - 1, 0.975) * np.sqrt(squares.sum(axis=-1) / (n - 1) / n)
-    return np.where(enough, np.stack([mean, mean - half, mean + half]), np.nan)
+def over_runs(samples):
+    """Return the Estimate of the mean over runs, the last axis; runs that diverged or forgot everything are left out."""
+    return mean_interval(np.where(np.isfinite(samples), samples, np.nan), of="runs")
 
 
 def stretch_times(n_steps):

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from multifractal.base.checks import one_of
 from multifractal.base.result import Provenance, Result
+from multifractal.base.statistics import (
+    mean_and_error,
+    mean_interval,
+    median_interval,
+    student_interval,
+)
 
 REPRODUCED, CORRECTED = "reproduced", "reproduced with a correction"
 NOT_REPRODUCED, NOT_JUDGED = "not reproduced", "not judged"
@@ -55,22 +60,8 @@ class Quantity:
     @classmethod
     def mean(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
         """Return the mean of `samples` (NaN left out) with its t-interval; one sample a surface."""
-        samples = _finite(samples)
-        n, spread = len(samples), float(samples.std(ddof=1)) if len(samples) > 1 else np.nan
-        value = float(samples.mean()) if n else np.nan
-        half = _t(n) * spread / float(np.sqrt(n)) if n > 1 else np.nan
-        return cls(
-            words=words,
-            value=value,
-            low=value - half,
-            high=value + half,
-            spread=spread,
-            n=n,
-            over=over,
-            unit=unit,
-            published=published,
-            provenance=provenance,
-        )
+        told = {"over": over, "unit": unit, "published": published}
+        return cls._of(words, mean_interval(_known(samples)), samples, provenance, told)
 
     @classmethod
     def median(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
@@ -79,23 +70,22 @@ class Quantity:
         The ends are those samples between which the median lies with a probability of at least 95 %, whatever the
         distribution; with fewer than 6 samples no such pair exists and the ends are NaN.
         """
-        samples = np.sort(_finite(samples))
-        n, spread = len(samples), float(samples.std(ddof=1)) if len(samples) > 1 else np.nan
-        value = float(np.median(samples)) if n else np.nan
-        # P(fewer than k of n below the median) <= 0.025
-        k = int(stats.binom.ppf(0.025, n, 0.5)) if n else 0
-        low, high = (float(samples[k - 1]), float(samples[n - k])) if k >= 1 else (np.nan, np.nan)
+        told = {"over": over, "unit": unit, "published": published}
+        return cls._of(words, median_interval(_known(samples)), samples, provenance, told)
+
+    @classmethod
+    def _of(cls, words, found, samples, provenance, told):
+        """Return the quantity of an Estimate from samples, as plain numbers."""
+        error, n = mean_and_error(_known(samples))[1:]
         return cls(
             words=words,
-            value=value,
-            low=low,
-            high=high,
-            spread=spread,
-            n=n,
-            over=over,
-            unit=unit,
-            published=published,
+            value=float(found.value),
+            low=float(found.low),
+            high=float(found.high),
+            spread=float(error * np.sqrt(n)),
+            n=int(n),
             provenance=provenance,
+            **told,
         )
 
     @classmethod
@@ -133,8 +123,8 @@ class Quantity:
         """
         if self.expected is not None:
             return tuple(self.expected)
-        half = _t(self.n) * self.spread * (1 + 1 / self.n) ** 0.5 if self.n > 1 else np.nan
-        return self.value - half, self.value + half
+        spread = self.spread * np.sqrt(1 + 1 / self.n) if self.n else np.nan
+        return tuple(student_interval(self.value, spread, self.n - 1).tolist())
 
     def allows(self, published, rounding=0.0):
         """Tell whether `published`, known to within `rounding`, lies where one further sample is expected."""
@@ -231,10 +221,7 @@ class Claim:
     caption: str
 
 
-def _finite(samples):
+def _known(samples):
+    """Return samples in one row, those that are not finite as NaN: they were not measured."""
     samples = np.asarray(samples, dtype=np.float64).ravel()
-    return samples[np.isfinite(samples)]
-
-
-def _t(n):
-    return float(stats.t.ppf(0.975, n - 1))
+    return np.where(np.isfinite(samples), samples, np.nan)

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
+from multifractal.base.statistics import percentile_interval
 from multifractal.diffusion.displacement import tamsd
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction import exponents
@@ -133,7 +134,7 @@ def _of_one_walk(words, samples, call, published):
     return replace(
         Quantity.mean(words, means, call, published=published),
         spread=float(walks.std(ddof=1)),
-        expected=tuple(map(float, np.percentile(walks, [2.5, 97.5]))),
+        expected=tuple(percentile_interval(walks).tolist()),
     )
 
 

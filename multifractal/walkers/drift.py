@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter
-from scipy.stats import t as student
 
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
+from multifractal.base.statistics import mean_interval
 from multifractal.landscapes.landscape import as_landscape, interpolate_gradient
 from multifractal.walkers.descent import descend_ensemble, start_near_maximum
 from multifractal.walkers.walking import reflect
@@ -65,18 +65,9 @@ class Drift(Result):
     provenance: Provenance
 
     def mean_shares(self, kind, field):
-        """Return (mean, half width of its 95 % interval) of the shares over surfaces, shape (2, 10).
-
-        Student's t over surfaces, each the mean of its walkers; NaN half widths with one surface.
-        """
+        """Return the Estimate of the share in each tenth over surfaces, shape (10,): each surface is the mean of its walkers."""
         shares = self.shares[self.kinds.index(kind), self.fields.index(field)]
-        n = len(shares)
-        half = (
-            student.ppf(0.975, n - 1) * shares.std(axis=0, ddof=1) / np.sqrt(n)
-            if n > 1
-            else np.full(N_DECILES, np.nan)
-        )
-        return np.stack([shares.mean(axis=0), half])
+        return mean_interval(shares, axis=0, of="surfaces")
 
     def arrived(self, kind, steps):
         """Return the share of all walkers of `kind` that have arrived within `steps` (an array), shape of `steps`."""

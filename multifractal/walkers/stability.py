@@ -9,12 +9,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from multifractal.base.checks import grid_shape, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
+from multifractal.base.statistics import mean_and_error, mean_interval
 from multifractal.landscapes.landscape import _values_at, as_landscape, interpolate_gradient
 from multifractal.walkers.descent import checked_rates, checked_starts, descend_ensemble
 from multifractal.walkers.walking import interpolate_jacobian, reflect
@@ -46,8 +46,12 @@ class EdgeOfStability(Result):
 
     @property
     def share_positive(self):
-        """Share of the positions where the sharpness is positive, (n_rates,): only these have a logarithm."""
-        return (self.sharpness > 0).mean(axis=(1, 2))
+        """Share of the positions where the sharpness is positive, (n_rates,): only these have a logarithm.
+
+        Positions of walkers that were stopped (NaN) are not counted; NaN where all were.
+        """
+        known = (~np.isnan(self.sharpness)).sum(axis=(1, 2))
+        return _divided((self.sharpness > 0).sum(axis=(1, 2)), known)
 
     @property
     def log10_by_start(self):
@@ -59,20 +63,22 @@ class EdgeOfStability(Result):
     @property
     def mean_log10(self):
         """Mean over walks of `log10_by_start`, (n_rates,)."""
-        return _moments(self.log10_by_start)[0]
+        return self._estimate.value
 
     @property
     def interval(self):
-        """95 % Student interval of `mean_log10` over walks, (n_rates, 2); NaN with fewer than two walks."""
-        mean, error, count = _moments(self.log10_by_start)
-        half = stdtrit(np.maximum(count - 1, 1), 0.975) * error
-        return np.stack([mean - half, mean + half], axis=-1)
+        """95 % Student interval of `mean_log10` over walks, (2, n_rates); NaN with fewer than two walks."""
+        return self._estimate.interval
+
+    @property
+    def _estimate(self):
+        return mean_interval(self.log10_by_start, of="walks")
 
     @property
     def holds(self):
         """Whether the interval contains log10(2 / learning rate), (n_rates,) bool."""
         edge = np.log10(2 / self.learning_rates)
-        return (self.interval[:, 0] <= edge) & (edge <= self.interval[:, 1])
+        return self._estimate.contains(edge)
 
     @property
     def range(self):
@@ -107,12 +113,17 @@ class LyapunovExponents(Result):
     @property
     def mean(self):
         """Mean over walks, (n_rates, 2)."""
-        return _moments(self.exponents)[0]
+        return mean_and_error(self.exponents, axis=1)[0]
 
     @property
     def standard_error(self):
         """Standard error of `mean` over walks, (n_rates, 2)."""
-        return _moments(self.exponents)[1]
+        return mean_and_error(self.exponents, axis=1)[1]
+
+    @property
+    def interval(self):
+        """95 % Student interval of `mean` over walks, (2, n_rates, 2); NaN with fewer than two walks."""
+        return mean_interval(self.exponents, axis=1, of="walks").interval
 
     @property
     def median(self):
@@ -129,11 +140,10 @@ class LyapunovExponents(Result):
         return _divided((largest > 0).sum(axis=1), (~np.isnan(largest)).sum(axis=1))
 
     def running(self, rate_index):
-        """Return mean and standard error of the largest exponent over the first 1, 2, ... walks, (n_starts, 2)."""
+        """Return the Estimate of the mean of the largest exponent over the first 1, 2, ... walks, each (n_starts,)."""
         largest = self.exponents[rate_index, :, 0]
-        return np.array([_moments(largest[None, :k])[:2] for k in range(1, len(largest) + 1)])[
-            ..., 0
-        ]
+        first = np.where(np.tri(len(largest), dtype=bool), largest, np.nan)
+        return mean_interval(first, of="walks, the first so many")
 
 
 def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, sharpness="hessian"):
@@ -327,16 +337,6 @@ def two_trajectories_ceiling(shape):
         + 2.5 * (b**2 / a * math.log((a + c) / b) + a**2 / b * math.log((b + c) / a))
     ) / 15
     return np.log(np.array([mean, c]) / _D0) / _T
-
-
-def _moments(samples):
-    """Return mean, its standard error and the count over axis 1, of the values that are not NaN."""
-    there = ~np.isnan(samples)
-    count = there.sum(axis=1)
-    mean = _divided(np.where(there, samples, 0.0).sum(axis=1), count)
-    with np.errstate(invalid="ignore"):  # an exponent of minus infinity has no deviation
-        squares = (np.where(there, samples - np.expand_dims(mean, 1), 0.0) ** 2).sum(axis=1)
-    return mean, np.sqrt(_divided(squares, (count - 1) * count)), count
 
 
 def _divided(total, count):

@@ -82,7 +82,7 @@ def test_words_follow_what_the_sections_are(monkeypatch):
     found = report()
     assert found.kinds == ["rough"] * 3
     assert (
-        (found.exponents_interval[:, 0] <= 0.5) & (0.5 <= found.exponents_interval[:, 1])
+        (found.exponents_interval[0] <= 0.5) & (0.5 <= found.exponents_interval[1])
     ).mean() > 0.8
     np.testing.assert_allclose(found.rough_distances[:, 0], found.distances[:, 0])
     np.testing.assert_allclose(found.distances[:, 0], 2 / (N - 1) / np.array([1, 10, 100]))

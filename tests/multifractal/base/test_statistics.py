@@ -6,6 +6,7 @@ from scipy import stats
 
 from multifractal.base.statistics import (
     Estimate,
+    jackknife_interval,
     mean_and_error,
     mean_interval,
     median_interval,
@@ -150,3 +151,28 @@ def test_estimates_are_built_by_keyword():
     """Five numbers in a row are easily exchanged, so that they have names."""
     with pytest.raises(TypeError):
         Estimate(1.0, 0.0, 2.0, 3, "made up")
+
+
+def test_the_jackknife_of_a_mean_is_students_interval():
+    """Leaving one out of a mean gives its standard error exactly, hence the interval of the mean itself."""
+    samples = np.random.default_rng(11).normal(size=9)
+    left_out = (samples.sum() - samples) / 8
+    np.testing.assert_allclose(
+        jackknife_interval(samples.mean(), left_out), mean_interval(samples).interval, rtol=1e-12
+    )
+
+
+def test_few_resampled_samples_widen_the_percentiles():
+    """A bootstrap of 8 normal samples covers the mean in 95 % with moved percentiles, and less without."""
+    rng = np.random.default_rng(12)
+    samples = rng.normal(size=(1500, 8))
+    means = np.take_along_axis(samples[:, None], rng.integers(0, 8, (1500, 400, 8)), axis=2).mean(
+        axis=2
+    )
+    shares = [
+        np.mean((ends[0] <= 0) & (0 <= ends[1]))
+        for ends in (percentile_interval(means, 1, n=8), percentile_interval(means, 1))
+    ]
+    assert abs(shares[0] - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 1500)
+    assert shares[1] < 0.95 - 4 * np.sqrt(0.95 * 0.05 / 1500)
+    assert np.isnan(percentile_interval(means[0], n=1)).all()

@@ -86,7 +86,7 @@ def test_lyapunov_by_trial_ends_at_the_mean(tmp_path):
     exact = exponents("tangent", 0.0)
     ax = figures.lyapunov_by_trial(exact, exponents("two_trajectories", -1.0), rate_index=2)
     assert ax.lines[0].get_ydata()[-1] == exact.mean[2, 0]
-    figures.save_figure(ax, tmp_path, "trials", running=exact.running(2))
+    figures.save_figure(ax, tmp_path, "trials", running=exact.running(2).value)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "trials.npz",
         "trials.pdf",

@@ -10,8 +10,8 @@ from multifractal import Landscape
 from multifractal.measured.descent_table import (
     SHORT,
     DescentTable,
-    interval,
     joined,
+    over_runs,
     schedule,
     stretch_times,
     walk_table,
@@ -55,16 +55,19 @@ def test_a_walk_at_rest_has_no_diffusion_exponent(table):
     assert np.isnan(table.diffusion(2, SHORT)[0, 1]).all()
 
 
-def test_the_interval_is_students():
+def test_the_mean_over_runs_is_students():
     """Mean and bounds are scipy's; values that are not finite are left out; one value has no interval."""
     samples = np.array(
         [[0.3, -0.1, 0.7, 1.1], [0.3, -0.1, 0.7, np.nan], [0.3, np.nan, np.nan, -np.inf]]
     )
+    found = over_runs(samples)
     for row, n in ((0, 4), (1, 3)):
         good = samples[row, :n]
         bounds = stats.t.interval(0.95, n - 1, good.mean(), stats.sem(good))
-        np.testing.assert_allclose(interval(samples)[:, row], [good.mean(), *bounds], rtol=1e-12)
-    assert np.isnan(interval(samples)[:, 2]).all()
+        np.testing.assert_allclose(found.value[row], good.mean(), rtol=1e-12)
+        np.testing.assert_allclose(found.interval[:, row], bounds, rtol=1e-12)
+    assert np.isnan(found.interval[:, 2]).all()
+    assert found.n.tolist() == [4, 3, 1]
 
 
 @pytest.mark.parametrize(

@@ -161,9 +161,10 @@ def test_the_study_does_not_depend_on_how_many_landscapes(rough, tmp_path):
     both.save(tmp_path / "drift.npz")
     again = Drift.load(tmp_path / "drift.npz")
     assert np.array_equal(
-        again.mean_shares("descent", "low loss"), both.mean_shares("descent", "low loss")
+        again.mean_shares("descent", "low loss").interval,
+        both.mean_shares("descent", "low loss").interval,
     )
-    assert np.isnan(alone.mean_shares("descent", "flatness")[1]).all()
+    assert np.isnan(alone.mean_shares("descent", "flatness").interval).all()
 
 
 def test_means_and_arrivals_follow_their_definitions():
@@ -181,9 +182,9 @@ def test_means_and_arrivals_follow_their_definitions():
         window=1,
         provenance=None,
     )
-    np.testing.assert_allclose(
-        drift.mean_shares("descent", "flatness")[:, 9], [0.3, 4.30265 * 0.1 / 3**0.5], rtol=1e-5
-    )
+    found, half = drift.mean_shares("descent", "flatness"), 4.30265 * 0.1 / 3**0.5
+    np.testing.assert_allclose(found.value[9], 0.3)
+    np.testing.assert_allclose(found.interval[:, 9], [0.3 - half, 0.3 + half], rtol=1e-5)
     np.testing.assert_allclose(
         drift.arrived("descent", [0, 4, 5, 9, 10]), np.array([1, 1, 2, 5, 5]) / 6
     )
@@ -199,7 +200,7 @@ def test_descent_and_its_step_lengths_prefer_flat_ground():
     drift = drift_to_flat(
         [mbm_surface(paper_hoelder_map(), rng=0, dtype=np.float32)], n_walkers=10, rng=0
     )
-    shares = {kind: drift.mean_shares(kind, "flatness")[0, 9] for kind in drift.kinds}
+    shares = {kind: drift.mean_shares(kind, "flatness").value[9] for kind in drift.kinds}
     assert 0.25 < shares["local steps, random directions"] < 0.35
     assert shares["descent"] > 0.15
     assert 0.05 < shares["same steps, random directions"] < 0.15
@@ -212,15 +213,15 @@ def test_the_claim_over_ten_surfaces():
     surfaces = (mbm_surface(paper_hoelder_map(), rng=seed, dtype=np.float32) for seed in range(10))
     drift = drift_to_flat(surfaces, rng=0)
     for field in ("flatness", "regional flatness"):
-        mean, half = drift.mean_shares("descent", field)[:, 9]
+        descent = drift.mean_shares("descent", field)
         for kind in ("same steps, random directions", "shuffled increments"):
-            control, spread = drift.mean_shares(kind, field)[:, 9]
-            assert mean - half > control + spread
-        local = drift.mean_shares("local steps, random directions", field)[:, 9]
+            assert descent.low[9] > drift.mean_shares(kind, field).high[9]
+        local = drift.mean_shares("local steps, random directions", field)
         # short steps on flat ground explain it, without descending
-        assert abs(mean - local[0]) < half + local[1]
+        apart = abs(descent.value[9] - local.value[9])
+        assert apart < descent.bars[0, 9] + local.bars[0, 9]
     lowest = [
-        drift.mean_shares(kind, "low loss")[0, 9]
+        drift.mean_shares(kind, "low loss").value[9]
         for kind in ("descent", "local steps, random directions")
     ]
     assert lowest[0] > 3 * lowest[1]

@@ -152,7 +152,14 @@ def test_statistics_over_walks_leave_stopped_ones_out():
     np.testing.assert_allclose(result.standard_error[0, 0], 3.0 / np.sqrt(3))
     assert result.median[0, 0] == 1.0
     np.testing.assert_allclose(result.share_positive, [2 / 3, np.nan])
-    np.testing.assert_allclose(result.running(0)[:, 0], [1, 1, -0.5, 1])
+    running = result.running(0)
+    np.testing.assert_allclose(running.value, [1, 1, -0.5, 1])
+    assert running.n.tolist() == [1, 1, 2, 3]
+    # Student, 1 and 2 degrees of freedom
+    np.testing.assert_allclose(running.bars[1, 2:], [12.706205 * 1.5, 4.302653 * 3**0.5], rtol=1e-6)
+    np.testing.assert_array_equal(result.interval[:, 0, 0], running.interval[:, 3])
+    assert result.interval.shape == (2, 2, 2)
+    assert np.isnan(result.interval[:, 1]).all()
     assert np.isnan(result.mean[1]).all()
     assert np.isnan(result.median[1]).all()
     stopped = lyapunov_exponents(
@@ -205,7 +212,7 @@ def test_the_range_is_where_the_interval_holds_the_edge():
     assert result.holds.sum() == 4
     half = 4.302653 * np.log10(1 / 0.9) / np.sqrt(3)  # Student, 2 degrees of freedom
     np.testing.assert_allclose(
-        result.interval - np.log10(2 / rates * factor[:, 0, 0])[:, None], [[-half, half]] * 8
+        result.interval - np.log10(2 / rates * factor[:, 0, 0]), [[-half] * 8, [half] * 8]
     )
 
 
@@ -221,7 +228,7 @@ def test_negative_sharpness_is_counted_not_logged():
     )
     np.testing.assert_allclose(result.log10_by_start, [[1, 3, np.nan]])
     np.testing.assert_allclose(result.mean_log10, [2])
-    np.testing.assert_allclose(result.share_positive, [2 / 6])
+    np.testing.assert_allclose(result.share_positive, [2 / 5])  # of those that were not stopped
 
 
 def test_results_survive_saving(tmp_path):
