@@ -105,6 +105,8 @@ from .training.chaos import training_table as training_table
 from .training.run import Training as Training
 from .training.run import FullBatchRun as FullBatchRun
 from .training.run import train_full_batch as train_full_batch
+from .analysis.tails import TailIndex as TailIndex
+from .analysis.tails import tail_index as tail_index
 from .analysis.validation import EstimatorValidation as EstimatorValidation
 from .analysis.validation import validate_estimator as validate_estimator
 from .analysis.verdict import Verdict as Verdict

@@ -68,3 +68,11 @@ def test_the_glossary_holds_the_words_of_the_readme():
         "TAMSD",
     ):
         assert word in terms, word
+
+
+def test_the_heavy_tails_page_runs():
+    """The block of heavy_tails.md runs, and on Student's t the estimators disagree, as the page says."""
+    page = Path(__file__).parent.parent / "docs" / "heavy_tails.md"
+    found = {}
+    exec(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[0], found)  # noqa: S102
+    assert not found["found"].agree

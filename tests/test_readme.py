@@ -26,6 +26,7 @@ RUN_ELSEWHERE = {  # the tests that run the python blocks of a page
     "docs/curvature.md": "test_docs.py",
     "docs/walkthrough.md": "test_notebooks.py",
     "docs/beyond_one_machine.md": "test_beyond_one_machine.py",
+    "docs/heavy_tails.md": "test_docs.py",
     "docs/model_in_five_minutes.md": "test_docs.py",
     "docs/section_study.md": "test_section_study.py",
 }

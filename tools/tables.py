@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from benchmarks import harness as benchmarks  # noqa: E402
 from campaign import harness as campaign  # noqa: E402
-from experiments import real_dynamics_tables, section_study_tables  # noqa: E402
+from experiments import heavy_tails, real_dynamics_tables, section_study_tables  # noqa: E402
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
 from tools import marks  # noqa: E402
 
@@ -30,6 +30,7 @@ def tables():
         (README, "benchmarks"): benchmarks.text,
         (README, "growth"): benchmarks.growth_text,
         (README, "campaign"): campaign.text,
+        (ROOT / "docs" / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
     }
     for page, result, module in (
         ("section_study.md", SectionStudy, section_study_tables),

@@ -1,0 +1,132 @@
+"""What four estimators of a tail exponent say of samples whose law is known.
+
+    python experiments/heavy_tails.py [--repeats 40] [--record]
+
+Stable laws, where the truth is alpha; Student's t, whose tail exponent is its degrees of freedom; Gaussian samples of unequal
+variance, independent or in runs; a Gaussian process with memory. With --record the results are kept in
+experiments/results/heavy_tails.json and the table of docs/heavy_tails.md is written anew.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that it also runs as a file
+
+from multifractal import tail_index  # noqa: E402
+from multifractal.analysis.tails import METHODS  # noqa: E402
+from multifractal.base import files  # noqa: E402
+from multifractal.base.rng import realisation  # noqa: E402
+from multifractal.base.statistics import mean_interval  # noqa: E402
+
+N_SAMPLES = 4000
+RESULTS = ROOT / "experiments" / "results" / "heavy_tails.json"
+
+
+def stable(alpha, rng, size):
+    """Draw from the symmetric stable law exp(-|t|^alpha) by the formula of Chambers, Mallows and Stuck (1976)."""
+    angle, wait = rng.uniform(-np.pi / 2, np.pi / 2, size), rng.exponential(size=size)
+    if alpha == 1:
+        return np.tan(angle)
+    return (
+        np.sin(alpha * angle)
+        / np.cos(angle) ** (1 / alpha)
+        * (np.cos((1 - alpha) * angle) / wait) ** ((1 - alpha) / alpha)
+    )
+
+
+def in_runs(rng, size):
+    """Draw Gaussian samples whose standard deviation is log-normal, and stays for 100 samples: noise that is not identical."""
+    return rng.normal(size=size) * np.repeat(np.exp(rng.normal(size=-(-size // 100))), 100)[:size]
+
+
+def with_memory(rng, size):
+    """Draw a Gaussian process in which each sample keeps nine tenths of the one before."""
+    from scipy.signal import lfilter
+
+    return lfilter([1.0], [1.0, -0.9], rng.normal(size=size))
+
+
+# name: (true tail exponent in words, draw)
+WORLDS = {
+    "stable, alpha = 1.2": ("1.2", lambda rng, n: stable(1.2, rng, n)),
+    "stable, alpha = 1.5": ("1.5", lambda rng, n: stable(1.5, rng, n)),
+    "stable, alpha = 1.8": ("1.8", lambda rng, n: stable(1.8, rng, n)),
+    "Gaussian": ("none (2 as a stable law)", lambda rng, n: rng.normal(size=n)),
+    "Student's t, 3 degrees": ("3", lambda rng, n: rng.standard_t(3, n)),
+    "Gaussian, log-normal scales, independent": (
+        "none",
+        lambda rng, n: rng.normal(size=n) * np.exp(rng.normal(size=n)),
+    ),
+    "Gaussian, log-normal scales in runs of 100": ("none", in_runs),
+    "Gaussian with memory": ("none (2 as a stable law)", with_memory),
+}
+
+
+def measure(repeats, progress=lambda name: None):
+    """Return, by world, the mean of each estimator and its interval, and how often blocks of all sizes agree."""
+    found = {}
+    for number, (name, (truth, draw)) in enumerate(WORLDS.items()):
+        progress(name)
+        indices = [
+            tail_index(draw(realisation(number, k), N_SAMPLES), n_bootstrap=100, rng=k)
+            for k in range(repeats)
+        ]
+        means = mean_interval([one.alpha for one in indices], axis=0)
+        ends = np.array([one.by_block for one in indices])[:, [0, -1]]
+        found[name] = {
+            "truth": truth,
+            "alpha": means.value.tolist(),
+            "interval": means.interval.tolist(),
+            "blocks": ends.mean(axis=0).tolist(),
+            "steady": float(np.mean([one.steady for one in indices])),
+            "agree": float(np.mean([one.agree for one in indices])),
+        }
+    return {"repeats": repeats, "n": N_SAMPLES, "worlds": found}
+
+
+def table(results=None):
+    """Return the table of docs/heavy_tails.md."""
+    results = results or json.loads(RESULTS.read_text())
+    head = ["samples", "true exponent", "Hill", "quantiles", "characteristic function", "blocks"]
+    head += ["blocks of 4, of 133", "sizes agree", "estimators agree"]
+    rows = [head, ["---"] * len(head)]
+    for name, one in results["worlds"].items():
+        low, high = one["interval"]
+        numbers = [
+            f"{value:.2f} [{a:.2f}, {b:.2f}]"
+            for value, a, b in zip(one["alpha"], low, high, strict=True)
+        ]
+        rows.append(
+            [name, one["truth"], *numbers, "{:.2f}, {:.2f}".format(*one["blocks"])]
+            + [f"{one['steady']:.0%}", f"{one['agree']:.0%}"]
+        )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main(argv=None):
+    """Run the command line."""
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument("--repeats", type=int, default=40, help="samples of each law (%(default)s)")
+    flags.add_argument("--record", action="store_true", help="keep the results, write the page")
+    options = flags.parse_args(argv)
+    results = measure(options.repeats, progress=lambda name: print(name, flush=True))
+    assert tuple(METHODS) == ("hill", "quantiles", "characteristic", "blocks")
+    print(table(results))
+    if options.record:
+        with files.atomic_write(RESULTS, overwrite=True) as file:
+            file.write((json.dumps(results, indent=1) + "\n").encode())
+        from tools import tables
+
+        tables.main([])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
