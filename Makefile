@@ -1,4 +1,4 @@
-# make demo | report | docs | test | quick | bench | campaign | lint | help.  VENV= names another environment, PYTHON= another
+# make demo | report | docs | test | quick | bench | campaign | mutants | lint | help.  VENV= names another environment, PYTHON= another
 # interpreter, CONSTRAINTS= a file of pins to install with (tests/helpers/oldest.txt).
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ PROFILE ?= quick
 CONSTRAINTS ?=
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo report docs test quick bench campaign lint notebook
+.PHONY: help demo report docs test quick bench campaign mutants lint notebook
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: $(VENV)/.all  ## time every kernel against its naive twin; updates the RE
 
 campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates the README's table
 	$(RUN) -m campaign
+
+mutants: $(VENV)/.all  ## slips tried on the tests, resumable, hours; updates docs/reliability.md (MUTANTS=--help)
+	$(RUN) tools/mutants.py $(MUTANTS)
 
 lint: $(VENV)/.all  ## ruff
 	$(RUN) -m ruff check .
