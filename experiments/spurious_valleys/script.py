@@ -12,7 +12,7 @@ from multifractal.base import files
 
 
 def parser(doc, name):
-    """Return the parser with --seed, --out and --overwrite; results go to results/spurious_valleys/NAME by default."""
+    """Return the parser with --seed, --outdir (or --out) and --overwrite; results/spurious_valleys/NAME by default."""
     flags = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -20,7 +20,12 @@ def parser(doc, name):
         "--seed", type=int, default=0, help="of everything drawn (default: %(default)s)"
     )
     flags.add_argument(
-        "--out", default=f"results/spurious_valleys/{name}", help="folder (default: %(default)s)"
+        "--outdir",
+        "--out",
+        dest="out",
+        metavar="FOLDER",
+        default=f"results/spurious_valleys/{name}",
+        help="(default: %(default)s)",
     )
     flags.add_argument(
         "--overwrite", action="store_true", help="replace the files of an earlier run"
@@ -31,9 +36,9 @@ def parser(doc, name):
 class Folder:
     """Where one run writes: refused from the start when an earlier run is there and may not be replaced."""
 
-    def __init__(self, path, overwrite):
+    def __init__(self, path, overwrite, numbers="numbers.json"):
         self.path = Path(path).resolve()
-        self._numbers = self.path / "numbers.json"
+        self._numbers = self.path / numbers
         files.refuse_existing(self._numbers, overwrite)
         print(f"writes to {self.path}")
 
@@ -42,7 +47,7 @@ class Folder:
         figures.save_figure(axes, self.path, name, **arrays)
 
     def finish(self, **numbers):
-        """Write the numbers, last of all, as numbers.json."""
+        """Write the numbers, last of all, as JSON."""
         numbers = {
             **numbers,
             "versions": {"python": platform.python_version(), "numpy": np.__version__},

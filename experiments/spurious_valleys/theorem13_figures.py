@@ -1,6 +1,7 @@
 """Figures of theorem 13: they take numbers, return axes and compute nothing."""
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
@@ -14,7 +15,16 @@ def straight(lines):
     n_samples = len(lines["sampled"])
     ax.plot(lines["t"], lines["sampled"].T, color=CONTROL, linewidth=0.6, alpha=0.7)
     ax.plot([], [], color=CONTROL, label=f"{n_samples} perturbed starts, sample")
-    ax.plot(lines["t"], lines["sampled"].mean(axis=0), color=PUBLISHED, label="their mean")
+    mean = lines["sampled"].mean(axis=0)
+    ax.plot(lines["t"], mean, color=PUBLISHED, label="their mean")
+    top = mean.argmax()
+    ax.plot(
+        lines["t"][top],
+        mean[top],
+        "o",
+        color=PUBLISHED,
+        label=f"its maximum: {mean[top]:.2f} at $t$ = {lines['t'][top]:.2f}",
+    )
     ax.plot(
         lines["t"],
         lines["from_bad_point_sampled"],
@@ -50,7 +60,11 @@ def barriers(numbers, families):
         axes[1].plot(k + spread, risks.max(axis=1) - floor, "o", color=colour, alpha=0.7)
     axes[0].axhline(floor + rim, color=THEORY, linestyle="--", linewidth=1)
     axes[1].axhline(rim, color=THEORY, linestyle="--", linewidth=1)
-    axes[1].text(-0.4, rim * 0.94, "rim: no path can stay below", va="top", fontsize=8.5)
+    axes[1].axhline(numbers["rim_bound"], color=THEORY, linestyle=":", linewidth=1)
+    axes[1].text(-0.4, rim * 1.05, "rim found", va="bottom", fontsize=8.5)
+    axes[1].text(
+        -0.4, numbers["rim_bound"] * 0.95, "no path stays below: proved", va="top", fontsize=8.5
+    )
     axes[0].set(
         xlabel="position along the path", ylabel="exact risk", title="best path of each family"
     )
@@ -58,22 +72,35 @@ def barriers(numbers, families):
     names = [name.replace(", ", "\n") for name in families]
     axes[1].set(
         yscale="log",
-        ylabel="highest risk above 2.25",
+        ylabel=f"highest risk above {floor:g}",
         title=f"all {len(risks)} restarts of each family",
         xlim=(-0.5, len(families) - 0.5),
-        ylim=(rim / 1.6, None),
+        ylim=(numbers["rim_bound"] / 1.6, None),
     )
     axes[1].yaxis.set_major_formatter("{x:.1f}")
     axes[1].yaxis.set_minor_formatter("{x:.1f}")
     axes[1].set_xticks(range(len(families)), names, fontsize=8)
-    widths = np.array(list(numbers["grown"])) - 1
-    axes[2].semilogx(widths, list(numbers["grown"].values()), "o-", color=OURS)
-    axes[2].set(
-        xlabel="width $p$, with $p+1$ inputs",
-        ylabel="rim above the valley (smallest found)",
-        ylim=(0, None),
-        title="data that grow with the width",
-    )
-    axes[2].set_xticks(widths, [str(w) for w in widths])
-    axes[2].minorticks_off()
+    _rims(axes[2], numbers)
     return axes
+
+
+def _rims(ax, numbers):
+    """Draw the rims found and the bounds proved, by width: data that grow with it, and data in R^3."""
+    grown = np.array(list(numbers["grown"])) - 1
+    ax.loglog(grown, list(numbers["grown"].values()), "o-", color=OURS, label="$p+1$ inputs")
+    ax.axhline(numbers["orthonormal_bound"], color=OURS, linestyle=":")
+    plane = np.array(list(numbers["in_plane"]))
+    found, proved = np.array(list(numbers["in_plane"].values())).T
+    ax.loglog(plane, found, "s-", color=PUBLISHED, label="3 inputs, $p$ directions")
+    ax.loglog(plane, proved, ":", color=PUBLISHED)
+    ax.plot([], [], ":", color=THEORY, label="proved lower bound")
+    ax.set(
+        xlabel="width $p$",
+        ylabel="rim above the valley",
+        title=r"any width, $\alpha$ = 2",
+        ylim=(5e-5, 1),
+    )
+    ticks = sorted({*grown, *plane})
+    ax.set_xticks(ticks, [str(w) if w not in (3, 6) else "" for w in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.legend(loc="lower left")

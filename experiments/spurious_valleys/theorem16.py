@@ -1,10 +1,11 @@
 """Theorem 16 of Venturi, Bandeira and Bruna: with random hidden weights, descent in the output layer alone gets low.
 
-    python experiments/spurious_valleys/theorem16.py
+    python experiments/spurious_valleys/theorem16.py [--outdir outputs_t16]
 
 100 draws of 16 to 2048 random ReLU features fit teachers of 16 000 units by least squares (8000 points, ridge 1e-8). Expect,
-in some 90 s on 2 cores, errors that fall by about 1/p up to width 128 and ever more slowly beyond, and two reasons why:
-8000 samples (more of them help at widths above 512 only), and a teacher whose norm makes the theorem's bound empty there.
+in some 3 minutes on 2 cores, errors that fall by about 1/p up to width 128 and ever more slowly beyond, and two reasons why:
+8000 samples (more of them help at widths above 512 only), and a teacher whose norm makes the theorem's bound empty there;
+and the share of gradient descents that end trapped on theorem 13's data, which falls with the width on given data only.
 """
 
 import sys
@@ -15,8 +16,9 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
-from experiments.spurious_valleys import kernel_tail, script
+from experiments.spurious_valleys import certificates, kernel_tail, script, valley
 from experiments.spurious_valleys import random_features as rf
+from experiments.spurious_valleys.mixture import Mixture
 from multifractal.base.chunks import map_chunks
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.statistics import percentile_interval
@@ -25,6 +27,8 @@ N_INPUTS, TEACHER_UNITS, N_TEST, N_TRAIN = 10, 16_000, 10_000, 8000
 SAMPLE_SIZES = (2000, 8000, 32_000)
 RIDGE = 1e-8  # our choice: the smallest that keeps the factorisation exact to 1e-10
 N_RESAMPLES = 2000
+DESCENTS = {"n_runs": 300, "learning_rate": 0.05, "n_steps": 1500}  # of theorem 13's data
+GIVEN_INPUTS, GIVEN_WIDTHS, GROWN_WIDTHS = 4, (3, 4, 6, 8, 12), (1, 2, 3, 4, 6)
 
 
 def main(argv=None):
@@ -49,6 +53,7 @@ def main(argv=None):
     print(f"{flags.trials} trials of {len(widths)} widths, one factorisation each ...")
     errors, by_size = run(flags.seed, widths, inputs, teachers, n_repeated=min(8, flags.trials))
     numbers = summary(widths, errors, by_size, norms, flags.seed)
+    numbers["trapped"] = trapped_by_width(flags.seed)
     report(numbers)
     draw(folder, numbers, errors)
     folder.finish(seed=flags.seed, ridge=RIDGE, **numbers)
@@ -94,6 +99,30 @@ def run(seed, widths, inputs, teachers, n_repeated):
         single = map_chunks(trial, [(i, (N_TRAIN,)) for i in range(n_repeated, n_trials)])
     at_8000 = repeated[:, SAMPLE_SIZES.index(N_TRAIN)]
     return np.concatenate([at_8000, *single]) if single else at_8000, repeated
+
+
+def trapped_by_width(seed):
+    """Return how descents end on given data (n = 4) and on data that grow with the width (n = p + 1), by width."""
+    bound = certificates.orthonormal_rim_bound()
+
+    def end(kind, width):
+        given = kind == "given"
+        return valley.share_trapped(
+            Mixture(GIVEN_INPUTS if given else width + 1),
+            width,
+            # the proved rim is that of p = n - 1 units
+            rim_bound=bound if width == GIVEN_INPUTS - 1 or not given else None,
+            rng=realisation(seed, 5000 + width + 1000 * given),
+            **DESCENTS,
+        )
+
+    asked = [("given", w) for w in GIVEN_WIDTHS] + [("grown", w) for w in GROWN_WIDTHS]
+    with threadpool_limits(1, user_api="blas"):
+        ends = dict(zip(asked, map_chunks(end, asked), strict=True))
+    return {
+        kind: {width: found for (name, width), found in ends.items() if name == kind}
+        for kind in ("given", "grown")
+    }
 
 
 def slopes(widths, errors, seed):
@@ -155,6 +184,17 @@ def report(numbers):
         f"  the bound norm^2 E relu^2 / p says less than 1, the error of a constant, only from width {bound:.0f} on"
     )
 
+    print("descents of both layers on theorem 13's data: shares of runs, 95 % intervals")
+    for kind, title in (("given", "4 inputs, any width"), ("grown", "n = p + 1 inputs")):
+        for width, found in numbers["trapped"][kind].items():
+            end = found["above_floor"] if found["trapped"] is None else found["trapped"]
+            print(
+                f"  {title}, p = {width:2d}: {'at or above the floor' if found['trapped'] is None else 'trapped for good'} "
+                f"{end[0]:.3f} [{end[1]:.3f}, {end[2]:.3f}]; starts in the cone {found['in_cone'][0]:.3f} (2^-p = "
+                f"{0.5**width:.4f}); median end {found['median_end']:.3g}, output layer alone "
+                f"{found['median_output_only']:.3g}"
+            )
+
 
 def draw(folder, numbers, errors):
     """Write the figures."""
@@ -162,6 +202,18 @@ def draw(folder, numbers, errors):
 
     folder.figure(
         chapter.errors(numbers, errors), "errors", widths=numbers["widths"], errors=errors
+    )
+    folder.figure(
+        chapter.octaves(numbers, errors),
+        "octaves",
+        widths=numbers["widths"][::2],
+        errors=errors[:, ::2],
+    )
+    folder.figure(
+        chapter.trapped(numbers["trapped"]),
+        "trapped",
+        given=[found["above_floor"] for found in numbers["trapped"]["given"].values()],
+        grown=[found["trapped"] for found in numbers["trapped"]["grown"].values()],
     )
     folder.figure(
         chapter.causes(numbers),

@@ -90,6 +90,69 @@ def causes(numbers):
     return axes
 
 
+@styled
+def octaves(numbers, all_errors):
+    """Draw the published view: powers of two only, each trial grey, the median, and the line 1/p from its first point."""
+    ax = axes_or_new(None)
+    widths, shown = np.array(numbers["widths"])[::2], all_errors[:, ::2, 0]
+    ax.loglog(widths, shown.T, color=CONTROL, linewidth=0.4, alpha=0.5)
+    ax.plot([], [], color=CONTROL, linewidth=0.8, label=f"each of {len(shown)} trials")
+    median = np.median(shown, axis=0)
+    ax.loglog(widths, median, "o-", color=OURS, label="median")
+    ax.loglog(widths, median[0] * widths[0] / widths, "--", color=THEORY, label="$1/p$")
+    ax.set(
+        xlabel="width $p$ (units)",
+        ylabel="test error / variance of the teacher",
+        title=f"{len(widths)} widths, {len(shown)} trials",
+    )
+    ax.set_xticks(widths, [str(w) for w in widths])
+    ax.minorticks_off()
+    ax.legend()
+    return ax
+
+
+@styled
+def trapped(ends):
+    """Draw the shares of descents that end in or above theorem 13's valley by width, and of starts in its cone."""
+    left, right = axes_or_new(None, 1, 2)
+    for kind, key, colour, label in (
+        ("given", "above_floor", OURS, "4 inputs, at or above the floor"),
+        ("grown", "trapped", PUBLISHED, "$p+1$ inputs, trapped for good"),
+    ):
+        widths = np.array(list(ends[kind]))
+        share, low, high = np.array([found[key] for found in ends[kind].values()]).T
+        left.errorbar(
+            widths,
+            share,
+            [share - low, high - share],
+            fmt="o-",
+            color=colour,
+            capsize=3,
+            label=label,
+        )
+    widths = np.arange(1, 13)
+    left.plot(
+        widths, 0.5**widths, "--", color=THEORY, label="$2^{-p}$: all output weights positive"
+    )
+    left.plot(widths, 0.75**widths, ":", color=THEORY, label="$(3/4)^p$: no unit fit for $-x_n$")
+    left.set(
+        yscale="log", xlabel="width $p$", ylabel="share of runs (95 % intervals)", ylim=(1e-3, 1.2)
+    )
+    left.legend(loc="lower left", fontsize=8)
+    given = ends["given"]
+    for key, colour, label in (
+        ("median_end", OURS, "both layers trained"),
+        ("median_output_only", PUBLISHED, "output layer alone"),
+    ):
+        right.semilogy(
+            list(given), [f[key] for f in given.values()], "o-", color=colour, label=label
+        )
+    right.axhline(2.25, color=THEORY, linestyle="--", linewidth=1, label="the valley's bottom")
+    right.set(xlabel="width $p$", ylabel="median risk at the end", title="4 inputs")
+    right.legend()
+    return np.array([left, right])
+
+
 def _octave_ticks(ax, widths):
     ax.set_xticks(widths[::2], [str(w) for w in widths[::2]], rotation=45)
     ax.minorticks_off()

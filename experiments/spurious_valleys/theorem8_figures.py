@@ -9,16 +9,17 @@ _COLOURS = (OURS, PUBLISHED, "#009E73", "#CC79A7")
 
 
 @styled
-def planes(panels):
-    """Draw each run over the contours of its PCA plane, one panel a start; the end of the run is the origin."""
+def planes(starts):
+    """Draw each start's run over the contours of its PCA plane, all with the same limits; the end is the origin."""
     axes = axes_or_new(None, 2, 2)
-    for k, (ax, panel) in enumerate(zip(axes.flat, panels, strict=True)):
-        plane, path = panel["section"], panel["path"]
-        values = plane.values["loss"].T
-        levels = np.geomspace(max(values.min(), 1e-3 * values.max()), values.max(), 20)
-        filled = ax.contourf(
-            plane.x, plane.y, np.maximum(values, levels[0]), levels, norm=LogNorm()
-        )
+    planes = [start["section"] for start in starts]
+    high = max(plane.values["loss"].max() for plane in planes)
+    low = max(min(plane.values["loss"].min() for plane in planes), 1e-3 * high)
+    levels = np.geomspace(low, high, 20)
+    for k, (ax, start) in enumerate(zip(axes.flat, starts, strict=True)):
+        plane, path = start["section"], start["path"]
+        values = np.maximum(plane.values["loss"].T, low)
+        filled = ax.contourf(plane.x, plane.y, values, levels, norm=LogNorm())
         ax.plot(*path.coordinates.T, color=PUBLISHED, marker=".", linewidth=1.2)
         ax.plot(0, 0, "+", color="white", markersize=11, markeredgewidth=2)
         ax.annotate(
@@ -27,7 +28,7 @@ def planes(panels):
         ax.set(
             xlabel=plane.labels[0],
             ylabel=plane.labels[1],
-            title=f"start {k + 1}: loss {panel['losses'][0]:.0f} → {panel['losses'][-1]:.1e}",
+            title=f"start {k + 1}: loss {start['losses'][0]:.0f} → {start['losses'][-1]:.1e}",
         )
         bar = ax.figure.colorbar(filled, ax=ax, label="loss in the plane", format="%.3g")
         bar.ax.minorticks_off()
@@ -83,3 +84,38 @@ def built(paths):
     axes[0].set_ylabel("loss − least loss")
     axes[0].legend(loc="lower left")
     return axes
+
+
+@styled
+def certified(found):
+    """Draw, for each case, the loss along theorem 8's path and along a path between two minima, above the least there is."""
+    left, right = axes_or_new(None, 1, 2)
+    dashes = ("-", "--", ":", "-.", (0, (1, 1)))
+    colours = (*_COLOURS, THEORY)
+    for (name, one), colour, dash in zip(found.items(), colours, dashes, strict=True):
+        t = np.linspace(0, 3, len(one["path"].losses))
+        above = np.maximum(one["path"].losses - one["least"], 1e-6)
+        left.semilogy(t, above, color=colour, linestyle=dash, label=name)
+        for losses, width in ((one["straight"], 1.2), (one["joined"].losses, 2.5)):
+            above = np.maximum(losses - one["least"], 1e-6)
+            right.semilogy(
+                np.linspace(0, 1, len(losses)), above, color=colour, linestyle=dash, linewidth=width
+            )
+    left.set(
+        ylabel="loss − least loss (at least $10^{-6}$)",
+        title="width $D$: from a start",
+        ylim=(4e-7, 200),
+    )
+    left.set_xticks(
+        [0.5, 1.5, 2.5], ["free\nunits", "complete\nthe span", "descend in\nthe output"]
+    )
+    left.tick_params(axis="x", length=0)
+    left.legend(loc="lower left")
+    right.set(
+        xlabel="position along the path",
+        title="width $2D$: between two minima",
+        ylim=left.get_ylim(),
+    )
+    right.text(0.5, 1.3e-6, "seven legs: constant", ha="center", va="bottom")
+    right.text(0.5, 0.2, "straight lines", ha="center", va="top")
+    return np.array([left, right])
