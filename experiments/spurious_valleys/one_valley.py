@@ -24,18 +24,23 @@ from multifractal.base.checks import require
 
 @dataclass(frozen=True)
 class MinimaPath:
-    """A path from one network to another; `leg` says which of the seven legs (0 to 6) each point ends."""
+    """A path from one network to another; `leg` says which of the seven legs (0 to 6) each point ends.
+
+    Attributes
+    ----------
+    hidden : ndarray, shape (t, p, n)
+    output : ndarray, shape (t, m, p)
+    losses : ndarray, shape (t,)
+    leg : ndarray, shape (t,), int
+    dimension : int
+        D; the width is at least twice as large.
+    """
 
     hidden: np.ndarray
-    """(t, p, n)."""
     output: np.ndarray
-    """(t, m, p)."""
     losses: np.ndarray
-    """(t,)."""
     leg: np.ndarray
-    """(t,) of int."""
     dimension: int
-    """D; the width is at least twice as large."""
 
     @property
     def barrier(self):

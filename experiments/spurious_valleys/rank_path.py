@@ -29,20 +29,28 @@ _CANDIDATES = 8  # drawn for each new filter, so that the best-conditioned can b
 
 @dataclass(frozen=True)
 class RankPath:
-    """A path through (hidden, output); `leg` says which of the three legs (0, 1, 2) each point ends."""
+    """A path through (hidden, output); `leg` says which of the three legs (0, 1, 2) each point ends.
+
+    Attributes
+    ----------
+    hidden : ndarray, shape (t, p, n)
+    output : ndarray, shape (t, m, p)
+    losses : ndarray, shape (t,)
+        Of the kind that the path was built for.
+    leg : ndarray, shape (t,), int
+    rank_before : int
+    rank_after : int
+    dimension : int
+        D, the width from which the theorem holds.
+    """
 
     hidden: np.ndarray
-    """(t, p, n)."""
     output: np.ndarray
-    """(t, m, p)."""
     losses: np.ndarray
-    """(t,): of the loss that the path was built for."""
     leg: np.ndarray
-    """(t,) of int."""
     rank_before: int
     rank_after: int
     dimension: int
-    """D, the width from which the theorem holds."""
 
     @property
     def failed_condition(self):

@@ -33,7 +33,7 @@ TRAINED = {"Bézier, 1 bend": ("bezier", 1), "polygon, 3 bends": ("polychain", 3
 
 @dataclass(frozen=True)
 class Setup:
-    """What one run is made with: the data, and the numbers of samples, points on a path and runs."""
+    """What one run is made with: the data, and the numbers of samples, points on a path and runs of each family."""
 
     mixture: Mixture
     seed: int = 0
