@@ -68,8 +68,10 @@ class TailIndex(Result):
 
     @property
     def agree(self):
-        """Whether all intervals share a value: what a stable law asks for."""
-        return bool(self.interval[0].max() <= self.interval[1].min())
+        """Whether the intervals of all estimators that assume a stable law (all but Hill's) share a value."""
+        stable = [k for k, method in enumerate(self.methods) if method != "hill"]
+        low, high = self.interval[:, stable]
+        return bool(low.max(initial=-np.inf) <= high.min(initial=np.inf))
 
 
 def tail_index(samples, *, methods=METHODS, run_length=1, n_bootstrap=200, rng=None):
