@@ -48,7 +48,7 @@ def parser():
     flags.add_argument(
         "--seed",
         type=int,
-        default=paper.seed,
+        default=paper.rng,
         help="of the start and the dropout masks (%(default)s)",
     )
     flags.add_argument(
@@ -96,7 +96,7 @@ def main(argv=None):
         n_train=flags.ntrain,
         hess_every=flags.hess_every,
         hess_term=flags.hess_term,
-        seed=flags.seed,
+        rng=flags.seed,
         dtype=flags.dtype,
         every=flags.every,
         standardise=flags.standardise,

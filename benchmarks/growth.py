@@ -281,7 +281,7 @@ def _langevin(n_steps):
         -700.0,
         n_steps=n_steps,
         hurst=0.7,
-        eta=1000,
+        learning_rate=1000,
         beta=5e3,
         noise=noise,
     )

@@ -117,12 +117,18 @@ def _analysis():
     return {
         "wavelet_leaders": (
             mf.wavelet_leaders,
-            {"values": image, "wavelet": "db2", "p": np.inf, "integration": 0.0, "first_scale": 2},
+            {
+                "landscape": image,
+                "wavelet": "db2",
+                "p": np.inf,
+                "integration": 0.0,
+                "first_scale": 2,
+            },
         ),
         "multifractal_spectrum": (
             mf.multifractal_spectrum,
             {
-                "values": np.asarray(mf.fbm_surface(128, 0.5, rng=1).values),
+                "landscape": np.asarray(mf.fbm_surface(128, 0.5, rng=1).values),
                 "wavelet": "db2",
                 "p": np.inf,
                 "integration": 0.0,
@@ -137,9 +143,12 @@ def _analysis():
             },
         ),
         "q_grid": (mf.q_grid, {"smallest": 0.01, "largest": 5.0, "n": 10}),
-        "variogram": (mf.variogram, {"values": image, "lags": [1, 2, 4]}),
-        "power_spectrum": (mf.power_spectrum, {"values": image, "fit_range": None}),
-        "local_hoelder": (mf.local_hoelder, {"landscape": image, "window": 8.0, "method": "ratio"}),
+        "variogram": (mf.variogram, {"landscape": image, "lags": [1, 2, 4]}),
+        "power_spectrum": (mf.power_spectrum, {"landscape": image, "fit_range": None}),
+        "local_hoelder": (
+            mf.local_hoelder,
+            {"landscape": image, "smoothing": 8.0, "method": "ratio"},
+        ),
         "validate_estimator": (
             mf.validate_estimator,
             {
@@ -153,7 +162,7 @@ def _analysis():
         ),
         "shuffle_within_blocks": (
             mf.shuffle_within_blocks,
-            {"values": image, "block": 4, "rng": 0},
+            {"landscape": image, "block": 4, "rng": 0},
         ),
     }
 
@@ -282,7 +291,7 @@ def _diffusion():
                 "n_steps": 30,
                 "n_walkers": 2,
                 "start": "maximum",
-                "window": 8,
+                "smoothing": 8,
                 "rng": 0,
             },
         ),
@@ -293,7 +302,7 @@ def _diffusion():
                 "x0": 0.0,
                 "n_steps": 50,
                 "hurst": 0.6,
-                "eta": 10.0,
+                "learning_rate": 10.0,
                 "beta": 1.0,
                 "rng": 0,
                 "noise": None,
@@ -307,9 +316,9 @@ def _diffusion():
                 "potential": None,
                 "x0": -700.0,
                 "n_steps": 50,
-                "n_paths": 3,
+                "n_walkers": 3,
                 "hurst": 0.7,
-                "eta": 1000.0,
+                "learning_rate": 1000.0,
                 "beta": 5000.0,
                 "rng": 0,
             },
@@ -333,7 +342,7 @@ def _diffusion():
                     fit_lags, learning_rate=10.0, hurst=0.6, theta=1.0, stiffness=0.01
                 ),
                 "learning_rate": 10.0,
-                "lags": "distinct",
+                "lag_choice": "distinct",
             },
         ),
         "diffusion_diagram": (
@@ -342,7 +351,7 @@ def _diffusion():
                 "hursts": [0.5],
                 "learning_rates": [10.0],
                 "n_surfaces": 1,
-                "n_starts": 2,
+                "n_walkers": 2,
                 "waiting_time": 5,
                 "lag_range": (1, 4),
                 "size": 16,
@@ -373,7 +382,7 @@ def _tables_and_files():
                 "n_train": 100,
                 "hess_every": 5,
                 "hess_term": 5,
-                "seed": 0,
+                "rng": 0,
                 "dtype": "float32",
                 "every": 1,
                 "standardise": "all",

@@ -83,9 +83,15 @@ def core():
             [surface()], learning_rate=300.0, n_steps=300, n_walkers=6, rng=0
         ),
         "fractional_langevin": lambda _: mf.fractional_langevin(
-            mf.HarmonicPotential(1e-3), 0.0, n_steps=5000, hurst=0.7, eta=100.0, beta=10.0, rng=0
+            mf.HarmonicPotential(1e-3),
+            0.0,
+            n_steps=5000,
+            hurst=0.7,
+            learning_rate=100.0,
+            beta=10.0,
+            rng=0,
         ),
-        "well_passage": lambda _: mf.well_passage(n_steps=2000, n_paths=10, rng=0),
+        "well_passage": lambda _: mf.well_passage(n_steps=2000, n_walkers=10, rng=0),
         "fit_tamsd": lambda _: mf.fit_tamsd(
             lags,
             mf.theoretical_tamsd(lags, learning_rate=30.0, hurst=0.6, theta=2.0, stiffness=1e-3),
@@ -95,7 +101,7 @@ def core():
             hursts=[0.3, 0.6],
             learning_rates=[10.0, 300.0],
             n_surfaces=2,
-            n_starts=10,
+            n_walkers=10,
             waiting_time=100,
             size=128,
             rng=0,

@@ -267,7 +267,7 @@ def _sweep(folder):
         hursts=[0.3, 0.6],
         learning_rates=[10, 100, 1000],
         n_surfaces=6,
-        n_starts=8,
+        n_walkers=8,
         waiting_time=100,
         size=128,
         rng=0,

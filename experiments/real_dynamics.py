@@ -166,7 +166,7 @@ def published_sections(experiment, flags):
         yield experiment.result(
             f"walks_{name}",
             SectionWalks,
-            partial(walk_on_section, f"published {name}", section, runs=flags.runs, window=16.0),
+            partial(walk_on_section, f"published {name}", section, runs=flags.runs, smoothing=16.0),
         )
 
 
@@ -192,7 +192,7 @@ def supplement(experiment, flags):
                     table,
                     learning_rates=RATES,
                     dropout=dropout,
-                    seeds=flags.runs,
+                    n_runs=flags.runs,
                     n_steps=flags.epochs,
                 ),
             )
@@ -208,7 +208,7 @@ def small_networks(experiment, flags):
         yield experiment.result(
             f"network_{kind}",
             DescentTable,
-            partial(network_table, kind, seeds=flags.runs, n_steps=flags.steps),
+            partial(network_table, kind, n_runs=flags.runs, n_steps=flags.steps),
         )
 
 

@@ -59,7 +59,7 @@ def mlp_section(mode, n_points=129, *, network=None, **options):
     )
 
 
-def network_table(kind, *, learning_rates=None, seeds=5, n_steps=160):
+def network_table(kind, *, learning_rates=None, n_runs=5, n_steps=160):
     """Descend with a small network on all of 256 digits at each rate from each seed, and return what descent did.
 
     Parameters
@@ -68,7 +68,7 @@ def network_table(kind, *, learning_rates=None, seeds=5, n_steps=160):
         Of `small_models`, with 1000 parameters.
     learning_rates : array_like, optional
         Default: those in `NETWORKS`.
-    seeds, n_steps : int
+    n_runs, n_steps : int
         Weights from seeds 0, 1, ...; steps a run, even.
 
     Returns
@@ -81,9 +81,9 @@ def network_table(kind, *, learning_rates=None, seeds=5, n_steps=160):
     )
     batch = datasets.load("digits").batch(_IMAGES, rng=0)
     times = stretch_times(n_steps)
-    with tqdm(total=len(rates) * seeds, desc=kind, unit=" runs", disable=None) as bar:
+    with tqdm(total=len(rates) * n_runs, desc=kind, unit=" runs", disable=None) as bar:
         cells = [
-            [_trained(kind, batch, rate, seed, times, bar) for seed in range(seeds)]
+            [_trained(kind, batch, rate, seed, times, bar) for seed in range(n_runs)]
             for rate in rates
         ]
     stretch, growing, at_start, at_end, loss, curves = (
@@ -94,7 +94,7 @@ def network_table(kind, *, learning_rates=None, seeds=5, n_steps=160):
         packages=("numpy", "torch"),
         kind=kind,
         learning_rates=rates,
-        seeds=seeds,
+        n_runs=n_runs,
         n_steps=n_steps,
     )
     return training_record(

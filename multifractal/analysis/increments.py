@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal.base.checks import finite_array, finite_number, require, whole_number
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 from multifractal.base.statistics import student_interval
@@ -80,7 +81,8 @@ class NoiseShare(Result):
     provenance: Provenance
 
 
-def increment_law(values, other=None, *, n_bootstrap=199, rng):
+@renamed(values="landscape")
+def increment_law(landscape, other=None, *, n_bootstrap=199, rng):
     """Return the growth of an image with distance, lag by lag.
 
     All differences are taken about the same pixels, those at least the longest lag from the border. The intervals resample
@@ -89,7 +91,7 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
 
     Parameters
     ----------
-    values : array_like or Landscape, shape (rows, cols)
+    landscape : Landscape or array_like of shape (rows, cols)
         At least 32 pixels a side.
     other : array_like or Landscape, optional
         Another image that differs by independent noise only: mean products of the two take the place of mean squares, and
@@ -107,7 +109,7 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     ValueError
         When an image holds NaN or inf, is too small, or the two are not of one shape.
     """
-    values, other = _checked(values, other)
+    values, other = _checked(landscape, other)
     lags = _lags(values.shape)
     draws = _draws(n_bootstrap, rng)
     first, second = (
@@ -115,7 +117,11 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     )
     (h1, i1), (h2, i2) = (_with_interval(_exponents(means)) for means in (first, second))
     provenance = Provenance.of(
-        "increment_law", rng=rng, values=values, pair=other is not values, n_bootstrap=n_bootstrap
+        "increment_law",
+        rng=rng,
+        landscape=values,
+        pair=other is not values,
+        n_bootstrap=n_bootstrap,
     )
     return IncrementLaw(
         lags=lags,
@@ -129,7 +135,8 @@ def increment_law(values, other=None, *, n_bootstrap=199, rng):
     )
 
 
-def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
+@renamed(values="landscape")
+def noise_share(landscape, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     """Return how much of the differences of an image is white noise.
 
     From one image it is an upper bound if the rest is rougher than `exponent` says, or has structure of a pixel or two; on
@@ -138,7 +145,7 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
 
     Parameters
     ----------
-    values, other, n_bootstrap, rng
+    landscape, other, n_bootstrap, rng
         As for `increment_law`. With `other` no assumption is made: noise is what the two do not share.
     exponent : float
         By which second differences of what is not noise grow, in (0, 2]; used where there is no `other`: the noise then
@@ -163,7 +170,7 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
         "pass 2 where what is not noise is smooth",
     )
     alone = other is None
-    values, other = _checked(values, other)
+    values, other = _checked(landscape, other)
     lags, draws = _lags(values.shape), _draws(n_bootstrap, rng)
     total = (
         _mean_products(values, values, _FIRST, lags, draws)
@@ -180,7 +187,7 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     provenance = Provenance.of(
         "noise_share",
         rng=rng,
-        values=values,
+        landscape=values,
         pair=not alone,
         exponent=exponent,
         n_bootstrap=n_bootstrap,
@@ -196,11 +203,11 @@ def noise_share(values, other=None, *, exponent=2.0, n_bootstrap=199, rng):
     )
 
 
-def _checked(values, other):
-    values = finite_array("values", values, ndim=2, dtype=np.float64)
+def _checked(landscape, other):
+    values = finite_array("landscape", landscape, ndim=2, dtype=np.float64)
     require(
         min(values.shape) >= 4 * _TILES,
-        "values",
+        "landscape",
         values.shape,
         f"be at least {4 * _TILES} pixels a side",
         "pass a larger image",
@@ -212,7 +219,7 @@ def _checked(values, other):
         other.shape == values.shape,
         "other",
         other.shape,
-        f"have the shape of values, {values.shape}",
+        f"have the shape of landscape, {values.shape}",
         "pass two sections of one grid",
     )
     return values, other

@@ -19,6 +19,7 @@ import pywt
 
 from multifractal.base.checks import finite_array, refuse, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.deprecation import renamed
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 
@@ -51,7 +52,8 @@ class WaveletLeaders(Result):
     provenance: Provenance
 
 
-def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first_scale=2):
+@renamed(values="landscape")
+def wavelet_leaders(landscape, *, wavelet="db2", p=math.inf, integration=0.0, first_scale=2):
     """Return the wavelet leaders (p = inf) or p-leaders of an image at every scale, without finite-size correction.
 
     A leader is the largest |coefficient| (L1-normalised) in the 3x3 neighbourhood of its place, at its own and all finer
@@ -60,7 +62,7 @@ def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first
 
     Parameters
     ----------
-    values : array_like or Landscape, shape (rows, cols)
+    landscape : Landscape or array_like of shape (rows, cols)
         The image; float32 is kept, all else becomes float64.
     wavelet : str
         An orthogonal wavelet that PyWavelets knows. Default "db2" (our choice; the paper's sections: "db3").
@@ -81,11 +83,11 @@ def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first
     ValueError
         When the image holds NaN or inf, is constant, or is too small for one level of leaders.
     """
-    coefficients = wavelet_coefficients(values, wavelet, integration)
+    coefficients = wavelet_coefficients(landscape, wavelet, integration)
     leaders = leaders_of(coefficients, wavelet, p, first_scale)
     provenance = Provenance.of(
         "wavelet_leaders",
-        values=np.asarray(values),
+        landscape=np.asarray(landscape),
         wavelet=wavelet,
         p=p,
         integration=integration,
@@ -103,12 +105,12 @@ def wavelet_leaders(values, *, wavelet="db2", p=math.inf, integration=0.0, first
     )
 
 
-def wavelet_coefficients(values, wavelet="db2", integration=0.0):
+def wavelet_coefficients(landscape, wavelet="db2", integration=0.0):
     """Return |wavelet coefficients| of an image, L1-normalised, for the levels 1 to J = floor(log2(n / (L + 3))).
 
     Parameters
     ----------
-    values, wavelet, integration
+    landscape, wavelet, integration
         As for `wavelet_leaders`; n is the image's shorter side, L the number of taps.
 
     Returns
@@ -126,18 +128,18 @@ def wavelet_coefficients(values, wavelet="db2", integration=0.0):
         "lie in [0, 20]",
         "pass the order of fractional integration, 0 for none",
     )
-    values = writeable(finite_array("values", values, ndim=2))
+    values = writeable(finite_array("landscape", landscape, ndim=2))
     smallest = 2 * (len(low_pass) + 3)
     require(
         min(values.shape) >= smallest,
-        "values",
+        "landscape",
         values.shape,
         f"be at least {smallest} pixels a side for {wavelet}",
         "pass a larger image or a shorter wavelet",
     )
     require(
         values.min() < values.max(),
-        "values",
+        "landscape",
         values[0, 0],
         "vary",
         "a constant image has no leaders",
@@ -186,7 +188,7 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
         )
     if not leaders:
         raise refuse(
-            "values",
+            "landscape",
             f"an image with {len(coefficients)} levels",
             f"have leaders at level {first_scale}",
             "pass a larger image, a shorter wavelet or a lower first_scale",

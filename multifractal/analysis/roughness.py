@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from multifractal.base.checks import ascending_pair, finite_array, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.fourier import along, rfft2
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
@@ -75,7 +76,7 @@ class PowerSpectrum(Result):
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class LocalHoelder(Result):
+class LocalHoelder(Result, renamed={"window": "smoothing"}):
     """A map of local Hoelder exponents.
 
     Attributes
@@ -83,7 +84,7 @@ class LocalHoelder(Result):
     hoelder, standard_error : ndarray, shape (rows, cols)
         The exponent in a Gaussian window about each pixel, and the standard error it would have on an exact fractional
         Brownian surface of that exponent (a variation of the exponent within the window comes on top).
-    window : float
+    smoothing : float
         Standard deviation of the window in pixels.
     method : str
     provenance : Provenance
@@ -91,17 +92,20 @@ class LocalHoelder(Result):
 
     hoelder: np.ndarray
     standard_error: np.ndarray
-    window: float
+    smoothing: float
     method: str
     provenance: Provenance
 
+    window = FormerName("smoothing")
 
-def variogram(values, lags=None):
+
+@renamed(values="landscape")
+def variogram(landscape, lags=None):
     """Return the variogram of an image along both axes.
 
     Parameters
     ----------
-    values : array_like or Landscape, shape (rows, cols)
+    landscape : Landscape or array_like of shape (rows, cols)
     lags : array_like of int, optional
         In pixels, at least 1 and below both sides. Default: about four an octave from 1 to a quarter of the shorter side
         (our choice).
@@ -115,9 +119,9 @@ def variogram(values, lags=None):
     ValueError
         When the image holds NaN or inf, or a lag does not fit into it.
     """
-    values = finite_array("values", values, ndim=2)
+    values = finite_array("landscape", landscape, ndim=2)
     shortest = min(values.shape)
-    require(shortest >= 4, "values", values.shape, "be at least 4x4", "pass a larger image")
+    require(shortest >= 4, "landscape", values.shape, "be at least 4x4", "pass a larger image")
     if lags is None:
         lags = np.unique(
             np.round(2 ** np.arange(0, np.log2(shortest / 4) + 1e-9, 0.25)).astype(int)
@@ -152,11 +156,12 @@ def variogram(values, lags=None):
         along_y=along_y,
         values=mean,
         hurst=hurst,
-        provenance=Provenance.of("variogram", values=values, lags=lags),
+        provenance=Provenance.of("variogram", landscape=values, lags=lags),
     )
 
 
-def power_spectrum(values, fit_range=None):
+@renamed(values="landscape")
+def power_spectrum(landscape, fit_range=None):
     """Return the isotropic power spectrum of an image, with its exponent.
 
     The mean is taken off and a Hann window applied, since the jump between opposite borders would otherwise leak a spectrum
@@ -164,7 +169,7 @@ def power_spectrum(values, fit_range=None):
 
     Parameters
     ----------
-    values : array_like or Landscape, shape (rows, cols), at least 16x16
+    landscape : Landscape or array_like of shape (rows, cols), at least 16x16
     fit_range : (float, float), optional
         Frequencies of the fit, in cycles per pixel. Default (our choice): from 4 cycles in the shorter side to 1/16, above
         which sampling folds back what lies beyond 1/2 (or to 12 cycles in the shorter side, if that is more).
@@ -178,12 +183,12 @@ def power_spectrum(values, fit_range=None):
     ValueError
         When the image is too small, constant, or holds NaN or inf, or fewer than three rings lie in `fit_range`.
     """
-    values = finite_array("values", values, ndim=2)
+    values = finite_array("landscape", landscape, ndim=2)
     shortest = min(values.shape)
-    require(shortest >= 16, "values", values.shape, "be at least 16x16", "pass a larger image")
+    require(shortest >= 16, "landscape", values.shape, "be at least 16x16", "pass a larger image")
     require(
         values.min() < values.max(),
-        "values",
+        "landscape",
         values[0, 0],
         "vary",
         "a constant image has no spectrum",
@@ -208,7 +213,7 @@ def power_spectrum(values, fit_range=None):
     exponent, error = _weighted_slope(
         np.log(frequencies[fitted]), np.log(power[fitted]), n_modes[fitted]
     )
-    provenance = Provenance.of("power_spectrum", values=values, fit_range=fit_range)
+    provenance = Provenance.of("power_spectrum", landscape=values, fit_range=fit_range)
     return PowerSpectrum(
         frequencies=frequencies,
         power=power,
@@ -221,7 +226,8 @@ def power_spectrum(values, fit_range=None):
     )
 
 
-def local_hoelder(landscape, window=16.0, *, method="ratio"):
+@renamed(window="smoothing")
+def local_hoelder(landscape, smoothing=16.0, *, method="ratio"):
     """Return a map of local Hoelder exponents from second differences, in a Gaussian window about each pixel.
 
     With e_k the local mean square of v(u + k) - 2 v(u) + v(u - k), both axes:
@@ -232,8 +238,8 @@ def local_hoelder(landscape, window=16.0, *, method="ratio"):
 
     Parameters
     ----------
-    landscape : Landscape or array_like, shape (rows, cols)
-    window : float
+    landscape : Landscape or array_like of shape (rows, cols)
+    smoothing : float
         Standard deviation of the window in pixels, at least 2; default 16 (our choice).
     method : {"ratio", "amplitude"}
 
@@ -248,26 +254,30 @@ def local_hoelder(landscape, window=16.0, *, method="ratio"):
     """
     one_of("method", method, ("ratio", "amplitude"))
     good = (
-        isinstance(window, numbers.Real) and not isinstance(window, bool) and 2 <= window < np.inf
+        isinstance(smoothing, numbers.Real)
+        and not isinstance(smoothing, bool)
+        and 2 <= smoothing < np.inf
     )
-    require(good, "window", window, "be a number of at least 2 pixels", "pass for instance 16")
+    require(
+        good, "smoothing", smoothing, "be a number of at least 2 pixels", "pass for instance 16"
+    )
     values = finite_array("landscape", landscape, ndim=2, dtype=np.float64)
     require(
-        min(values.shape) >= 4 * window,
+        min(values.shape) >= 4 * smoothing,
         "landscape",
         values.shape,
-        f"be at least {4 * window:g} pixels a side for this window",
-        "pass a larger image or a smaller window",
+        f"be at least {4 * smoothing:g} pixels a side for this smoothing",
+        "pass a larger image or a smaller smoothing",
     )
     energy = [
-        _local_energy(values, step, window) for step in ((1, 2) if method == "ratio" else (1,))
+        _local_energy(values, step, smoothing) for step in ((1, 2) if method == "ratio" else (1,))
     ]
     require(
         min(e.min() for e in energy) > 0,
         "landscape",
         "a constant or linear patch",
         "vary within every window",
-        "widen the window",
+        "pass a larger smoothing",
     )
     hoelder = (
         np.log2(energy[1] / energy[0]) / 2
@@ -276,13 +286,15 @@ def local_hoelder(landscape, window=16.0, *, method="ratio"):
     )
     nodes, unit_error = _unit_errors(method, max(values.shape))
     error = np.interp(hoelder, nodes, unit_error) * np.sqrt(
-        _sum_of_squared_weights(values.shape, window)
+        _sum_of_squared_weights(values.shape, smoothing)
     )
-    provenance = Provenance.of("local_hoelder", landscape=values, window=window, method=method)
+    provenance = Provenance.of(
+        "local_hoelder", landscape=values, smoothing=smoothing, method=method
+    )
     return LocalHoelder(
         hoelder=hoelder,
         standard_error=error,
-        window=float(window),
+        smoothing=float(smoothing),
         method=method,
         provenance=provenance,
     )

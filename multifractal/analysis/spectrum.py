@@ -24,6 +24,7 @@ from multifractal.base.checks import (
     require,
     whole_number,
 )
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 
 # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
@@ -149,8 +150,9 @@ PAPER_SURFACE_SETTINGS = {
 }
 
 
+@renamed(values="landscape")
 def multifractal_spectrum(
-    values,
+    landscape,
     *,
     wavelet="db2",
     p=math.inf,
@@ -172,7 +174,7 @@ def multifractal_spectrum(
 
     Parameters
     ----------
-    values : array_like or Landscape, shape (rows, cols)
+    landscape : Landscape or array_like of shape (rows, cols)
     wavelet : str
         An orthogonal wavelet of PyWavelets. Default "db2".
     p : float
@@ -220,7 +222,7 @@ def multifractal_spectrum(
         floor=floor,
         n_bootstrap=n_bootstrap,
     )
-    values = writeable(finite_array("values", values, ndim=2))
+    values = writeable(finite_array("landscape", landscape, ndim=2))
     fit = _leaders_to_fit(values, settings)
     moments = [scale_moments(y[np.isfinite(y)], q) for y in fit.logs]
     S, cumulants = np.array([m.S for m in moments]), np.array([m.cumulants for m in moments])
@@ -263,7 +265,7 @@ def multifractal_spectrum(
         replicates, n_blocks = (draws.h, draws.D, draws.zeta, draws.log_cumulants), draws.n_blocks
         intervals = intervals_around(estimates, replicates, q)
         warnings += _interval_warnings(settings, values.shape)
-    provenance = Provenance.of("multifractal_spectrum", rng=rng, values=values, q=q, **settings)
+    provenance = Provenance.of("multifractal_spectrum", rng=rng, landscape=values, q=q, **settings)
     return Spectrum(
         q=q,
         **dict(zip(_ESTIMATES, estimates, strict=True)),
@@ -361,7 +363,7 @@ def _require_leaders(scales, counts):
     poor = scales[counts < 2]
     require(
         len(poor) == 0,
-        "values",
+        "landscape",
         f"fewer than two leaders at scale(s) {poor.tolist()}",
         "have leaders above machine epsilon at every scale of the fit",
         "drop the constant or linear part of the image, or pass floor='relative'",

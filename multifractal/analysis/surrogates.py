@@ -1,17 +1,19 @@
 """Surrogates: images that keep part of what an image has, to see what an estimate rests on."""
 
 from multifractal.base.checks import finite_array, whole_number
+from multifractal.base.deprecation import renamed
 from multifractal.base.rng import as_generator
 
 
-def shuffle_within_blocks(values, block=4, *, rng):
+@renamed(values="landscape")
+def shuffle_within_blocks(landscape, block=4, *, rng):
     """Return the image with its pixels shuffled within square blocks: the envelope stays, order at pixel scale is lost.
 
     An exponent that survives this is one of noise and of its envelope, not of a rough surface.
 
     Parameters
     ----------
-    values : array_like or Landscape, shape (rows, cols)
+    landscape : Landscape or array_like of shape (rows, cols)
     block : int
         Side of the blocks in pixels, at least 2; those at the lower and right border are cut. Default 4 (our choice).
     rng : int, SeedSequence or Generator
@@ -25,7 +27,7 @@ def shuffle_within_blocks(values, block=4, *, rng):
     ValueError
         When the values are no finite image, or `block` is below 2.
     """
-    shuffled = finite_array("values", values, ndim=2).copy()
+    shuffled = finite_array("landscape", landscape, ndim=2).copy()
     whole_number("block", block, minimum=2)
     generator = as_generator(rng)
     for i in range(0, shuffled.shape[0], block):

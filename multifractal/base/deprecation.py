@@ -37,6 +37,23 @@ def renamed(*, goes=GOES, **old_to_new):
     return decorate
 
 
+class FormerName:
+    """The old name of an attribute, which gives the new one with a warning: `window = FormerName("smoothing")`."""
+
+    def __init__(self, new, *, goes=GOES):
+        self.new, self.goes = new, goes
+
+    def __set_name__(self, owner, name):
+        self.old = f"{owner.__name__}.{name}"
+
+    def __get__(self, instance, owner=None):
+        """Return the new attribute."""
+        if instance is None:
+            return self
+        warn(self.old, self.new, self.goes)
+        return getattr(instance, self.new)
+
+
 def renamed_names(module, *, goes=GOES, otherwise=None, **old_to_new):
     """Return the `__getattr__` of a module some of whose names are new: each old one gives the new object, with a warning.
 

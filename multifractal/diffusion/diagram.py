@@ -31,6 +31,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import checked_executor, died, thread_count
+from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, describe, realisation
 from multifractal.base.statistics import percentile_interval
@@ -52,7 +53,7 @@ _RESAMPLES = 5000
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class DiffusionDiagram(Result):
+class DiffusionDiagram(Result, renamed={"n_starts": "n_walkers"}):
     """Displacement of walks by Hurst exponent, surface and learning rate, with the exponents and regions they give.
 
     Attributes
@@ -66,7 +67,7 @@ class DiffusionDiagram(Result):
     low, high : ndarray, shape (n_hursts, n_rates)
         Ends of its 95 % bootstrap interval over surfaces.
     hursts, learning_rates, lag_times : ndarray
-    waiting_time, n_starts : int
+    waiting_time, n_walkers : int
     provenance : Provenance
     """
 
@@ -79,12 +80,14 @@ class DiffusionDiagram(Result):
     learning_rates: np.ndarray
     lag_times: np.ndarray
     waiting_time: int
-    n_starts: int
+    n_walkers: int
     provenance: Provenance
+
+    n_starts = FormerName("n_walkers")
 
     @classmethod
     def of(
-        cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_starts, provenance
+        cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_walkers, provenance
     ):
         """Return the diagram that curves and shares at rest make, with its exponents and their intervals over surfaces."""
         exponents, low, high = _exponents(curves, lag_times)
@@ -98,7 +101,7 @@ class DiffusionDiagram(Result):
             learning_rates=learning_rates,
             lag_times=lag_times,
             waiting_time=waiting_time,
-            n_starts=n_starts,
+            n_walkers=n_walkers,
             provenance=provenance,
         )
 
@@ -126,12 +129,13 @@ class DiffusionDiagram(Result):
         return np.stack([gradient_correlation(step, hurst) for step, hurst in pairs])
 
 
+@renamed(n_starts="n_walkers")
 def diffusion_diagram(
     *,
     hursts=HURSTS,
     learning_rates=LEARNING_RATES,
     n_surfaces=5,
-    n_starts=30,
+    n_walkers=30,
     waiting_time=1000,
     lag_range=(1, 10),
     size=1024,
@@ -149,7 +153,7 @@ def diffusion_diagram(
         In pixels squared per unit of loss; our choice of 13 from 30 to 100 000.
     n_surfaces : int
         Exact surfaces for each exponent. Surface i of each exponent is drawn from the same seed.
-    n_starts : int
+    n_walkers : int
         Walks for each surface and rate, from positions drawn uniformly.
     waiting_time : int
         Steps before displacement is measured, over a window of 900 steps (our choice).
@@ -190,9 +194,9 @@ def diffusion_diagram(
         "lie in (0, 0.99]",
         "drop the others",
     )
-    n_surfaces, n_starts = (
+    n_surfaces, n_walkers = (
         whole_number("n_surfaces", n_surfaces),
-        whole_number("n_starts", n_starts),
+        whole_number("n_walkers", n_walkers),
     )
     waiting_time, size = (
         whole_number("waiting_time", waiting_time, minimum=0),
@@ -211,7 +215,7 @@ def diffusion_diagram(
         hursts=hursts,
         learning_rates=rates,
         n_surfaces=n_surfaces,
-        n_starts=n_starts,
+        n_walkers=n_walkers,
         waiting_time=waiting_time,
         lag_range=tuple(lag_range),
         size=size,
@@ -219,7 +223,7 @@ def diffusion_diagram(
     seed = as_seed_sequence(rng)
     settings = {
         "learning_rates": rates.tolist(),
-        "n_starts": n_starts,
+        "n_starts": n_walkers,  # its name in folders of older versions, which go on
         "waiting_time": waiting_time,
         "size": size,
         "lags": lags.tolist(),
@@ -229,7 +233,7 @@ def diffusion_diagram(
     jobs = [(hurst, index) for hurst in hursts for index in range(n_surfaces)]
     done = {job: _stored(folder, job, settings) for job in jobs}
     missing = [job for job in jobs if done[job] is None]
-    work = [(*job, seed, size, rates, n_starts, waiting_time, lags) for job in missing]
+    work = [(*job, seed, size, rates, n_walkers, waiting_time, lags) for job in missing]
     for job, result in zip(missing, _in_turn(_one_surface, work, executor), strict=True):
         done[job] = result
         if folder is not None:
@@ -241,7 +245,7 @@ def diffusion_diagram(
     )
     at_rest = np.stack([done[job][1] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates))
     return DiffusionDiagram.of(
-        curves, at_rest, hursts, rates, lags, waiting_time, n_starts, provenance
+        curves, at_rest, hursts, rates, lags, waiting_time, n_walkers, provenance
     )
 
 
@@ -285,23 +289,23 @@ def gradient_correlation(distance, hurst):
     return (shifted.mean(axis=-1) - 4 * distance ** (2 * hurst)) / (4 * 4**hurst)
 
 
-def _one_surface(hurst, index, seed, size, rates, n_starts, waiting_time, lags):
+def _one_surface(hurst, index, seed, size, rates, n_walkers, waiting_time, lags):
     """Return the mean curves (n_rates, n_lags) and the share of walks at rest (n_rates,) on one surface."""
     generator = realisation(seed, index)
     surface = fbm_surface(size, hurst, rng=generator, dtype=np.float32)
-    return curves_on(surface, generator, rates, n_starts, waiting_time, lags)
+    return curves_on(surface, generator, rates, n_walkers, waiting_time, lags)
 
 
-def curves_on(surface, generator, rates, n_starts, waiting_time, lags):
+def curves_on(surface, generator, rates, n_walkers, waiting_time, lags):
     """Return what a diagram holds of one landscape: mean curves (n_rates, n_lags), share of walks at rest (n_rates,)."""
-    starts = generator.uniform(0, np.array(surface.shape[::-1]) - 1, (n_starts, 2))
+    starts = generator.uniform(0, np.array(surface.shape[::-1]) - 1, (n_walkers, 2))
     n_steps = waiting_time + _WINDOW + int(lags[-1]) - 1
     walks = descend_ensemble(
         surface, starts, learning_rates=rates, n_steps=n_steps, keep_last=n_steps + 1 - waiting_time
     )
-    unfolded = walks.unfolded.reshape(len(rates) * n_starts, -1, 2)
+    unfolded = walks.unfolded.reshape(len(rates) * n_walkers, -1, 2)
     curves = tamsd(unfolded, waiting_times=[0], lag_times=lags, window=_WINDOW).per_walk[:, 0]
-    curves = curves.reshape(len(rates), n_starts, len(lags))
+    curves = curves.reshape(len(rates), n_walkers, len(lags))
     return curves.mean(axis=1), np.mean(curves[:, :, -1] < _AT_REST, axis=1)
 
 

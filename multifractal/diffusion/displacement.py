@@ -62,6 +62,34 @@ class Displacement(Result):
         """Mean over walks, shape (n_waiting, n_lags)."""
         return self.per_walk.mean(axis=0)
 
+    def exponent(self, lag_range, *, waiting_time=None):
+        """Return the `DiffusionExponent` over a range of lags, as `diffusion_exponent` fits it to the curves of all walks.
+
+        Parameters
+        ----------
+        lag_range : (int, int)
+            First and last lag of the fit, ends included.
+        waiting_time : int, optional
+            Which of `waiting_times`; may be left out where there is one.
+
+        Raises
+        ------
+        ValueError
+            When there are several waiting times and none is named, or fewer than three lags lie in the range.
+        """
+        times = self.waiting_times.tolist()
+        if waiting_time is None and len(times) == 1:
+            waiting_time = times[0]
+        require(
+            waiting_time in times,
+            "waiting_time",
+            waiting_time,
+            f"be one of {times}",
+            "pass waiting_time= one of these",
+        )
+        at = times.index(waiting_time)
+        return diffusion_exponent(self.lag_times, self.per_walk[:, at], lag_range=lag_range)
+
     @property
     def standard_error(self):
         """Standard error of `values` over walks, shape (n_waiting, n_lags); NaN when there is one walk only."""

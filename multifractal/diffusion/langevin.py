@@ -27,6 +27,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
@@ -40,7 +41,7 @@ _LANES = 32
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class LangevinPath(Result):
+class LangevinPath(Result, renamed={"eta": "learning_rate"}):
     """One path, or one for each start, of the overdamped fractional Langevin equation.
 
     Attributes
@@ -48,19 +49,22 @@ class LangevinPath(Result):
     positions : ndarray, shape of x0 + (n_steps + 1,)
     noise : ndarray, the same shape
         The fractional Brownian paths of exponent 1 - hurst that drove it.
-    hurst, eta, beta : float
+    hurst, learning_rate, beta : float
     provenance : Provenance
     """
 
     positions: np.ndarray
     noise: np.ndarray
     hurst: float
-    eta: float
+    learning_rate: float
     beta: float
     provenance: Provenance
 
+    eta = FormerName("learning_rate")
 
-def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, noise=None):
+
+@renamed(eta="learning_rate")
+def fractional_langevin(gradient, x0, *, n_steps, hurst, learning_rate, beta, rng=None, noise=None):
     """Integrate the overdamped fractional Langevin equation in one dimension.
 
     Parameters
@@ -74,10 +78,10 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
         Steps of unit time; work and memory grow as n_steps (log n_steps).
     hurst : float
         Exponent H of the friction's memory, in (1/2, 1); the noise has exponent 1 - H.
-    eta : float
-        Learning rate: the mobility.
+    learning_rate : float
+        The mobility, eta in the paper.
     beta : float
-        Inverse noise strength; the effective temperature is eta / beta.
+        Inverse noise strength; the effective temperature is learning_rate / beta.
     rng : int, SeedSequence or Generator
         Path i draws from realisation i of it. Required unless `noise` is given.
     noise : array_like, shape of x0 + (n_steps + 1,), optional
@@ -95,7 +99,7 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
     Examples
     --------
     >>> import multifractal as mf
-    >>> path = mf.fractional_langevin(mf.HarmonicPotential(1e-3), 5.0, n_steps=100, hurst=0.7, eta=1.0, beta=1.0, rng=0)
+    >>> path = mf.fractional_langevin(mf.HarmonicPotential(1e-3), 5.0, n_steps=100, hurst=0.7, learning_rate=1.0, beta=1.0, rng=0)
     >>> path.positions.shape
     (101,)
     """
@@ -109,7 +113,7 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
         "lie in (1/2, 1)",
         "the equation has no memory of this kind outside",
     )
-    eta, beta = positive_number("eta", eta), positive_number("beta", beta)
+    rate, beta = positive_number("learning_rate", learning_rate), positive_number("beta", beta)
     driver = gradient_of(gradient)
     noise = _checked_noise(noise, (*starts.shape, n_steps + 1))
     seed = as_seed_sequence(rng) if noise is None else None
@@ -120,13 +124,13 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
         x0=starts,
         n_steps=n_steps,
         hurst=hurst,
-        eta=eta,
+        learning_rate=rate,
         beta=beta,
         noise=noise,
     )
     positions, paths = np.empty((2, starts.size, n_steps + 1))
     paths[...] = np.nan if noise is None else noise.reshape(paths.shape)
-    equation = _Equation(driver, n_steps, hurst, eta, beta)
+    equation = _Equation(driver, n_steps, hurst, rate, beta)
     stopped = map_chunks(
         equation.integrate,
         [(seed, i, start, paths[i], positions[i]) for i, start in enumerate(starts.reshape(-1))],
@@ -137,14 +141,14 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, eta, beta, rng=None, no
                 "gradient",
                 f"NaN or infinity at step {step} of path {i}, x = {positions[i, step]:.17g}",
                 "return finite numbers",
-                "take a smaller eta, or a potential that is defined there",
+                "take a smaller learning_rate, or a potential that is defined there",
             )
     shape = (*starts.shape, n_steps + 1)
     return LangevinPath(
         positions=positions.reshape(shape),
         noise=paths.reshape(shape),
         hurst=float(hurst),
-        eta=eta,
+        learning_rate=rate,
         beta=beta,
         provenance=provenance,
     )

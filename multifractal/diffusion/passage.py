@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import gamma
 
 from multifractal.base.checks import finite_number, positive_number, require, whole_number
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.diffusion.langevin import fractional_langevin
@@ -28,16 +29,16 @@ class WellPassage(Result):
     ----------
     kinds : tuple of str
         Fractional and ordinary Langevin motion, and both without the force; always `KINDS`.
-    arrivals : ndarray, shape (4, n_paths), int64
+    arrivals : ndarray, shape (4, n_walkers), int64
         Steps until abs(x) < radius; -1 if never.
-    inside : ndarray, shape (4, n_paths), float64
+    inside : ndarray, shape (4, n_walkers), float64
         Share of the steps after the arrival that are in the well; NaN if it never arrives.
     spread : ndarray, shape (4,), float64
         Standard deviation of x in the second half of the steps, over paths that are in the well throughout it; NaN without.
     n_steps : int
     radius : float
     temperature : float
-        eta / beta.
+        learning_rate / beta.
     provenance : Provenance
     """
 
@@ -58,8 +59,17 @@ class WellPassage(Result):
         ) / len(arrivals)
 
 
+@renamed(n_paths="n_walkers", eta="learning_rate")
 def well_passage(
-    *, potential=None, x0=-700.0, n_steps=10_000, n_paths=100, hurst=0.7, eta=1000.0, beta=5e3, rng
+    *,
+    potential=None,
+    x0=-700.0,
+    n_steps=10_000,
+    n_walkers=100,
+    hurst=0.7,
+    learning_rate=1000.0,
+    beta=5e3,
+    rng,
 ):
     """Measure first passage into the harmonic well of the paper's potential, and the time in it.
 
@@ -67,9 +77,9 @@ def well_passage(
     ----------
     potential : PaperPotential, optional
         Default (paper): `PaperPotential()`.
-    x0, n_steps, hurst, eta, beta
+    x0, n_steps, hurst, learning_rate, beta
         As for `fractional_langevin`; defaults: paper.
-    n_paths : int
+    n_walkers : int
         Paths of each kind. Default: our choice.
     rng : int, SeedSequence or Generator
 
@@ -90,26 +100,26 @@ def well_passage(
         "be a named potential",
         "pass a PaperPotential(...)",
     )
-    n_steps, n_paths = whole_number("n_steps", n_steps), whole_number("n_paths", n_paths)
-    eta, beta = positive_number("eta", eta), positive_number("beta", beta)
+    n_steps, n_walkers = whole_number("n_steps", n_steps), whole_number("n_walkers", n_walkers)
+    rate, beta = positive_number("learning_rate", learning_rate), positive_number("beta", beta)
     made_by = Provenance.of(
         "well_passage",
         rng=rng,
         potential=potential,
         x0=x0,
         n_steps=n_steps,
-        n_paths=n_paths,
+        n_walkers=n_walkers,
         hurst=hurst,
-        eta=eta,
+        learning_rate=rate,
         beta=beta,
     )
     seed = as_seed_sequence(rng)
-    starts = np.full(n_paths, finite_number("x0", x0))
+    starts = np.full(n_walkers, finite_number("x0", x0))
     found = fractional_langevin(
-        potential, starts, n_steps=n_steps, hurst=hurst, eta=eta, beta=beta, rng=seed
+        potential, starts, n_steps=n_steps, hurst=hurst, learning_rate=rate, beta=beta, rng=seed
     )
-    mobility, amplitude = one_step_coefficients(hurst, eta, beta)
-    white = realisation(seed, n_paths).standard_normal((n_steps, n_paths))
+    mobility, amplitude = one_step_coefficients(hurst, rate, beta)
+    white = realisation(seed, n_walkers).standard_normal((n_steps, n_walkers))
     paths = (
         found.positions,
         _ordinary(potential.gradient, x0, mobility, amplitude * white),
@@ -124,7 +134,7 @@ def well_passage(
         spread=spread,
         n_steps=n_steps,
         radius=potential.radius,
-        temperature=eta / beta,
+        temperature=rate / beta,
         provenance=made_by,
     )
 
@@ -136,7 +146,7 @@ def one_step_coefficients(hurst, eta, beta):
 
 
 def _ordinary(gradient, x0, mobility, noise):
-    """Return paths (n_paths, n_steps + 1) of the ordinary Langevin equation driven by `noise` (n_steps, n_paths)."""
+    """Return paths (n_walkers, n_steps + 1) of the ordinary Langevin equation driven by `noise` (n_steps, n_walkers)."""
     paths = np.empty((len(noise) + 1, noise.shape[1]))
     paths[0] = x0
     for j, kick in enumerate(noise):

@@ -26,6 +26,7 @@ from multifractal.base.checks import (
     real_array,
     require,
 )
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import student_interval
 
@@ -160,7 +161,8 @@ class TamsdFit(Result):
         )
 
 
-def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
+@renamed(lags="lag_choice")
+def fit_tamsd(lag_times, tamsd, *, learning_rate, lag_choice="distinct"):
     """Fit the law to a displacement curve by least squares of log10, at 20 log-spaced lags up to the longest.
 
     Parameters
@@ -171,7 +173,7 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
         One curve: the mean over walks, or one waiting time of one walk.
     learning_rate : float
         Of the walk; only its product with the stiffness matters to the curve.
-    lags : {"distinct", "published"}
+    lag_choice : {"distinct", "published"}
         "distinct" (our choice) counts each lag once; "published" counts lag 1 twice, as the paper's code does.
 
     Returns
@@ -202,7 +204,7 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
         f"have the shape {lag_times.shape} of lag_times",
         "fit one curve at a time",
     )
-    chosen = _chosen_lags(lag_times, one_of("lags", lags, ("distinct", "published")))
+    chosen = _chosen_lags(lag_times, one_of("lag_choice", lag_choice, ("distinct", "published")))
     tau, observed = lag_times[chosen], curve[chosen]
     good = np.isfinite(observed) & (observed > 0)
     require(
@@ -230,7 +232,7 @@ def fit_tamsd(lag_times, tamsd, *, learning_rate, lags="distinct"):
         lag_times=lag_times,
         tamsd=curve,
         learning_rate=learning_rate,
-        lags=lags,
+        lag_choice=lag_choice,
         packages=("numpy", "scipy", "pymittagleffler"),
     )
     return TamsdFit(
@@ -270,7 +272,7 @@ def _warn_of_steep(tau, observed):
         )
 
 
-def _chosen_lags(lag_times, lags):
+def _chosen_lags(lag_times, lag_choice):
     """Return the indices of the lags nearest to 20 log-spaced ones."""
     positive, place = np.unique(np.where(lag_times > 0, lag_times, np.inf), return_index=True)
     positive, place = positive[np.isfinite(positive)], place[np.isfinite(positive)]
@@ -283,7 +285,7 @@ def _chosen_lags(lag_times, lags):
     )
     wanted = np.round(np.logspace(np.log10(positive[0]), np.log10(positive[-1]), _N_LAGS))
     nearest = np.abs(np.log(positive / wanted[:, None])).argmin(axis=1)
-    return place[np.unique(nearest) if lags == "distinct" else nearest]
+    return place[np.unique(nearest) if lag_choice == "distinct" else nearest]
 
 
 def _least_squares(tau, log_observed, learning_rate):

@@ -64,7 +64,7 @@ def drift_shares(drift, *, fields=("flatness", "low loss"), axes=None):
     axes[-1].set(
         xlabel="steps",
         ylabel="share of walkers that have arrived",
-        title=f"first passage to the flattest tenth\n(curvature averaged over {drift.window} pixels)",
+        title=f"first passage to the flattest tenth\n(curvature averaged over {drift.smoothing} pixels)",
     )
     return axes
 

@@ -226,7 +226,7 @@ def langevin_path(path, potential, displacement, *, exponents=(), ax=None):
     ax[0].set(
         xlabel="step",
         ylabel="position x",
-        title=f"H = {path.hurst:g}, η = {path.eta:g}, β = {path.beta:g}",
+        title=f"H = {path.hurst:g}, η = {path.learning_rate:g}, β = {path.beta:g}",
     )
     ax[1].plot(potential[1], potential[0], color=THEORY)
     ax[1].set(

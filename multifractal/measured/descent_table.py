@@ -9,10 +9,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from multifractal.base.checks import require, whole_number
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.base.statistics import mean_interval
 from multifractal.diffusion.displacement import diffusion_exponent, tamsd
+from multifractal.landscapes.landscape import as_landscape
 from multifractal.walkers.descent import checked_rates, descend_ensemble
 from multifractal.walkers.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
 
@@ -211,13 +213,14 @@ def displacement_of(positions, n_steps):
     return tamsd(positions, waiting_times=waiting_times, lag_times=lag_times, window=window).values
 
 
-def walk_table(system, surfaces, *, learning_rates, n_walkers=8, n_steps=4000, rng=0):
+@renamed(surfaces="landscapes")
+def walk_table(system, landscapes, *, learning_rates, n_walkers=8, n_steps=4000, rng=0):
     """Walk on surfaces and return the table of one system, with one run a surface.
 
     Parameters
     ----------
     system : str
-    surfaces : sequence of Landscape
+    landscapes : sequence of Landscape or array_like of shape (rows, cols)
         Draws of one model; or one measured section, given once for each set of starts that is wanted.
     learning_rates : array_like, shape (rates,)
     n_walkers : int
@@ -233,7 +236,8 @@ def walk_table(system, surfaces, *, learning_rates, n_walkers=8, n_steps=4000, r
     rates = checked_rates(learning_rates)
     times, (waiting_times, lag_times, _) = stretch_times(n_steps), schedule(n_steps)
     runs = []
-    for k, surface in enumerate(surfaces):
+    landscapes = [as_landscape(one, "landscapes") for one in landscapes]
+    for k, surface in enumerate(landscapes):
         walls = np.array(surface.shape[::-1]) - 1
         starts = realisation(rng, k).uniform(0, walls, size=(n_walkers, 2))
         runs.append(_walked(surface, starts, rates, times))
@@ -242,7 +246,7 @@ def walk_table(system, surfaces, *, learning_rates, n_walkers=8, n_steps=4000, r
     made_by = Provenance.of(
         "walk_table",
         rng=rng,
-        surfaces=len(surfaces),
+        landscapes=len(landscapes),
         learning_rates=rates,
         n_walkers=n_walkers,
         n_steps=n_steps,

@@ -65,7 +65,7 @@ class RealDynamics(Result):
     provenance: Provenance
 
 
-def walk_on_section(name, section, *, runs=5, window=8.0, n_steps=4000, rng=0):
+def walk_on_section(name, section, *, runs=5, smoothing=8.0, n_steps=4000, rng=0):
     """Walk on a measured section and on model surfaces of the same local exponents, at the same step lengths.
 
     Parameters
@@ -84,7 +84,9 @@ def walk_on_section(name, section, *, runs=5, window=8.0, n_steps=4000, rng=0):
     SectionWalks
         Of one section, with its picture.
     """
-    models = [model_of_section(section, window=window, rng=_drawn(rng, k)) for k in range(runs)]
+    models = [
+        model_of_section(section, smoothing=smoothing, rng=_drawn(rng, k)) for k in range(runs)
+    ]
     first = models[0]
     settings = {"learning_rates": STEP_LENGTHS / first.rms_gradient, "n_steps": n_steps, "rng": rng}
     table = joined(
@@ -104,7 +106,7 @@ def walk_on_section(name, section, *, runs=5, window=8.0, n_steps=4000, rng=0):
         ]
     )
     made_by = Provenance.of(
-        "walk_on_section", rng=rng, section=section, runs=runs, window=window, n_steps=n_steps
+        "walk_on_section", rng=rng, section=section, runs=runs, smoothing=smoothing, n_steps=n_steps
     )
     return SectionWalks(
         names=[name],

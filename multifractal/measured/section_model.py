@@ -6,6 +6,7 @@ import numpy as np
 
 from multifractal.analysis.roughness import local_hoelder
 from multifractal.base.checks import finite_array
+from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.landscapes.landscape import Landscape
 from multifractal.landscapes.multifractional import mbm_surface
@@ -15,7 +16,7 @@ LOWEST, HIGHEST = 0.02, 0.98
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class SectionModel(Result):
+class SectionModel(Result, renamed={"window": "smoothing"}):
     """A multifractional Brownian surface made after a measured section.
 
     Attributes
@@ -32,7 +33,7 @@ class SectionModel(Result):
         Standard deviation of the model's values over that of the section's.
     rms_gradient : float
         Root mean square of the gradient's length in loss per pixel, of the section and of the model alike.
-    window : float
+    smoothing : float
         Of the local exponents, in pixels.
     provenance : Provenance
     """
@@ -44,8 +45,10 @@ class SectionModel(Result):
     scale: float
     relief: float
     rms_gradient: float
-    window: float
+    smoothing: float
     provenance: Provenance
+
+    window = FormerName("smoothing")
 
     @property
     def landscape(self):
@@ -68,10 +71,11 @@ class SectionModel(Result):
         return float((self.measured == self.hoelder).mean())
 
 
-def model_of_section(section, *, rng, window=8.0):
+@renamed(section="landscape", window="smoothing")
+def model_of_section(landscape, *, rng, smoothing=8.0):
     """Draw a model surface with the same local exponents as a section, and with gradients of the same size.
 
-    The section's exponents are those of `local_hoelder(section, window)`, the surface is `mbm_surface` of that map. It is
+    The section's exponents are those of `local_hoelder(section, smoothing)`, the surface is `mbm_surface` of that map. It is
     scaled by one number so that its mean squared gradient is the section's: a learning rate then gives steps of the same
     root-mean-square length on both. Nothing else is matched; in particular the model has no valley where the section has.
 
@@ -80,11 +84,11 @@ def model_of_section(section, *, rng, window=8.0):
 
     Parameters
     ----------
-    section : Landscape or array_like, shape (rows, cols)
-        For example `landscape_viz.Section.to_landscape()`.
+    landscape : Landscape or array_like of shape (rows, cols)
+        The section, for example `landscape_viz.Section.to_landscape()`.
     rng : int, SeedSequence or Generator
-    window : float
-        Standard deviation in pixels of the window of the local exponents; 8 (our choice, for sections of 100 pixels a side).
+    smoothing : float
+        Standard deviation in pixels of the Gaussian window of the local exponents; 8 (our choice, for sections of 100 pixels a side).
 
     Returns
     -------
@@ -103,14 +107,14 @@ def model_of_section(section, *, rng, window=8.0):
     >>> model.share_smooth, model.share_followed
     (0.0, 1.0)
     """
-    values = finite_array("section", section, ndim=2, dtype=np.float64)
-    found = local_hoelder(values, window)
+    values = finite_array("landscape", landscape, ndim=2, dtype=np.float64)
+    found = local_hoelder(values, smoothing)
     hoelder = np.clip(found.hoelder, LOWEST, HIGHEST)
     surface = mbm_surface(hoelder, rng=rng)
     size = rms_gradient(Landscape(values))
     scale = size / rms_gradient(surface)
     relief = float(scale * surface.values.std() / values.std())
-    provenance = Provenance.of("model_of_section", rng=rng, section=values, window=window)
+    provenance = Provenance.of("model_of_section", rng=rng, landscape=values, smoothing=smoothing)
     return SectionModel(
         values=surface.values * scale,
         hoelder=hoelder,
@@ -119,7 +123,7 @@ def model_of_section(section, *, rng, window=8.0):
         scale=scale,
         relief=relief,
         rms_gradient=size,
-        window=found.window,
+        smoothing=found.smoothing,
         provenance=provenance,
     )
 

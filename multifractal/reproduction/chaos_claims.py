@@ -36,7 +36,7 @@ def _measure_edge(study):
     call = study.provenance(
         "edge_of_stability",
         learning_rates="logspace(0, 4, 40)",
-        n_starts=_starts(study),
+        n_walkers=_starts(study),
         n_steps=4999,
         last=100,
         sharpness="hessian",

@@ -311,7 +311,7 @@ FITS = Claim(
 
 # The fractional Langevin path
 
-_PATH = {"n_steps": 10_000, "hurst": 0.7, "eta": 1000.0, "beta": 5e3}  # paper
+_PATH = {"n_steps": 10_000, "hurst": 0.7, "learning_rate": 1000.0, "beta": 5e3}  # paper
 _X0, _PATH_WINDOW, _PATH_WAITING = -700.0, 3000, (0, 4000)  # on the way, in the well
 _SLIDE_SHORT = Stated("short", "short", 0.6, (2, 20), "on the way, at lags 2 to 20")
 _SLIDE_LONG = Stated("long", "long", 1.2, (100, 500), "on the way, at lags 100 to 500")

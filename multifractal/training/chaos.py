@@ -4,6 +4,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from multifractal.base.checks import require, whole_number
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
 from multifractal.measured.descent_table import (
@@ -19,7 +20,8 @@ _CHUNK = 4000  # epochs a call of the compiled loop
 _TANGENT = 2
 
 
-def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000):
+@renamed(seeds="n_runs")
+def training_table(table, *, learning_rates, dropout=0.0, n_runs=5, n_steps=4000):
     """Train the 16-unit network of the paper's supplement at each rate from each seed, and return what descent did.
 
     The training map is theta -> theta - rate grad L(theta), and the tangent vector follows v -> v - rate H v, H the Hessian
@@ -32,7 +34,7 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
         From `load_table`; all rows train, standardised, as published.
     learning_rates : array_like, shape (rates,)
     dropout : float in [0, 1)
-    seeds : int
+    n_runs : int
         Runs at each rate, from seeds 0, 1, ...: of the start, the masks and the first tangent vector.
     n_steps : int
         Epochs; even.
@@ -48,9 +50,9 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
     ValueError
         When a rate or count is not positive, or `dropout` lies outside [0, 1).
     """
-    rates, seeds, times = (
+    rates, n_runs, times = (
         checked_rates(learning_rates),
-        whole_number("seeds", seeds),
+        whole_number("n_runs", n_runs),
         stretch_times(n_steps),
     )
     require(
@@ -60,13 +62,13 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
         "lie in [0, 1)",
         "pass the probability that a hidden unit is dropped",
     )
-    shape = len(rates), seeds
+    shape = len(rates), n_runs
     stretch, loss = np.empty((*shape, len(times))), np.empty((*shape, 2))
     at_start, at_end = np.empty((2, *shape))
     curves = np.empty((*shape, *(len(axis) for axis in schedule(n_steps)[:2])))
     system = f"{table.inputs.shape[1]}-16-1, {table.name}, dropout {dropout:g}"
-    with tqdm(total=len(rates) * seeds, desc=system, unit=" runs", disable=None) as bar:
-        for seed in range(seeds):
+    with tqdm(total=len(rates) * n_runs, desc=system, unit=" runs", disable=None) as bar:
+        for seed in range(n_runs):
             descent = _descent(table, dropout, seed)  # one compilation serves all rates
             for i, rate in enumerate(rates):
                 positions, growth = _run(descent, rate, seed, n_steps)
@@ -84,7 +86,7 @@ def training_table(table, *, learning_rates, dropout=0.0, seeds=5, n_steps=4000)
         table=table.name,
         learning_rates=rates,
         dropout=dropout,
-        seeds=seeds,
+        n_runs=n_runs,
         n_steps=n_steps,
     )
     with np.errstate(invalid="ignore"):

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from multifractal.base import files
 from multifractal.base.checks import float_dtype, one_of, positive_number, require, whole_number
+from multifractal.base.deprecation import FormerName, renamed
 from multifractal.training.run_folder import RunFolder, read_record, read_rows, require_space
 
 CURVES = "learning_curves.npz"
@@ -30,10 +31,12 @@ class Training:
     n_train: int | None = None  # first rows that train; None: all rows (paper: 1503, which is all)
     hess_every: int = 10
     hess_term: int = 1000  # the Hessian is computed in epochs below this
-    seed: int = 0
+    rng: int = 0  # a number, since a stopped run is resumed from it
     dtype: str = "float32"
     every: int = 1  # ours: each N-th epoch is stored
     standardise: str = "all"
+
+    seed = FormerName("rng")
 
     def __post_init__(self):
         positive_number("learning_rate", self.learning_rate)
@@ -48,8 +51,8 @@ class Training:
         for name in ("epochs", "every", "hess_every"):
             whole_number(name, getattr(self, name))
         whole_number("hess_term", self.hess_term, minimum=0)
-        whole_number("seed", self.seed, minimum=0)
-        require(self.seed < 2**31, "seed", self.seed, "be below 2^31", "pass a smaller seed")
+        whole_number("rng", self.rng, minimum=0)
+        require(self.rng < 2**31, "rng", self.rng, "be below 2^31", "pass a smaller number")
         float_dtype(self.dtype)
         one_of("standardise", self.standardise, ("all", "train"))
 
@@ -62,7 +65,11 @@ class Training:
         )
 
 
-def train_full_batch(table, training, out, *, resume=False, overwrite=False, chunk=10_000):
+Training.__init__ = renamed(seed="rng")(Training.__init__)
+
+
+@renamed(out="folder")
+def train_full_batch(table, training, folder, *, resume=False, overwrite=False, chunk=10_000):
     """Train the 16-unit network of the paper's supplement by full-batch gradient descent, into a folder.
 
     Parameters
@@ -71,16 +78,16 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
         From `load_table`.
     training : Training
         Learning rate, dropout, epochs and the rest.
-    out : path-like
+    folder : path-like
         The run's folder. ``trajectory.npy`` (positions, parameters) grows as the run goes, row 0 the start; ``max_eigs.npy``
         holds the largest Hessian eigenvalue (without dropout) of epochs 0, hess_every, ... below hess_term; ``losses.npy``
         the losses so far; at the end ``learning_curves.npz`` holds ``train_losses`` and ``test_losses`` (empty without test
         rows), each before the epoch's step: the training loss with the epoch's dropout mask, the test loss without.
     resume : bool
-        Continue the run in `out`, to the same bits as a run never stopped (on the same kind of device, with as many
+        Continue the run in `folder`, to the same bits as a run never stopped (on the same kind of device, with as many
         threads). `epochs` may be larger than before.
     overwrite : bool
-        Delete the run in `out` first.
+        Delete the run in `folder` first.
     chunk : int, default 10 000 (our choice)
         Epochs between checkpoints; without effect on the result.
 
@@ -108,19 +115,21 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
         target,
         n_train=n_train,
         learning_rate=training.learning_rate,
-        seed=training.seed,
+        seed=training.rng,
         dropout=training.dropout,
         dtype=training.dtype,
         chunk=min(chunk, training.epochs),
     )
     parameters = dataclasses.asdict(training) | {
+        "seed": training.rng,  # its name in the folders of every version
         "n_train": n_train,
         "dataset": table.name,
         "data_sha256": table.sha256,
     }
+    del parameters["rng"]
     theta = descent.start()
-    folder = RunFolder(
-        out,
+    run_folder = RunFolder(
+        folder,
         {
             "trajectory": (theta.shape, descent.dtype),
             "max_eigs": ((), np.float64),
@@ -128,10 +137,10 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
         },
         OUTPUTS,
     )
-    print(f"output: {folder.path.absolute()}")
+    print(f"output: {run_folder.path.absolute()}")
     if not descent.has_test:
         print(f"no test set: all {n_train} rows train")
-    state = folder.start(parameters, resume=resume, overwrite=overwrite, may_grow=("epochs",))
+    state = run_folder.start(parameters, resume=resume, overwrite=overwrite, may_grow=("epochs",))
     try:
         epoch = 0 if state is None else state[1]["epoch"]
         theta = theta if state is None else state[0]["theta"]
@@ -143,14 +152,14 @@ def train_full_batch(table, training, out, *, resume=False, overwrite=False, chu
             "pass more epochs, or --overwrite to start again",
         )
         if state is None:
-            folder.arrays["trajectory"].append(theta[None])
-            folder.checkpoint({"theta": theta}, epoch=0)
-        _print_estimate(descent, training, theta, epoch, folder.path)
-        _run(descent, training, theta, epoch, folder, chunk)
+            run_folder.arrays["trajectory"].append(theta[None])
+            run_folder.checkpoint({"theta": theta}, epoch=0)
+        _print_estimate(descent, training, theta, epoch, run_folder.path)
+        _run(descent, training, theta, epoch, run_folder, chunk)
     finally:
-        folder.close()
-    print(f"output: {folder.path.absolute()}")
-    return FullBatchRun(out)
+        run_folder.close()
+    print(f"output: {run_folder.path.absolute()}")
+    return FullBatchRun(folder)
 
 
 def _run(descent, training, theta, epoch, folder, chunk):
@@ -229,7 +238,7 @@ class FullBatchRun:
 
     Parameters
     ----------
-    path : path-like
+    folder : path-like
         What `train_full_batch` wrote to; a run still going, or killed, can be read too.
 
     Raises
@@ -238,8 +247,9 @@ class FullBatchRun:
         Here, or when an array is first asked for: a file is missing, cut short or altered.
     """
 
-    def __init__(self, path):
-        self.path = Path(path)
+    @renamed(path="folder")
+    def __init__(self, folder):
+        self.path = Path(folder)
         self.parameters = read_record(self.path)["parameters"]
 
     @cached_property

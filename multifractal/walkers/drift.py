@@ -12,6 +12,7 @@ from scipy.ndimage import uniform_filter
 
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
@@ -32,7 +33,7 @@ NEVER = -1
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Drift(Result):
+class Drift(Result, renamed={"window": "smoothing"}):
     """Walks and their controls on several landscapes.
 
     Attributes
@@ -49,8 +50,8 @@ class Drift(Result):
     learning_rate : float
     start : str
         "maximum" or "uniform".
-    window : int
-        Side of the averaging window of regional flatness, pixels.
+    smoothing : int
+        Side of the square that regional flatness is averaged over, pixels.
     provenance : Provenance
     """
 
@@ -61,8 +62,10 @@ class Drift(Result):
     n_steps: int
     learning_rate: float
     start: str
-    window: int
+    smoothing: int
     provenance: Provenance
+
+    window = FormerName("smoothing")
 
     def mean_shares(self, kind, field):
         """Return the Estimate of the share in each tenth over surfaces, shape (10,): each surface is the mean of its walkers."""
@@ -76,8 +79,16 @@ class Drift(Result):
         return np.searchsorted(arrivals, np.asarray(steps), side="right") / self.arrivals[0].size
 
 
+@renamed(window="smoothing")
 def drift_to_flat(
-    landscapes, *, learning_rate=1000.0, n_steps=9999, n_walkers=20, start="maximum", window=64, rng
+    landscapes,
+    *,
+    learning_rate=1000.0,
+    n_steps=9999,
+    n_walkers=20,
+    start="maximum",
+    smoothing=64,
+    rng,
 ):
     """Measure how descent prefers flat ground, on several landscapes, against three controls.
 
@@ -100,8 +111,8 @@ def drift_to_flat(
         Walkers on each landscape. Default: our choice.
     start : {"maximum", "uniform"}
         `start_near_maximum` (paper), or uniform on the grid, where no preference is built in.
-    window : int
-        Side of the window over which the squared curvature is averaged for regional flatness, pixels. Default: our choice.
+    smoothing : int
+        Side of the square over which the squared curvature is averaged for regional flatness, pixels. Default: our choice.
     rng : int, SeedSequence or Generator
         Landscape i draws from realisation i of it.
 
@@ -124,7 +135,8 @@ def drift_to_flat(
     """
     learning_rate = positive_number("learning_rate", learning_rate)
     n_steps, n_walkers = whole_number("n_steps", n_steps), whole_number("n_walkers", n_walkers)
-    start, window = one_of("start", start, ("maximum", "uniform")), whole_number("window", window)
+    start = one_of("start", start, ("maximum", "uniform"))
+    smoothing = whole_number("smoothing", smoothing)
     made_by = Provenance.of(
         "drift_to_flat",
         rng=rng,
@@ -132,7 +144,7 @@ def drift_to_flat(
         n_steps=n_steps,
         n_walkers=n_walkers,
         start=start,
-        window=window,
+        smoothing=smoothing,
     )
     # one array would be taken for its rows
     good = hasattr(landscapes, "__iter__") and not hasattr(landscapes, "__array__")
@@ -142,7 +154,7 @@ def drift_to_flat(
         landscape = as_landscape(landscape, "landscapes")
         stream = realisation(rng, i)
         walks = _walks(landscape, learning_rate, n_steps, n_walkers, start, stream)
-        maps = decile_maps(landscape, window)
+        maps = decile_maps(landscape, smoothing)
         shares.append([[_shares(tenths, walk) for tenths in maps] for walk in walks])
         arrivals.append([first_passage(maps[1] == N_DECILES - 1, walk) for walk in walks])
     require(
@@ -159,19 +171,19 @@ def drift_to_flat(
         n_steps=n_steps,
         learning_rate=learning_rate,
         start=start,
-        window=window,
+        smoothing=smoothing,
         provenance=made_by,
     )
 
 
-def decile_maps(landscape, window):
+def decile_maps(landscape, smoothing):
     """Return the tenth of the grid that each point is in by pointwise flatness, regional flatness and low loss.
 
     Parameters
     ----------
     landscape : Landscape
-    window : int
-        Side of the averaging window of regional flatness, pixels; reflected at the walls.
+    smoothing : int
+        Side of the square that regional flatness is averaged over, pixels; reflected at the walls.
 
     Returns
     -------
@@ -182,7 +194,7 @@ def decile_maps(landscape, window):
     return np.stack(
         [
             _tenths(-curvature),
-            _tenths(-uniform_filter(curvature, window)),
+            _tenths(-uniform_filter(curvature, smoothing)),
             _tenths(-landscape.values),
         ]
     )

@@ -124,7 +124,7 @@ def test_the_same_seed_gives_the_same_bits():
         (lambda: mf.increment_law(np.zeros((31, 64)), rng=0), "at least 32 pixels"),
         (
             lambda: mf.increment_law(np.zeros((64, 64)), np.zeros((64, 65)), rng=0),
-            "shape of values",
+            "shape of landscape",
         ),
         (lambda: mf.noise_share(np.zeros((64, 64)), exponent=2.2, rng=0), r"lie in \(0, 2\]"),
         (lambda: mf.increment_law(np.full((64, 64), np.nan), rng=0), "finite"),

@@ -145,10 +145,16 @@ NOISE = np.random.default_rng(6).normal(size=(40, 40))
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"values": NOISE[:13]}, "values must be at least 14 pixels a side for db2, got (13, 40)"),
-        ({"values": np.where(np.arange(1600).reshape(40, 40) == 83, np.nan, 0.0)}, "index (2, 3)"),
-        ({"values": np.full((40, 40), 2.5)}, "values must vary, got"),
-        ({"values": NOISE[0]}, "values must have 2 dimension(s)"),
+        (
+            {"landscape": NOISE[:13]},
+            "landscape must be at least 14 pixels a side for db2, got (13, 40)",
+        ),
+        (
+            {"landscape": np.where(np.arange(1600).reshape(40, 40) == 83, np.nan, 0.0)},
+            "index (2, 3)",
+        ),
+        ({"landscape": np.full((40, 40), 2.5)}, "landscape must vary, got"),
+        ({"landscape": NOISE[0]}, "landscape must have 2 dimension(s)"),
         ({"wavelet": "morl"}, "wavelet must name a discrete wavelet of PyWavelets, got 'morl'"),
         ({"wavelet": "bior2.2"}, "wavelet must be orthogonal, got 'bior2.2'"),
         ({"p": 0}, "p must be a positive number or infinity, got 0"),
@@ -160,7 +166,7 @@ NOISE = np.random.default_rng(6).normal(size=(40, 40))
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
-        wavelet_leaders(**({"values": NOISE} | change))
+        wavelet_leaders(**({"landscape": NOISE} | change))
 
 
 def test_overflow_is_refused():

@@ -118,16 +118,16 @@ RAMP = np.add.outer(np.arange(80.0), np.arange(80.0))
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: variogram(np.ones((3, 9))), "values must be at least 4x4"),
+        (lambda: variogram(np.ones((3, 9))), "landscape must be at least 4x4"),
         (lambda: variogram(RAMP, [0]), "lags must be a whole number, at least 1"),
         (lambda: variogram(RAMP, [80]), "lags must hold lags below 80, the shorter side"),
         (lambda: variogram(np.where(RAMP == 3, np.inf, RAMP)), "at index (0, 3)"),
-        (lambda: power_spectrum(np.ones((40, 40))), "values must vary"),
-        (lambda: power_spectrum(RAMP[:15]), "values must be at least 16x16"),
+        (lambda: power_spectrum(np.ones((40, 40))), "landscape must vary"),
+        (lambda: power_spectrum(RAMP[:15]), "landscape must be at least 16x16"),
         (lambda: power_spectrum(RAMP, (0.1, 0.11)), "fit_range must hold at least 3 rings"),
         (lambda: local_hoelder(RAMP, 5), "vary within every window"),
         (lambda: local_hoelder(RAMP, 21), "landscape must be at least 84 pixels a side"),
-        (lambda: local_hoelder(RAMP, 1), "window must be a number of at least 2 pixels, got 1"),
+        (lambda: local_hoelder(RAMP, 1), "smoothing must be a number of at least 2 pixels, got 1"),
         (
             lambda: local_hoelder(RAMP, 5, method="wavelet"),
             "method must be one of 'ratio', 'amplitude'",

@@ -401,10 +401,10 @@ def test_results_carry_warnings(values, settings, words):
             {"scales": (3, 6)},
             "scales must give at least two scales of this image, which has leaders:",
         ),
-        ({"values": ROUGH[:60, :60]}, "pass a larger image or finer scales"),
+        ({"landscape": ROUGH[:60, :60]}, "pass a larger image or finer scales"),
         ({"scales": (1, 3)}, "both at least first_scale = 2"),
-        ({"values": np.ones((64, 64))}, "values must vary"),
-        ({"values": np.where(ROUGH == ROUGH[7, 9], np.nan, ROUGH)}, "at index (7, 9)"),
+        ({"landscape": np.ones((64, 64))}, "landscape must vary"),
+        ({"landscape": np.where(ROUGH == ROUGH[7, 9], np.nan, ROUGH)}, "at index (7, 9)"),
         (
             {"weights": "uniform", "n_bootstrap": 9, "rng": 0},
             "weights must be 'count' for a bootstrap",
@@ -419,4 +419,4 @@ def test_results_carry_warnings(values, settings, words):
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
-        multifractal_spectrum(**({"values": ROUGH} | change))
+        multifractal_spectrum(**({"landscape": ROUGH} | change))

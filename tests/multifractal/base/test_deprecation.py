@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from multifractal.base.deprecation import renamed, renamed_names
+from multifractal.base.deprecation import FormerName, renamed, renamed_names
 
 
 @renamed(seed="rng", goes="1.2")
@@ -85,3 +85,15 @@ def test_old_public_names_are_the_new_ones(package, old, new):
     module = importlib.import_module(package)
     with pytest.warns(DeprecationWarning, match=f"{package}.{old} is now {package}.{new}"):
         assert getattr(module, old) is getattr(module, new)
+
+
+def test_an_old_attribute_gives_the_new_one():
+    """The old name of an attribute reads the new one, with a warning at the line that asks for it."""
+
+    class Path:
+        learning_rate = 3.0
+        eta = FormerName("learning_rate")
+
+    with pytest.warns(DeprecationWarning, match=r"Path\.eta is now learning_rate") as caught:
+        assert Path().eta == 3.0
+    assert caught[0].filename == __file__

@@ -25,7 +25,7 @@ SMALL = {
     "hursts": [0.3, 0.8],
     "learning_rates": [2.0, 300.0],
     "n_surfaces": 3,
-    "n_starts": 4,
+    "n_walkers": 4,
     "waiting_time": 60,
     "size": 64,
 }

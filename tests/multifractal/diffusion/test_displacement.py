@@ -274,3 +274,16 @@ def test_the_published_exponents_come_from_the_published_file(zenodo):
         for line, lags in [(7, (3, 10)), (7, (150, 400)), (10, (2, 8))]
     ]
     assert np.array_equal(np.round(fits, 1), [0.7, 1.1, 0.6])
+
+
+def test_the_exponent_of_a_displacement_is_that_of_its_curves():
+    """`.exponent` is `diffusion_exponent` of the walks' own curves at one waiting time; of several, one must be named."""
+    walks = np.random.default_rng(0).normal(size=(5, 400, 2)).cumsum(axis=1)
+    found = tamsd(walks, waiting_times=[0, 50], lag_times=[1, 2, 4, 8], window=300)
+    ours = found.exponent((1, 8), waiting_time=50)
+    theirs = diffusion_exponent([1, 2, 4, 8], found.per_walk[:, 1], lag_range=(1, 8))
+    assert (ours.exponent, ours.low, ours.high) == (theirs.exponent, theirs.low, theirs.high)
+    alone = tamsd(walks, waiting_times=[50], lag_times=[1, 2, 4, 8], window=300).exponent((1, 8))
+    assert alone.exponent == pytest.approx(ours.exponent, rel=1e-12)
+    with pytest.raises(ValueError, match=r"waiting_time must be one of \[0, 50\], got None"):
+        found.exponent((1, 8))

@@ -20,7 +20,7 @@ from multifractal import (
 from multifractal.diffusion.langevin import memory_nodes
 from tests.helpers import naive
 
-SETTINGS = {"hurst": 0.7, "eta": 1000.0, "beta": 5e3}  # the paper's
+SETTINGS = {"hurst": 0.7, "learning_rate": 1000.0, "beta": 5e3}  # the paper's
 
 
 @pytest.mark.parametrize("hurst", [0.501, 0.6, 0.7, 0.9, 0.99])
@@ -41,7 +41,7 @@ def test_path_matches_the_quadratic_sum(potential, hurst):
     """The recursion agrees with the sum over the whole past to 1e-12 of the path's scale."""
     noise = published_noise(1500, hurst, seed=3)
     ours = fractional_langevin(
-        potential, -300.0, n_steps=1500, hurst=hurst, eta=1000, beta=5e3, noise=noise
+        potential, -300.0, n_steps=1500, hurst=hurst, learning_rate=1000, beta=5e3, noise=noise
     ).positions
     theirs = naive.fractional_langevin(potential.gradient, -300.0, noise, hurst, 1000, 5e3)
     assert np.abs(ours - theirs).max() < 1e-12 * np.abs(theirs).max()
@@ -73,7 +73,13 @@ def test_without_force_the_path_is_its_noise():
     """In a flat potential x - x0 is -c2 B, with the mean square c2^2 lag^(2-2H) within 5 standard errors over 100 paths."""
     hurst, eta, beta, n = 0.8, 2.0, 4.0, 1000
     found = fractional_langevin(
-        HarmonicPotential(0.0), np.zeros(100), n_steps=n, hurst=hurst, eta=eta, beta=beta, rng=2
+        HarmonicPotential(0.0),
+        np.zeros(100),
+        n_steps=n,
+        hurst=hurst,
+        learning_rate=eta,
+        beta=beta,
+        rng=2,
     )
     scale = eta * np.sqrt(2 / (beta * naive.gamma(3 - 2 * hurst) * naive.gamma(2 * hurst - 1)))
     np.testing.assert_allclose(found.positions[:, 1:], -scale * found.noise[:, 1:], rtol=1e-13)
@@ -93,7 +99,13 @@ def test_a_harmonic_well_shows_the_theory_at_temperature_eta_over_beta():
     theta = eta / (beta * stiffness)
     starts = np.random.default_rng(3).normal(0, np.sqrt(theta), 300)
     found = fractional_langevin(
-        HarmonicPotential(stiffness), starts, n_steps=6000, hurst=hurst, eta=eta, beta=beta, rng=4
+        HarmonicPotential(stiffness),
+        starts,
+        n_steps=6000,
+        hurst=hurst,
+        learning_rate=eta,
+        beta=beta,
+        rng=4,
     )
     lags = np.array([1, 10, 100, 1000, 3000])
     curve = tamsd(found.positions[..., None], waiting_times=[0, 2000], lag_times=lags, window=1000)
@@ -186,7 +198,7 @@ def test_a_gradient_that_fails_is_reported_with_step_and_position():
     [
         ({"hurst": 0.5}, "hurst must lie in (1/2, 1), got 0.5"),
         ({"hurst": 1.0}, "hurst must lie in (1/2, 1), got 1.0"),
-        ({"eta": 0}, "eta must be a positive finite number, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be a positive finite number, got 0"),
         ({"beta": -1.0}, "beta must be a positive finite number"),
         ({"n_steps": 0}, "n_steps must be a whole number, at least 1"),
         ({"x0": np.nan}, "x0 must be finite"),

@@ -92,7 +92,7 @@ def test_a_curve_without_plateau_says_so():
 def test_the_two_reference_fits(zenodo, lags, n_lags, expected):
     """Line 2 of the file for H = 0.5 is fitted as it was elsewhere, to five figures; lag 1 twice moves it a little."""
     file = source_data.read("fractional_brownian_surfaces/TAMSD_H=0.5.mat", folder=zenodo)
-    fit = fit_tamsd(file["xs"][2], file["ys"][2], learning_rate=1000, lags=lags)
+    fit = fit_tamsd(file["xs"][2], file["ys"][2], learning_rate=1000, lag_choice=lags)
     assert len(fit.lag_times) == n_lags
     np.testing.assert_allclose([fit.hurst, fit.theta, fit.stiffness], expected, rtol=2e-5)
 
@@ -115,7 +115,9 @@ def test_every_published_curve_is_fitted_without_warnings(zenodo, name):
         fits = [
             fit_tamsd(x, y, learning_rate=1000) for x, y in zip(file["xs"], file["ys"], strict=True)
         ]
-        fits.append(fit_tamsd(file["xs"][0], file["ys"][0], learning_rate=1000, lags="published"))
+        fits.append(
+            fit_tamsd(file["xs"][0], file["ys"][0], learning_rate=1000, lag_choice="published")
+        )
     assert all(
         0.5 < fit.hurst < 1 and np.isfinite([fit.theta, fit.stiffness, fit.rms_log10]).all()
         for fit in fits
@@ -166,8 +168,8 @@ def test_the_law_of_the_exponent():
             "tamsd must have the shape (1000,)",
         ),
         (
-            lambda: fit_tamsd(LAGS, LAGS, learning_rate=1, lags="all"),
-            "lags must be one of 'distinct', 'published', got 'all'",
+            lambda: fit_tamsd(LAGS, LAGS, learning_rate=1, lag_choice="all"),
+            "lag_choice must be one of 'distinct', 'published', got 'all'",
         ),
         (lambda: diffusion_exponent_law(1.2), "hurst must lie in (0, 1), got 1.2"),
     ],

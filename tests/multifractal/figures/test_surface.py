@@ -73,5 +73,5 @@ def test_drift_is_drawn_with_its_controls(surface, tmp_path):
     assert len(axes[-1].lines) == len(drift.kinds)
     figures.save_figure(axes, tmp_path, "drift", shares=drift.shares)
     assert (tmp_path / "drift.png").stat().st_size > 10_000
-    ax = figures.passage_into_well(well_passage(n_paths=2, n_steps=50, rng=0))
+    ax = figures.passage_into_well(well_passage(n_walkers=2, n_steps=50, rng=0))
     assert "2 paths" in ax.get_title()

@@ -79,7 +79,9 @@ def test_cutting_a_run_changes_nothing(data):
 
 def test_the_table_of_a_training_run():
     """Fields agree with the run; a rate beyond stability is NaN; the system says what it is."""
-    table = training_table(load_table("diabetes"), learning_rates=[0.05, 5.0], seeds=1, n_steps=160)
+    table = training_table(
+        load_table("diabetes"), learning_rates=[0.05, 5.0], n_runs=1, n_steps=160
+    )
     assert table.systems == ["10-16-1, diabetes, dropout 0"]
     assert np.isnan(table.stretch[0, 1, :, -1]).all()
     assert np.isnan(table.share_growing[0, 1]).all()

@@ -141,7 +141,7 @@ def test_the_study_does_not_depend_on_how_many_landscapes(rough, tmp_path):
         "n_steps": 200,
         "n_walkers": 3,
         "start": "uniform",
-        "window": 5,
+        "smoothing": 5,
         "rng": 7,
     }
     both, alone = (
@@ -179,7 +179,7 @@ def test_means_and_arrivals_follow_their_definitions():
         n_steps=10,
         learning_rate=1.0,
         start="maximum",
-        window=1,
+        smoothing=1,
         provenance=None,
     )
     found, half = drift.mean_shares("descent", "flatness"), 4.30265 * 0.1 / 3**0.5
@@ -234,7 +234,7 @@ def test_the_claim_over_ten_surfaces():
 @pytest.fixture(scope="module")
 def passage():
     """The paper's setting, 200 paths."""
-    return well_passage(n_paths=200, rng=0)
+    return well_passage(n_walkers=200, rng=0)
 
 
 def test_both_motions_settle_at_the_temperature(passage):
@@ -284,8 +284,8 @@ def test_the_force_brings_ordinary_motion_in_at_its_mobility(passage):
             "start must be one of 'maximum', 'uniform', got 'top'",
         ),
         (
-            lambda s: drift_to_flat([s], rng=0, window=0),
-            "window must be a whole number, at least 1",
+            lambda s: drift_to_flat([s], rng=0, smoothing=0),
+            "smoothing must be a whole number, at least 1",
         ),
         (
             lambda s: drift_to_flat([s], rng=0, learning_rate=-1),
@@ -295,7 +295,10 @@ def test_the_force_brings_ordinary_motion_in_at_its_mobility(passage):
             lambda s: drift_to_flat([s], rng=0, learning_rate=1e12, n_steps=3),
             "learning_rate must keep every walker finite",
         ),
-        (lambda s: well_passage(rng=0, n_paths=0), "n_paths must be a whole number, at least 1"),
+        (
+            lambda s: well_passage(rng=0, n_walkers=0),
+            "n_walkers must be a whole number, at least 1",
+        ),
         (lambda s: well_passage(rng=0, hurst=0.4), "hurst must lie in (1/2, 1), got 0.4"),
     ],
 )
