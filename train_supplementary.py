@@ -167,8 +167,18 @@ def analyse(run):
     print(f"output: {run.path.absolute()}")
 
 
-if __name__ == "__main__":
+def _command():
+    """Run the command; return its exit status."""
     try:
         main()
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ArithmeticError) as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(_command())

@@ -10,7 +10,8 @@ import torch
 
 from benchmarks.harness import Case
 from landscape_viz import Problem, directions, models, section
-from landscape_viz.loss.evaluate import Evaluator, pinned_threads
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.precision import pinned_threads
 
 _NETWORKS = {
     "ResNet-20, batch 512": ("resnet20", 512, 1.33),

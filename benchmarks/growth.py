@@ -16,7 +16,8 @@ from torch import nn
 
 from benchmarks import harness
 from landscape_viz import HessianOperator, Problem, directions
-from landscape_viz.loss.evaluate import Evaluator, pinned_threads
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.precision import pinned_threads
 from multifractal import (
     FractalField,
     Landscape,

@@ -115,7 +115,7 @@ def networks():
     import torch
 
     import landscape_viz as lv
-    from landscape_viz.loss.evaluate import pinned_threads
+    from landscape_viz.loss.precision import pinned_threads
 
     def problem():
         torch.manual_seed(0)

@@ -30,6 +30,7 @@ from .matching import Matching as Matching
 from .matching import match as match
 from .matching import permuted as permuted
 from .matching import sequential_groups as sequential_groups
+from .loss.batch_loss import batch_loss as batch_loss
 from .loss.objective import Objective as Objective
 from .loss.problem import Problem as Problem
 from .sections import Section as Section

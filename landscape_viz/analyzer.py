@@ -1,9 +1,7 @@
 """One object over all probes: a torch model, its loaders and its criterion in; numbers with their uncertainties out."""
 
 import copy
-import functools
 import inspect
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,14 +14,14 @@ from landscape_viz.curvature.density import condition_number, negative_eigenvalu
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.xtrace import trace
-from landscape_viz.loss.call import digest
-from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss import batch_loss, batches, data
 from landscape_viz.loss.objective import Objective
-from landscape_viz.loss.problem import Problem, seeded
+from landscape_viz.loss.problem import Problem
+from landscape_viz.loss.random_state import seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
 from multifractal.base import files
-from multifractal.base.checks import positive_number, refuse, require, whole_number
+from multifractal.base.checks import one_of, positive_number, refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
 
 _SEED = 0  # of probes, directions and samples, recorded with each result
@@ -111,33 +109,57 @@ class LossLandscapeAnalyzer:
     ----------
     model : torch.nn.Module
         Probed in evaluation mode (running statistics of BatchNorm, no dropout).
-    train_loader, test_loader : iterable of (inputs, targets)
-        Read once and kept, in the order of that pass. Shuffling is welcome; random augmentation is refused, since products
-        with a Hessian need the same function each time.
-    criterion : callable
-        (outputs, targets) -> mean loss of a batch; a torch loss module, say.
+    train_loader, test_loader : any data of `Problem`
+        Loaders, lists of batches or tensors; read once and kept, in the order of that pass. Shuffling, `drop_last` and worker
+        processes are welcome.
+    criterion : any loss of `Problem`
+        A criterion of torch, a function (outputs, targets) -> mean loss of a batch, `landscape_viz.batch_loss(function)` for
+        a function of (model, batch), or None for a model that returns its loss.
     device : str or torch.device, optional
         None (our choice) takes that of the model's first parameter.
+    params : None, str, list of str, or callable
+        Which parameters all probes move, as for `Problem`.
+    norm : {"filter", "layer", "model"}
+        Of random directions, as for `directions.random`; filter is the paper's.
+    precision, augmentation, memory_budget
+        As for `Problem`.
 
     Raises
     ------
     ValueError
-        When the model has nothing to train, a loader is empty, or its samples change between two passes.
+        When the model has nothing to train, its weights are not finite, a loader is empty, or its samples change from pass to
+        pass and `augmentation` is not "freeze".
     """
 
-    def __init__(self, model, train_loader, test_loader, criterion, device=None):
+    def __init__(
+        self,
+        model,
+        train_loader,
+        test_loader,
+        criterion,
+        device=None,
+        *,
+        params=None,
+        norm="filter",
+        precision="as-is",
+        augmentation="refuse",
+        memory_budget=data.MEMORY_BUDGET,
+    ):
         parameters = list(model.parameters())
         require(
-            any(p.requires_grad for p in parameters),
+            any(p.requires_grad for p in parameters) or (parameters and params is not None),
             "model",
             type(model).__name__,
             "have trainable parameters",
-            "call requires_grad_(True) on those to probe",
+            "call requires_grad_(True) on those to probe, or choose some by params=",
         )
         self._model, self._criterion = model, criterion
+        self._how = {"params": params, "precision": precision, "seed": _SEED}
+        self.norm = one_of("norm", norm, directions.NORMS)
         self.device = torch.device(parameters[0].device if device is None else device)
-        (self._train, self._batch_size), (self._test, _) = (
-            _read(name, loader)
+        reading = {"seed": _SEED, "augmentation": augmentation, "memory_budget": memory_budget}
+        self._train, self._test = (
+            data.read(loader, argument=name, **reading)
             for name, loader in (("train_loader", train_loader), ("test_loader", test_loader))
         )
         self.problem = self._problem(model, self._train)
@@ -176,6 +198,7 @@ class LossLandscapeAnalyzer:
         computed and all are exact to rounding; beyond, they are estimates.
         """
         operator = HessianOperator(self.problem, device=self.device)
+        _check_finite(operator)
         count = min(whole_number("num_eigenvalues", num_eigenvalues), operator.shape[0])
         return (_exact if operator.shape[0] <= _EXACT_UP_TO else _estimated)(operator, count)
 
@@ -204,7 +227,7 @@ class LossLandscapeAnalyzer:
         axis = np.linspace(-distance, distance, resolution)
         mapped = section(
             self.problem,
-            directions.random(self.problem, 2, rng=_SEED),
+            directions.random(self.problem, 2, norm=self.norm, rng=_SEED),
             [axis, axis],
             metrics=("loss",),
             device=str(self.device),
@@ -241,10 +264,7 @@ class LossLandscapeAnalyzer:
         )
         model, optimizer = _copies(self._model, optimizer)
         model.train()
-        inputs, targets = self._train
-        batches = itertools.cycle(
-            list(zip(inputs.split(self._batch_size), targets.split(self._batch_size), strict=True))
-        )
+        kept = self._train.split(None)
         rows, sharpness = [], []
         with seeded(_SEED):
             for step in range(num_steps + 1):
@@ -255,7 +275,8 @@ class LossLandscapeAnalyzer:
                         operator = HessianOperator(problem, device=self.device)
                         sharpness.append(top_eigenpairs(operator, 1, rng=_SEED).values[0])
                 if step < num_steps:
-                    _step(model, optimizer, self._criterion, *next(batches), self.device)
+                    batch = kept[step % len(kept)]
+                    _step(model, optimizer, batch_loss.made(self._criterion), batch, self.device)
         names = ("steps", "losses_train", "losses_test", "grad_norms")
         return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)) | {
             "sharpness": np.array(sharpness)
@@ -346,62 +367,26 @@ class LossLandscapeAnalyzer:
             )
         return "\n".join(lines)
 
-    def _problem(self, model, data):
-        kept = copy.deepcopy(model).to("cpu")
-        return Problem(
-            functools.partial(copy.deepcopy, kept),
-            kept.state_dict(),
-            functools.partial(_apply, self._criterion),
-            data,
-            batch_size=self._batch_size,
-            seed=_SEED,
-        )
+    def _problem(self, model, kept):
+        return Problem(model, None, self._criterion, kept, **self._how)
 
     def _losses(self, model):
         return [
-            Evaluator(self._problem(model, data), [], ("loss",), device=self.device).measure()[0]
-            for data in (self._train, self._test)
+            Objective(self._problem(model, kept), device=self.device, derivatives=False).loss()
+            for kept in (self._train, self._test)
         ]
 
 
-def _apply(criterion, outputs, targets):
-    return criterion(outputs, targets)
-
-
-def _read(name, loader):
-    """Return ((inputs, targets), batch size) of one pass, after a second pass has shown the same samples in some order."""
-    with seeded(_SEED):
-        passes = [[_pair(name, batch) for batch in loader] for _ in range(2)]
-    require(len(passes[0]) > 0, name, loader, "give at least one batch", "check its data set")
-    samples = [
-        sorted(digest([("", x), ("", y)]) for batch in batches for x, y in zip(*batch, strict=True))
-        for batches in passes
-    ]
-    if samples[0] != samples[1]:
+def _check_finite(operator):
+    """Refuse a loss without gradient or second derivative at the weights, as at the tip of a square root."""
+    product = operator.matvec(np.ones(operator.shape[0], operator.dtype))
+    if not (np.isfinite(product).all() and np.isfinite(operator.gradient).all()):
         raise refuse(
-            name,
-            loader,
-            "give the same samples at each pass",
-            "leave random augmentation and drop_last out",
+            "criterion",
+            "a gradient or Hessian that is not finite",
+            "be twice differentiable at the weights",
+            "look for square roots or logarithms of 0, or probe other weights",
         )
-    inputs, targets = (torch.cat(parts) for parts in zip(*passes[0], strict=True))
-    return (inputs, targets), len(passes[0][0][0])
-
-
-def _pair(name, batch):
-    pair = (
-        isinstance(batch, tuple | list)
-        and len(batch) == 2
-        and all(isinstance(part, torch.Tensor) for part in batch)
-    )
-    require(
-        pair,
-        name,
-        type(batch).__name__,
-        "give batches (inputs, targets) of two tensors",
-        "wrap the loader",
-    )
-    return tuple(part.detach().cpu() for part in batch)
 
 
 def _exact(operator, count):
@@ -483,9 +468,11 @@ def _copies(model, optimizer):
     return twin, twin_optimizer
 
 
-def _step(model, optimizer, criterion, inputs, targets, device):
+def _step(model, optimizer, loss_of, batch, device):
     optimizer.zero_grad()
-    loss = criterion(model.to(device)(inputs.to(device)), targets.to(device))
+    term = loss_of(model.to(device), batches.mapped(lambda tensor: tensor.to(device), batch))
+    mean = term.weight is not None and loss_of.reduction != "sum"
+    loss = term.total / term.weight if mean else term.total
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the training loss is {float(loss)}; lower the learning rate")
     loss.backward()

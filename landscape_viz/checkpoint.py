@@ -1,12 +1,16 @@
 """Checkpoints: files of tensors that torch reads with weights_only=True, with a SHA-256 of their content, checked on load.
 
 Our files are {'state_dict': ..., 'training': ..., 'format': ..., 'sha256': ...}, which published scripts can read too. Files
-by others, {'state_dict': ...} or a bare state_dict, are read with a warning: nothing tells whether they are whole.
+by others, a bare state_dict or one under a usual name ('model_state_dict', 'net', 'model' ...) beside plain values, are read
+with a warning: nothing tells whether they are whole.
 """
 
+import argparse
 import hashlib
 import io
 import os
+import pathlib
+import re
 import warnings
 from dataclasses import dataclass, field
 
@@ -16,6 +20,51 @@ import torch
 from multifractal.base import checks, files
 
 FORMAT = "landscape_viz checkpoint 1"
+# where the weights are in the files of others, in this order
+_LAYOUTS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "module",
+    "weights",
+    "params",
+    "params_ema",
+    "state_dict_ema",
+    "ema",
+    "teacher",
+    "generator",
+)
+_PLAIN = [
+    argparse.Namespace,
+    pathlib.PosixPath,
+    pathlib.PurePosixPath,
+    np.dtype,
+    np.ndarray,
+    np._core.multiarray.scalar,
+    np._core.multiarray._reconstruct,
+    *(
+        type(np.dtype(kind))
+        for kind in (
+            "f2",
+            "f4",
+            "f8",
+            "i1",
+            "i2",
+            "i4",
+            "i8",
+            "u1",
+            "u2",
+            "u4",
+            "u8",
+            "?",
+            "S1",
+            "U1",
+        )
+    ),
+]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -93,13 +142,13 @@ def load(path):
     name = os.fspath(checks.path("path", path))
     try:
         with open(path, "rb") as file:
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            content = _read(file)
         ours = isinstance(content, dict) and ("sha256" in content or "format" in content)
         good = not ours or content.pop("sha256") == content_sha256(content)
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:  # parsers raise errors of any kind on damaged bytes
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = _printable((str(error).strip().splitlines() or [type(error).__name__])[0])
         raise files.DamagedFileError(
             f"{name!r} cannot be read as a file of tensors ({reason}); nothing in it was executed; restore it from a copy, "
             "or save the network's state_dict() with torch.save"
@@ -124,18 +173,39 @@ def content_sha256(value):
     return total.hexdigest()
 
 
+def _read(file):
+    """Return the tensors and plain values of a file; numpy's numbers and argparse's namespaces, plain too, are let in."""
+    with torch.serialization.safe_globals(_PLAIN):
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _printable(text):
+    """Return text without terminal codes."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return "".join(c for c in text if c.isprintable())
+
+
 def _foreign_state(name, content):
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if (
-        not isinstance(state, dict)
-        or not state
-        or not all(isinstance(t, torch.Tensor) for t in state.values())
-    ):
+    """Return the weights in the layout of another: bare, or under the one of the usual names that holds tensors."""
+    found = [content] if _is_state(content) else []
+    if isinstance(content, dict) and not found:
+        found = [content[key] for key in _LAYOUTS if _is_state(content.get(key))]
+    if not found:
+        keys = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise files.DamagedFileError(
-            f"{name!r} must hold {{'state_dict': tensors by name}} or tensors by name, and does not; "
+            f"{name!r} must hold tensors by name, by themselves or as one of {', '.join(_LAYOUTS)}, and holds {keys}; "
             "save the network's state_dict() with torch.save"
         )
-    return dict(state)
+    return dict(found[0])
+
+
+def _is_state(value):
+    return (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(isinstance(name, str) for name in value)
+        and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
+    )
 
 
 def _absorb(total, value):

@@ -9,8 +9,9 @@ import torch
 
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.loss.parameters import as_filters, from_filters
 from landscape_viz.loss.problem import checked_problem
-from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
+from multifractal.base.checks import one_of, real_array, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
 
@@ -20,7 +21,7 @@ _TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their cod
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Directions(Result):
-    """One or more directions in the space of a network's parameters; buffers (running statistics) do not move.
+    """One or more directions in the space of a network's moving parameters; frozen ones and buffers (running statistics) stay.
 
     Attributes
     ----------
@@ -106,29 +107,36 @@ class Directions(Result):
 def random(problem, n=2, *, norm="filter", rng=0):
     """Return Gaussian random directions, normalised to the sizes of the network's weights.
 
-    Tensors of one dimension (biases, BatchNorm) do not move, whatever the norm (Li et al. 2018, "ignore bias and BN").
+    Tensors of one dimension (biases, norms) do not move, whatever the norm (Li et al. 2018, "ignore bias and BN"), unless the
+    problem's `params` chooses nothing else; then each is one filter. What has norm zero stays where it is, with a warning
+    that counts it.
 
     Parameters
     ----------
     problem : Problem
+        Only its moving parameters (`params`) move.
     n : int
         How many; direction k is drawn from `rng` and k alone.
     norm : {"filter", "layer", "model"}
-        filter (paper; Li et al. 2018, section 4): each filter (row of the tensor seen as (out, -1)) gets the norm of that
-        filter of the network. layer: each tensor does. model: the whole direction gets the norm of the moving weights.
+        filter (paper; Li et al. 2018, section 4): each filter gets the norm of that filter of the network. A filter is one
+        entry of the tensor's first axis: an output unit of a linear layer, also of packed attention projections and of the
+        gates of recurrent layers; an output channel of a convolution, grouped and depthwise too; a word of an embedding. For
+        transposed convolutions (and GPT-2's Conv1D) it is an output channel, which lies on their second axis.
+        layer: each tensor gets its norm. model: the whole direction gets the norm of the moving weights.
     rng : int, SeedSequence or Generator
         0 is the paper's seed (its generator is torch's, so the numbers differ).
 
     Raises
     ------
     ValueError
-        When a filter (or layer) of the network has norm zero, which would freeze it silently; the message names it.
+        When all filters (or layers) have norm zero, so that nothing would move.
     """
     one_of("norm", norm, NORMS)
     seed = as_seed_sequence(rng)
     n, weights = whole_number("n", n), checked_problem(problem).unflatten(problem.weights())
     weights = {name: tensor.numpy() for name, tensor in weights.items()}
-    vectors = [_normalised(weights, realisation(seed, k), norm) for k in range(n)]
+    scale = _Scale(problem, weights, norm)
+    vectors = [scale.normalised(realisation(seed, k)) for k in range(n)]
     return Directions(
         vectors=np.array(vectors),
         labels=[f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
@@ -151,8 +159,21 @@ def toward(problem, *states):
         "pass the other network's state_dict()",
     )
     origin = checked_problem(problem).weights().double()
+    for state in states:
+        _warn_of_unmoved(problem, state)
     vectors = [(problem.flatten(state).double() - origin).numpy() for state in states]
     return from_vectors(problem, vectors, [f"towards network {k + 2}" for k in range(len(states))])
+
+
+def _warn_of_unmoved(problem, state):
+    """Say when another network differs in what does not move, so that coordinate 1 is not that network."""
+    names = problem.unmoved(state)
+    if names:
+        warnings.warn(
+            f"{len(names)} parameters that do not move differ between the two networks ({names[0]} first), so that "
+            "coordinate 1 is not the other network itself; choose them by params= of the Problem",
+            stacklevel=3,
+        )
 
 
 def from_vectors(problem, vectors, labels=None):
@@ -294,42 +315,69 @@ def hessian(problem, n=2, *, tol=1e-3, rng=0):
     return from_vectors(problem, pairs.vectors.T, labels)
 
 
-def _normalised(weights, generator, norm):
-    kind = np.float32 if all(w.dtype == np.float32 for w in weights.values()) else np.float64
-    draws = {
-        name: generator.standard_normal(weight.shape, dtype=kind)
-        if weight.ndim > 1
-        else np.zeros_like(weight)
-        for name, weight in weights.items()
-    }
-    if norm == "model":
-        moving = np.sqrt(
-            sum(np.sum(np.square(w, dtype=np.float64)) for w in weights.values() if w.ndim > 1)
+class _Scale:
+    """The norms that a random direction gets: of each filter, of each layer, or of all that moves."""
+
+    def __init__(self, problem, weights, norm):
+        self.weights, self.norm, self.groups = weights, norm, problem.filters
+        # tensors of one dimension move only where there is nothing else
+        self.least = 2 if any(w.ndim > 1 for w in weights.values()) else 0
+        self.sizes = {n: self._norms(n, w) for n, w in weights.items() if w.ndim >= self.least}
+        self._look_at_zeros()
+
+    def normalised(self, generator):
+        """Return one direction as a vector."""
+        kind = (
+            np.float32 if all(w.dtype == np.float32 for w in self.weights.values()) else np.float64
         )
-        drawn = np.sqrt(sum(np.sum(np.square(d, dtype=np.float64)) for d in draws.values()))
-        return np.concatenate([(d * kind(moving / drawn)).ravel() for d in draws.values()])
-    return np.concatenate(
-        [_like(draws[name], weights[name], name, norm).ravel() for name in weights]
-    )
+        draws = {
+            name: generator.standard_normal(weight.shape, dtype=kind)
+            if name in self.sizes
+            else np.zeros_like(weight)
+            for name, weight in self.weights.items()
+        }
+        if self.norm == "model":
+            moving = np.sqrt(sum(np.sum(size**2) for size in self.sizes.values()))
+            drawn = np.sqrt(sum(np.sum(np.square(d, dtype=np.float64)) for d in draws.values()))
+            return np.concatenate([(d * kind(moving / drawn)).ravel() for d in draws.values()])
+        return np.concatenate([self._scaled(name, draw).ravel() for name, draw in draws.items()])
 
+    def _scaled(self, name, draw):
+        """Return `draw` with each filter (or the whole tensor) scaled to the norm of that of the weights."""
+        if name not in self.sizes:
+            return draw
+        rows = self._rows(name, draw)
+        drawn = np.linalg.norm(rows, axis=1)
+        scale = (self.sizes[name] / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)
+        groups = self.groups.get(name) if self.norm == "filter" else None
+        return from_filters(rows * scale[:, None], draw.shape, groups)
 
-def _like(draw, weight, name, norm):
-    """Return `draw` with each filter (or the whole tensor) scaled to the norm of that of `weight`."""
-    if weight.ndim < 2:
-        return draw
-    rows = (len(weight), -1) if norm == "filter" else (1, -1)
-    sizes = np.linalg.norm(weight.reshape(rows), axis=1)
-    if not sizes.all():
-        where = np.flatnonzero(sizes == 0)
-        raise refuse(
+    def _rows(self, name, tensor):
+        if self.norm != "filter":
+            return tensor.reshape(1, -1)
+        return as_filters(tensor, self.groups.get(name))
+
+    def _norms(self, name, weight):
+        return np.linalg.norm(self._rows(name, weight), axis=1)
+
+    def _look_at_zeros(self):
+        unit = {"filter": "filters", "layer": "layers", "model": "weights"}[self.norm]
+        zero = {name: int((size == 0).sum()) for name, size in self.sizes.items()}
+        count, total = sum(zero.values()), sum(len(size) for size in self.sizes.values())
+        require(
+            count < total,
             "state",
-            f"{name} with {len(where)} of {len(sizes)} zero (first {where[0]})",
-            f"have no {norm}s of norm zero",
-            "use norm='layer' or 'model', or prune the layer away",
+            f"{total} {unit}, all of norm zero",
+            f"have {unit} that are not zero",
+            "choose other params=, or pass your own directions by from_vectors",
         )
-    drawn = np.linalg.norm(draw.reshape(rows), axis=1)
-    scale = (sizes / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)
-    return (draw.reshape(rows) * scale[:, None]).reshape(weight.shape)
+        if count and self.norm != "model":
+            names = [name for name, number in zero.items() if number]
+            warnings.warn(
+                f"{count} of {total} {unit} have norm zero and do not move (in {', '.join(names[:4])}"
+                f"{' ...' if len(names) > 4 else ''}); norm='model' moves all by one scale",
+                stacklevel=4,
+            )
 
 
 def gram(vectors, block=1 << 20):

@@ -1,11 +1,13 @@
 """Full-batch descent of a real network, watched: sharpness against 2 / eta, modified loss, displacement, chaos, noise."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.loss import batches
 from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
@@ -115,8 +117,8 @@ def full_batch_descent(
     losses, norms, tops, kept, start, products = [], [], [], [], None, 0
     w = objective.origin.copy()
     for step in range(n_steps + 1):
-        gradient = objective.gradient(w)
-        losses.append(objective.loss())
+        value, gradient = objective.value_and_gradient(w)
+        losses.append(value)
         if not np.isfinite(losses[-1]):
             raise FloatingPointError(
                 f"the loss is {losses[-1]} at step {step}; lower the learning rate (now {rate:g})"
@@ -239,6 +241,7 @@ def training_lyapunov(
         if step == burn_in + n_steps:
             break
         operator.move(w)
+        losses[step], gradient = objective.value_and_gradient()
         v = v - rate * operator.matvec(v.astype(objective.dtype)).astype(np.float64)
         size = np.linalg.norm(v)
         if not np.isfinite(size):
@@ -246,8 +249,8 @@ def training_lyapunov(
                 f"the tangent vector is not finite at step {step}; lower the learning rate "
                 f"(now {rate:g})"
             )
-        growth[step], losses[step], v = np.log(size), objective.loss(), v / size
-        w = w - objective.dtype.type(rate) * operator.gradient
+        growth[step], v = np.log(size), v / size
+        w = w - objective.dtype.type(rate) * gradient
     counted = growth[burn_in:]
     blocks = np.array([block.mean() for block in np.array_split(counted, 10)])
     made_by = Provenance.of(
@@ -322,26 +325,33 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
     ----------
     S. McCandlish et al., "An empirical model of large-batch training" (2018), appendix A.1.
     """
-    inputs, targets = problem.load()
+    data = problem.load()
+    n_samples = batches.n_samples(data)
     small, big, n_draws = (
         whole_number(name, value, minimum)
         for name, value, minimum in (("small", small, 1), ("big", big, 2), ("n_draws", n_draws, 3))
     )
     require(
-        small < big <= len(inputs),
+        n_samples is not None,
+        "problem",
+        problem,
+        "have data whose tensors share their first length, the number of samples",
+        "pass the samples along the first axis",
+    )
+    require(
+        small < big <= n_samples,
         "big",
         big,
-        f"lie between small + 1 = {small + 1} and the {len(inputs)} samples",
+        f"lie between small + 1 = {small + 1} and the {n_samples} samples",
         "choose other batch sizes",
     )
-    objective = Objective(replace(problem, batch_size=None), device=device)
+    objective = Objective(problem, device=device)
     squares = np.empty((n_draws, 2))
     for i in range(n_draws):
-        drawn = realisation(rng, i).permutation(len(inputs))[:big]
+        drawn = torch.as_tensor(realisation(rng, i).permutation(n_samples)[:big])
         for k, size in enumerate((small, big)):
-            part = drawn[:size]
-            objective.batches, objective.n_samples = [(inputs[part], targets[part])], size
-            squares[i, k] = np.sum(objective.gradient().astype(np.float64) ** 2)
+            gradient = objective.batch_gradient(batches.taken(data, drawn[:size]))
+            squares[i, k] = np.sum(gradient.astype(np.float64) ** 2)
     parts = np.array(
         [_noise_parts(squares.mean(axis=0), small, big)]
         + [

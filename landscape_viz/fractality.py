@@ -1,15 +1,13 @@
 """Is your network's loss fractal? Sections at three zooms, how they grow with distance, spectra, a verdict in words."""
 
-import copy
-import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from landscape_viz import directions
-from landscape_viz.analyzer import LossLandscapeAnalyzer
+from landscape_viz.loss import data
+from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
 from multifractal.analysis.increments import increment_law
 from multifractal.analysis.spectrum import multifractal_spectrum
@@ -156,6 +154,10 @@ def fractal_report(
     n_points=129,
     dropout="off",
     batch_norm="eval",
+    params=None,
+    norm="filter",
+    precision="float64",
+    augmentation="refuse",
     rng=0,
     device=None,
     executor=None,
@@ -163,7 +165,7 @@ def fractal_report(
 ):
     """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say whether it is rough, smooth or noise.
 
-    The loss is taken in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a
+    The network runs in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a
     loader of a few hundred samples first. The model is left as it was.
 
     Parameters
@@ -174,14 +176,19 @@ def fractal_report(
         Of the widest plane, in units of the filters' norms; default 1 (our choice).
     n_points : int
         Along each side, at least 113; default 129 (our choice).
-    dropout, batch_norm : str
-        As for `Problem`; default off and running statistics (our choice).
+    dropout, batch_norm, params, augmentation : str
+        As for `Problem`; default off, running statistics, what requires a gradient, and refused (our choice).
+    norm : {"filter", "layer", "model"}
+        Of the plane's directions, as for `directions.random`; filter is the paper's.
+    precision : {"float64", "float32", "as-is"}
+        float64 (our choice), so that rounding adds no roughness; "as-is" for a network that fixes its own dtype.
     rng : int, SeedSequence or Generator
         Of the plane and of the resampling.
     executor : concurrent.futures.Executor, optional
         As for `section`.
     folder : path-like, optional
-        Keeps the finished points, so that a stopped report goes on.
+        Keeps the finished points, so that a stopped report goes on, in another process too. What is kept belongs to this very
+        network, loss and data: their content and code are compared.
 
     Returns
     -------
@@ -194,9 +201,20 @@ def fractal_report(
     """
     positive_number("half_width", half_width)
     whole_number("n_points", n_points, _LEAST_POINTS)
-    analyzer = LossLandscapeAnalyzer(model, loader, loader, criterion, device)
-    problem = replace(_in_double(analyzer.problem, model), dropout=dropout, batch_norm=batch_norm)
-    plane, rows, maps = directions.random(problem, 2, rng=realisation(rng, 0)), [], []
+    problem = Problem(
+        model,
+        None,
+        criterion,
+        data.read(loader, argument="loader", augmentation=augmentation),
+        params=params,
+        dropout=dropout,
+        batch_norm=batch_norm,
+        precision=precision,
+    )
+    if device is None:
+        device = next(model.parameters()).device
+    plane = directions.random(problem, 2, norm=norm, rng=realisation(rng, 0))
+    rows, maps = [], []
     for k, zoom in enumerate(ZOOMS):
         axis = np.linspace(-half_width / zoom, half_width / zoom, n_points)
         store = None if folder is None else Path(folder) / f"zoom_{zoom}.store"
@@ -205,7 +223,7 @@ def fractal_report(
             plane,
             [axis, axis],
             metrics=("loss",),
-            device=str(analyzer.device),
+            device=str(device),
             executor=executor,
             store=store,
             resume=True,
@@ -265,12 +283,3 @@ def _measured(values, step, generator):
         "c2_interval": interval[:, 1],
         "valid": found.valid,
     }
-
-
-def _in_double(problem, model):
-    """Return the same problem with network and data in float64."""
-    kept = copy.deepcopy(model).to("cpu", torch.float64)
-    data = tuple(part.double() if part.is_floating_point() else part for part in problem.data)
-    return replace(
-        problem, factory=functools.partial(copy.deepcopy, kept), state=kept.state_dict(), data=data
-    )

@@ -6,10 +6,10 @@ leaves torch's random state alone. Layers carry the names of the published netwo
 
 import math
 
-import torch
 from torch import nn
 from torch.nn.functional import relu
 
+from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import finite_number, one_of, refuse, require, whole_number
 
 # Widths between two poolings (paper, Methods: VGG-13 for 1x28x28, VGG-16 for 3x32x32).
@@ -209,8 +209,7 @@ def build(name, *, seed=0, **options):
     builder = BUILDERS[one_of("name", name, BUILDERS)]
     _check_shape(options.get("input_shape"))
     whole_number("n_classes", options.get("n_classes", 10))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number("seed", seed, minimum=0))
+    with seeded(whole_number("seed", seed, minimum=0)):
         return builder(**options)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from multifractal.base import files
 from multifractal.base.checks import refuse
 
-_FORMAT = "landscape_viz section store, version 1"
+_FORMAT = "landscape_viz section store, version 2"
 
 
 class SectionStore:
@@ -42,11 +42,7 @@ class SectionStore:
         self.path = Path(path)
         self.identity = json.loads(json.dumps(identity))
         self.chunks = {}
-        if self.path.exists() and not (resume or overwrite):
-            raise FileExistsError(
-                f"store must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
-                "overwrite=True to start anew, or another path"
-            )
+        refuse_existing(path, resume, overwrite)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, "a+b")  # noqa: SIM115  open until close()
         try:
@@ -128,13 +124,29 @@ class SectionStore:
         os.fsync(self._file.fileno())
 
 
+def refuse_existing(path, resume, overwrite):
+    """Raise FileExistsError where a store exists that is neither to be resumed nor overwritten."""
+    if Path(path).exists() and not (resume or overwrite):
+        raise FileExistsError(
+            f"store must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
+            "overwrite=True to start anew, or another path"
+        )
+
+
 def _differences(stored, asked, prefix=""):
     for name in sorted(stored.keys() | asked.keys()):
         old, new = stored.get(name), asked.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{prefix}{name}.")
-        elif old != new:
+        elif not _same(old, new):
             yield f"{prefix}{name} (stored {_short(old)}, now {_short(new)})"
+
+
+def _same(old, new):
+    """Whether two entries are equal; losses, which another machine rounds otherwise, to one part in 10^5."""
+    if isinstance(old, float) and isinstance(new, float):
+        return abs(old - new) <= 1e-5 * max(abs(old), abs(new)) or (old != old and new != new)
+    return old == new
 
 
 def _short(value):

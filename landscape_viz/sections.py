@@ -11,9 +11,11 @@ from tqdm.auto import tqdm
 
 from landscape_viz import workers
 from landscape_viz.directions import Directions
-from landscape_viz.loss.evaluate import METRICS, check_metrics, checked_device
+from landscape_viz.loss import metrics as measures
+from landscape_viz.loss import rounding
+from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.problem import checked_problem
-from landscape_viz.section_store import SectionStore
+from landscape_viz.section_store import SectionStore, refuse_existing
 from multifractal.base.checks import finite_array, path, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died
 from multifractal.base.result import Provenance, Result
@@ -46,7 +48,8 @@ class Section(Result):
     problem : dict
         `Problem.record()`: factory, weights, loss, data, the modes of BatchNorm and dropout, seed.
     settings : dict
-        Threads of torch, device, points a launch as asked for.
+        Threads of torch, device, points a launch as asked for; the `path` by which positions were computed ("plain",
+        "channels last", "64 at once"); `rounding`, the size of the differences of the loss that rounding makes.
     provenance : Provenance
     """
 
@@ -77,6 +80,11 @@ class Section(Result):
     def n_not_finite(self):
         """How many points are NaN or inf."""
         return int((self.status == NOT_FINITE).sum())
+
+    @property
+    def rounding(self):
+        """Standard deviation of the loss that rounding makes at the origin: smaller differences say nothing."""
+        return self.settings["rounding"]
 
     @property
     def live_dropout(self):
@@ -130,7 +138,7 @@ def section(
     directions,
     axes,
     *,
-    metrics=METRICS,
+    metrics=None,
     threads=1,
     device="cpu",
     at_once=None,
@@ -154,7 +162,10 @@ def section(
         One to three.
     axes : sequence of array_like or "min:max:num"
         Coordinates along each direction, finite.
-    metrics : sequence of {"loss", "accuracy"}
+    metrics : sequence of "loss", "accuracy" or functions, or dict of functions by name, optional
+        A function is given (model, batch) and returns (sum, count) of a batch, what is mapped being the sum of sums over the
+        sum of counts. None (our choice) takes the loss, and the accuracy where targets have right answers: classes, also one
+        a pixel or token (ignored labels left out), or yes and no by the sign of one logit.
     threads : int
         Threads of torch in each worker, and here without an executor; 1 (our choice) is what shares a machine best
         among worker processes.
@@ -218,10 +229,12 @@ def section(
         f"be as many as directions ({len(directions)}), one to three",
         "pass one axis a direction",
     )
-    check_metrics(metrics, problem.load()[1])
+    chosen = None if metrics is None else measures.named(metrics)
     checked_executor(executor)
     checked_device(device)
     store = None if store is None else path("store", store)
+    if store is not None:
+        refuse_existing(store, resume, overwrite)
     if problem.dropout == "live":
         warnings.warn(
             "dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
@@ -232,11 +245,12 @@ def section(
         problem,
         directions.vectors,
         tuple(axes),
-        tuple(metrics),
+        chosen,
         whole_number("threads", threads),
         str(device),
         None if at_once is None else whole_number("at_once", at_once),
     )
+    known = task.look()
     settings = {"threads": threads, "device": str(device), "at_once": at_once}
     provenance = Provenance.of(
         "section",
@@ -245,20 +259,20 @@ def section(
         problem=problem,
         axes=[len(a) for a in axes],
     )
-    record = problem.record()
     identity = {
-        "problem": record,
+        "problem": {} if store is None else problem.identity() | known.values,
         "directions": directions.hash,
         "axes": [axis.tolist() for axis in axes],
-        "metrics": list(metrics),
+        "metrics": known.metrics,
         "chunk": task.chunk_size,
         **settings,
         "torch": provenance.versions["torch"],
     }
     grid = _computed(task, identity, executor, store, resume, overwrite, progress)
+    rounding.warn_if_reached(grid[0] if known.metrics[0] == "loss" else grid[:0], known.rounding)
     x, y, z = axes + [None] * (3 - len(axes))
     return Section(
-        metrics=list(metrics),
+        metrics=known.metrics,
         grid=grid,
         x=x,
         y=y,
@@ -267,31 +281,21 @@ def section(
         labels=list(directions.labels),
         angles=directions.angles,
         directions_hash=directions.hash,
-        problem=record,
-        settings=settings,
+        problem=problem.record(),
+        settings=settings | {"path": known.path, "rounding": known.rounding},
         provenance=provenance,
     )
 
 
 def estimate_seconds(
-    problem,
-    directions,
-    axes,
-    *,
-    metrics=METRICS,
-    threads=1,
-    device="cpu",
-    at_once=None,
-    n_workers=1,
+    problem, directions, axes, *, metrics=None, threads=1, device="cpu", at_once=None, n_workers=1
 ):
     """Return about how many seconds the section of the same arguments will take: the median of 3 launches, times all.
 
     Building the network is not counted. Workers that share a machine with others take longer.
     """
     axes = tuple(parse_axis(axis) for axis in axes)
-    task = workers.Task(
-        problem, directions.vectors, axes, tuple(metrics), threads, str(device), at_once
-    )
+    task = workers.Task(problem, directions.vectors, axes, metrics, threads, str(device), at_once)
     size = min(task.chunk_size, at_once or (1 if str(device) == "cpu" else task.chunk_size))
     seconds = []
     for _ in range(4):  # the first one warms up
@@ -323,13 +327,13 @@ def parse_axis(axis):
 
 def _computed(task, identity, executor, store, resume, overwrite, progress):
     """Return the grid of all metrics, computing the chunks the store does not hold."""
-    grid = np.full((len(task.metrics), task.n_points), np.nan)
+    grid = np.full((len(task.evaluator.metrics), task.n_points), np.nan)
     if store is None:
         _fill(grid, task, {}, executor, progress, lambda first, values: None)
     else:
         with SectionStore(store, identity, resume=resume, overwrite=overwrite) as kept:
             _fill(grid, task, dict(kept.chunks), executor, progress, kept.add)
-    return grid.reshape(len(task.metrics), *(len(axis) for axis in task.axes))
+    return grid.reshape(len(grid), *(len(axis) for axis in task.axes))
 
 
 def _fill(grid, task, done, executor, progress, keep):

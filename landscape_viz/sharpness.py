@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from landscape_viz.loss.evaluate import quiet_numerics
+from landscape_viz.loss import batches
 from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
@@ -188,12 +189,13 @@ def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
 def fisher_rao_norm(problem, *, device="cpu"):
     """Return E[(w . grad l)^2] over the samples, l a sample's loss: the squared Fisher-Rao norm of Liang et al. (2019).
 
+    A sample's loss is its share of the total, so that the mean of all is the loss; samples lie along the first axis.
     The standard error is that of the mean over the samples of `problem` as draws from a population. `device` is where the
     network runs.
     """
     objective = Objective(problem, device=device)
     rates = np.concatenate([_radial_rates(objective, k) for k in range(len(objective.batches))])
-    squares = rates**2
+    squares = (rates * len(rates) / objective.facts.divisor) ** 2
     return Sharpness(
         value=float(squares.mean()),
         standard_error=_error(squares),
@@ -228,14 +230,15 @@ def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
         whole_number("n_iterations", n_iterations),
     )
     objective = Objective(problem, device=device)
-    here, w = objective.loss(), objective.origin.astype(np.float64)
+    here, first = objective.value_and_gradient()
+    w = objective.origin.astype(np.float64)
     box = epsilon * (np.abs(w) + 1)
 
     def descent(y):
-        at = (w + y * box).astype(objective.dtype)
-        return -objective.loss(at), -(objective.gradient() * box).astype(np.float64)
+        value, gradient = objective.value_and_gradient((w + y * box).astype(objective.dtype))
+        return -value, -(gradient * box).astype(np.float64)
 
-    start = 0.1 * np.sign(objective.gradient(objective.origin))
+    start = 0.1 * np.sign(first)
     found = minimize(
         descent,
         start,
@@ -325,7 +328,8 @@ def _along_gradient(name, problem, rho, scale, device):
     """Return the rise along rho T^2 g / |T g|, T = scale(w)."""
     rho = positive_number("rho", rho)
     objective = Objective(problem, device=device)
-    here, w, g = objective.loss(), objective.origin, objective.gradient()
+    w = objective.origin
+    here, g = objective.value_and_gradient()
     t = scale(w)
     length = np.linalg.norm((t * g).astype(np.float64))
     there = objective.loss((w + rho * t**2 * g / length).astype(w.dtype)) if length > 0 else here
@@ -347,24 +351,81 @@ def _ascend(objective, radius, n_steps):
             break
         offset = offset + 0.2 * radius * gradient / length
         offset *= min(1.0, radius / np.linalg.norm(offset))
-        at = (w + offset).astype(objective.dtype)
-        highest = max(highest, objective.loss(at))
-        gradient = objective.gradient()
+        value, gradient = objective.value_and_gradient((w + offset).astype(objective.dtype))
+        highest = max(highest, value)
     return highest
 
 
 def _radial_rates(objective, k):
-    """Return w . grad l for each sample of batch k: d loss / d outputs times the derivative of the outputs along w."""
-    inputs, targets = (part.to(objective.device) for part in objective.batches[k])
-    with quiet_numerics(objective.device), objective.masks():
-        outputs = objective.model(inputs)
+    """Return w . grad l for each sample of batch k, l its share of the batch's total.
+
+    All at once where the rows of the outputs are the samples, which is tried on two of them; else one after the other.
+    """
+    batch = objective.batches[k]
+    count = batches.n_samples(batch)
+    require(
+        count is not None,
+        "problem",
+        objective.problem,
+        "have data whose tensors share their first length, the number of samples",
+        "pass the samples along the first axis",
+    )
+    together = _rates_of_rows(objective, batch, count)
+    if objective.problem.batch_norm == "batch" or objective.problem.dropout == "fixed":
+        require(
+            together is not None,
+            "problem",
+            objective.problem,
+            "have outputs of one row a sample where BatchNorm or dropout joins the samples of a batch",
+            "use batch_norm='eval' and dropout='off'",
+        )
+        return together
+    if together is not None and _agree(objective, batch, together):
+        return together
+    return np.array([_rate_of_one(objective, batch, i) for i in range(count)])
+
+
+def _rates_of_rows(objective, batch, count):
+    """Return the rates by rows of the outputs: d total / d outputs times the derivative of the outputs along w."""
+    with objective.evaluating(), sdpa_kernel(SDPBackend.MATH):
+        term = objective.term(batch)
+        outputs = term.outputs
+        if not isinstance(outputs, torch.Tensor) or not outputs.ndim or len(outputs) != count:
+            return None
+        if not outputs.requires_grad:
+            return None
         # The derivative of outputs along w by two backward passes: the pullback of u is linear in u.
         u = torch.zeros_like(outputs, requires_grad=True)
         pullback = objective.flat_gradient(outputs, grad_outputs=u, create_graph=True)
-        w = torch.as_tensor(objective.origin).to(objective.device)
-        (along,) = torch.autograd.grad(pullback @ w, u, retain_graph=True)
-        (slope,) = torch.autograd.grad(objective.loss_of(outputs, targets) * len(inputs), outputs)
-    return (along * slope).reshape(len(inputs), -1).sum(dim=1).detach().double().cpu().numpy()
+        if pullback.grad_fn is None:
+            return np.zeros(count)
+        try:
+            (along,) = torch.autograd.grad(pullback @ _origin(objective), u, retain_graph=True)
+        except RuntimeError:  # a layer without second derivative
+            return None
+        (slope,) = torch.autograd.grad(term.total, outputs)
+    return (along * slope).reshape(count, -1).sum(dim=1).detach().double().cpu().numpy()
+
+
+def _rate_of_one(objective, batch, i):
+    """Return w . grad of the total of sample i alone."""
+    with objective.evaluating():
+        total = objective.term(batches.taken(batch, slice(i, i + 1))).total
+        return float(objective.flat_gradient(total) @ _origin(objective))
+
+
+def _agree(objective, batch, together):
+    """Whether the rates of the first and the last sample are those of these samples alone."""
+    rows = sorted({0, len(together) - 1})
+    alone = np.array([_rate_of_one(objective, batch, i) for i in rows])
+    close = np.sqrt(np.finfo(objective.dtype).eps) * max(
+        np.abs(together).max(), np.abs(alone).max()
+    )
+    return bool((np.abs(together[rows] - alone) <= close).all())
+
+
+def _origin(objective):
+    return torch.as_tensor(objective.origin).to(objective.device)
 
 
 def _unit(generator, objective):

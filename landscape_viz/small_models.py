@@ -6,6 +6,7 @@ Each sees the image averaged over 4x4 pixels, so that a comparison takes seconds
 import torch
 from torch import nn
 
+from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, whole_number
 
 _POOLING = 4
@@ -75,8 +76,7 @@ def build(kind, *, seed=0, input_shape=(1, 28, 28), n_classes=10, parameters=_PA
     pixels, width = _pixels(input_shape), 1
     while _count(kind, width + 1, depth, pixels, n_classes) <= parameters * 1.01:
         width += 1
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number("seed", seed, minimum=0))
+    with seeded(whole_number("seed", seed, minimum=0)):
         return Joined(kind, width, depth, input_shape, n_classes)
 
 

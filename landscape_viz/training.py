@@ -7,6 +7,7 @@ with the same version of torch on the same kind of machine.
 
 import math
 import re
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint
 from landscape_viz.loss.call import digest
-from landscape_viz.loss.evaluate import checked_device
+from landscape_viz.loss.precision import checked_device
+from landscape_viz.loss.random_state import seeded
 from multifractal.base import checks
 from multifractal.base.checks import (
     finite_number,
@@ -90,6 +92,7 @@ def train(
     resume=False,
     any_threads=False,
     overwrite=False,
+    progress=True,
 ):
     """Train a classifier in place.
 
@@ -125,6 +128,8 @@ def train(
         Go on although torch's number of threads is not the recorded one; the bits will differ.
     overwrite : bool
         Delete the checkpoints in `folder` first.
+    progress : bool
+        Print a line to the standard error when an epoch ends (our choice).
 
     Returns
     -------
@@ -188,11 +193,12 @@ def train(
         run.restore(_path(folder, max(saved)), any_threads)
     elif folder is not None:
         run.save(folder)
-    with torch.random.fork_rng(devices=_cuda(device)):
-        while run.done < epochs:
-            run.epoch()
-            if folder is not None and (run.done % save_every == 0 or run.done == epochs):
-                run.save(folder)
+    while run.done < epochs:
+        run.epoch()
+        if folder is not None and (run.done % save_every == 0 or run.done == epochs):
+            run.save(folder)
+        if progress:
+            print(run.in_words(epochs), file=sys.stderr, flush=True)
     return TrainingHistory(
         **{name: np.array(values) for name, values in run.history.items()},
         saved_epochs=sorted(saved_epochs(folder)),
@@ -260,7 +266,7 @@ def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="
         factory().to(device), data, optimizer, LEARNING_RATES[optimizer], batch_size, 0, device
     )
     chosen = torch.arange(min(batch_size, len(data.train_targets)))
-    with torch.random.fork_rng(devices=_cuda(device)):
+    with seeded(0):
         run.step(chosen)
         start = time.perf_counter()
         run.step(chosen)
@@ -311,14 +317,10 @@ class _Run:
                     self.rate * (1 + math.cos(math.pi * self.done / self.cosine_epochs)) / 2
                 )
         order = torch.from_numpy(draws.permutation(len(self.data.train_targets)))
-        torch.manual_seed(int(draws.integers(2**63)))  # dropout masks
         was_training = self.model.training
         self.model.train()
-        total = 0.0
-        for chosen in tqdm(
-            _batches(order, self.batch_size), f"epoch {self.done + 1}", leave=False, disable=None
-        ):
-            total += self.step(chosen) * len(chosen)
+        with seeded(int(draws.integers(2**63))):  # dropout masks
+            total = self._steps(order)
         self.model.train(was_training)
         if not np.isfinite(total):
             raise FloatingPointError(
@@ -334,6 +336,13 @@ class _Run:
             self.history[name].append(value)
         self.done += 1
 
+    def _steps(self, order):
+        """Take a step on each batch of the epoch and return the sum of the losses before them."""
+        bar = tqdm(
+            _batches(order, self.batch_size), f"epoch {self.done + 1}", leave=False, disable=None
+        )
+        return sum(self.step(chosen) * len(chosen) for chosen in bar)
+
     def step(self, chosen):
         """Take one step on the chosen images and return the loss before it."""
         images, labels = (
@@ -345,6 +354,14 @@ class _Run:
         loss.backward()
         self.stepper.step()
         return loss.item()
+
+    def in_words(self, epochs):
+        """Return what the epoch just done came to, in a line."""
+        train, test, accuracy = (self.history[name][-1] for name in _COLUMNS)
+        return (
+            f"epoch {self.done} of {epochs}: training loss {train:.4f}, test loss {test:.4f}, "
+            f"test accuracy {accuracy:.1%}"
+        )
 
     def save(self, folder):
         """Write the checkpoint of the epoch just done."""
@@ -422,7 +439,3 @@ def _kept(folder, resume, overwrite):
 
 def _path(folder, epoch):
     return Path(folder) / f"epoch_{epoch:04d}.pt"
-
-
-def _cuda(device):
-    return [torch.device(device)] if torch.device(device).type == "cuda" else []

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_viz.directions import displacements, gram
-from landscape_viz.loss.evaluate import Evaluator, pinned_threads
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.precision import pinned_threads
 from multifractal.base.checks import require
 from multifractal.base.result import Provenance, Result
 from multifractal.training.embedding import embed_path

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from landscape_viz.loss.evaluate import METRICS, Evaluator, pinned_threads
+from landscape_viz.loss import rounding
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.network import unsendable
+from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.loss.stacked import StackedEvaluator, can_stack
 
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -23,11 +26,22 @@ class Task:
     problem: object
     vectors: np.ndarray
     axes: tuple
-    metrics: tuple = METRICS
+    metrics: object = None
     threads: int = 1
     device: str = "cpu"
     at_once: int | None = None
     _evaluator: Evaluator | None = field(default=None, repr=False)
+
+    @property
+    def evaluator(self):
+        """The network of this process, made when it is first asked for."""
+        if self._evaluator is None:
+            self._evaluator = self._made()
+        return self._evaluator
+
+    def __getstate__(self):
+        """Leave the network behind: a worker makes its own."""
+        return vars(self) | {"_evaluator": None}
 
     @property
     def n_points(self):
@@ -51,9 +65,12 @@ class Task:
             [axis[i] for axis, i in zip(self.axes, where, strict=True)]
         ).tolist()
         with pinned_threads(self.threads):
-            if self._evaluator is None:
-                self._evaluator, self.vectors = self._made(), None  # it holds them in its own order
-            return self._evaluator.run(positions, first)
+            return self.evaluator.run(positions, first)
+
+    def look(self):
+        """Return what is known before any point: the metrics, the path, rounding, and the loss at two points, for identity."""
+        with pinned_threads(self.threads):
+            return _look(self.evaluator)
 
     def _made(self):
         arguments = (self.problem, self.vectors, self.metrics)
@@ -64,6 +81,24 @@ class Task:
         return StackedEvaluator(*arguments, at_once=self.at_once, device=self.device)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of a section before its points."""
+
+    metrics: list
+    path: str
+    rounding: float
+    values: dict
+    """The loss at the weights and at one more point, by words."""
+
+
+def _look(evaluator):
+    facts = evaluator.objective.facts
+    line = rounding.line(evaluator)
+    values = {"loss at the weights": facts.loss, "loss at a probe point": line[-1]}
+    return Known(list(evaluator.metrics), evaluator.path, rounding.floor(line), values)
+
+
 class Parcel:
     """A task made ready to be sent: pickled once, and known to workers by its hash."""
 
@@ -72,8 +107,9 @@ class Parcel:
             self._content = pickle.dumps(task, protocol=5)
         except Exception as error:
             raise ValueError(
-                f"problem must be picklable to be sent to a worker, got {task.problem!r} ({error}); define the "
-                "factory, loss and loader at the top level of a module"
+                f"problem must be picklable to be sent to a worker, got {task.problem!r}, where "
+                f"{unsendable(task.problem) or error} is not; define the factory, loss and loader at the top level of a "
+                "module, or leave the executor out"
             ) from error
         self._key = hashlib.sha256(self._content).hexdigest()
 

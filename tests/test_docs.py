@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 
 PAGE = Path(__file__).parent.parent / "docs" / "curvature.md"
 

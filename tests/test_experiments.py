@@ -9,7 +9,7 @@ import torch
 
 from experiments import compare_architectures, run_full_analysis, train_and_analyze
 from landscape_viz import Eigenpairs, Section, checkpoint, datasets, small_models, training
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.studies import comparison, experiment
 from multifractal.base.files import DamagedFileError
 from tests.helpers.small_data import write_cifar10

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 import LL_visualisation
 from landscape_viz import Section, checkpoint, datasets, directions, models, training
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 from tests.conftest import ROOT
 from tests.helpers.small_data import write_cifar10
 

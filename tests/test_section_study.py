@@ -10,7 +10,7 @@ import pytest
 import multifractal as mf
 from experiments.section_study_tables import of_exponents, percent
 from landscape_viz import fractality
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "section_study.md"

@@ -24,7 +24,7 @@ from experiments.published_findings import (
     source_files,
     spectra,
 )
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 from multifractal import source_data
 from tools import marks
 

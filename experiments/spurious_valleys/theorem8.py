@@ -136,7 +136,7 @@ def demo(outdir="outputs_t8", *, seed=0, epochs=2000, overwrite=False):
 
 def pinned_torch():
     """Return the context in which torch uses one thread, so that bits do not depend on the machine's cores."""
-    from landscape_viz.loss.evaluate import pinned_threads
+    from landscape_viz.loss.precision import pinned_threads
 
     return pinned_threads(1)
 

@@ -7,9 +7,9 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from landscape_viz.loss.evaluate import quiet_numerics
+from landscape_viz.curvature.twice import CheapSecondDerivatives
+from landscape_viz.loss.batches import n_samples
 from landscape_viz.loss.objective import Objective
-from landscape_viz.loss.twice import CheapSecondDerivatives
 from multifractal.base.checks import finite_number, positive_number, refuse
 
 _BUDGET = 2e9  # bytes
@@ -28,8 +28,8 @@ class HessianOperator(LinearOperator):
     ----------
     problem : Problem
         Network, weights, loss and data; the caller's network is not touched.
-    params : None, str, or callable
-        As for `Objective`: all parameters, those of a layer (the start of their names), or those a filter chooses.
+    params : None, str, list of str, or callable
+        As for `Problem`, in the place of the problem's own choice: the start of names (a layer), a list, or a function.
     damping : float
         Added to the diagonal.
     memory_budget : float
@@ -61,11 +61,7 @@ class HessianOperator(LinearOperator):
         self.objective = Objective(problem, params, device=device)
         self.damping, self.products = damping, 0
         super().__init__(self.objective.dtype, (self.objective.size, self.objective.size))
-        with (
-            self._saying_what_fits(()),
-            quiet_numerics(self.objective.device),
-            self.objective.masks(),
-        ):
+        with self._saying_what_fits(()), self.objective.evaluating():
             with _CountSaved() as saved:
                 self._gradient_graph(0)
         self.memory = saved.bytes * len(self.objective.batches)
@@ -97,11 +93,7 @@ class HessianOperator(LinearOperator):
         objective = self.objective
         v = torch.as_tensor(np.array(vector, dtype=self.dtype).reshape(-1)).to(objective.device)
         total = torch.zeros_like(v)
-        with (
-            self._saying_what_fits(self._graphs),
-            quiet_numerics(objective.device),
-            objective.masks(),
-        ):
+        with self._saying_what_fits(self._graphs), objective.evaluating():
             for k in range(len(objective.batches)):
                 graph = self._graphs[k] if self.retained else self._gradient_graph(k)
                 total += self._product(graph, v)
@@ -132,11 +124,7 @@ class HessianOperator(LinearOperator):
         """Return the graphs of all batches, or none where they do not fit the budget."""
         graphs = []
         if self.retained:
-            with (
-                self._saying_what_fits(graphs),
-                quiet_numerics(self.objective.device),
-                self.objective.masks(),
-            ):
+            with self._saying_what_fits(graphs), self.objective.evaluating():
                 for k in range(len(self.objective.batches)):
                     graphs.append(self._gradient_graph(k))
         return graphs
@@ -153,7 +141,7 @@ class HessianOperator(LinearOperator):
             batches = self.objective.batches
             if not graphs or len(batches) == 1:
                 raise MemoryError(
-                    f"the graph of a batch of {len(batches[0][0])} samples must fit the device, and does not; "
+                    f"the graph of a batch of {n_samples(batches[0])} samples must fit the device, and does not; "
                     "pass a smaller batch_size in the Problem"
                 ) from error
             raise MemoryError(
@@ -228,8 +216,8 @@ def _once_differentiable(objective):
         )
         for name, module in modules.items()
     ]
-    with torch.no_grad():
-        objective.model(objective.batches[0][0][:2].to(objective.device))
+    with torch.no_grad(), objective.evaluating():
+        objective.term(0)
     for hook in hooks:
         hook.remove()
     for name in sorted(calls, key=lambda name: -name.count(".") - bool(name)):

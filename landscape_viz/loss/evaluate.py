@@ -1,21 +1,16 @@
-"""Evaluator: the loss of a problem at one position after another, at little more than the cost of the forward pass.
+"""Evaluator: the metrics of a problem at one position after another along directions, at little more than the forward pass.
 
-All parameters are views of one flat buffer, so that moving to the next position is one addition over that buffer. Weights of
-convolutions and images are held in channels_last order, which torch's convolutions are fastest in.
+Images and weights of convolutions are held in channels_last order, which torch's convolutions are fastest in, where that
+gives the same loss at the origin; `path` says so.
 """
-
-from contextlib import ExitStack, contextmanager, nullcontext
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.loss.problem import checked_problem, seeded
-from multifractal.base.checks import one_of, require
-
-METRICS = ("loss", "accuracy")
-_LOSSES = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}
+from landscape_viz.loss import batches, metrics, sameness
+from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.precision import tolerance
 
 
 class Evaluator:
@@ -26,39 +21,36 @@ class Evaluator:
     problem : Problem
     vectors : array_like, shape (n_directions, n_parameters)
         Directions, in the order of `problem.shapes`.
-    metrics : sequence of str
-        Among "loss" and "accuracy".
+    measured : sequence or dict, optional
+        As for `section`; None takes those that apply.
     device : str or torch.device
+
+    Attributes
+    ----------
+    path : str
+        How positions are computed: "plain", "channels last", or "n at once".
 
     Raises
     ------
     ValueError
-        When accuracy is asked for and the targets are not class indices.
+        As `Objective`; also when accuracy is asked for and the targets are not class indices.
     """
 
-    def __init__(self, problem, vectors, metrics=METRICS, *, device="cpu"):
-        self.problem, self.metrics, self.device = (
-            checked_problem(problem),
-            tuple(metrics),
-            checked_device(device),
-        )
-        self._model = problem.build().to(self.device)
-        self._inputs, self._targets = (part.to(self.device) for part in problem.load())
-        if self._inputs.ndim == 4 and any(
-            parameter.ndim == 4 for parameter in self._model.parameters()
-        ):
-            self._inputs = self._inputs.contiguous(memory_format=torch.channels_last)
-        check_metrics(self.metrics, self._targets)
-        self._loss = loss_function(problem)
-        self._origin = self._in_memory_order(problem.weights())
-        self._vectors = [
-            self._in_memory_order(torch.as_tensor(np.array(v))).to(self._origin.dtype)
-            for v in vectors
-        ]
+    def __init__(self, problem, vectors, measured=None, *, device="cpu"):
+        self.objective = Objective(problem, device=device, derivatives=False)
+        self.problem, self.device = self.objective.problem, self.objective.device
+        self.metrics = metrics.named(self.objective.facts.metrics if measured is None else measured)
+        if "accuracy" in self.metrics.values() and "accuracy" not in self.objective.facts.metrics:
+            metrics.require_accuracy(self.metrics, None)
+        self._origin = torch.as_tensor(self.objective.origin).to(self.device)
+        self._vectors = [self._as_vector(vector) for vector in vectors]
         self._partial = [torch.empty_like(self._origin) for _ in self._vectors[1:]]
-        self._weights = self._origin.clone()
-        self._point_the_model_at(self._weights)
+        self._weights = self._origin.clone() if self._vectors else self._origin
         self._position = [None] * len(self._vectors)
+        self.objective.point(self._weights)
+        self.path = "plain"
+        self._keep_on_device()
+        self._try_channels_last()
 
     def move(self, position):
         """Set the weights to origin + sum_k position[k] vectors[k], added up in this order whatever came before."""
@@ -72,15 +64,31 @@ class Evaluator:
                 torch.add(start, self._vectors[k], alpha=coordinate, out=target)
             start = target
         self._position = list(position)
+        self.objective.point(self._weights)
 
     def measure(self, index=0):
         """Return the metrics at the present weights as a list of floats; `index` numbers the position for live dropout."""
-        with torch.no_grad(), quiet_numerics(self.device):
+        objective = self.objective
+        with torch.set_grad_enabled(objective.facts.needs_grad):
             if self.problem.batch_norm == "recalibrate":
-                with dropout_masks(self.problem, index, self.device):
+                with objective.evaluating(index):
                     self._recalibrate()
-            with dropout_masks(self.problem, index, self.device):
-                return self._measured()
+            with objective.evaluating(index):
+                sums = sum(self._sums(k) for k in range(len(objective.batches)))
+        return self._quotients(sums).tolist()
+
+    @property
+    def relative_size(self):
+        """Norm of the weights over that of the first direction; 1 where there is none."""
+        ours = float(self._origin.norm())
+        theirs = float(self._vectors[0].norm()) if self._vectors else 0.0
+        return ours / theirs if ours > 0 and theirs > 0 else 1.0
+
+    def loss_at(self, coordinate):
+        """Return the loss at a coordinate along the first direction (at the origin without any), under the first masks."""
+        if self._vectors:
+            self.move([coordinate] + [0.0] * (len(self._vectors) - 1))
+        return self.objective.loss()
 
     def run(self, positions, first=0):
         """Return the metrics at `positions`, numbered from `first` on, as an array of shape (n_metrics, n_positions)."""
@@ -90,146 +98,75 @@ class Evaluator:
             values[:, k] = self.measure(first + k)
         return values
 
-    def _measured(self):
-        sums = torch.zeros(len(self.metrics), dtype=torch.float64, device=self.device)
-        for inputs, targets in batches(self.problem, self._inputs, self._targets):
-            sums += self._sums(self._model(inputs), targets)
-        return (sums / len(self._inputs)).tolist()
+    def _sums(self, k):
+        """Return (sum, count) of each metric over batch k, shape (n_metrics, 2), float64."""
+        batch = self.objective.placed(k)
+        needs_term = any(not callable(metric) for metric in self.metrics.values())
+        term = self.objective.loss_of(self.objective.model, batch) if needs_term else None
+        return torch.stack([self._pair(metric, term, batch) for metric in self.metrics.values()])
 
-    def _sums(self, outputs, targets):
-        """Return each metric summed over a batch, shape (n_metrics,), float64; outputs that are NaN predict nothing."""
-        values = {}
-        if "loss" in self.metrics:
-            loss = torch.as_tensor(
-                self._loss(outputs, targets), dtype=torch.float64, device=self.device
-            )
-            require(
-                loss.numel() == 1,
-                "loss",
-                tuple(loss.shape),
-                "be one number a batch",
-                "average over the batch",
-            )
-            values["loss"] = loss.reshape(()) * len(outputs)
-        if "accuracy" in self.metrics:
-            values["accuracy"] = (
-                ((outputs.argmax(1) == targets) & ~outputs.isnan().any(1)).sum().double()
-            )
-        return torch.stack([values[metric] for metric in self.metrics])
+    def _pair(self, metric, term, batch):
+        """Return a metric's sum over a batch and its count, float64; what the loss is divided by is known."""
+        if callable(metric):
+            pair = metrics.of_function(metric, self.objective.model, batch, self.device)
+        elif metric == "loss":
+            pair = term.total.detach(), 1.0
+        else:
+            found = metrics.accuracy(self.objective.loss_of, term.outputs, term.targets)
+            pair = metrics.require_accuracy(self.metrics, found)
+        return torch.stack([self._number(part) for part in pair])
+
+    def _number(self, value):
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        return torch.as_tensor(value, dtype=kind, device=self.device)
+
+    def _quotients(self, sums):
+        """Return sums over counts; the loss is divided by what all batches weigh, to the bit as elsewhere."""
+        sums = sums.cpu().numpy()
+        counts = sums[..., 1].copy()
+        for k, metric in enumerate(self.metrics.values()):
+            if metric == "loss":
+                counts[..., k] = self.objective.facts.divisor
+        return sums[..., 0] / counts
 
     def _recalibrate(self):
-        layers = [
-            m for m in self._model.modules() if isinstance(m, _NormBase) and m.track_running_stats
-        ]
+        model = self.objective.model
+        layers = [m for m in model.modules() if isinstance(m, _NormBase) and m.track_running_stats]
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # a plain average over the batches
             layer.train()
-        for inputs, _ in batches(self.problem, self._inputs, self._targets):
-            self._model(inputs)
+        for k in range(len(self.objective.batches)):
+            self.objective.term(k)
         for layer in layers:
             layer.eval()
 
-    def _in_memory_order(self, vector):
-        parts = self.problem.unflatten(vector).values()
-        return torch.cat(
-            [(p.permute(0, 2, 3, 1) if p.ndim == 4 else p).reshape(-1) for p in parts]
-        ).to(self.device)
+    def _keep_on_device(self):
+        """Hold the data on the device in the problem's precision, where they are in memory at all."""
+        if isinstance(self.objective.batches, list):
+            self.objective.batches = [self.objective.placed(b) for b in self.objective.batches]
 
-    def _point_the_model_at(self, buffer):
-        first = 0
-        for parameter in self._model.parameters():
-            shape = parameter.shape
-            part = buffer[first : first + parameter.numel()]
-            if parameter.ndim == 4:
-                parameter.data = part.view(shape[0], shape[2], shape[3], shape[1]).permute(
-                    0, 3, 1, 2
-                )
-            else:
-                parameter.data = part.view(shape)
-            first += parameter.numel()
-
-
-def check_metrics(metrics, targets):
-    """Refuse unknown metrics, and accuracy where targets are not class indices."""
-    good = isinstance(metrics, tuple | list) and len(metrics) > 0
-    require(good, "metrics", metrics, "name at least one, in a tuple or list", "pass ('loss',)")
-    for metric in metrics:
-        one_of("metrics", metric, METRICS)
-    classes = not targets.is_floating_point() and targets.ndim == 1
-    require(
-        "accuracy" not in metrics or classes,
-        "metrics",
-        metrics,
-        "be ('loss',) where targets are not class indices",
-        "leave 'accuracy' out",
-    )
-
-
-def loss_function(problem):
-    """Return the function (outputs, targets) -> mean loss; the named losses are taken in float64."""
-    if callable(problem.loss):
-        return problem.loss
-    named = _LOSSES[problem.loss]
-    return lambda outputs, targets: named(outputs.double(), targets)
-
-
-def dropout_masks(problem, index, device):
-    """Return the context that dropout draws its masks in: the same draws at each position, or those of position `index`."""
-    if problem.dropout == "off":
-        return nullcontext()
-    seed = problem.seed
-    if problem.dropout == "live":
-        seed = int(
-            np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0]
-            >> np.uint64(1)
+    def _try_channels_last(self):
+        """Change to channels_last order if the loss at the origin stays what it is, to rounding."""
+        objective = self.objective
+        images = isinstance(objective.batches, list) and any(
+            tensor.ndim == 4 for tensor in batches.leaves(objective.batches[0])
         )
-    return seeded(seed, [device] if device.type == "cuda" else [])
+        if not images or not any(p.ndim == 4 for p in objective.parameters.values()):
+            return
+        kept, before = objective.batches, sameness.kinds(objective)
+        objective.memory_format = torch.channels_last
+        objective.point(self._weights)
+        try:
+            objective.batches = [objective.placed(batch) for batch in kept]
+            there = objective.loss()
+        except RuntimeError:  # a network that takes the memory order for granted, by view
+            there = np.nan
+        if abs(there - objective.facts.loss) <= tolerance(before, objective.facts.loss):
+            self.path = "channels last"
+            return
+        objective.memory_format, objective.batches = torch.contiguous_format, kept
+        objective.point(self._weights)
 
-
-@contextmanager
-def pinned_threads(count):
-    """Let torch use `count` threads in this block, and as many as before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def quiet_numerics(device):
-    """Switch off what makes a section rough or wrong: autocast, which keeps stale copies of weights, TF32 and bfloat16."""
-    with ExitStack() as stack:
-        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-        torch.set_float32_matmul_precision("highest")
-        stack.enter_context(torch.autocast(device.type, enabled=False))
-        if device.type == "cuda":
-            stack.enter_context(
-                torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
-            )
-        yield
-
-
-def batches(problem, inputs, targets):
-    """Return (inputs, targets) in batches of the problem's size, in order."""
-    size = problem.batch_size or len(inputs)
-    return zip(inputs.split(size), targets.split(size), strict=True)
-
-
-def checked_device(device):
-    """Return the torch.device of that name, refusing what this machine does not have."""
-    try:
-        found = torch.device(device) if isinstance(device, str | torch.device) else None
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        found = None
-    require(
-        found is not None,
-        "device",
-        device,
-        "be a device that torch finds here",
-        "pass 'cpu', or 'cuda' on a GPU",
-    )
-    return found
+    def _as_vector(self, vector):
+        return torch.as_tensor(np.array(vector)).to(self._origin)

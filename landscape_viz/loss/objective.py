@@ -1,164 +1,204 @@
-"""Objective: the loss of a problem and its gradient as functions of one flat vector of parameters, all or some of them."""
+"""Objective: the loss of a problem and its derivatives as functions of one flat vector of the parameters that move."""
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from landscape_viz.loss.evaluate import (
-    batches,
-    checked_device,
-    dropout_masks,
-    loss_function,
-    quiet_numerics,
-)
+from landscape_viz.loss import batches, sameness
+from landscape_viz.loss.batch_loss import made
+from landscape_viz.loss.precision import cast, checked_device, quiet_numerics
 from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import refuse, require
 
 
 class Objective:
-    """The mean loss of a problem over its data, differentiable, on a network of its own: the caller's is never touched.
+    """The loss of a problem over its data, differentiable, on a network of its own: the caller's is never touched.
 
     Parameters
     ----------
     problem : Problem
         Its modes of BatchNorm and dropout are kept; dropout "live" and BatchNorm "recalibrate" are refused, because a
         derivative needs the same function twice. The loss is that of a section's origin, to rounding, dropout included.
-    params : None, str, or callable
-        Which parameters the vector holds: all, those whose name starts with the string (a layer), or those for which
-        `params(name, parameter)` is true.
+    params : None, str, list of str, or callable
+        As for `Problem`, in the place of the problem's own choice; None keeps that.
     device : str or torch.device
+    derivatives : bool
+        False allows all modes, for values alone.
+
+    Attributes
+    ----------
+    origin : ndarray, shape (size,)
+        The problem's weights, in `dtype`.
+    batches : sequence
+        What `term(k)` is the loss of.
 
     Raises
     ------
     ValueError
-        When no parameter that requires a gradient is left, or the loss is not a differentiable scalar.
+        When no parameter is left, or the loss is no differentiable scalar, not finite, or another one each time.
     """
 
-    def __init__(self, problem, params=None, *, device="cpu"):
+    def __init__(self, problem, params=None, *, device="cpu", derivatives=True):
         checked_problem(problem)
-        require(
-            problem.dropout != "live",
-            "dropout",
-            problem.dropout,
-            "be 'off' or 'fixed' for derivatives",
-            "choose one of these in the Problem",
-        )
-        require(
-            problem.batch_norm != "recalibrate",
-            "batch_norm",
-            problem.batch_norm,
-            "be 'eval' or 'batch' for derivatives",
-            "choose one of these in the Problem",
-        )
-        self.problem, self.device = problem, checked_device(device)
-        self.model = problem.build().to(self.device)
-        self.parameters = _chosen(self.model, params)
+        if derivatives:
+            _refuse_modes(problem)
+        self.problem = problem if params is None else replace(problem, params=params)
+        self.device = checked_device(device)
+        self.model = self.problem.build().to(self.device)
+        self.parameters = self.problem.chosen(self.model)
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(derivatives)
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
-        self.dtype = np.dtype(str(problem.dtype).removeprefix("torch."))
-        self.loss_of = loss_function(problem)
-        inputs, targets = problem.load()
-        # masks are drawn in memory order, which is that of sections
-        if problem.dropout == "fixed" and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        self.batches, self.n_samples = list(batches(problem, inputs, targets)), len(inputs)
-        self.origin = self.get()
+        self.dtype = np.dtype(str(self.problem.dtype).removeprefix("torch."))
+        self.loss_of = made(self.problem.loss)
+        self.batches = self.problem.batches()
+        self.memory_format = torch.contiguous_format
+        self._weights = self.problem.weights().to(self.device)
+        self.point(self._weights)
+        self.origin = self._weights.cpu().numpy()
+        self.facts = sameness.facts(self)
 
     def get(self):
-        """Return the present parameters as a vector, shape (size,), in the network's dtype."""
-        return torch.cat([p.detach().reshape(-1) for p in self.parameters.values()]).cpu().numpy()
+        """Return the present parameters as a vector, shape (size,)."""
+        return self._weights.cpu().numpy().copy()
 
     def set(self, vector):
         """Move the network to `vector`, shape (size,)."""
-        vector = torch.as_tensor(np.ascontiguousarray(vector)).to(self.device)
-        with torch.no_grad():
-            for parameter, part in zip(self.parameters.values(), self._split(vector), strict=True):
-                parameter.copy_(part.view_as(parameter))
+        self._weights = self._as_vector(vector)
+        self.point(self._weights)
+
+    def point(self, vector):
+        """Make the network's parameters views of `vector`, a tensor, or copies where dtype or memory order differ."""
+        parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
+        for parameter, part in zip(self.parameters.values(), parts, strict=True):
+            part = part.view(parameter.shape).to(parameter.dtype)
+            if part.ndim == 4:
+                part = part.contiguous(memory_format=self.memory_format)
+            parameter.data = part
+
+    @contextmanager
+    def at(self, vector):
+        """Be at `vector` inside the block, and where the network was after it; None stays."""
+        if vector is None:
+            yield
+            return
+        self.point(self._as_vector(vector))
+        try:
+            yield
+        finally:
+            self.point(self._weights)
 
     def loss(self, vector=None):
-        """Return the mean loss at `vector` (without it, where the network is)."""
-        if vector is not None:
-            self.set(vector)
-        with torch.no_grad(), quiet_numerics(self.device), self.masks():
-            return sum(float(self.batch_loss(k)) for k in range(len(self.batches)))
+        """Return the loss at `vector` (without it, where the network is), to which the network does not move."""
+        with self.at(vector), self.evaluating(), torch.set_grad_enabled(self.facts.needs_grad):
+            total = sum(self.term(k).total.detach() for k in range(len(self.batches)))
+        return float(total) / self.facts.divisor
 
     def gradient(self, vector=None):
-        """Return the gradient of the mean loss at `vector` (without it, where the network is), shape (size,)."""
-        if vector is not None:
-            self.set(vector)
-        total = torch.zeros(self.size, dtype=self.problem.dtype, device=self.device)
-        with quiet_numerics(self.device), self.masks():
-            for k in range(len(self.batches)):
-                total += self.flat_gradient(self.batch_loss(k))
-        return total.cpu().numpy()
+        """Return the gradient of the loss at `vector` (without it, where the network is), shape (size,)."""
+        return self.value_and_gradient(vector)[1]
 
-    def batch_gradient(self, k, vector):
-        """Return the gradient of the mean loss over batch k alone at `vector`, shape (size,); masks as in a first batch."""
-        self.set(vector)
-        with quiet_numerics(self.device), self.masks():
-            share = self.n_samples / len(self.batches[k][0])
-            return (share * self.flat_gradient(self.batch_loss(k))).cpu().numpy()
+    def value_and_gradient(self, vector=None):
+        """Return the loss and its gradient at `vector` (without it, where the network is), by one pass over the data."""
+        value = 0.0
+        total = torch.zeros(self.size, dtype=self.problem.dtype, device=self.device)
+        with self.at(vector), self.evaluating():
+            for k in range(len(self.batches)):
+                loss = self.batch_loss(k)
+                value += float(loss.detach())
+                total += self.flat_gradient(loss)
+        return value, total.cpu().numpy()
+
+    def batch_gradient(self, batch, vector=None):
+        """Return the gradient of the loss of one batch alone (a number, or a batch of samples); masks as in a first batch."""
+        with self.at(vector), self.evaluating():
+            term = self._differentiable(self.term(batch))
+            weight = 1.0 if self.loss_of.reduction == "sum" else sameness.weight_of(term)
+            return self.flat_gradient(term.total / weight).cpu().numpy()
 
     def batch_loss(self, k):
-        """Return batch k's share of the mean loss, a differentiable scalar."""
-        inputs, targets = (part.to(self.device) for part in self.batches[k])
-        loss = self.loss_of(self.model(inputs), targets)
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise refuse(
-                "loss",
-                getattr(loss, "shape", type(loss)),
-                "give one number a batch",
-                "average over the batch (reduction='mean')",
-            )
-        if torch.is_grad_enabled() and loss.grad_fn is None:
+        """Return batch k's share of the loss, a differentiable float64 scalar; all shares together are the loss."""
+        return self._differentiable(self.term(k)).total / self.facts.divisor
+
+    def term(self, batch):
+        """Return the `Term` of a batch (its number, or a batch of samples) where the network is."""
+        return self.loss_of(self.model, self.placed(batch))
+
+    def placed(self, batch):
+        """Return a batch (or that of a number) on the device, in the problem's precision, in containers of its own."""
+        batch = self.batches[batch] if isinstance(batch, int) else batch
+        return batches.mapped(self._placed, batch)
+
+    def flat_gradient(self, scalar, **autograd):
+        """Return the gradient of `scalar` as a flat tensor; parameters it does not depend on give zeros."""
+        parameters = list(self.parameters.values())
+        parts = torch.autograd.grad(scalar, parameters, allow_unused=True, **autograd)
+        return torch.cat(
+            [
+                torch.zeros(p.numel(), dtype=self.problem.dtype, device=self.device)
+                if part is None
+                else part.reshape(-1).to(self.problem.dtype)
+                for p, part in zip(parameters, parts, strict=True)
+            ]
+        )
+
+    @contextmanager
+    def evaluating(self, index=0):
+        """Compute in full precision, with the masks of dropout that belong to position `index`."""
+        with ExitStack() as stack:
+            autocast = self.problem.autocast.get(self.device.type)
+            if self.problem.precision != "as-is":
+                autocast = None
+            stack.enter_context(quiet_numerics(self.device, autocast))
+            if self.problem.dropout != "off":
+                stack.enter_context(seeded(_mask_seed(self.problem, index)))
+            yield
+
+    def _placed(self, tensor):
+        tensor = cast(tensor.detach(), self.problem.precision).to(self.device)
+        if tensor.ndim == 4 and self.memory_format != torch.contiguous_format:
+            return tensor.contiguous(memory_format=self.memory_format)
+        return tensor
+
+    def _differentiable(self, term):
+        if torch.is_grad_enabled() and term.total.grad_fn is None:
             raise refuse(
                 "loss",
                 self.problem.loss,
                 "be differentiable in the parameters",
                 "do not detach or round outputs",
             )
-        return loss.reshape(()) * (len(inputs) / self.n_samples)
+        return term
 
-    def flat_gradient(self, scalar, **autograd):
-        """Return the gradient of `scalar` as a flat tensor; parameters it does not depend on give zeros."""
-        parts = torch.autograd.grad(
-            scalar, list(self.parameters.values()), allow_unused=True, **autograd
-        )
-        return torch.cat(
-            [
-                torch.zeros_like(p).reshape(-1) if part is None else part.reshape(-1)
-                for p, part in zip(self.parameters.values(), parts, strict=True)
-            ]
-        )
-
-    def masks(self):
-        """Return the context in which dropout draws the same masks at each pass."""
-        return dropout_masks(self.problem, 0, self.device)
-
-    def _split(self, vector):
-        return torch.split(vector, [parameter.numel() for parameter in self.parameters.values()])
+    def _as_vector(self, vector):
+        vector = torch.as_tensor(np.array(vector, dtype=self.dtype).reshape(-1))
+        return vector.to(self.device)
 
 
-def _chosen(model, params):
-    everything = {name: p for name, p in model.named_parameters() if p.requires_grad}
+def _mask_seed(problem, index):
+    if problem.dropout != "live":
+        return problem.seed
+    words = np.random.SeedSequence(problem.seed, spawn_key=(index,)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
+def _refuse_modes(problem):
     require(
-        len(everything) > 0,
-        "model",
-        type(model).__name__,
-        "have parameters that require a gradient",
-        "call requires_grad_(True) on those to differentiate",
+        problem.dropout != "live",
+        "dropout",
+        problem.dropout,
+        "be 'off' or 'fixed' for derivatives",
+        "choose one of these in the Problem",
     )
-    keep = (
-        (lambda name, p: True)
-        if params is None
-        else ((lambda name, p: name.startswith(params)) if isinstance(params, str) else params)
-    )
-    chosen = {name: p for name, p in everything.items() if keep(name, p)}
     require(
-        len(chosen) > 0,
-        "params",
-        params,
-        "choose at least one parameter",
-        f"the names are {', '.join(everything)}",
+        problem.batch_norm != "recalibrate",
+        "batch_norm",
+        problem.batch_norm,
+        "be 'eval' or 'batch' for derivatives",
+        "choose one of these in the Problem",
     )
-    for name, parameter in everything.items():
-        parameter.requires_grad_(name in chosen)  # no graph for the others
-    return chosen

@@ -1,21 +1,22 @@
-"""Problem: a network, its weights, a loss and data, small enough to send to a worker that builds the network itself."""
+"""Problem: a network, its weights, a loss and data: everything that a loss is a function of but the position of the weights."""
 
-import threading
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.loss.call import digest, importable, in_words
+from landscape_viz.loss import batch_loss, data, parameters
+from landscape_viz.loss.call import code_digest, digest, importable, in_words
+from landscape_viz.loss.network import Prototype, plain_layers, unwrapped
+from landscape_viz.loss.precision import PRECISIONS, promoted, vector_dtype
+from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, refuse, require, whole_number
 
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
 DROPOUT_MODES = ("off", "fixed", "live")
-LOSSES = ("cross_entropy", "mse")
-_RANDOM_STATE = threading.RLock()
+_PREFIXES = ("module.", "_orig_mod.")  # of states saved from wrapped networks
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,118 +25,146 @@ class Problem:
 
     Your own network and data are three lines::
 
-        problem = Problem(MyNetwork, my_network.state_dict(), "cross_entropy", (inputs, targets))
+        problem = Problem(my_network, None, "cross_entropy", (inputs, targets))
         plane = directions.random(problem, 2, rng=0)
         result = section(problem, plane, ["-1:1:51", "-1:1:51"])
 
+    The loss is sum(total) / sum(weight) over the batches, in float64, so that it does not depend on `batch_size`. Every probe
+    uses this one definition: sections, gradients, products with the Hessian, paths, sharpness, noise, the analyzer.
+
     Parameters
     ----------
-    factory : callable, functools.partial or "module:function"
-        Makes the network (a `torch.nn.Module`) without arguments. It must be importable, since a worker calls it again.
+    factory : torch.nn.Module, callable, functools.partial or "module:function"
+        The network, copied here with its weights; or what makes it without arguments, importable, since a worker calls it
+        again. A module is sent to workers as it is; where that cannot be, the error names the attribute.
     state : dict of str to Tensor, or None
-        The network's `state_dict()`, copied here, so that further training does not change the problem. None takes what the
-        factory makes when torch's seed is `seed`.
-    loss : "cross_entropy", "mse", or an importable callable
-        A callable is given (outputs, targets) of one batch and returns the mean over that batch. The two named losses are
-        taken in float64 on the network's outputs, so that rounding adds no roughness to a section.
-    data : (inputs, targets) tensors, or an importable loader
-        Tensors of equal length. A loader (callable, partial or "module:function") is called in each worker, so that only
-        its name travels; it returns (inputs, targets), or an object with `train_inputs` and `train_targets`.
+        The network's `state_dict()`, copied here, so that further training does not change the problem. None takes the
+        module's own, or what the factory makes when the random state is that of `seed`.
+    loss : str, None, torch criterion, `batch_loss(function)`, or callable
+        "cross_entropy" or "mse" (of equal shapes; axes of length 1 may be missing); a criterion of torch or a function of
+        torch.nn.functional, weighted exactly (class weights, `ignore_index`, `label_smoothing`, `reduction`);
+        `landscape_viz.batch_loss(function)` for a function of (model, batch); None for a model that returns its own loss. Any
+        other callable is given (outputs, targets) of a batch and returns the mean over it; where there are several batches
+        it is compared once with the halves of a batch.
+    data : tensors, list of batches, loader, data set, or importable loader
+        (inputs, targets), or any nesting of tuples, mappings and dataclasses of tensors, whose first axis is the samples; a
+        list of two tensors is (inputs, targets), any other list is batches. A loader is read once, under `seed`, and kept
+        in the order of that pass. An importable function is called in each worker, so that only its name travels.
+    params : None, str, list of str, or callable
+        Which parameters move: those that require a gradient (None, our choice), those whose name starts with the text, those
+        of the list, or those for which `params(name, parameter)` is true. Tied weights count once. It holds for every probe.
     batch_norm : {"eval", "batch", "recalibrate"}
         eval (our choice): the stored running statistics. batch (paper): the statistics of each batch, running ones left
         alone. recalibrate: the running statistics are computed anew over the data at each position, at twice the cost.
     dropout : {"off", "fixed", "live"}
         off (our choice). fixed: one mask for all positions, drawn from `seed`. live (paper): at each position a new mask,
         drawn from `seed` and the index of the position; what is measured then is the loss plus the noise of dropout.
+        Any other random numbers that `forward` draws follow the same rule, and are refused with "off".
     batch_size : int, optional
-        Samples per forward pass; None (our choice) takes all in one. It is part of the problem wherever BatchNorm uses
-        batch statistics or dropout draws masks.
+        Samples per forward pass; None (our choice) takes all in one, or the batches of the loader. It is part of the problem
+        wherever BatchNorm uses batch statistics or dropout draws masks.
     seed : int
-        For dropout masks and, without `state`, the initial weights; 0 is the paper's.
+        For dropout masks, a loader's pass and, without `state`, a factory's initial weights; 0 is the paper's.
+    precision : {"as-is", "float32", "float64"}
+        as-is (our choice): in the dtypes of the parameters, and under autocast where the problem is made under it. Otherwise
+        network and data are promoted. The smallest difference of the loss that is not rounding is reported with sections.
+    augmentation : {"refuse", "freeze"}
+        What to do with loaders whose samples are other ones each time: refuse (our choice), or keep those of one pass.
+    memory_budget : float
+        Bytes of a loader's data that are kept (our choice 4e9); larger ones are read again at each pass.
 
     Attributes
     ----------
     shapes : dict of str to tuple
-        Of the parameters, by name, in the order that vectors hold them.
+        Of the parameters that move, by name, in the order that vectors hold them.
     dtype : torch.dtype
-        Of all parameters: float32 or float64.
+        Of vectors: float64 where a parameter is, else float32.
 
     Raises
     ------
     ValueError
-        When something is not importable, a mode is unknown, the data do not fit together, or the state does not fit the
-        network (the message names the tensors).
+        When something is not importable, a mode is unknown, the data do not fit together, the state does not fit the network
+        (the message names the tensors) or holds NaN, or no parameter is left to move.
     """
 
     factory: object
     state: dict | None
     loss: object
     data: object
+    params: object = field(default=None, kw_only=True)
     batch_norm: str = field(default="eval", kw_only=True)
     dropout: str = field(default="off", kw_only=True)
     batch_size: int | None = field(default=None, kw_only=True)
     seed: int = field(default=0, kw_only=True)
+    precision: str = field(default="as-is", kw_only=True)
+    augmentation: str = field(default="refuse", kw_only=True)
+    memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)
+    autocast: dict | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self):
         one_of("batch_norm", self.batch_norm, BATCH_NORM_MODES)
         one_of("dropout", self.dropout, DROPOUT_MODES)
+        one_of("precision", self.precision, PRECISIONS)
         whole_number("seed", self.seed, 0)
         if self.batch_size is not None:
             whole_number("batch_size", self.batch_size)
-        self._set("factory", importable("factory", self.factory))
-        if self.loss not in LOSSES:
+        if not isinstance(self.factory, nn.Module | Prototype):
+            self._set("factory", importable("factory", self.factory))
+        if isinstance(self.loss, str) and self.loss not in batch_loss.NAMED:
             self._set("loss", importable("loss", self.loss))
-        self._set("data", _checked_data(self.data))
-        model = self._made()
-        self._set(
-            "shapes", {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-        )
-        self._set("dtype", _dtype(model))
-        if self.state is not None:
-            _fit(model, checked_state("state", self.state))
-        state = model.state_dict() if self.state is None else self.state
-        self._set(
-            "state", {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
-        )
+        batch_loss.made(self.loss)
+        self._read()
+        self._set("autocast", _autocast() if self.autocast is None else self.autocast)
+        self._take_weights()
 
     def build(self):
         """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout."""
         model = self._made()
+        kinds = self._kinds(model)
         require(
-            _dtype(model) == self.dtype,
+            kinds == self.kinds,
             "factory",
-            _dtype(model),
-            f"make a network of {self.dtype} in every process",
+            ", ".join(sorted(map(str, kinds))),
+            f"make a network of {', '.join(sorted(map(str, self.kinds)))} in every process",
             "set the dtype in the factory, not torch's default",
         )
-        model.load_state_dict(self.state)
-        return set_modes(model, self.batch_norm, self.dropout)
+        if self.state.owner is not self.factory:
+            model.load_state_dict(self.state)
+        return set_modes(
+            plain_layers(promoted(model, self.precision)), self.batch_norm, self.dropout
+        )
 
     def load(self):
-        """Return (inputs, targets), calling the loader if the data are one."""
-        if not callable(self.data):
-            return self.data
-        loaded = self.data()
-        pair = (
-            (loaded.train_inputs, loaded.train_targets)
-            if hasattr(loaded, "train_inputs")
-            else loaded
-        )
-        return _checked_pair(pair)
+        """Return all data as one batch, (inputs, targets) mostly, calling the loader if the data are one."""
+        return self.source().whole()
+
+    def source(self):
+        """Return the data as `data.Kept` or `data.Streamed`."""
+        found = self.data() if callable(self.data) else self.data
+        return data.read(found, **self._reading())
+
+    def batches(self):
+        """Return the data in batches of this problem's size: a list, or what is read again at each pass."""
+        return self.source().split(self.batch_size)
+
+    def chosen(self, model):
+        """Return the parameters of `model` that move, by name."""
+        return parameters.chosen(model, self.params)
 
     def weights(self):
-        """Return the parameters as one contiguous vector, in the order of `shapes`, float32 or the network's own dtype."""
+        """Return the parameters that move as one contiguous vector, in the order of `shapes`, in `dtype`."""
         return self.flatten(self.state)
 
     def flatten(self, state):
-        """Return the parameters in `state` (a dict by name; buffers are left out) as one vector on the CPU."""
-        _fit_parameters(self.shapes, checked_state("state", state))
+        """Return the parameters that move in `state` (a dict by name; all else is left out) as one vector on the CPU."""
+        state = _unprefixed(checked_state("state", state), self.shapes)
+        _fit_parameters(self.shapes, state)
         return torch.cat(
             [state[name].detach().to("cpu", self.dtype).reshape(-1) for name in self.shapes]
         )
 
     def unflatten(self, vector):
-        """Return a vector of all parameters as a dict of tensors by name, which are views of it."""
+        """Return a vector of the parameters that move as a dict of tensors by name, which are views of it."""
         parts = torch.split(
             torch.as_tensor(vector), [torch.Size(shape).numel() for shape in self.shapes.values()]
         )
@@ -144,30 +173,71 @@ class Problem:
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
+    def unmoved(self, state):
+        """Return the names of parameters that do not move and differ in `state` from this problem's."""
+        return [
+            name
+            for name in self.names
+            if name not in self.shapes and name in state and name in self.state
+            if not torch.equal(state[name].detach().cpu(), self.state[name])
+        ]
+
     def with_state(self, state):
         """Return the same problem at other weights."""
         return replace(self, state=state)
 
     def record(self):
-        """Return what identifies this problem, as a dict of words and digests; equal records mean equal losses."""
+        """Return what describes this problem, as a dict of words and digests."""
         return {
-            "factory": in_words(self.factory),
-            "state": digest(sorted(self.state.items())),
+            "factory": _words_of_factory(self.factory),
+            "state": digest(sorted(self.state.tensors())),
             "loss": in_words(self.loss),
-            "data": in_words(self.data),
+            "data": in_words(self.data) if callable(self.data) else self.source().digest(),
+            "params": in_words(self.params),
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,
             "batch_size": self.batch_size,
             "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    def identity(self):
+        """Return what tells whether two problems are the same by their content: no names, the same in every process.
+
+        Sections add the loss at the weights and at one more point.
+        """
+        made = self.factory.module if isinstance(self.factory, Prototype) else self._made()
+        moving = [(name, torch.tensor(shape)) for name, shape in self.shapes.items()]
+        return {
+            "weights": digest(sorted(self.state.tensors())),
+            "data": self.source().digest(),
+            "code of the network": code_digest(made),
+            "code of the loss": code_digest(self.loss),
+            "loss": in_words(self.loss) if not callable(self.loss) else "",
+            "moving parameters": digest(moving),
+            "batch_norm": self.batch_norm,
+            "dropout": self.dropout,
+            "batch_size": self.batch_size,
+            "seed": self.seed if self.dropout != "off" else None,
+            "precision": self.precision,
+            "autocast": in_words({k: str(v) for k, v in self.autocast.items()}),
         }
 
     def __repr__(self):
         """Name the factory, the number of parameters and the modes."""
         count = sum(torch.Size(shape).numel() for shape in self.shapes.values())
         return (
-            f"Problem({in_words(self.factory)}, {count} parameters, {in_words(self.loss)}, "
+            f"Problem({_words_of_factory(self.factory)}, {count} parameters, {in_words(self.loss)}, "
             f"batch_norm={self.batch_norm!r}, dropout={self.dropout!r}, batch_size={self.batch_size})"
         )
+
+    def __getstate__(self):
+        """Leave what was found out about this problem in this process behind."""
+        return vars(self) | {"facts": {}}
+
+    def __setstate__(self, state):
+        """Take the fields; this class is frozen."""
+        self.__dict__.update(state)
 
     def _made(self):
         with seeded(self.seed):
@@ -179,18 +249,61 @@ class Problem:
             "make a torch.nn.Module",
             "return the network",
         )
-        return model
+        return unwrapped(model)
+
+    def _kinds(self, model):
+        return {p.dtype for p in self.chosen(model).values()}
+
+    def _reading(self):
+        return {
+            "seed": self.seed,
+            "augmentation": self.augmentation,
+            "memory_budget": self.memory_budget,
+        }
+
+    def _read(self):
+        """Keep the data; one batch of tensors stays as it is, for users to look at."""
+        found = data.read(self.data, **self._reading())
+        one = isinstance(found, data.Kept) and data.is_one_batch(self.data)
+        self._set("data", found.batches[0] if one else found)
+
+    def _take_weights(self):
+        given = self.state
+        if isinstance(self.factory, nn.Module):
+            self._set("factory", Prototype(self.factory))
+            model = self.factory.module
+            if given is not None:
+                model.load_state_dict(_fitting(model, given))
+            self._set("state", State(model.state_dict(), owner=self.factory))
+        else:
+            model = self._made()
+            state = model.state_dict() if given is None else _fitting(model, given)
+            if not isinstance(state, State):
+                self._set("state", State(_copied(state)))
+        found = self.chosen(model)
+        parameters.checked_finite({n: self.state[n] for n, _ in model.named_parameters()})
+        self._set("names", [name for name, _ in model.named_parameters()])
+        self._set("shapes", {name: tuple(p.shape) for name, p in found.items()})
+        self._set("filters", parameters.filter_groups(model))
+        self._set("kinds", self._kinds(model))
+        kinds = self.kinds if self.precision == "as-is" else {getattr(torch, self.precision)}
+        self._set("dtype", vector_dtype(kinds))
+        self._set("facts", {})
 
     def _set(self, name, value):
         object.__setattr__(self, name, value)
 
 
-@contextmanager
-def seeded(seed, devices=()):
-    """Seed torch's global generators inside the block and put their states back after it; one thread at a time."""
-    with _RANDOM_STATE, torch.random.fork_rng(devices=list(devices)):
-        torch.manual_seed(seed)
-        yield
+class State(dict):
+    """A state dict that this package keeps and does not copy again; `owner` is the prototype whose weights they are."""
+
+    def __init__(self, tensors, owner=None):
+        super().__init__(tensors)
+        self.owner = owner
+
+    def tensors(self):
+        """Return (name, tensor) pairs, without what modules keep beside tensors."""
+        return [(name, t) for name, t in self.items() if isinstance(t, torch.Tensor)]
 
 
 def set_modes(model, batch_norm, dropout):
@@ -208,18 +321,6 @@ def set_modes(model, batch_norm, dropout):
     return model
 
 
-def _dtype(model):
-    kinds = {parameter.dtype for parameter in model.parameters()}
-    require(
-        kinds in ({torch.float32}, {torch.float64}),
-        "factory",
-        sorted(map(str, kinds)),
-        "make a network whose parameters are all float32 or all float64",
-        "convert it in the factory",
-    )
-    return kinds.pop()
-
-
 def checked_problem(problem):
     """Return `problem`, refusing what is none."""
     require(
@@ -235,7 +336,8 @@ def checked_problem(problem):
 def checked_state(argument, state):
     """Return `state`, refusing what is no dict of tensors by name."""
     good = isinstance(state, Mapping) and all(
-        isinstance(tensor, torch.Tensor) for tensor in state.values()
+        isinstance(tensor, torch.Tensor) or name.endswith("_extra_state")
+        for name, tensor in state.items()
     )
     require(
         good, argument, state, "be a state dict: tensors by name", "pass the network's state_dict()"
@@ -243,40 +345,58 @@ def checked_state(argument, state):
     return state
 
 
-def _checked_data(data):
-    if (
-        isinstance(data, tuple | list)
-        and len(data) == 2
-        and all(isinstance(part, torch.Tensor) for part in data)
-    ):
-        return _checked_pair(data)
-    return importable("data", data)
+def _autocast():
+    """Return the dtype that each kind of device is under autocast to, now."""
+    kinds = ("cpu", "cuda")
+    return {k: torch.get_autocast_dtype(k) for k in kinds if torch.is_autocast_enabled(k)}
 
 
-def _checked_pair(pair):
-    inputs, targets = (part.detach().cpu() for part in pair)
-    require(
-        len(inputs) == len(targets) > 0,
-        "data",
-        (len(inputs), len(targets)),
-        "have as many inputs as targets, and some",
-        "pair them up first",
-    )
-    return inputs, targets
+def _words_of_factory(factory):
+    if not isinstance(factory, Prototype):
+        return in_words(factory)
+    return f"{type(factory.module).__module__}:{type(factory.module).__qualname__}"
+
+
+def _copied(state):
+    return {
+        name: t.detach().to("cpu", copy=True) if isinstance(t, torch.Tensor) else t
+        for name, t in state.items()
+    }
+
+
+def _fitting(model, state):
+    """Return a state that fits `model`, without the prefixes of wrapped networks."""
+    state = _unprefixed(checked_state("state", state), model.state_dict())
+    _refuse_misfit(_shapes_of(model.state_dict()), _shapes_of(state))
+    for names in parameters.tied(model):
+        first, *others = [name for name in names if name in state]
+        for other in others:
+            if not torch.equal(state[first].detach().cpu(), state[other].detach().cpu()):
+                raise refuse(
+                    "state",
+                    f"{first} and {other} that differ",
+                    "hold the same numbers for weights that the network ties",
+                    "take the state of a network that ties them",
+                )
+    return state
+
+
+def _unprefixed(state, names):
+    """Return `state` without a prefix that all its names have and none of `names` has."""
+    for prefix in _PREFIXES:
+        wrapped = isinstance(state, Mapping) and state and all(n.startswith(prefix) for n in state)
+        if wrapped and not any(name.startswith(prefix) for name in names):
+            return _unprefixed({n.removeprefix(prefix): t for n, t in state.items()}, names)
+    return state
+
+
+def _shapes_of(state):
+    return {name: tuple(t.shape) for name, t in state.items() if isinstance(t, torch.Tensor)}
 
 
 def _fit_parameters(shapes, state):
-    expected = {name: tuple(shape) for name, shape in shapes.items()}
-    _refuse_misfit(
-        expected, {name: tuple(t.shape) for name, t in state.items() if name in expected}
-    )
-
-
-def _fit(model, state):
-    _refuse_misfit(
-        {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()},
-        {name: tuple(tensor.shape) for name, tensor in state.items()},
-    )
+    got = {name: tuple(t.shape) for name, t in state.items() if name in shapes}
+    _refuse_misfit(dict(shapes), got)
 
 
 def _refuse_misfit(expected, got):

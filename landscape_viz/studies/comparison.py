@@ -9,7 +9,7 @@ from landscape_viz import directions, models, sharpness, small_models, training
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.xtrace import trace
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
 from multifractal.base.result import Provenance, Result

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint, directions, training
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import Section, section
 from landscape_viz.studies import study_networks

@@ -7,11 +7,11 @@ roughness at any zoom.
 from dataclasses import replace
 from functools import cache
 
-import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
 from landscape_viz import datasets
+from landscape_viz.loss.random_state import seeded
 from landscape_viz.models import MLP, ResNet, _dropout
 from multifractal.base.checks import one_of
 
@@ -84,8 +84,7 @@ def build(kind, *, dropout=0.0, seed=0, double=False):
         In float64.
     """
     maker = KINDS[one_of("kind", kind, KINDS)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = maker(dropout)
     return model.double() if double else model
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,8 @@ from torch import nn
 from landscape_viz import matching
 from landscape_viz.connectivity import linear_path, trained_path
 from landscape_viz.loss.evaluate import Evaluator
-from landscape_viz.loss.problem import Problem, seeded
+from landscape_viz.loss.problem import Problem
+from landscape_viz.loss.random_state import seeded
 from tests.landscape_viz.curvature.test_hessian import classification, mean_output, small_network
 
 

@@ -29,6 +29,7 @@ from tests.helpers.small_networks import Point, SmallConv, images
 
 ROOT = Path(__file__).resolve().parents[2]
 AXES = ["-1:1:6", "-2:2:9"]
+LOOKS = 9  # before any point: twice for sameness, 6 for rounding, one probe point for identity
 
 
 def of_function(function, n=2):
@@ -257,7 +258,7 @@ def test_killed_at_30_60_and_90_percent_and_resumed(tmp_path):
     whole = section(*of_function(small_networks.crooked), KILLED_AXES, metrics=("loss",))
     assert np.array_equal(killed.grid, whole.grid)
     evaluations, chunk = (tmp_path / "count").stat().st_size, max(1, int(0.02 * 300))
-    assert 300 + 3 <= evaluations <= 300 + 3 * chunk
+    assert 300 + 3 <= evaluations - 4 * LOOKS + 3 <= 300 + 3 * chunk
 
 
 def test_a_worker_that_dies_costs_only_what_was_under_way(tmp_path, monkeypatch):
@@ -283,7 +284,10 @@ def test_a_worker_that_dies_costs_only_what_was_under_way(tmp_path, monkeypatch)
     )
     whole = section(*of_function(small_networks.crooked), KILLED_AXES, metrics=("loss",))
     assert np.array_equal(again.grid, whole.grid)
-    assert 300 < (tmp_path / "count").stat().st_size <= 300 + 2 * 3
+    looks = (
+        LOOKS + 2 + (LOOKS - 2)
+    )  # the worker looks for itself; this problem was looked at already
+    assert 300 < (tmp_path / "count").stat().st_size - looks <= 300 + 2 * 3
 
 
 def test_a_store_is_continued_without_computing_again(tmp_path, monkeypatch):
@@ -296,11 +300,11 @@ def test_a_store_is_continued_without_computing_again(tmp_path, monkeypatch):
         section(*of_function(small_networks.counted), AXES, **arguments, resume=True).grid,
         first.grid,
     )
-    assert count.stat().st_size == 54
+    assert count.stat().st_size == 54 + 2 * LOOKS
     with pytest.raises(FileExistsError, match="resume=True"):
         section(*of_function(small_networks.counted), AXES, **arguments)
     section(*of_function(small_networks.counted), AXES, **arguments, overwrite=True)
-    assert count.stat().st_size == 108
+    assert count.stat().st_size == 108 + 3 * LOOKS
 
 
 def test_a_store_of_another_problem_is_refused_with_the_difference(tmp_path):
@@ -310,7 +314,8 @@ def test_a_store_of_another_problem_is_refused_with_the_difference(tmp_path):
     section(problem, vectors, AXES, metrics=("loss",), store=store)
     other = of_function(small_networks.sum_of_powers)[0]
     with pytest.raises(
-        ValueError, match=r"differs in problem.loss \(stored .*crooked.*, now .*sum_of_powers"
+        ValueError,
+        match=r"differs in problem.code of the loss .*loss at the weights \(stored 0.09, now 0.0",
     ):
         section(other, vectors, AXES, metrics=("loss",), store=store, resume=True)
     with pytest.raises(ValueError, match="differs in axes"):
@@ -413,7 +418,8 @@ def test_save_and_load_give_the_same_section(serial, tmp_path):
         assert np.array_equal(getattr(again, field.name), getattr(serial, field.name)), field.name
     assert again.live_dropout
     assert again.values.keys() == {"loss", "accuracy"}
-    assert again.settings == {"threads": 1, "device": "cpu", "at_once": None}
+    expected = {"threads": 1, "device": "cpu", "at_once": None, "path": "channels last"}
+    assert again.settings == expected | {"rounding": serial.rounding}
     content = (tmp_path / "section.npz").read_bytes()
     (tmp_path / "section.npz").write_bytes(content[:700] + b"?" + content[701:])
     with pytest.raises(DamagedFileError):
@@ -487,7 +493,7 @@ def test_nothing_is_written_before_the_input_is_checked(tmp_path):
     """A refused section leaves no store behind."""
     problem, vectors = of_function(small_networks.crooked)
     with pytest.raises(ValueError, match="leave 'accuracy' out"):
-        section(problem, vectors, AXES, store=tmp_path / "store")
+        section(problem, vectors, AXES, metrics=("accuracy",), store=tmp_path / "store")
     assert not list(tmp_path.iterdir())
 
 

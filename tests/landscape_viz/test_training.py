@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from landscape_viz import checkpoint, datasets, models, training
-from landscape_viz.loss.evaluate import pinned_threads
+from landscape_viz.loss.precision import pinned_threads
 from multifractal.base.rng import realisation
 
 OPTIMIZERS = ("sgd", "momentum", "adam")

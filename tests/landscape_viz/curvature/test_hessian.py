@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from landscape_viz.curvature.hessian import HessianOperator
+from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
-from landscape_viz.loss.twice import CheapSecondDerivatives
 from tests.helpers import small_networks
 
 HALF = torch.arange(1.0, 7.0, dtype=torch.float64)
@@ -293,9 +293,13 @@ def test_bad_problems_are_refused(change, words):
     good = classification()
     fields = {"factory": good.factory, "loss": good.loss} | change
     modes = {name: fields.pop(name) for name in ("dropout", "batch_norm") if name in fields}
-    problem = Problem(fields["factory"], None, fields["loss"], good.data, **modes)
+
+    def product():
+        problem = Problem(fields["factory"], None, fields["loss"], good.data, **modes)
+        return HessianOperator(problem).matvec(np.ones(problem.weights().numel()))
+
     with pytest.raises(ValueError, match=words):
-        HessianOperator(problem).matvec(np.ones(problem.weights().numel()))
+        product()
 
 
 def test_a_budget_below_one_batch_is_refused_with_what_would_fit():

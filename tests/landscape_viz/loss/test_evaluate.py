@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from landscape_viz import Problem, directions, section
-from landscape_viz.loss.evaluate import Evaluator, pinned_threads
+from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.loss.stacked import StackedEvaluator
 from tests.helpers import naive_networks, small_networks
 from tests.helpers.small_networks import SmallConv, images
@@ -187,7 +188,7 @@ def test_losses_of_each_sample_are_refused(problem):
     """A loss that is not one number a batch is refused with the remedy."""
     unreduced = Problem(double_network, None, small_networks.each_sample, problem.data)
     with pytest.raises(
-        ValueError, match="loss must be one number a batch, got .24.*average over the batch"
+        ValueError, match="loss must give one number a batch, got .24.*average over the batch"
     ):
         Evaluator(unreduced, []).measure()
 
@@ -196,5 +197,5 @@ def test_accuracy_of_a_regression_is_refused(problem):
     """Targets that are no class indices have no accuracy; the remedy is to leave it out."""
     regression = Problem(double_network, None, "mse", (problem.data[0], torch.zeros(24, 5)))
     with pytest.raises(ValueError, match="leave 'accuracy' out"):
-        Evaluator(regression, [])
-    assert np.isfinite(Evaluator(regression, [], ("loss",)).measure()).all()
+        Evaluator(regression, [], ("loss", "accuracy"))
+    assert np.isfinite(Evaluator(regression, []).measure()).all()

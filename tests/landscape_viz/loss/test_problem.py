@@ -94,7 +94,8 @@ def test_another_default_dtype_elsewhere_is_refused():
     torch.set_default_dtype(torch.float64)
     try:
         with pytest.raises(
-            ValueError, match=r"make a network of torch.float32 in every process, got torch.float64"
+            ValueError,
+            match=r"make a network of torch.float32 in every process, got 'torch.float64'",
         ):
             mine.build()
     finally:
@@ -151,7 +152,6 @@ def test_records_tell_problems_apart(changes):
         ({"batch_norm": "train"}, "batch_norm must be one of 'eval', 'batch', 'recalibrate'"),
         ({"dropout": "on"}, "dropout must be one of"),
         ({"batch_size": 0}, "batch_size must be a whole number"),
-        ({"factory": partial(nn.Linear, 2, 2, dtype=torch.bfloat16)}, "all float32 or all float64"),
         (
             {"state": {k: v for k, v in SmallConv().state_dict().items() if k != "last.bias"}},
             "last.bias is missing",

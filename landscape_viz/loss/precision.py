@@ -1,0 +1,126 @@
+"""Precision: in which numbers a loss is computed, what stays off meanwhile, and how far two values may differ by rounding."""
+
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+from multifractal.base.checks import require
+
+PRECISIONS = ("as-is", "float32", "float64")
+_HALVES = (torch.float16, torch.bfloat16)
+_ROUNDINGS = 2000  # by which two ways to compute one loss may differ (our choice)
+
+
+@contextmanager
+def pinned_threads(count):
+    """Let torch use `count` threads in this block, and as many as before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def quiet_numerics(device, autocast=None):
+    """Switch off what makes a section rough or wrong: TF32, benchmarks of cuDNN, and autocast's cache of stale weights.
+
+    `autocast` is the dtype to cast to, where the problem was made under autocast; None switches autocast off.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_full_float32())
+        stack.enter_context(
+            torch.autocast(
+                device.type, dtype=autocast, enabled=autocast is not None, cache_enabled=False
+            )
+        )
+        if device.type == "cuda":
+            stack.enter_context(_deterministic_cudnn())
+        yield
+
+
+@contextmanager
+def _deterministic_cudnn():
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextmanager
+def _full_float32():
+    """Compute float32 in float32. torch has two sets of switches, and reading the old one raises once the new one was set."""
+    switches = _switches()
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        legacy = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+    except RuntimeError:
+        legacy = None
+    for switch in switches:
+        switch.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        if legacy is not None:
+            torch.set_float32_matmul_precision(legacy)
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = "none"  # what it then reads as is inherited
+            if switch.fp32_precision != value:
+                switch.fp32_precision = value
+
+
+def _switches():
+    backends = torch.backends
+    if not hasattr(backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+        return []
+    found = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
+    mkldnn = backends.mkldnn
+    return found + [mkldnn.matmul, mkldnn.conv, mkldnn.rnn]
+
+
+def checked_device(device):
+    """Return the torch.device of that name, refusing what this machine does not have."""
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        found = None
+    require(
+        found is not None,
+        "device",
+        device,
+        "be a device that torch finds here",
+        "pass 'cpu', or 'cuda' on a GPU",
+    )
+    return found
+
+
+def promoted(model, precision):
+    """Return `model` with its floating parameters and buffers in the asked precision, in place."""
+    return model if precision == "as-is" else model.to(getattr(torch, precision))
+
+
+def cast(tensor, precision):
+    """Return a tensor of data in the asked precision; whole numbers stay whole."""
+    kind = tensor.dtype if precision == "as-is" else getattr(torch, precision)
+    return tensor.to(kind) if tensor.is_floating_point() else tensor
+
+
+def vector_dtype(kinds):
+    """Return the dtype of vectors of weights: float64 where any parameter is, else float32; it holds each half exactly."""
+    return torch.float64 if torch.float64 in kinds else torch.float32
+
+
+def tolerance(kinds, size):
+    """Return by how much two values of a loss of that size may differ when the parameters are of these dtypes."""
+    return _ROUNDINGS * max(torch.finfo(kind).eps for kind in kinds) * max(1.0, abs(size))
+
+
+def is_low(kinds):
+    """Whether some parameter is float16 or bfloat16."""
+    return any(kind in _HALVES for kind in kinds)

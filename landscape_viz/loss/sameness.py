@@ -1,0 +1,252 @@
+"""Sameness: before a probe starts, its loss is computed twice and compared, and the weights of its batches are checked.
+
+A difference is named by its cause: random numbers, weights or data that the network changes itself, or a kernel.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from landscape_viz.loss import batches, random_state
+from landscape_viz.loss.batch_loss import OwnLoss
+from landscape_viz.loss.calling import labels_of
+from landscape_viz.loss.criteria import IGNORED
+from landscape_viz.loss.metrics import applicable
+from landscape_viz.loss.precision import tolerance
+from multifractal.base.checks import refuse, require
+
+_CHECKED = 3  # batches that are compared with their halves (our choice)
+
+
+@dataclass
+class Facts:
+    """What was found out about the loss of a problem on one device."""
+
+    needs_grad: bool = False
+    """Whether even its value needs autograd (a network that differentiates inside)."""
+    weighting: str = "samples"
+    divisor: float = 1.0
+    loss: float = float("nan")
+    """At the problem's weights."""
+    metrics: tuple = ("loss",)
+    """Those that apply."""
+
+
+def facts(objective):
+    """Return what is known of an objective's loss, found out at its first use on this device; refuses what has no loss."""
+    problem = objective.problem
+    known = problem.facts.get(str(objective.device))
+    if known is None:
+        known = problem.facts[str(objective.device)] = _found(objective)
+    if isinstance(objective.loss_of, OwnLoss):
+        objective.loss_of.weighting = known.weighting
+    return known
+
+
+def kinds(objective):
+    """Return the dtypes that the loss is computed in: those of the parameters, and of autocast."""
+    autocast = objective.problem.autocast.values()
+    return {p.dtype for p in objective.parameters.values()} | set(autocast)
+
+
+def weight_of(term):
+    """Return the weight of a term as a float, refusing one that is not positive."""
+    require(
+        term.weight is not None and float(term.weight) > 0,
+        "loss",
+        None if term.weight is None else float(term.weight),
+        "have a known positive weight",
+        "return (total, weight) from landscape_viz.batch_loss(function)",
+    )
+    return float(term.weight)
+
+
+def _found(objective):
+    found = Facts()
+    before = _traces(objective)
+    terms = _evaluated(objective, found)
+    changed = _changes(before, _traces(objective))
+    found.loss = _loss_of(objective, found, terms)
+    found.metrics = applicable(objective.loss_of, terms[0])
+    again = _loss_of(objective, found, _evaluated(objective, found))
+    noise = changed.pop("random numbers", False)
+    if again != found.loss:
+        _refuse_difference(objective, found.loss, again, noise, changed)
+    if len(objective.batches) > 1 and not objective.loss_of.exact and not terms[0].given:
+        _check_weights(objective, found)
+        found.loss = _loss_of(objective, found, _evaluated(objective, found))
+    return found
+
+
+def _evaluated(objective, found):
+    """Return the terms of all batches, the first with its outputs, trying without autograd first."""
+    while True:
+        try:
+            with objective.evaluating(), torch.set_grad_enabled(found.needs_grad):
+                return [_light(objective.term(k), k) for k in range(len(objective.batches))]
+        except RuntimeError as error:
+            if found.needs_grad or "grad" not in str(error):
+                raise
+            found.needs_grad = True
+
+
+def _light(term, k):
+    term.total = term.total.detach()
+    if k:
+        term.outputs = term.targets = None
+    return term
+
+
+def _loss_of(objective, found, terms):
+    """Return the loss that terms make, and note the divisor."""
+    if objective.loss_of.reduction != "sum":
+        found.divisor = _total_weight(terms)
+    loss = float(sum(term.total for term in terms)) / found.divisor
+    require(
+        torch.isfinite(torch.tensor(loss)).item(),
+        "loss",
+        f"{loss}, which is not finite,",
+        "be a finite number at the weights",
+        "look for overflow, a logarithm of 0, or an earlier checkpoint",
+    )
+    return loss
+
+
+def _total_weight(terms):
+    unknown = any(term.weight is None for term in terms)
+    if unknown and len(terms) == 1:
+        return 1.0
+    require(
+        not unknown,
+        "loss",
+        "batches whose tensors share no first length",
+        "have a known weight a batch",
+        "return (total, weight) from landscape_viz.batch_loss(function)",
+    )
+    total = float(sum(term.weight for term in terms))
+    require(
+        0 < total < float("inf"),
+        "data",
+        f"a total weight of {total}",
+        "have samples that count",
+        "not all labels may be ignored, and class weights must be positive",
+    )
+    return total
+
+
+def _traces(objective):
+    """Return what a pure function would not change: random state, and versions of weights, buffers and data."""
+    model = objective.model
+    kept = not hasattr(objective.batches, "loader")
+    data = [t._version for b in objective.batches for t in batches.leaves(b)] if kept else []
+    return {
+        "random numbers": None if objective.problem.dropout != "off" else random_state.states(),
+        "weights": [p._version for p in model.parameters()],
+        "buffers": [b._version for b in model.buffers()],
+        "data": data,
+    }
+
+
+def _changes(before, after):
+    return {name: True for name in before if before[name] != after[name]}
+
+
+def _refuse_difference(objective, first, again, noise, changed):
+    """Refuse a loss that is another one at the same weights, naming why; rounding of kernels on a device is let pass."""
+    rounding = abs(again - first) <= tolerance(kinds(objective), first)
+    if rounding and not noise and not changed:
+        return
+    if noise:
+        cause = "forward draws random numbers (noise, or dropout that is live in evaluation mode)"
+        remedy = "pass dropout='fixed', which draws the same ones each time, or take the noise out"
+    elif changed:
+        cause = f"the network changes its own {' and '.join(changed)} when it is called"
+        remedy = "switch that off (max_norm, power iteration, in-place operations on inputs)"
+    else:
+        cause = "a kernel is not deterministic, or the network keeps a state between calls"
+        remedy = "try torch.use_deterministic_algorithms(True), or device='cpu'"
+    raise refuse(
+        "loss", (first, again), f"be the same when it is computed twice, but {cause}", remedy
+    )
+
+
+def _check_weights(objective, found):
+    """Compare the loss of batches with that of their halves, weighted; what does not add up has no loss of a data set."""
+    modes = [(module, module.training) for module in objective.model.modules()]
+    objective.model.eval()
+    try:
+        if isinstance(objective.loss_of, OwnLoss):
+            _settle(objective, found)
+        elif not _draws(objective, found):  # its halves have other noise
+            for k in range(min(_CHECKED, len(objective.batches))):
+                _compare(objective, found, objective.batches[k])
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _draws(objective, found):
+    """Whether the network draws random numbers even in evaluation mode."""
+    with objective.evaluating(), torch.set_grad_enabled(found.needs_grad):
+        before = random_state.states()
+        objective.term(0)
+        return before != random_state.states()
+
+
+def _settle(objective, found):
+    """Choose the weighting under which a batch of the model's own loss is the weighted mean of its halves."""
+    probe, told = _uneven(objective.placed(0)), []
+    for weighting in OwnLoss.weightings:
+        objective.loss_of.weighting = weighting
+        try:
+            whole, parts, close = _halved(objective, found, probe)
+        except (ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError):
+            continue
+        if close:
+            found.weighting = weighting
+            return
+        told.append(f"{parts:.6g} by {weighting}")
+    raise _mismatch(objective, whole, ", ".join(told))
+
+
+def _uneven(batch):
+    """Return a batch whose first half has fewer labels that count than the second, where labels are tokens."""
+    labels = labels_of(batch)
+    if labels is None or labels.is_floating_point() or labels.ndim < 2 or labels.shape[1] < 4:
+        return batch
+    fewer = labels.clone()
+    fewer[: max(1, len(labels) // 2), 1 : labels.shape[1] // 2] = IGNORED
+    fewer[-1:, 0] = IGNORED
+    return batches.mapped(lambda tensor: fewer if tensor is labels else tensor, batch)
+
+
+def _compare(objective, found, batch):
+    whole, parts, close = _halved(objective, found, batch)
+    if not close:
+        raise _mismatch(objective, whole, f"{parts:.6g}")
+
+
+def _halved(objective, found, batch):
+    """Return the loss of a batch, that of its two halves together, and whether they agree to the square root of rounding."""
+    count = batches.n_samples(batch)
+    if count is None or count < 2:
+        return 0.0, 0.0, True
+    parts = [batch, *batches.split(batch, (count + 1) // 2)]
+    with objective.evaluating(), torch.set_grad_enabled(found.needs_grad):
+        terms = [objective.term(part) for part in parts]
+    values = [float(t.total.detach()) / float(t.weight) for t in terms]
+    weights = [float(t.weight) for t in terms[1:]]
+    together = sum(v * w for v, w in zip(values[1:], weights, strict=True)) / sum(weights)
+    eps = max(torch.finfo(kind).eps for kind in kinds(objective))
+    largest = max(abs(v) for v in values)
+    return values[0], together, abs(values[0] - together) <= eps**0.5 * max(largest, eps)
+
+
+def _mismatch(objective, whole, parts):
+    return refuse(
+        "loss",
+        f"{whole:.6g} for a batch, but {parts} for its two halves",
+        "be a mean over samples where there are several batches",
+        "return (total, weight), or use reduction='sum', by landscape_viz.batch_loss(function); or take all data in one "
+        "batch (batch_size=None)",
+    )
