@@ -1,10 +1,11 @@
-"""Train a network and look at the loss around it: its Hessian, the line from its start, and a plane.
+"""Train a network and look at the loss around it: its Hessian, two lines, to its start and in a random direction, and a plane.
 
     python experiments/train_and_analyze.py
 
 trains a 3072-512-256-10 perceptron on a synthetic set for ten epochs (about a minute on two cores) and leaves in
-experiments/outputs: model.pth (best epoch), hessian.png, interp_1d.png, contour_2d.png, and the numbers behind each as .npz.
-Stopped at any moment, the same command goes on where it was. On CIFAR-10:
+experiments/outputs: model.pth (the state dict of the best epoch; model.json says which), hessian.png, interp_1d.png (towards the
+start), random_1d.png (random, filter-normalised), contour_2d.png, and the numbers behind each as .npz. The images are made, or
+looked for, by experiments/data_preparation.py. Stopped at any moment, the same command goes on where it was. On CIFAR-10:
 
     python experiments/train_and_analyze.py --dataset cifar10 --model resnet20 --data_root data --save_dir results/resnet20
 """
@@ -54,7 +55,14 @@ def parser():
         metavar="N",
         help="training images that losses are taken on (%(default)s)",
     )
-    add("--hessian_iters", default=20, type=int, metavar="N", help="Lanczos steps (%(default)s)")
+    add(
+        "--hessian_iters",
+        default=20,
+        type=int,
+        metavar="N",
+        help="Lanczos steps of the density; the largest eigenvalues take up to five times as many "
+        "products, until they converge (%(default)s)",
+    )
     add(
         "--data_root",
         default="data",
@@ -121,11 +129,11 @@ def main(argv=None):
 def show_training(trained):
     """Print the history and the best epoch."""
     run = trained.run
-    for epoch, (train, test, right) in enumerate(
-        zip(run.train_loss, run.test_loss, run.test_accuracy, strict=True), 1
-    ):
+    columns = run.train_loss, run.train_accuracy, run.test_loss, run.test_accuracy
+    for epoch, (train, trained_right, test, right) in enumerate(zip(*columns, strict=True), 1):
         print(
-            f"epoch {epoch}: training loss {train:.4f}, test loss {test:.4f}, test accuracy {right:.1%}"
+            f"epoch {epoch}: training loss {train:.4f}, training accuracy {trained_right:.1%}, test loss {test:.4f}, "
+            f"test accuracy {right:.1%}"
         )
     print(
         f"best: epoch {trained.best_epoch} with {trained.best_accuracy:.1%} (chosen on the test images), in model.pth"
@@ -151,7 +159,7 @@ def analyse_hessian(experiment, problem, flags, device):
             operator,
             min(_N_EIGENVALUES, flags.hessian_iters),
             rng=flags.seed,
-            max_products=flags.hessian_iters,
+            max_products=_N_EIGENVALUES * flags.hessian_iters,
         ),
     )
     density = experiment.result(
@@ -168,7 +176,7 @@ def analyse_hessian(experiment, problem, flags, device):
 
 
 def draw_sections(experiment, problem, trained, flags, device):
-    """Write and draw the line to the initial weights, and a plane of two random directions."""
+    """Write and draw the lines to the initial weights and in a random direction, and a plane of two random directions."""
     from landscape_viz import Section, checkpoint, directions, figures, section
     from landscape_viz.studies.process_pool import workers
 
@@ -179,6 +187,11 @@ def draw_sections(experiment, problem, trained, flags, device):
     )
     experiment.picture("interp_1d", figures.line(line))
     plane = directions.random(problem, 2, rng=flags.seed)
+    one = directions.random(problem, 1, rng=flags.seed)
+    line = experiment.result(
+        "random_1d", Section, lambda: section(problem, one, ["-1:2:61"], device=device)
+    )
+    experiment.picture("random_1d", figures.line(line))
     with workers(flags.num_workers) as executor:
         contour = experiment.result(
             "contour_2d",

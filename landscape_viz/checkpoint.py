@@ -1,13 +1,15 @@
 """Checkpoints: files of tensors that torch reads with weights_only=True, with a SHA-256 of their content, checked on load.
 
-Our files are {'state_dict': ..., 'training': ..., 'format': ..., 'sha256': ...}, which published scripts can read too. Files
-by others, a bare state_dict or one under a usual name ('model_state_dict', 'net', 'model' ...) beside plain values, are read
-with a warning: nothing tells whether they are whole.
+Our files are {'state_dict': ..., 'training': ..., 'format': ..., 'sha256': ...}, which published scripts can read too; what
+`save_state` writes is a bare state_dict, with its SHA-256 in a JSON file beside it. Files by others, a bare state_dict or one
+under a usual name ('model_state_dict', 'net', 'model' ...) beside plain values, are read with a warning: nothing tells whether
+they are whole.
 """
 
 import argparse
 import hashlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -120,6 +122,34 @@ def save(path, state_dict, training=None, *, overwrite=False):
         file.write(buffer.getbuffer())
 
 
+def save_state(path, state_dict, training=None, *, overwrite=False):
+    """Write a bare state_dict, which `model.load_state_dict(torch.load(path))` reads, and what belongs to it beside it.
+
+    Parameters
+    ----------
+    path : path
+        File to write; the other has the same name and ends in .json.
+    state_dict : dict of str to Tensor
+    training : dict, optional
+        Plain values; the JSON file holds them and the SHA-256 of the tensors, which `load` checks.
+    overwrite : bool
+        Replace existing files.
+    """
+    beside = pathlib.Path(path).with_suffix(".json")
+    for file in (path, beside):
+        files.refuse_existing(file, overwrite)
+    state = dict(state_dict)
+    record = {"training": training or {}, "sha256": content_sha256(state)}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    for target, content in (
+        (beside, json.dumps(record, indent=1).encode()),
+        (path, buffer.getvalue()),
+    ):
+        with files.atomic_write(target, overwrite=overwrite) as file:
+            file.write(content)
+
+
 def load(path):
     """Read a checkpoint, ours or another's, executing nothing of what it holds.
 
@@ -160,6 +190,13 @@ def load(path):
         )
     if ours:
         return Checkpoint(content["state_dict"], content["training"])
+    record = _beside(path)
+    if record is not None:
+        if record.get("sha256") != content_sha256(content):
+            raise files.DamagedFileError(
+                f"{name!r} does not match the SHA-256 beside it; restore it from a copy, or delete both and train again"
+            )
+        return Checkpoint(content, record["training"])
     warnings.warn(
         f"{name!r} carries no SHA-256 of this package; it is read unverified", stacklevel=2
     )
@@ -183,6 +220,15 @@ def _printable(text):
     """Return text without terminal codes."""
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
     return "".join(c for c in text if c.isprintable())
+
+
+def _beside(path):
+    """Return what `save_state` wrote beside a file, or None."""
+    try:
+        record = json.loads(pathlib.Path(path).with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and {"sha256", "training"} <= set(record) else None
 
 
 def _foreign_state(name, content):

@@ -103,7 +103,7 @@ def load(name, *, data_root="data", download=False, **options):
     data_root : path
         Folder of torchvision's files; not used by "digits" and "synthetic".
     download : bool
-        Let torchvision fetch what is missing.
+        Let torchvision fetch what is missing. Archives that are there whole are unpacked without.
     **options
         For "synthetic": `input_shape`, `n_train`, `n_test`, `noise`, `rng` (see `synthetic`).
 
@@ -198,10 +198,13 @@ def _from_torchvision(name, root, download):
     import torchvision.datasets
 
     kind = getattr(torchvision.datasets, _CLASSES[name])
-    if not download:
+    unpack = _whole_archives(kind, root)  # torchvision then finds them, and fetches nothing
+    if not (download or unpack):
         _refuse_missing(name, kind, root)
     try:
-        train, test = (kind(root, train=part, download=download) for part in (True, False))
+        train, test = (
+            kind(root, train=part, download=download or unpack) for part in (True, False)
+        )
         tensors = [*_tensors(name, train), *_tensors(name, test)]
     except (RuntimeError, OSError, ValueError, AssertionError, EOFError) as error:
         files = ", ".join(str(path) for path, _ in _files(kind, root))
@@ -233,6 +236,20 @@ def _files(kind, root):
         listed = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
         return [(root / kind.base_folder / name, md5) for name, md5 in listed]
     return [(root / kind.__name__ / "raw" / Path(name).stem, None) for name, _ in kind.resources]
+
+
+def _whole_archives(kind, root):
+    """Say whether files are missing that can be unpacked: all archives of a data set are there, with the published MD5."""
+    from torchvision.datasets.utils import check_integrity
+
+    if all(path.is_file() for path, _ in _files(kind, root)):
+        return False
+    if hasattr(kind, "base_folder"):
+        archives = [(root / kind.filename, kind.tgz_md5)]
+    else:
+        raw = root / kind.__name__ / "raw"
+        archives = [(raw / name, md5) for name, md5 in kind.resources]
+    return all(check_integrity(path, md5) for path, md5 in archives)
 
 
 def _refuse_missing(name, kind, root):

@@ -38,7 +38,7 @@ LEARNING_RATES = {"sgd": 1e-3, "momentum": 1e-2, "adam": 1e-3}
 SCHEDULES = ("constant", "cosine")
 _MOMENTUM = 0.9
 _EVALUATION_BATCH = 500
-_COLUMNS = ("train_loss", "test_loss", "test_accuracy")
+_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -60,6 +60,9 @@ class TrainingHistory(Result, formerly=("TrainingRun",)):
         torch's number of CPU threads.
     device : str
     provenance : Provenance
+    train_accuracy : float64 array, shape (epochs,), or None
+        Share of right answers over the batches of each epoch, as `train_loss`; NaN for epochs of a run begun before it was
+        kept, None in files from then.
     """
 
     train_loss: np.ndarray
@@ -73,6 +76,7 @@ class TrainingHistory(Result, formerly=("TrainingRun",)):
     threads: int
     device: str
     provenance: Provenance
+    train_accuracy: np.ndarray | None = None
 
 
 def train(
@@ -320,7 +324,7 @@ class _Run:
         was_training = self.model.training
         self.model.train()
         with seeded(int(draws.integers(2**63))):  # dropout masks
-            total = self._steps(order)
+            total, right = self._steps(order)
         self.model.train(was_training)
         if not np.isfinite(total):
             raise FloatingPointError(
@@ -330,37 +334,41 @@ class _Run:
         result = evaluate(
             self.model, self.data.test_inputs, self.data.test_targets, device=self.device
         )
-        for name, value in zip(
-            _COLUMNS, (total / len(order), result["loss"], result["accuracy"]), strict=True
-        ):
+        seen = (total / len(order), right / len(order), result["loss"], result["accuracy"])
+        for name, value in zip(_COLUMNS, seen, strict=True):
             self.history[name].append(value)
         self.done += 1
 
     def _steps(self, order):
-        """Take a step on each batch of the epoch and return the sum of the losses before them."""
+        """Take a step on each batch of the epoch; return the sums of the losses and of the right answers before them."""
         bar = tqdm(
             _batches(order, self.batch_size), f"epoch {self.done + 1}", leave=False, disable=None
         )
-        return sum(self.step(chosen) * len(chosen) for chosen in bar)
+        total, right = 0.0, 0
+        for chosen in bar:
+            loss, correct = self.step(chosen)
+            total, right = total + loss * len(chosen), right + correct
+        return total, right
 
     def step(self, chosen):
-        """Take one step on the chosen images and return the loss before it."""
+        """Take one step on the chosen images; return the loss and the number of right answers before it."""
         images, labels = (
             part[chosen].to(self.device)
             for part in (self.data.train_inputs, self.data.train_targets)
         )
         self.stepper.zero_grad()
-        loss = cross_entropy(self.model(images), labels)
+        outputs = self.model(images)
+        loss = cross_entropy(outputs, labels)
         loss.backward()
         self.stepper.step()
-        return loss.item()
+        return loss.item(), int((outputs.detach().argmax(1) == labels).sum())
 
     def in_words(self, epochs):
         """Return what the epoch just done came to, in a line."""
-        train, test, accuracy = (self.history[name][-1] for name in _COLUMNS)
+        train, right, test, accuracy = (self.history[name][-1] for name in _COLUMNS)
         return (
-            f"epoch {self.done} of {epochs}: training loss {train:.4f}, test loss {test:.4f}, "
-            f"test accuracy {accuracy:.1%}"
+            f"epoch {self.done} of {epochs}: training loss {train:.4f}, accuracy {right:.1%}; "
+            f"test loss {test:.4f}, test accuracy {accuracy:.1%}"
         )
 
     def save(self, folder):
@@ -399,7 +407,11 @@ class _Run:
             )
         self.model.load_state_dict(stored.state_dict)
         self.stepper.load_state_dict(stored.training["optimizer"])
-        self.history, self.done = stored.training["history"], stored.training["epoch"]
+        self.done = stored.training["epoch"]
+        unknown = [float("nan")] * self.done  # a column that the checkpoint is too old to have
+        self.history = {
+            name: list(stored.training["history"].get(name, unknown)) for name in _COLUMNS
+        }
 
 
 def _batches(order, size):

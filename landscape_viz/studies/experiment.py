@@ -82,6 +82,8 @@ class Experiment:
     def trained(self, subject, **options):
         """Train the subject's network, or go on with it, and keep the best epoch's weights as `model.pth`.
 
+        That is a bare state dict; its epoch, the settings and its SHA-256 are in `model.json`.
+
         Parameters
         ----------
         subject : Subject
@@ -102,8 +104,11 @@ class Experiment:
         best = min(max(1, int(np.argmax(run.test_accuracy)) + 1), max(states))
         state = checkpoint.load(states[best]).state_dict
         if not (self.folder / "model.pth").exists():
-            checkpoint.save(
-                self.folder / "model.pth", state, {"epoch": best, "settings": self.settings}
+            checkpoint.save_state(
+                self.folder / "model.pth",
+                state,
+                {"epoch": best, "settings": self.settings},
+                overwrite=True,  # of a record without its file
             )
         if not (self.folder / "training.npz").exists():
             run.save(self.folder / "training.npz")

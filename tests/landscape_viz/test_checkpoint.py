@@ -173,6 +173,22 @@ def test_a_file_without_tensors_by_name_is_refused(tmp_path, content):
         checkpoint.load(path)
 
 
+def test_a_bare_state_dict_is_verified_by_the_file_beside_it(tmp_path):
+    """What torch.load gives goes straight into a network; another content, or another file beside, is refused."""
+    network, path = torch.nn.Linear(3, 2), tmp_path / "model.pth"
+    checkpoint.save_state(path, network.state_dict(), {"epoch": 4})
+    other = torch.nn.Linear(3, 2)
+    other.load_state_dict(torch.load(path))
+    assert torch.equal(other.weight, network.weight)
+    stored = checkpoint.load(path)
+    assert (stored.verified, stored.training) == (True, {"epoch": 4})
+    with pytest.raises(FileExistsError):
+        checkpoint.save_state(path, network.state_dict())
+    torch.save(torch.nn.Linear(3, 2).state_dict(), path)
+    with pytest.raises(DamagedFileError, match="SHA-256 beside it"):
+        checkpoint.load(path)
+
+
 def test_an_existing_file_is_not_overwritten_unasked(saved):
     """The old checkpoint stays, byte for byte."""
     before = saved.read_bytes()
