@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from multifractal.base.checks import ascending_pair, finite_array, one_of, require, whole_number
+from multifractal.base.checks import (
+    ascending_pair,
+    finite_array,
+    finite_unless_masked,
+    one_of,
+    require,
+    whole_number,
+)
 from multifractal.base.chunks import map_chunks
 from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.fourier import along, rfft2
@@ -106,6 +113,7 @@ def variogram(landscape, lags=None):
     Parameters
     ----------
     landscape : Landscape or array_like of shape (rows, cols)
+        Of a masked array the pairs are taken of which neither end is masked.
     lags : array_like of int, optional
         In pixels, at least 1 and below both sides. Default: about four an octave from 1 to a quarter of the shorter side
         (our choice).
@@ -117,9 +125,10 @@ def variogram(landscape, lags=None):
     Raises
     ------
     ValueError
-        When the image holds NaN or inf, or a lag does not fit into it.
+        When the image holds NaN or inf, or a lag does not fit into it, or has no pair of unmasked pixels.
     """
-    values = finite_array("landscape", landscape, ndim=2)
+    values = finite_unless_masked("landscape", landscape, ndim=2)
+    mean_square = _mean_square if np.isfinite(values.sum()) else _mean_square_of_unmasked
     shortest = min(values.shape)
     require(shortest >= 4, "landscape", values.shape, "be at least 4x4", "pass a larger image")
     if lags is None:
@@ -141,7 +150,7 @@ def variogram(landscape, lags=None):
     along_x, along_y = (
         np.array(
             map_chunks(
-                _mean_square, [(values, *step) for lag in lags for step in ((0, lag), (lag, 0))]
+                mean_square, [(values, *step) for lag in lags for step in ((0, lag), (lag, 0))]
             )
         )
         .reshape(-1, 2)
@@ -298,6 +307,21 @@ def local_hoelder(landscape, smoothing=16.0, *, method="ratio"):
         method=method,
         provenance=provenance,
     )
+
+
+def _mean_square_of_unmasked(values, down, right):
+    """Return the mean that `_mean_square` does, over the pairs of which neither end is masked (NaN)."""
+    n_rows, n_cols = values.shape
+    steps = values[down:, right:].astype(np.float64) - values[: n_rows - down, : n_cols - right]
+    there = np.isfinite(steps)
+    require(
+        there.any(),
+        "landscape",
+        f"no pair of unmasked pixels {down or right} apart",
+        "have unmasked pairs at each lag",
+        "pass shorter lags",
+    )
+    return np.square(steps[there]).mean()
 
 
 def _hann(n):

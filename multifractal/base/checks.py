@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from multifractal.base.masks import mask_of
+
 
 def refuse(argument, value, rule, remedy):
     """Return the ValueError that says `argument` broke `rule`; the caller raises it."""
@@ -91,8 +93,24 @@ def one_of(argument, value, choices):
     return value
 
 
+def refuse_masked(argument, values):
+    """Refuse masked entries."""
+    mask = mask_of(values)
+    require(
+        mask is None,
+        argument,
+        f"{np.sum(mask)} masked entries",
+        "hold no masked entries",
+        "fill them, or crop to where there are none",
+    )
+
+
 def real_array(argument, values, ndim=None, dtype=None):
-    """Return `values` as a real float array (float32 kept, all else float64), NaN and inf as they are."""
+    """Return `values` as a real float array (float32 kept, all else float64), NaN and inf as they are.
+
+    Masked entries are refused: their fill values are no data.
+    """
+    refuse_masked(argument, values)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
@@ -131,6 +149,22 @@ def finite_array(argument, values, ndim=None, dtype=None):
             "fill or crop the bad values",
         )
     return array
+
+
+def finite_unless_masked(argument, values, ndim=None):
+    """Return `values` as by `finite_array`, with NaN in place of masked entries, which are the only ones that may be."""
+    mask = mask_of(values)
+    if mask is None:
+        return finite_array(argument, values, ndim)
+    if isinstance(values, list | tuple):
+        values = np.stack([np.ma.getdata(item) for item in values])
+    values = np.asarray(getattr(values, "magnitude", getattr(values, "data", values)))
+    require(
+        mask.shape == values.shape, argument, mask.shape, "have a mask of its shape", "mask all"
+    )
+    array = finite_array(argument, np.where(mask, np.ones((), values.dtype), values), ndim)
+    require(not mask.all(), argument, "all entries masked", "hold data", "pass unmasked entries")
+    return np.where(mask, np.array(np.nan, array.dtype), array)
 
 
 def finite_vector(argument, values):

@@ -23,7 +23,7 @@ def tamsd_by_waiting_time(
         A title and the curves, one row each.
     exponents : dict of str to (list of DiffusionExponent, list of DiffusionExponent), optional
         By the same titles: the fits to show in the left and in the right panel, with the half width of their interval over
-        walks (not shown for a single curve, whose interval is a lower bound only).
+        walks (a single curve has none).
     split : int
         Waiting time in steps from which a curve goes to the right panel (3800 in the paper's figure).
     y_label : str
@@ -118,7 +118,7 @@ def _draw_fit(panel, fit):
     lags = np.asarray(fit.lag_range)
     heights = _OFFSET * fit.prefactor * lags**fit.exponent
     panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
-    spread = "" if fit.interval_of.startswith("one curve") else f" ± {(fit.high - fit.low) / 2:.2f}"
+    spread = f" ± {(fit.high - fit.low) / 2:.2f}" if np.isfinite(fit.low) else ""
     panel.annotate(
         f"{fit.exponent:.2f}{spread}",
         (lags[1], heights[1]),

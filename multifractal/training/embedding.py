@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
-from multifractal.base.checks import positive_number, refuse, require, whole_number
+from multifractal.base.checks import positive_number, refuse, refuse_masked, require, whole_number
 from multifractal.base.chunks import thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
@@ -71,6 +71,7 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
     ValueError
         When the path has another shape, holds NaN (the row is named), does not move, or is too short for the perplexity.
     """
+    refuse_masked("positions", positions)
     positions = np.asanyarray(positions)
     require(
         positions.ndim == 2 and positions.shape[1] >= 2 and len(positions) >= 4,
