@@ -11,6 +11,7 @@ from multifractal.analysis import verdict
 from tests.helpers.mixed_fields import KINDS, mixed_field
 
 N_CHOICE, N_FRESH = 800, 200
+_N_PIXELS = 256**2
 CANDIDATES = {
     "NOISE_SECOND_FINE": (0.125, 0.15, 0.175, 0.2),
     "SMOOTH_FIRST": (0.8, 0.825, 0.85, 0.875, 0.9),
@@ -22,7 +23,9 @@ CANDIDATES = {
 
 def three_exponents(values):
     """Return (first, second_fine, second_coarse) of a field."""
-    V, W = np.array([verdict._mean_squares(values, lag, 1) for lag in (1, 2, 4)]).T
+    rest = verdict.without_parabola(values)[0]
+    moments = np.array([verdict.difference_moments(rest, lag) for lag in (1, 2, 4)])
+    V, W, _ = moments.mean(axis=2).T
     return np.log2([V[2] / V[1], W[1] / W[0], W[2] / W[1]]) / 2
 
 
@@ -38,7 +41,7 @@ def hits(exponents, shares):
     """Return where the verdict names the largest share."""
     return np.array(
         [
-            verdict._kind(*row) == KINDS[share.argmax()]
+            verdict.kind_of(*row, False, _N_PIXELS) == KINDS[share.argmax()]
             for row, share in zip(exponents, shares, strict=True)
         ]
     )
@@ -59,7 +62,7 @@ def confusion(exponents, shares):
     """Print how often each kind (rows, the largest share) was named each kind (columns)."""
     table = np.zeros((3, 3), int)
     for row, share in zip(exponents, shares, strict=True):
-        table[share.argmax(), KINDS.index(verdict._kind(*row))] += 1
+        table[share.argmax(), KINDS.index(verdict.kind_of(*row, False, _N_PIXELS))] += 1
     print("largest share \\ verdict", *KINDS)
     for kind, row in zip(KINDS, table, strict=True):
         print(f"{kind:>23}", *row)

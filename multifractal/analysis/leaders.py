@@ -2,7 +2,8 @@
 
 Formulae: Wendt, Roux, Jaffard & Abry, Signal Processing 89 (2009), and for p-leaders Leonarduzzi et al., IEEE Trans. Signal
 Process. 64 (2016). No border is ever extended: coefficients that would need data beyond the image are left out, and so are
-the leaders that need such a coefficient.
+the leaders that need such a coefficient; a masked pixel is no data either. A coefficient that is nothing but rounding (of a
+flat or linear part of the image) is set to zero, so that no moment of negative order lives on it.
 
 Symbols of the kernels: h low-pass filter of L = 2 N taps, g_m = (-1)^m h_m; with x the approximation at the level before,
 a_k = sum_m h_m x[2k + m] and d_k = sum_m g_m x[2k + 1 - m]; rows first, then columns. At every level valid a_k start at
@@ -17,13 +18,16 @@ import numbers
 import numpy as np
 import pywt
 
-from multifractal.base.checks import finite_array, refuse, require, whole_number
+from multifractal.base.checks import finite_unless_masked, refuse, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.deprecation import renamed
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 
 _ROWS_PER_CHUNK = 128
+# Coefficients below this many epsilon of the largest |value| that they touch are rounding: constants and planes gave up to 2.7
+# (db2 to db12, sym8, coif3, float32 and float64, 7 levels).
+_ROUNDING = 8
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -35,7 +39,8 @@ class WaveletLeaders(Result):
     scales : ndarray of int, shape (n,)
         The levels j; a leader of level j stands for 2^j pixels.
     leaders : tuple of n ndarrays, each two-dimensional
-        Leaders of each level, row and column in step with the image, valid region only; in units of the image.
+        Leaders of each level, row and column in step with the image, valid region only; in units of the image. 0 where
+        all coefficients are rounding, NaN where one touches a masked pixel.
     wavelet : str
     p, integration : float
     first_scale : int
@@ -63,7 +68,8 @@ def wavelet_leaders(landscape, *, wavelet="db2", p=math.inf, integration=0.0, fi
     Parameters
     ----------
     landscape : Landscape or array_like of shape (rows, cols)
-        The image; float32 is kept, all else becomes float64.
+        The image; float32 is kept, all else becomes float64. Of a masked array the leaders are left out (NaN) that need
+        a masked pixel.
     wavelet : str
         An orthogonal wavelet that PyWavelets knows. Default "db2" (our choice; the paper's sections: "db3").
     p : float
@@ -105,21 +111,23 @@ def wavelet_leaders(landscape, *, wavelet="db2", p=math.inf, integration=0.0, fi
     )
 
 
-def wavelet_coefficients(landscape, wavelet="db2", integration=0.0):
+def wavelet_coefficients(landscape, wavelet="db2", integration=0.0, *, keep_rounding=False):
     """Return |wavelet coefficients| of an image, L1-normalised, for the levels 1 to J = floor(log2(n / (L + 3))).
 
     Parameters
     ----------
     landscape, wavelet, integration
         As for `wavelet_leaders`; n is the image's shorter side, L the number of taps.
+    keep_rounding : bool
+        Whether to leave coefficients that are rounding as they are, instead of setting them to 0.
 
     Returns
     -------
     list of tuples of three two-dimensional ndarrays
         |d_j| 2^(-j) 2^(integration j) of each level: details along the columns, along the rows, and along both, each on its
-        own valid region.
+        own valid region; 0 where that is rounding, NaN where it touches a masked pixel.
     """
-    low_pass = _taps(wavelet)
+    low_pass = taps(wavelet)
     good = isinstance(integration, numbers.Real) and 0 <= integration <= 20
     require(
         good,
@@ -128,7 +136,7 @@ def wavelet_coefficients(landscape, wavelet="db2", integration=0.0):
         "lie in [0, 20]",
         "pass the order of fractional integration, 0 for none",
     )
-    values = writeable(finite_array("landscape", landscape, ndim=2))
+    values = writeable(finite_unless_masked("landscape", landscape, ndim=2))
     smallest = 2 * (len(low_pass) + 3)
     require(
         min(values.shape) >= smallest,
@@ -138,17 +146,19 @@ def wavelet_coefficients(landscape, wavelet="db2", integration=0.0):
         "pass a larger image or a shorter wavelet",
     )
     require(
-        values.min() < values.max(),
+        np.nanmin(values) < np.nanmax(values),
         "landscape",
         values[0, 0],
         "vary",
         "a constant image has no leaders",
     )
     low_pass = low_pass.astype(values.dtype)
-    coefficients = []
+    image, coefficients = values, []
     for level in range(1, math.floor(math.log2(min(values.shape) / (len(low_pass) + 3))) + 1):
         values, details = _one_level(values, low_pass, 2.0 ** ((integration - 1) * level))
         coefficients.append(details)
+    if not keep_rounding:
+        _zero_rounding(coefficients, image, low_pass, integration)
     return coefficients
 
 
@@ -173,14 +183,16 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
         "pass p=inf for leaders, p=1 or 2 for p-leaders",
     )
     whole_number("first_scale", first_scale)
-    leaders, gathered, skipped = [], None, len(_taps(wavelet)) // 2 - 1
+    leaders, gathered, skipped = [], None, len(taps(wavelet)) // 2 - 1
     for level in range(first_scale, len(coefficients) + 1):
-        gathered = _gathered(_common(coefficients[level - 1], skipped), gathered, skipped, p, level)
+        gathered = _gathered(
+            common_region(coefficients[level - 1], skipped), gathered, skipped, p, level
+        )
         if min(gathered.shape) < 3:
             break
         leaders.append(_neighbourhoods(gathered, p, level))
         require(
-            np.isfinite(leaders[-1]).all(),
+            not np.isinf(leaders[-1]).any(),
             "p",
             p,
             "keep the leaders finite",
@@ -196,7 +208,8 @@ def leaders_of(coefficients, wavelet="db2", p=math.inf, first_scale=2):
     return leaders
 
 
-def _taps(wavelet):
+def taps(wavelet):
+    """Return the low-pass filter of an orthogonal wavelet of PyWavelets."""
     if not isinstance(wavelet, str) or wavelet not in pywt.wavelist(kind="discrete"):
         raise refuse(
             "wavelet",
@@ -243,7 +256,42 @@ def _one_level(values, low_pass, scale):
     return approximation, (along_y, along_x, along_both)
 
 
-def _common(details, skipped):
+def _zero_rounding(coefficients, image, low_pass, integration):
+    """Set to zero, in place, what is below the rounding of the largest |value| that a coefficient touches."""
+    touched, skipped = np.nan_to_num(np.abs(image)), len(low_pass) // 2 - 1
+    unit = _rounding_unit(low_pass)
+    units = unit * 2.0 ** (integration * np.arange(1, len(coefficients) + 1))
+    lowest = [min(band.min() for band in details if band.size) for details in coefficients]
+    if (np.array(lowest) >= units * touched.max()).all():
+        return
+    for details, unit in zip(coefficients, units, strict=True):
+        touched = _widest(_widest(touched, len(low_pass) // 2).T, len(low_pass) // 2).T
+        for band, (down, right) in zip(details, ((1, 0), (0, 1), (1, 1)), strict=True):
+            top, left = down * skipped, right * skipped
+            under = touched[top : top + band.shape[0], left : left + band.shape[1]]
+            band[band < unit * under] = 0
+
+
+def _widest(x, reach):
+    """Return the largest of the pairs 2k, 2k + 1 along the first axis, and of those nearer than `reach` pairs, for every k."""
+    n = len(x) // 2
+    pairs = np.maximum(x[: 2 * n : 2], x[1 : 2 * n : 2])
+    if len(x) % 2:
+        pairs = np.concatenate([pairs, x[-1:]])
+    widest = pairs.copy()
+    for shift in range(1, min(reach, len(pairs))):
+        np.maximum(widest[shift:], pairs[:-shift], out=widest[shift:])
+        np.maximum(widest[:-shift], pairs[shift:], out=widest[:-shift])
+    return widest
+
+
+def _rounding_unit(low_pass):
+    """Return the rounding of a coefficient over the largest |value| it touches: of the sums, and of the filter's own table."""
+    eps = np.finfo(low_pass.dtype).eps
+    return _ROUNDING * eps + 2 * abs(low_pass[::2].sum() - low_pass[1::2].sum())
+
+
+def common_region(details, skipped):
     """Return the three orientations on their common valid region, shape (3, rows, cols)."""
     along_y, along_x, along_both = details
     rows, cols = max(along_x.shape[0] - skipped, 0), max(along_y.shape[1] - skipped, 0)

@@ -2,23 +2,27 @@
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from multifractal.analysis.artefacts import artefacts_of
 from multifractal.analysis.bootstrap import bootstrap
 from multifractal.analysis.diagnostics import (
     Diagnostics,
     coefficient_exponent,
     diagnostics_of,
+    reasons_against,
     warnings_of,
 )
+from multifractal.analysis.flat import MOST_FLAT, flat_pixels, flat_places, flat_shares
 from multifractal.analysis.intervals import intervals_around
 from multifractal.analysis.leaders import leaders_of, wavelet_coefficients, writeable
 from multifractal.analysis.scaling import log2_leaders, regression_weights, scale_moments, slope
 from multifractal.base.checks import (
     finite_array,
     finite_number,
+    finite_unless_masked,
     one_of,
     refuse,
     require,
@@ -37,6 +41,8 @@ _CALIBRATED = {
     "scales": (3, None),
 }
 _ESTIMATES = ("h", "D", "zeta", "log_cumulants")
+# an image is brought to unit size where its largest value is beyond 2^+-these, by bytes of its dtype
+_LARGE_EXPONENT = {4: 24, 8: 200}
 _CALIBRATED_SIDE = 512  # pixels; what the intervals were calibrated for, see intervals.py
 
 
@@ -175,6 +181,7 @@ def multifractal_spectrum(
     Parameters
     ----------
     landscape : Landscape or array_like of shape (rows, cols)
+        Masked pixels, and parts that are constant or linear to rounding, are no data: leaders that need them are left out.
     wavelet : str
         An orthogonal wavelet of PyWavelets. Default "db2".
     p : float
@@ -222,10 +229,13 @@ def multifractal_spectrum(
         floor=floor,
         n_bootstrap=n_bootstrap,
     )
-    values = writeable(finite_array("landscape", landscape, ndim=2))
-    fit = _leaders_to_fit(values, settings)
+    values = writeable(finite_unless_masked("landscape", landscape, ndim=2))
+    scaled, shift = _to_one(values, settings)
+    fit = _leaders_to_fit(scaled, settings)
     moments = [scale_moments(y[np.isfinite(y)], q) for y in fit.logs]
-    S, cumulants = np.array([m.S for m in moments]), np.array([m.cumulants for m in moments])
+    S = np.array([m.S for m in moments]) + shift * q
+    cumulants = np.array([m.cumulants for m in moments])
+    cumulants[:, 0] += shift * np.log(2)
     estimates = _without_integration(
         (
             slope(fit.w, [m.V for m in moments]),
@@ -237,27 +247,14 @@ def multifractal_spectrum(
         q,
     )
     diagnostics = diagnostics_of(
-        values,
-        fit.coefficients,
-        scales=fit.scales,
-        b=fit.b,
-        w=fit.w,
-        p=settings["p"],
-        integration=integration,
-        S=S,
-        cumulants=cumulants,
+        scaled, fit, p=settings["p"], integration=integration, S=S, cumulants=cumulants
     )
-    warnings = warnings_of(
-        diagnostics,
-        p=settings["p"],
-        c1=estimates[3][0],
-        q=q,
-        scales=fit.scales,
-        moments=moments,
-        n_dropped=sum(y.size for y in fit.logs) - fit.counts.sum(),
-        coefficients=fit.coefficients,
-        largest_value=float(np.abs(values).max()),
-        epsilon=np.finfo(values.dtype).eps,
+    reasons = reasons_against(diagnostics, fit, estimates, p=settings["p"], q=q)
+    diagnostics = replace(diagnostics, valid=not reasons)
+    warnings = (
+        *reasons,
+        *warnings_of(diagnostics, fit, estimates, scaled, q=q, moments=moments),
+        *artefacts_of(scaled),
     )
     intervals, n_blocks = [None] * 4, None
     if n_bootstrap:
@@ -292,14 +289,52 @@ class _Fit:
     counts: np.ndarray
     b: np.ndarray
     w: np.ndarray
+    flat_share: float  # of the image, constant or linear to rounding
+    left_out: bool  # whether the fit is without leaders of the flat part
 
 
 def _leaders_to_fit(values, settings):
-    """Return the _Fit of an image, p-leaders corrected if the settings say so."""
+    """Return the _Fit of an image without its flat parts; with them, where too few leaders would be left."""
+    p, wavelet, j = settings["p"], settings["wavelet"], settings["first_scale"]
+    values = np.ma.masked_invalid(values) if np.isnan(values).any() else values
+    coefficients = wavelet_coefficients(values, wavelet, settings["integration"])
+    leaders = leaders_of(coefficients, wavelet, p, j)
+    flat = flat_places(coefficients[j - 1], wavelet)
+    if not flat.any():
+        return _Fit(**_fitted(leaders, coefficients, settings), flat_share=0.0, left_out=False)
+    pixels = flat_pixels(flat, j, values.shape, wavelet)
+    share = float(pixels.mean())
+    for without in (_without_pixels, _without_mostly_flat):
+        try:
+            rest = without(values, pixels, flat, leaders, coefficients, settings)
+            return _Fit(**_fitted(*rest, settings), flat_share=share, left_out=True)
+        except ValueError:  # too few leaders are left
+            continue
+    rounding = wavelet_coefficients(values, wavelet, settings["integration"], keep_rounding=True)
+    leaders = leaders_of(rounding, wavelet, p, j)
+    return _Fit(**_fitted(leaders, rounding, settings), flat_share=share, left_out=False)
+
+
+def _without_pixels(values, pixels, flat, leaders, coefficients, settings):
+    """Return (leaders, coefficients) of an image with its flat pixels masked."""
+    rest = np.ma.masked_array(values, pixels | np.ma.getmaskarray(values))
+    coefficients = wavelet_coefficients(rest, settings["wavelet"], settings["integration"])
+    first_scale = settings["first_scale"]
+    return leaders_of(coefficients, settings["wavelet"], settings["p"], first_scale), coefficients
+
+
+def _without_mostly_flat(values, pixels, flat, leaders, coefficients, settings):
+    """Return (leaders, coefficients) with NaN in place of leaders of which too much is flat."""
+    shares = flat_shares(flat, coefficients[settings["first_scale"] :], settings["wavelet"])
+    pairs = zip(shares, leaders, strict=False)
+    return [np.where(share > MOST_FLAT, np.nan, y) for share, y in pairs], coefficients
+
+
+def _fitted(leaders, coefficients, settings):
+    """Return the fields of a _Fit that are fitted, by name, p-leaders corrected if the settings say so."""
     p, first_scale = settings["p"], settings["first_scale"]
-    coefficients = wavelet_coefficients(values, settings["wavelet"], settings["integration"])
-    leaders = leaders_of(coefficients, settings["wavelet"], p, first_scale)
-    scales = _scales_to_fit(settings["scales"], first_scale, [level.size for level in leaders])
+    sizes = [np.isfinite(level).sum() for level in leaders]
+    scales = _scales_to_fit(settings["scales"], first_scale, sizes)
     coefficients = [coefficients[j - 1] for j in scales]
     logs = [log2_leaders(leaders[j - first_scale], settings["floor"]) for j in scales]
     counts = np.array([np.isfinite(y).sum() for y in logs])
@@ -309,7 +344,14 @@ def _leaders_to_fit(values, settings):
     if settings["correction"] and p != math.inf:
         shifts = _finite_size_shifts(coefficients, scales - first_scale + 1, w, p)
         logs = [y + shift for y, shift in zip(logs, shifts, strict=True)]
-    return _Fit(scales=scales, logs=logs, coefficients=coefficients, counts=counts, b=b, w=w)
+    return {
+        "scales": scales,
+        "logs": logs,
+        "coefficients": coefficients,
+        "counts": counts,
+        "b": b,
+        "w": w,
+    }
 
 
 def _finite_size_shifts(coefficients, n_levels, w, p):
@@ -318,6 +360,17 @@ def _finite_size_shifts(coefficients, n_levels, w, p):
     if not eta > 0:  # no correction is defined; the result is marked invalid
         return np.zeros(len(n_levels))
     return -np.log2((1 - 2 ** (-n_levels * eta)) / (1 - 2**-eta)) / p
+
+
+def _to_one(values, settings):
+    """Return (values, k): values times 2^-k, of which no power overflows. Bits of the mantissa stay, and most images whole.
+
+    An absolute floor is one in the units of the image, so that these are kept.
+    """
+    k = int(np.frexp(np.nanmax(np.abs(values)))[1])
+    if abs(k) < _LARGE_EXPONENT[values.dtype.itemsize] or settings["floor"] == "absolute":
+        return values, 0
+    return np.ldexp(values, -k), k
 
 
 def _without_integration(estimates, integration, q):
@@ -366,7 +419,7 @@ def _require_leaders(scales, counts):
         "landscape",
         f"fewer than two leaders at scale(s) {poor.tolist()}",
         "have leaders above machine epsilon at every scale of the fit",
-        "drop the constant or linear part of the image, or pass floor='relative'",
+        "drop its constant, linear or masked part, or pass floor='relative'",
     )
 
 

@@ -15,7 +15,8 @@ def mixed_field(rng, index, n=256):
 
     Rough: an exact fractional Brownian surface, H uniform in [0.05, 0.95]. Smooth: one of H uniform in [0.2, 0.8] blurred by
     a Gaussian of 1.5 to 12 pixels, in half of the cases with a bowl. Noise: white, Student t of 3, 5 or 50 degrees of
-    freedom. The shares are drawn from a Dirichlet law of parameters 1/2 until one of them exceeds one half.
+    freedom. Shares are those of the parts without their parabolas (so that the bowl is in none), drawn from a Dirichlet law
+    of parameters 1/2 until one of them exceeds one half.
     """
     generator = realisation(rng, index)
     rough = fbm_surface(
@@ -45,4 +46,9 @@ def _smooth(generator, n):
 
 
 def _lag_1(values):
-    return (np.diff(values, axis=0) ** 2).mean() + (np.diff(values, axis=1) ** 2).mean()
+    """Return the mean squares of first differences, both axes, of what the best parabola leaves."""
+    y, x = (axis.ravel() for axis in np.mgrid[-1 : 1 : len(values) * 1j, -1 : 1 : len(values) * 1j])
+    terms = np.stack([x**0, x, y, x * x, x * y, y * y], axis=1)
+    fit = np.linalg.lstsq(terms, values.ravel(), rcond=None)[0]
+    rest = values - (terms @ fit).reshape(values.shape)
+    return (np.diff(rest, axis=0) ** 2).mean() + (np.diff(rest, axis=1) ** 2).mean()

@@ -3,16 +3,21 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 from multifractal import (
     PAPER_SECTION_SETTINGS,
+    LogNormal,
+    fbm_path,
     fbm_surface,
     multifractal_spectrum,
     shuffle_within_blocks,
     source_data,
     variogram,
+    wavelet_cascade,
 )
-from multifractal.analysis.verdict import _mean_squares, verdict_of
+from multifractal.analysis import verdict
+from multifractal.analysis.verdict import difference_moments, kind_of, verdict_of
 from tests.helpers import naive
 from tests.helpers.mixed_fields import KINDS, mixed_field
 
@@ -20,26 +25,46 @@ DROPOUT = ("vgg_sgd_cifar10", "vgg_sgd_fashionmnist", "vgg_adam_fashionmnist")
 NO_DROPOUT = ("vgg_nodrop_sgd_fashionmnist", "resnet_sgd_fashionmnist")
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_mean_squares_match_the_naive_twin(dtype):
-    """First and second differences at every lag, and on a coarser set of pixels, equal the naive means."""
-    x = np.random.default_rng(0).normal(size=(53, 70)).cumsum(axis=0).astype(dtype)
-    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+def test_moments_of_differences_match_the_naive_twin():
+    """First and second differences at every lag, and on a coarser set of pixels, equal the naive means, along both axes."""
+    x = np.random.default_rng(0).normal(size=(53, 70)).cumsum(axis=0)
     for lag in (1, 2, 8):
+        moments = difference_moments(x, lag)
+        np.testing.assert_allclose(moments[:2].mean(axis=1), naive.mean_squares(x, lag), rtol=1e-12)
         np.testing.assert_allclose(
-            _mean_squares(x, lag, 1), naive.mean_squares(x, lag), rtol=tolerance
+            moments, difference_moments(x.T.copy(), lag)[:, ::-1], rtol=1e-12
         )
+        bends = [v[2 * lag :] - 2 * v[lag:-lag] + v[: -2 * lag] for v in (x.T, x)]
+        np.testing.assert_allclose(moments[2], [(b**4).mean() for b in bends], rtol=1e-12)
     stationary = np.random.default_rng(1).normal(size=(400, 300))
     np.testing.assert_allclose(
-        _mean_squares(stationary, 8, 2), naive.mean_squares(stationary, 8), rtol=0.03
+        difference_moments(stationary, 8, 2)[:2].mean(axis=1),
+        naive.mean_squares(stationary, 8),
+        rtol=0.03,
+    )
+
+
+def test_moments_leave_masked_pixels_out():
+    """With NaN at a few pixels the means run over the differences that touch none; the other path gives the same."""
+    x = np.random.default_rng(2).normal(size=(40, 50))
+    holed = x.copy()
+    holed[7, 9] = holed[20:23, 31] = np.nan
+    found = difference_moments(holed, 2)
+    steps = np.square(holed[:, 2:] - holed[:, :-2])
+    assert found[0, 0] == pytest.approx(np.nanmean(steps), rel=1e-13)
+    holed[7, 9], holed[20:23, 31] = x[7, 9], x[20:23, 31]
+    np.testing.assert_allclose(
+        [verdict._moments_of_unmasked(x, 0, 2, 3), verdict._moments_of_unmasked(x, 2, 0, 3)],
+        difference_moments(holed, 2, 3).T,
+        rtol=1e-13,
     )
 
 
 def test_confusion_on_200_fresh_fields():
-    """The verdict names the kind that makes up most of the lag-1 variogram in at least 80 % of 200 fresh mixtures.
+    """The verdict names the kind that makes up most of the lag-1 variogram in at least 78 % of 200 fresh mixtures.
 
-    On the 800 fields behind the thresholds it did in 88.9 %, and in 94.0 % where a kind exceeds two thirds; four binomial
-    standard errors below are 80.0 % of 200 and 85.6 % of about 128. (Those had 256 pixels a side, these have 128.)
+    On the 800 fields behind the thresholds it did in 88.0 %, and in 93.6 % where a kind exceeds two thirds; four binomial
+    standard errors below are 78.8 % of 200 and 85.0 % of about 128. (Those had 256 pixels a side, these have 128.)
     """
     table, clear = np.zeros((3, 3), int), []
     for i in range(200):
@@ -48,8 +73,8 @@ def test_confusion_on_200_fresh_fields():
         table[truth, said] += 1
         if shares.max() > 2 / 3:
             clear.append(truth == said)
-    assert np.trace(table) >= 160, table
-    assert np.mean(clear) >= 0.856, table
+    assert np.trace(table) >= 157, table
+    assert np.mean(clear) >= 0.85, table
     assert (table.diagonal() / table.sum(axis=1) > 0.65).all(), table
 
 
@@ -57,12 +82,12 @@ def test_confusion_on_200_fresh_fields():
 def test_exact_surfaces_are_rough_over_their_whole_range(hurst):
     """The verdict on an exact surface gives the range from one pixel on, and an exponent within 4 standard errors."""
     surface = fbm_surface(512, hurst, rng=0)
-    verdict = verdict_of(np.array(surface.values))
-    assert verdict.kind == "rough"
-    assert verdict.words.startswith("rough from 1 to 64 pixels")
-    assert abs(verdict.rough_exponent - hurst) < 4 * 1.3 / 512 / np.sqrt(0.75)  # mean of octaves
+    found = verdict_of(np.array(surface.values))
+    assert found.kind == "rough"
+    assert found.words.startswith("rough from 1 to 64 pixels")
+    assert abs(found.rough_exponent - hurst) < 4 * 1.3 / 512 / np.sqrt(0.75)  # mean of octaves
     increments = variogram(surface, [1, 2]).values
-    assert abs(verdict.pixel_noise_ratio / (increments[1] / increments[0]) - 1) < 1e-12
+    assert abs(found.pixel_noise_ratio / (increments[1] / increments[0]) - 1) < 1e-12
 
 
 def test_noise_smoothness_and_their_ratios():
@@ -78,6 +103,131 @@ def test_noise_smoothness_and_their_ratios():
     under_noise = verdict_of(surface + 5 * np.random.default_rng(2).normal(size=(512, 512)))
     assert under_noise.kind == "noise"
     assert under_noise.words.startswith("dominated by pixel noise; rough from ")
+
+
+Y, X = np.mgrid[:256, :256] / 256
+CHECKERBOARD = (-1.0) ** np.add.outer(np.arange(256), np.arange(256))
+
+
+def jumps(n_cells=40, seed=0):
+    """A surface that is constant on cells and jumps between them."""
+    rng = np.random.default_rng(seed)
+    nearest = cKDTree(rng.random((n_cells, 2))).query(np.column_stack([X.ravel(), Y.ravel()]))[1]
+    return rng.normal(size=n_cells)[nearest].reshape(X.shape)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x + 1e3 * X - 300 * Y,
+        lambda x: x + 5e3 * (X - 0.3) ** 2 + 2e3 * X * Y,
+        lambda x: x * 1e200,
+        lambda x: x * 1e-200,
+        lambda x: x + 1e6,
+        lambda x: (x * 1e25).astype(np.float32),
+    ],
+)
+def test_the_kind_survives_planes_parabolas_and_units(change):
+    """An exact surface of H = 0.5 stays rough with its exponent, a blurred one smooth, noise noise, cells jumps."""
+    noise = np.random.default_rng(5).normal(size=X.shape)
+    rough = np.array(fbm_surface(256, 0.5, rng=3))
+    found = verdict_of(change(rough))
+    assert found.kind == "rough"
+    assert abs(found.rough_exponent - 0.5) < 0.02
+    assert found.rough_range[0] == 1
+    assert verdict_of(change(gaussian_filter(noise, 4))).kind == "smooth"
+    assert verdict_of(change(noise)).kind == "noise"
+    assert verdict_of(change(jumps())).kind == "jumps"
+
+
+@pytest.mark.parametrize("n_cells", [8, 40, 300])
+def test_jumps_are_a_kind_of_their_own(n_cells):
+    """Cells of constant value, also under a rough surface of a tenth their size; a rough surface of H = 0.5 is not."""
+    rough = np.array(fbm_surface(256, 0.5, rng=n_cells))
+    found = verdict_of(jumps(n_cells))
+    assert found.kind == "jumps"
+    assert abs(found.exponents[0] - 0.5) < 0.03
+    assert verdict_of(jumps(n_cells) + 0.1 * rough).kind == "jumps"
+    assert verdict_of(rough).kind == "rough"
+    spectrum = multifractal_spectrum(jumps(n_cells) + 0.1 * rough)
+    assert any("jumps along curves" in warning for warning in spectrum.warnings)
+
+
+@pytest.mark.parametrize("intermittency", [0.02, 0.05, 0.1])
+def test_a_multifractal_does_not_jump(intermittency):
+    """Cascades of H near 1/2 have heavy tails, but their fourth moments grow as a rough surface's: rough."""
+    cascade = np.array(wavelet_cascade(256, LogNormal(0.6, -intermittency), rng=1))
+    assert verdict_of(cascade).kind == "rough"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        CHECKERBOARD,
+        CHECKERBOARD + 3 * X,
+        CHECKERBOARD + np.array(fbm_surface(256, 0.5, rng=0)),
+        CHECKERBOARD[:1] * np.ones((256, 1)),
+        1e9 + np.sin(5 * X * Y) * 1e-6,
+    ],
+)
+def test_what_cannot_be_told_is_no_kind(values):
+    """Checkerboards, stripes, and an image whose differences are rounding: "cannot tell"."""
+    assert verdict_of(values).kind == "cannot tell"
+
+
+def test_a_spectrum_says_what_cannot_be_told():
+    """A rough surface under a checkerboard as high has a spectrum, which warns."""
+    found = multifractal_spectrum(CHECKERBOARD + np.array(fbm_surface(256, 0.5, rng=0)))
+    assert any("cannot be told" in warning for warning in found.warnings)
+
+
+def test_a_polynomial_is_smooth():
+    """Planes and parabolas, of which nothing is left, have no range of exponents either."""
+    for values in (
+        3 + X + 2 * Y,
+        (X - 0.5) ** 2 + 7 * Y**2,
+        np.float32(1e6) + X.astype(np.float32),
+    ):
+        found = verdict_of(values)
+        assert (found.kind, found.rough_range) == ("smooth", ())
+
+
+@pytest.mark.parametrize(
+    ("exponents", "kind"),
+    [
+        ((0.3, 0.175, 0.3), "noise"),
+        ((0.3, 0.176, 0.3), "rough"),
+        ((0.85, 0.1, 0.5), "noise"),
+        ((0.851, 0.1, 0.851), "rough"),
+        ((0.851, 0.1, 0.849), "smooth"),
+        ((0.1 + 0.0399, 0.1, 0.1), "rough"),  # steady
+        ((0.1 + 0.0401, 0.1, 0.1), "noise"),
+        ((0.0301, 0.0301, 0.0), "rough"),
+        ((0.0299, 0.0299, 0.0), "noise"),
+        ((0.7, 0.8, 0.925), "rough"),
+        ((0.7, 0.8, 0.926), "smooth"),
+        ((0.0, -0.2551, 0.0), "cannot tell"),
+        ((0.0, -0.2549, 0.0), "noise"),
+        ((np.nan, 0.5, 0.5), "cannot tell"),
+        ((0.5, -np.inf, 0.5), "cannot tell"),
+    ],
+)
+def test_kinds_at_their_thresholds(exponents, kind):
+    """Just on either side of each threshold, of a very large image."""
+    n_pixels = (4 * 1.2 / 0.005) ** 2  # so that four sampling errors are 0.005
+    assert kind_of(*exponents, False, n_pixels) == kind
+
+
+def test_anisotropy_is_the_difference_of_the_exponents():
+    """Rows as rough as H = 0.3 and columns as 0.8 (a sum of paths) differ by -0.5; an exact surface by nothing."""
+    sheet = sum(
+        fbm_path(4096, hurst, rng=k)[:256].reshape(shape)
+        for k, (hurst, shape) in enumerate([(0.3, (1, -1)), (0.8, (-1, 1))])
+    )
+    found = verdict_of(np.ascontiguousarray(np.broadcast_to(sheet, (256, 256))))
+    assert found.anisotropy == pytest.approx(-0.5, abs=0.2)
+    surfaces = [verdict_of(np.array(fbm_surface(256, 0.5, rng=k))).anisotropy for k in range(4)]
+    assert np.abs(surfaces).max() < 4 * np.sqrt(2) * 1.2 / 256
 
 
 @pytest.mark.parametrize("name", DROPOUT)
