@@ -254,10 +254,8 @@ def _epoch_files():
 def _of_section(name, spectrum):
     """Return what the rule needs of a section, by `kind:name:number`; kind is the verdict on it at pixel scale."""
     found, call = spectrum.diagnostics, spectrum.provenance
-    words, kind = (
-        {"noise": "dominated by pixel noise", "rough": "rough", "smooth": "smooth"}[found.kind],
-        found.kind,
-    )
+    kind = found.kind
+    words = "dominated by pixel noise" if kind == "noise" else kind
     return {
         f"{kind}:{name}:ratio": Quantity.single(
             f"published section {name}, {words}: variogram at lag 2 over lag 1 (noise 1, smooth 4)",
