@@ -173,7 +173,7 @@ class TrainingLyapunov(Result):
     standard_error : float
         Of that mean, from ten blocks of steps: neighbouring steps are not independent.
     rates : ndarray, shape (n_steps,), float64
-        Ln of the growth at each step after the burn-in.
+        Logarithm of the growth at each step after the burn-in.
     losses : ndarray, shape (burn_in + n_steps,), float64
         Before each step.
     positions : ndarray, shape (n_kept, n_parameters)

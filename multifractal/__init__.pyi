@@ -1,7 +1,10 @@
 from . import figures as figures
 from . import source_data as source_data
+from .base.curves import Curves as Curves
 from .base.files import DamagedFileError as DamagedFileError
 from .base.result import Provenance as Provenance
+from .base.statistics import Estimate as Estimate
+from .base.statistics import mean_interval as mean_interval
 from .geometry.topology import ContourTree as ContourTree
 from .geometry.topology import Topology as Topology
 from .geometry.topology import contour_tree as contour_tree

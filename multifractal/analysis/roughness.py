@@ -12,6 +12,7 @@ from multifractal.base.checks import (
     finite_array,
     finite_unless_masked,
     one_of,
+    real_array,
     require,
     whole_number,
 )
@@ -104,6 +105,13 @@ class LocalHoelder(Result, renamed={"window": "smoothing"}):
     provenance: Provenance
 
     window = FormerName("smoothing")
+
+    def compared_with(self, prescribed):
+        """Return (correlation, root mean square difference) of the exponents and prescribed ones, both (rows, cols)."""
+        prescribed = real_array("prescribed", prescribed, dtype=np.float64)
+        correlation = np.corrcoef(prescribed.ravel(), self.hoelder.ravel())[0, 1]
+        return float(correlation), float(np.sqrt(np.mean((self.hoelder - prescribed) ** 2)))
+
 
 
 @renamed(values="landscape")

@@ -87,7 +87,16 @@ class DiffusionDiagram(Result, renamed={"n_starts": "n_walkers"}):
 
     @classmethod
     def of(
-        cls, curves, at_rest, hursts, learning_rates, lag_times, waiting_time, n_walkers, provenance
+        cls,
+        *,
+        curves,
+        at_rest,
+        hursts,
+        learning_rates,
+        lag_times,
+        waiting_time,
+        n_walkers,
+        provenance,
     ):
         """Return the diagram that curves and shares at rest make, with its exponents and their intervals over surfaces."""
         exponents, low, high = _exponents(curves, lag_times)

@@ -20,6 +20,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.curves import Curves
 from multifractal.base.kernels import kernel
 from multifractal.base.masks import mask_of
 from multifractal.base.result import Provenance, Result
@@ -79,9 +80,14 @@ class Displacement(Result):
         ValueError
             When there are several waiting times and none is named, or fewer than three lags lie in the range.
         """
+        if waiting_time is None and len(self.waiting_times) == 1:
+            waiting_time = self.waiting_times[0]
+        curves = self.curves(waiting_time)
+        return diffusion_exponent(curves.x, curves.samples, lag_range=lag_range)
+
+    def curves(self, waiting_time, over="walks"):
+        """Return the curves at a waiting time of the table as `Curves` over the lags, one for each walk."""
         times = self.waiting_times.tolist()
-        if waiting_time is None and len(times) == 1:
-            waiting_time = times[0]
         require(
             waiting_time in times,
             "waiting_time",
@@ -89,8 +95,15 @@ class Displacement(Result):
             f"be one of {times}",
             "pass waiting_time= one of these",
         )
-        at = times.index(waiting_time)
-        return diffusion_exponent(self.lag_times, self.per_walk[:, at], lag_range=lag_range)
+        samples = self.per_walk[:, times.index(waiting_time)]
+        return Curves(x=self.lag_times, samples=samples, over=over, provenance=self.provenance)
+
+    @property
+    def geometric_mean(self):
+        """Geometric mean over the walks that move, shape (n_waiting, n_lags): of displacements that differ by factors."""
+        flat = self.per_walk.reshape(len(self.per_walk), -1)
+        found = Curves(x=np.arange(flat.shape[1]), samples=flat, over="", provenance=None)
+        return found.geometric_mean.value.reshape(self.per_walk.shape[1:])
 
     @property
     def standard_error(self):

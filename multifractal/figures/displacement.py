@@ -7,8 +7,8 @@ from matplotlib.colors import Normalize
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
-_OFFSET = 1.9  # fitted lines stand above their curves by this factor, so that both are seen
-_PALEST = 0.88  # share of the colour map in use: its end is too pale on white
+OFFSET = 1.9  # fitted lines stand above their curves by this factor, so that both are seen
+PALEST = 0.88  # share of the colour map in use: its end is too pale on white
 
 
 @styled
@@ -45,7 +45,7 @@ def tamsd_by_waiting_time(
         )
     ax = np.asarray(ax, dtype=object).reshape(len(displacements), 2)
     longest = max(d.waiting_times.max() for d in displacements.values())
-    colours = ScalarMappable(Normalize(0, longest / _PALEST), plt.rcParams["image.cmap"])
+    colours = ScalarMappable(Normalize(0, longest / PALEST), plt.rcParams["image.cmap"])
     for row, (title, found) in zip(ax, displacements.items(), strict=True):
         early = found.waiting_times < split
         fits = (exponents or {}).get(title, ((), ()))
@@ -54,7 +54,7 @@ def tamsd_by_waiting_time(
         ):
             _draw_curves(panel, found, chosen, colours)
             for fit in fitted:
-                _draw_fit(panel, fit)
+                draw_exponent(panel, fit, spread=bool(np.isfinite(fit.low)))
             panel.set(
                 xscale="log", yscale="log", title=f"{title}\nwaiting time {where} {split} steps"
             )
@@ -114,21 +114,28 @@ def _draw_curves(panel, found, chosen, colours):
         )
 
 
-def _draw_fit(panel, fit):
+def draw_exponent(panel, fit, factor=OFFSET, spread=False):
+    """Draw a DiffusionExponent as a line over its lags, by a factor above its curve (or, below 1, under it); none if NaN."""
+    if not np.isfinite(fit.exponent * fit.prefactor):
+        return
     lags = np.asarray(fit.lag_range)
-    heights = _OFFSET * fit.prefactor * lags**fit.exponent
+    heights = factor * fit.prefactor * lags**fit.exponent
     panel.plot(lags, heights, color=THEORY, ls="--", lw=1.2)
-    spread = f" ± {(fit.high - fit.low) / 2:.2f}" if np.isfinite(fit.low) else ""
     panel.annotate(
-        f"{fit.exponent:.2f}{spread}",
-        (lags[1], heights[1]),
-        xytext=(0, 4),
+        f"{fit.exponent:.2f}" + (f" ± {(fit.high - fit.low) / 2:.2f}" if spread else ""),
+        (np.sqrt(lags.prod()), np.sqrt(heights.prod())),
+        xytext=(0, 5 if factor > 1 else -5),
         textcoords="offset points",
-        ha="right",
-        va="bottom",
+        ha="center",
+        va="bottom" if factor > 1 else "top",
         fontsize=8.5,
         bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8},
     )
+
+
+def scale_of(curves):
+    """Return the name of the scale for displacement: curves of walks that all rest have no logarithm."""
+    return "log" if any((np.asarray(curve) > 0).any() for curve in curves) else "linear"
 
 
 def _draw_scale(ax, colours, longest):

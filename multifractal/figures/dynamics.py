@@ -28,8 +28,8 @@ def loss_by_step(ensemble, *, ax=None):
     """
     ax = axes_or_new(ax)
     later = ensemble.steps > 0
-    for rate, losses in zip(ensemble.learning_rates, ensemble.losses, strict=True):
-        ax.plot(ensemble.steps[later], np.nanmean(losses, axis=0)[later], lw=1, label=f"{rate:g}")
+    for rate, losses in zip(ensemble.learning_rates, ensemble.mean_losses, strict=True):
+        ax.plot(ensemble.steps[later], losses[later], lw=1, label=f"{rate:g}")
     n_starts = ensemble.losses.shape[1]
     over = "one walk a rate" if n_starts == 1 else f"mean of {n_starts} walks a rate"
     ax.set(xscale="log", xlabel="step", ylabel="loss", title=f"Loss along the walk, {over}")

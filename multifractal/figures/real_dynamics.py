@@ -147,9 +147,7 @@ def _error_bars(panel, x, samples, colour, marker, label):
 
 
 def _by_edge(panel, table, k, colour, marker, label):
-    with np.errstate(invalid="ignore"):
-        x = np.mean(table.edge_at_start[k], axis=-1)
-    _error_bars(panel, x, table.exponents[k], colour, marker, label)
+    _error_bars(panel, table.mean_edge_at_start[k], table.exponents[k], colour, marker, label)
 
 
 def _displacement(panel, table, k, rate, style, label):
@@ -159,7 +157,7 @@ def _displacement(panel, table, k, rate, style, label):
     for w, waiting in enumerate(table.waiting_times[k]):
         panel.plot(
             lags[even],
-            np.nanmean(table.tamsd[k, rate, :, w], axis=0)[even],
+            table.mean_tamsd[k, rate, w, even],
             style,
             lw=1.1,
             color=plt.get_cmap("cividis")(0.42 * w),

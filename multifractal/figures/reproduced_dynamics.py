@@ -6,24 +6,22 @@ Panels stand one above the other, so that they stay legible on a narrow screen.
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import FuncFormatter
+from matplotlib.colors import Normalize
 
-from multifractal.base.result import Provenance
-from multifractal.diffusion.diagram import DiffusionDiagram
-from multifractal.diffusion.theory import diffusion_exponent_law, theoretical_tamsd
+from multifractal.diffusion.theory import diffusion_exponent_law
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures.displacement import OFFSET, PALEST, draw_exponent, scale_of
 from multifractal.figures.drift import drift_shares
-from multifractal.figures.theory import alpha_slice
-from multifractal.training.displacement import REGIMES
-from multifractal.walkers.drift import Drift
+from multifractal.figures.theory import alpha_slice, tamsd_fits
+from multifractal.figures.training import training_tamsd
 
 _RATE = "learning rate (pixel² per unit of loss)"
 _LAG, _TAMSD = "lag (steps)", "TAMSD (pixel²)"
 # of Okabe & Ito's palette
-_GREEN, _ORANGE, _SKY, _PINK = "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
-_PALEST = 0.88  # share of the colour map in use: its end is too pale on white
-_OFFSET = 1.9  # fitted lines stand above their curves by this factor
+_GREEN, _ORANGE = "#009E73", "#E69F00"
+_SHOWN = 3200  # waiting time of the paper's file that is drawn, in steps
+_STATED_RATES = (25, 1000)  # of the edge of stability and of weak chaos (paper)
+_SCALES = (8, 1, 1, 0.3)  # of the published curves by H, for display (paper)
 
 
 @styled
@@ -40,24 +38,26 @@ def displacement_short(measured, ax=None):
     -------
     Axes
     """
-    ax = axes_or_new(ax)
-    found = measured.arrays
-    typical = _geometric_mean(found["exact"])
-    colours = _by_waiting_time(ax, found["waiting_times"], typical, found["lag_times"])
-    early = typical[found["waiting_times"] == 3200][0]
-    late = typical[found["waiting_times"] >= 3800].mean(axis=0)
-    _draw_exponent(ax, found["lag_times"], early, (3, 10), measured["early"].value, _OFFSET)
-    _draw_exponent(ax, found["lag_times"], late, (2, 8), measured["late"].value, 1 / _OFFSET)
-    if _draw_file(ax, found):
+    ax, found = axes_or_new(ax), measured.results["displacement"]
+    colours = ScalarMappable(
+        Normalize(0, found.waiting_times.max() / PALEST), plt.rcParams["image.cmap"]
+    )
+    for waiting, curve in zip(found.waiting_times, found.geometric_mean, strict=True):
+        ax.plot(found.lag_times, curve, color=colours.to_rgba(waiting), lw=1.1)
+    for fit, factor in zip(measured.results["exponents"], (OFFSET, 1 / OFFSET), strict=True):
+        draw_exponent(ax, fit, factor)
+    if _draw_file(ax, measured):
         ax.legend(loc="upper left")
     ax.set(
         xscale="log",
-        yscale=_scale_of(found["exact"]),
+        yscale=scale_of(found.per_walk),
         xlabel=_LAG,
         ylabel=_TAMSD,
-        title=f"{len(found['exact'])} surfaces, exact unfolding",
+        title=f"{len(found.per_walk)} surfaces, exact unfolding",
     )
-    _draw_scale(ax, colours, found["waiting_times"], "waiting time (steps)")
+    bar = ax.figure.colorbar(colours, ax=ax, label="waiting time (steps)", aspect=30)
+    bar.ax.set_ylim(found.waiting_times.min(), found.waiting_times.max())
+    bar.outline.set_edgecolor(CONTROL)
     return ax
 
 
@@ -75,30 +75,28 @@ def displacement_long(measured, ax=None):
     -------
     Axes
     """
-    ax = axes_or_new(ax)
-    found = measured.arrays
-    chosen = found["waiting_times"] == 3200
-    for name, key, colour, words, factor in (
-        ("long", "exact", OURS, "exact unfolding", 1 / _OFFSET),
-        ("published unfolding", "as_published", _ORANGE, "as published", _OFFSET),
+    ax, exponents = axes_or_new(ax), measured.results["exponents"]
+    for (name, colour, words, factor), fit in zip(
+        (
+            ("long", OURS, "exact unfolding", 1 / OFFSET),
+            ("published unfolding", _ORANGE, "as published", OFFSET),
+        ),
+        exponents,
+        strict=True,
     ):
-        curves = found[key][:, chosen][:, 0]
-        _draw_band(ax, found["lag_times"], curves, colour, f"{words}: {measured[name].value:.2f}")
-        _draw_exponent(
-            ax,
-            found["lag_times"],
-            _geometric_mean(curves),
-            (150, 400),
-            measured[name].value,
-            factor,
+        curves = measured.results[name]
+        label = f"{words}: {measured[name].value:.2f}"
+        _draw_band(
+            ax, curves.x, curves.geometric_mean.value, curves.geometric_mean.interval, colour, label
         )
-    _draw_file(ax, found)
+        draw_exponent(ax, fit, factor)
+    _draw_file(ax, measured)
     ax.set(
         xscale="log",
-        yscale=_scale_of(curves),
+        yscale=scale_of(curves.samples),
         xlabel=_LAG,
         ylabel=_TAMSD,
-        title=f"waiting time 3200, {len(curves)} surfaces, 95 %",
+        title=f"waiting time {_SHOWN}, {len(curves)} surfaces, 95 %",
     )
     ax.legend(loc="upper left")
     return ax
@@ -118,18 +116,7 @@ def drift(measured, axes=None):
     -------
     array of Axes, shape (3,)
     """
-    axes = axes_or_new(axes, 3, 1, figsize=(5.2, 11))
-    found = measured.arrays
-    drawn = Drift(
-        shares=found["shares"],
-        arrivals=found["arrivals"],
-        n_steps=int(found["n_steps"]),
-        learning_rate=1000.0,
-        start="maximum",
-        window=64,
-        provenance=Provenance("drift"),
-    )
-    return drift_shares(drawn, axes=axes)
+    return drift_shares(measured.results["drift"], axes=axes_or_new(axes, 3, 1, figsize=(5.2, 11)))
 
 
 @styled
@@ -146,36 +133,27 @@ def sharpness_over_edge(measured, ax=None):
     -------
     Axes
     """
-    ax = axes_or_new(ax)
-    found = measured.arrays
-    rates, logs = found["learning_rates"], found["over_edge"]
-    mean, spread, t = logs.mean(axis=0), logs.std(axis=0, ddof=1), _t(len(logs))
-    more, half = t * spread * np.sqrt(1 + 1 / len(logs)), t * spread / np.sqrt(len(logs))
-    ax.axvspan(*found["range"], color=CONTROL, alpha=0.2, lw=0, label="range stated by the paper")
+    ax, found = axes_or_new(ax), measured.results["over_edge"]
+    ax.axvspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0, label="range stated by the paper")
     ax.axhline(1, color=THEORY, ls="--", lw=1, label="2 / rate")
     ax.fill_between(
-        rates,
-        10 ** (mean - more),
-        10 ** (mean + more),
-        color=OURS,
-        alpha=0.2,
-        lw=0,
-        label="one more surface, 95 %",
+        found.x, *10**found.one_more, color=OURS, alpha=0.2, lw=0, label="one more surface, 95 %"
     )
     ax.errorbar(
-        rates,
-        10**mean,
-        [10**mean - 10 ** (mean - half), 10 ** (mean + half) - 10**mean],
+        found.x,
+        10**found.mean.value,
+        np.abs(10**found.mean.interval - 10**found.mean.value),
         color=OURS,
         marker="o",
         ms=3,
         lw=1,
-        label=f"{len(logs)} surfaces, mean and 95 %",
+        label=f"{len(found)} surfaces, mean and 95 %",
     )
-    if "published" in found:
+    if "published" in measured.results:
+        published = measured.results["published"]
         ax.plot(
-            rates,
-            10 ** found["published_over_edge"],
+            published.x,
+            10 ** published.samples[0],
             "s",
             ms=3.5,
             color=PUBLISHED,
@@ -201,27 +179,23 @@ def lyapunov(measured, axes=None):
     array of Axes, shape (2,)
     """
     axes = axes_or_new(axes, 2, 1, figsize=(5.2, 6.8), sharex=True, height_ratios=(2, 1))
-    found = measured.arrays
-    rates, exact = found["learning_rates"], found["exact"][..., 0]
-    estimate = np.where(np.isfinite(found["estimate"]), found["estimate"], np.nan)
-    for values, colour, marker, words in (
-        (exact, OURS, "o", "exact"),
-        (estimate, _ORANGE, "^", "published estimator, our walks"),
+    results, rates = measured.results, measured.results["exact"].x
+    for name, colour, marker, words in (
+        ("exact", OURS, "o", "exact"),
+        ("estimate", _ORANGE, "^", "published estimator, our walks"),
     ):
-        means = np.nanmean(values, axis=2)
-        half = _t(len(means)) * means.std(axis=0, ddof=1) / np.sqrt(len(means))
-        axes[0].errorbar(
-            rates, means.mean(axis=0), half, color=colour, marker=marker, ms=3, lw=1, label=words
-        )
-        axes[1].plot(rates, (values > 0).mean(axis=(0, 2)), color=colour, marker=marker, ms=3, lw=1)
+        mean, style = results[name].mean, {"color": colour, "marker": marker, "ms": 3, "lw": 1}
+        axes[0].errorbar(rates, mean.value, mean.bars, label=words, **style)
+        axes[1].plot(rates, results[f"{name}, walks"].share_above(0), **style)
     axes[0].plot(
-        rates, np.nanmedian(exact, axis=(0, 2)), "--", color=OURS, lw=1, label="exact, median walk"
+        rates, results["exact, walks"].median, "--", color=OURS, lw=1, label="exact, median walk"
     )
-    if "published" in found:
-        inside = (found["published_rates"] >= rates[0]) & (found["published_rates"] <= rates[-1])
+    if "published" in results:
+        published = results["published"]
+        inside = (published.x >= rates[0]) & (published.x <= rates[-1])
         axes[0].plot(
-            found["published_rates"][inside],
-            found["published"][inside],
+            published.x[inside],
+            published.samples[0, inside],
             "s",
             ms=3.5,
             color=PUBLISHED,
@@ -236,11 +210,12 @@ def lyapunov(measured, axes=None):
     )
     axes[0].axhline(0, color=THEORY, lw=0.6)
     for ax in axes:
-        ax.axvspan(25, 1000, color=CONTROL, alpha=0.2, lw=0)
+        ax.axvspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0)
+    n_surfaces, n_walks = len(results["exact"]), len(results["exact, walks"])
     axes[0].set(
         xscale="log",
         ylabel="largest Lyapunov exponent (per step)",
-        title=f"{exact.shape[0]} surfaces × {exact.shape[2]} walks, means over surfaces with 95 %",
+        title=f"{n_surfaces} surfaces × {n_walks // n_surfaces} walks, means over surfaces with 95 %",
     )
     axes[1].set(xlabel=_RATE, ylabel="share of chaotic walks", ylim=(-0.03, 1.03))
     axes[0].legend(loc="upper left", fontsize=8)
@@ -262,34 +237,20 @@ def alpha_of_hurst(measured, axes=None):
     array of Axes, shape (2,)
     """
     axes = axes_or_new(axes, 2, 1, figsize=(5.2, 7.4))
-    found = measured.arrays
-    diagram = DiffusionDiagram.of(
-        *(found[name] for name in ("curves", "at_rest", "hursts", "learning_rates", "lag_times")),
-        int(found["waiting_time"]),
-        int(found["n_starts"]),
-        Provenance("diagram"),
-    )
-    hursts = np.linspace(0.25, 0.85, 61)
+    diagram, hursts = measured.results["diagram"], np.linspace(0.25, 0.85, 61)
     alpha_slice(
         diagram,
         (hursts, diffusion_exponent_law(hursts)),
         learning_rates=(1000, 3000, 10_000),
-        published=found.get("published"),
+        published=measured.results.get("published"),
         ax=axes[0],
     )
     moving = np.where(diagram.regions > 0, diagram.exponents, np.nan)
     mesh = axes[1].imshow(moving.T, origin="lower", aspect="auto", norm=Normalize(0, 1))
     for k, j in np.ndindex(moving.shape):
         label = "rest" if np.isnan(moving[k, j]) else f"{moving[k, j]:.2f}"
-        axes[1].text(
-            k,
-            j,
-            label,
-            ha="center",
-            va="center",
-            fontsize=8.5,
-            color="white" if moving[k, j] < 0.5 else "black",
-        )
+        colour = "white" if moving[k, j] < 0.5 else "black"
+        axes[1].text(k, j, label, ha="center", va="center", fontsize=8.5, color=colour)
     axes[1].set_facecolor("#dddddd")
     axes[1].set(
         xticks=range(len(moving)),
@@ -317,61 +278,30 @@ def subdiffusion_fits(measured, axes=None):
     -------
     array of Axes
     """
-    found = measured.arrays
-    scales = dict(zip(found["hursts"].tolist(), (8, 1, 1, 0.3), strict=True))  # for display (paper)
-    ours = [
-        (hurst, found["lag_times"], curve, fit, 1)
-        for hurst, curve, fit in zip(
-            found["hursts"].tolist(), found["curves"], found["fits"], strict=True
-        )
-    ]
-    theirs = [
-        (hurst, found[f"lags_{hurst}"], found[f"curve_{hurst}"], found[f"fit_{hurst}"], scale)
-        for hurst, scale in scales.items()
-        if f"lags_{hurst}" in found
-    ]
-    panels = [
-        ("ours, one surface each", ours),
-        *([("the paper's files", theirs)] if theirs else []),
-    ]
-    axes = np.atleast_1d(
-        axes_or_new(axes, len(panels), 1, figsize=(5.2, 3.6 * len(panels)), sharex=True)
+    results = measured.results
+    hursts = [name.removeprefix("ours ") for name in results if name.startswith("ours ")]
+    panels = {
+        "ours, one surface each": _fitted(results, hursts, "ours", "fit", (1,) * len(hursts)),
+        "the paper's files": _fitted(results, hursts, "published", "published fit", _SCALES),
+    }
+    panels = {title: curves for title, curves in panels.items() if curves}
+    return tamsd_fits(
+        panels, ax=axes_or_new(axes, len(panels), 1, figsize=(5.2, 4.4 * len(panels)))
     )
-    for ax, (title, curves) in zip(axes, panels, strict=True):
-        for curve, marker, colour in zip(
-            curves, "os^D", (OURS, _GREEN, _PINK, _ORANGE), strict=False
-        ):
-            _draw_law(ax, *curve, marker, colour)
-        ax.plot([], [], color=THEORY, lw=1, label="fit of the law")
-        ax.set(
-            xscale="log",
-            yscale=_scale_of([curve[2] for curve in curves]),
-            ylabel=_TAMSD,
-            title=title,
-        )
-        bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom, 100 * top)  # room for the legend
-        ax.legend(loc="upper left", fontsize=8)
-    axes[-1].set_xlabel(_LAG)
-    return axes
 
 
-def _draw_law(ax, hurst, lags, curve, fit, scale, marker, colour):
-    shown = np.unique(np.searchsorted(lags, np.geomspace(lags[0], lags[-1], 40)))
-    factor = "" if scale == 1 else f" (×{scale:g})"
-    ax.plot(
-        lags[shown],
-        scale * curve[shown],
-        marker,
-        color=colour,
-        ms=3.5,
-        label=f"surface {hurst:g}{factor}: fitted H {fit[0]:.2f}",
-    )
-    if np.isfinite(fit).all():
-        law = theoretical_tamsd(
-            lags[shown], learning_rate=1000.0, hurst=fit[0], theta=fit[1], stiffness=fit[2]
+def _fitted(results, hursts, curve, fit, scales):
+    """Return what `tamsd_fits` takes of the surfaces whose curves are there."""
+    return {
+        f"surface {hurst}": (
+            results[f"{curve} {hurst}"].lag_times,
+            results[f"{curve} {hurst}"].values[0],
+            results.get(f"{fit} {hurst}"),
+            scale,
         )
-        ax.plot(lags[shown], scale * law, color=THEORY, lw=1)
+        for hurst, scale in zip(hursts, scales, strict=True)
+        if f"{curve} {hurst}" in results
+    }
 
 
 @styled
@@ -388,37 +318,30 @@ def langevin(measured, ax=None):
     -------
     Axes
     """
-    ax = axes_or_new(ax)
-    found = measured.arrays
-    lags, curves = found["lag_times"], found["curves"]
+    ax, found = axes_or_new(ax), measured.results["displacement"]
+    published = measured.results["published"]
     for k, (colour, words) in enumerate(((OURS, "on the way"), (_GREEN, "in the well"))):
-        low, middle, high = np.quantile(curves[:, k], [0.025, 0.5, 0.975], axis=0)
-        ax.fill_between(lags, low, high, color=colour, alpha=0.2, lw=0)
+        waiting = found.waiting_times[k]
+        curves = found.curves(waiting, "paths")
+        label = f"{words} (waiting time {waiting})"
+        _draw_band(ax, curves.x, curves.median, curves.middle, colour, label)
         ax.plot(
-            lags, middle, color=colour, label=f"{words} (waiting time {found['waiting_times'][k]})"
-        )
-        ax.plot(
-            lags,
-            found["published_curves"][k],
+            published.lag_times,
+            published.values[k],
             "--",
             color=PUBLISHED,
             lw=1,
             label="the published path" if k == 0 else None,
         )
-    for name, lag_range, k, factor in (
-        ("short", (2, 20), 0, _OFFSET),
-        ("long", (100, 500), 0, _OFFSET),
-        ("well", (2, 10), 1, 1 / _OFFSET),
-    ):
-        _draw_exponent(
-            ax, lags, np.median(curves[:, k], axis=0), lag_range, measured[name].value, factor
-        )
+    factors = (OFFSET, OFFSET, 1 / OFFSET)
+    for fit, factor in zip(measured.results["exponents"], factors, strict=True):
+        draw_exponent(ax, fit, factor)
     ax.set(
         xscale="log",
         yscale="log",
         xlabel=_LAG,
         ylabel="TAMSD (units of x²)",
-        title=f"{len(curves)} paths: median and 95 %",
+        title=f"{len(found.per_walk)} paths: median and 95 %",
     )
     ax.legend(loc="upper left")
     return ax
@@ -438,128 +361,26 @@ def training(measured, axes=None):
     -------
     array of Axes
     """
-    found = measured.arrays
-    panels = [
-        (
-            f"{len(found['curves'])} seeds, {found['dataset']}, window {found['window']:,} epochs",
-            found["lag_times"],
-            _geometric_mean(found["curves"]),
-        )
-    ]
-    if "published" in found:
-        shown = found["published_lags"] <= found["lag_times"].max()
-        panels.append(
-            (
-                "the paper's file, airfoil, one seed",
-                found["published_lags"][shown],
-                found["published"][:, shown],
-            )
-        )
-    axes = np.atleast_1d(
-        axes_or_new(
-            axes, len(panels), 1, figsize=(5.2, 3.6 * len(panels)), sharex=True, sharey=True
-        )
+    ours, published = measured.results["ours"], measured.results.get("published")
+    over = next(iter(measured.quantities.values())).over
+    title = f"{len(ours.per_walk)} {over}, window {ours.window:,} epochs"
+    panels = {title: ours} | (
+        {} if published is None else {"the paper's file, airfoil, one seed": published}
     )
-    for ax, (title, lags, curves) in zip(axes, panels, strict=True):
-        colours = _by_waiting_time(ax, found["waiting_times"], curves, lags, logarithmic=True)
-        ax.set(xscale="log", yscale="log", ylabel="TAMSD (squared parameters)", title=title)
-    for name, k, lag_range in REGIMES:
-        _draw_exponent(
-            axes[0],
-            panels[0][1],
-            panels[0][2][k],
-            lag_range,
-            measured[name].value,
-            1 / _OFFSET if name.startswith("late") else _OFFSET,
-        )
-    axes[-1].set_xlabel("lag (epochs)")
-    bar = _draw_scale(list(axes), colours, found["waiting_times"], "waiting time (epochs)")
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    return axes
+    return training_tamsd(panels, {title: measured.results["exponents"]}, n_columns=1, ax=axes)
 
 
-def _geometric_mean(curves):
-    """Return the geometric mean over the first axis, of the curves that move."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(curves > 0, np.log(curves), np.nan)
-        return np.exp(np.nansum(logs, axis=0) / np.isfinite(logs).sum(axis=0))
+def _draw_band(ax, x, middle, interval, colour, label):
+    ax.plot(x, middle, color=colour, label=label)
+    ax.fill_between(x, *interval, color=colour, alpha=0.22, lw=0)
 
 
-def _scale_of(curves):
-    """Return the name of the scale for displacement: curves of walks that all rest have no logarithm."""
-    return "log" if any((np.asarray(curve) > 0).any() for curve in curves) else "linear"
-
-
-def _by_waiting_time(ax, waiting_times, curves, lags, logarithmic=False):
-    scale = (
-        LogNorm(1, waiting_times.max() ** (1 / _PALEST))
-        if logarithmic
-        else Normalize(0, waiting_times.max() / _PALEST)
-    )
-    colours = ScalarMappable(scale, plt.rcParams["image.cmap"])
-    for waiting, curve in zip(waiting_times, curves, strict=True):
-        ax.plot(lags, curve, color=colours.to_rgba(waiting), lw=1.1)
-    return colours
-
-
-def _draw_scale(axes, colours, waiting_times, label):
-    bar = np.ravel(axes)[0].figure.colorbar(colours, ax=axes, label=label, aspect=30)
-    bar.ax.set_ylim(waiting_times.min(), waiting_times.max())
-    bar.outline.set_edgecolor(CONTROL)
-    return bar
-
-
-def _draw_band(ax, lags, curves, colour, label):
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(curves)
-        half = _t(len(logs)) * logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
-        mean = logs.mean(axis=0)
-    ax.plot(lags, np.exp(mean), color=colour, label=label)
-    ax.fill_between(lags, np.exp(mean - half), np.exp(mean + half), color=colour, alpha=0.25, lw=0)
-
-
-def _draw_file(ax, found):
+def _draw_file(ax, measured):
     """Draw the paper's displacement at waiting time 3200 if its file is here; tell whether it is."""
-    if "published" in found:
-        shown = np.unique(
-            np.searchsorted(
-                found["published_lags"], np.geomspace(1, found["published_lags"].max(), 40)
-            )
-        )
-        curve = found["published"][found["waiting_times"] == 3200][0]
-        ax.plot(
-            found["published_lags"][shown],
-            curve[shown],
-            "s",
-            ms=3,
-            color=PUBLISHED,
-            label="the paper's file, waiting time 3200",
-        )
-    return "published" in found
-
-
-def _draw_exponent(ax, lags, curve, lag_range, exponent, factor):
-    """Draw a line of this slope over its lags, above (or under) the middle of the curve there."""
-    ends = np.asarray(lag_range, dtype=float)
-    inside = (lags >= ends[0]) & (lags <= ends[1])
-    if not np.isfinite(exponent) or not (curve[inside] > 0).all():
-        return
-    at, height = np.exp(np.log(lags[inside]).mean()), np.exp(np.log(curve[inside]).mean())
-    heights = factor * height * (ends / at) ** exponent
-    ax.plot(ends, heights, "--", color=THEORY, lw=1.2)
-    ax.annotate(
-        f"{exponent:.2f}",
-        (np.sqrt(ends.prod()), np.sqrt(heights.prod())),
-        xytext=(0, 5 if factor > 1 else -5),
-        textcoords="offset points",
-        ha="center",
-        va="bottom" if factor > 1 else "top",
-        fontsize=8.5,
-        bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8},
-    )
-
-
-def _t(n):
-    from scipy import stats
-
-    return float(stats.t.ppf(0.975, n - 1))
+    found = measured.results.get("published")
+    if found is not None:
+        lags, curve = found.lag_times, found.curves(_SHOWN).samples[0]
+        shown = np.unique(np.searchsorted(lags, np.geomspace(1, lags.max(), 40)))
+        words = f"the paper's file, waiting time {_SHOWN}"
+        ax.plot(lags[shown], curve[shown], "s", ms=3, color=PUBLISHED, label=words)
+    return found is not None

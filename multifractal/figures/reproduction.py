@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures.spectra import model_spectra
 
 _FLATTEST = 10  # enlarged (paper)
 
@@ -15,24 +16,24 @@ _FLATTEST = 10  # enlarged (paper)
 @styled
 def curvature(measured, ax=None):
     """Draw curvature against the paper's abscissa: ours, the exact law of the stencil, and the paper's law."""
-    ax, arrays = axes_or_new(ax), measured.arrays
-    x, y, m = arrays["x"], arrays["curvature"], measured["prefactor"].value * 1e-8
+    ax, (law, found) = axes_or_new(ax), (measured.results[name] for name in ("law", "curvature"))
+    m = measured["prefactor"].value * 1e-8
     ax.errorbar(
-        x,
-        y.mean(axis=0),
-        yerr=y.std(axis=0, ddof=1),
+        found.x,
+        found.mean.value,
+        yerr=found.spread,
         fmt="o",
         color=OURS,
-        label=f"ours, {len(y)} surfaces",
+        label=f"ours, {len(found)} surfaces",
     )
-    ax.plot(x, arrays["exact"], color=THEORY, label="exact law of this stencil")
-    ax.plot(x, m * x, "--", color=PUBLISHED, label="the paper's law, m x")
+    ax.plot(found.x, law.exact, color=THEORY, label="exact law of this stencil")
+    ax.plot(found.x, m * found.x, "--", color=PUBLISHED, label="the paper's law, m x")
     ax.set(
         xscale="log",
         yscale="log",
         xlabel=r"$x = r(H)\,\chi^{2H-2}$  (rough $\rightarrow$)",
         ylabel=r"$\Vert\mathrm{Hess}\Vert_F^2$ (loss$^2$/pixel$^4$)",
-        title=f"H from {arrays['hoelder'].max():.2f} to {arrays['hoelder'].min():.2f}",
+        title=f"H from {law.hoelder.max():.2f} to {law.hoelder.min():.2f}",
     )
     ax.legend(loc="upper left")
     return ax
@@ -42,9 +43,8 @@ def curvature(measured, ax=None):
 def minima(measured, ax=None):
     """Draw the lowest minima of one surface, coloured by flatness; the ten flattest enlarged."""
     ax = axes_or_new(ax, figsize=(5.2, 4.2))
-    positions, flat, (rows, cols) = (
-        measured.arrays[name] for name in ("positions", "flatness", "size")
-    )
+    lowest = measured.results["lowest"]
+    positions, flat = lowest.positions, lowest.flatness
     style = {"cmap": "viridis", "vmin": 0, "vmax": 20}
     points = ax.scatter(*positions.T, c=flat, s=4, linewidths=0, **style)
     flattest = np.argsort(flat)[-_FLATTEST:]
@@ -52,9 +52,9 @@ def minima(measured, ax=None):
         *positions[flattest].T, c=flat[flattest], s=60, edgecolors=THEORY, linewidths=0.8, **style
     )
     if len(flat):
-        low, high = np.quantile(positions, [0.005, 0.995], axis=0)
-        side = min((high - low).max() + 40, cols - 1, rows - 1)  # a square that holds nearly all
-        corner = np.clip((low + high - side) / 2, 0, np.array([cols, rows]) - 1 - side)
+        low, high = _holding_nearly_all(positions)
+        side = (high - low).max() + 40  # pixels, of a square that holds nearly all
+        corner = np.maximum((low + high - side) / 2, 0)
         ax.set(xlim=(corner[0], corner[0] + side), ylim=(corner[1], corner[1] + side))
     ax.set(
         aspect="equal",
@@ -69,21 +69,20 @@ def minima(measured, ax=None):
 @styled
 def clustering(measured, ax=None):
     """Draw N(R) of the smoother and the rougher basins of all surfaces, and the published power laws up to their R0."""
-    ax, arrays = axes_or_new(ax), measured.arrays
-    handles = []
+    ax, handles = axes_or_new(ax), []
     for name, colour, power, radius in (
         ("smoother", OURS, 1.72, 36.7),
         ("rougher", CONTROL, 1.60, 29.4),
     ):
-        if f"{name}_counts" not in arrays:
+        if name not in measured.results:
             continue
-        radii, counts = arrays[f"{name}_radii"], arrays[f"{name}_counts"]
-        ax.plot(radii, counts.T, color=colour, linewidth=0.7, alpha=0.7)
+        found = measured.results[name]
+        ax.plot(found.x, found.samples.T, color=colour, linewidth=0.7, alpha=0.7)
         handles.append(
-            Line2D([], [], color=colour, label=f"ours, {name} basin, {len(counts)} surfaces")
+            Line2D([], [], color=colour, label=f"ours, {name} basin, {len(found)} surfaces")
         )
         drawn = np.geomspace(4, radius, 20)
-        anchor = np.interp(radius, radii, np.median(counts, axis=0))
+        anchor = np.interp(radius, found.x, found.median)
         ax.plot(
             drawn,
             anchor * (drawn / radius) ** power,
@@ -121,17 +120,17 @@ def clustering(measured, ax=None):
 @styled
 def losses(measured, ax=None):
     """Draw the densities of the losses in the basin's box and on the whole surface; the paper's box where it is here."""
-    ax, arrays = axes_or_new(ax), measured.arrays
-    edges = arrays["edges"]
+    ax, results = axes_or_new(ax), measured.results
+    edges = results["whole"].x
     middle = (edges[1:] + edges[:-1]) / 2
     for name, colour, words in (
         ("whole", CONTROL, "whole surface"),
         ("box", OURS, "box of the smoother basin"),
     ):
-        density = arrays[name][np.isfinite(arrays[name]).all(axis=1)]
+        density = results[name]
         if not len(density):
             continue
-        mean, spread = density.mean(axis=0), density.std(axis=0)
+        mean, spread = density.mean.value, np.nan_to_num(density.spread)
         ax.stairs(
             mean, edges, color=colour, linewidth=1.5, label=f"{words}, {len(density)} surfaces"
         )
@@ -144,9 +143,9 @@ def losses(measured, ax=None):
             alpha=0.2,
             linewidth=0,
         )
-    if "published" in arrays:
+    if "published" in results:
         ax.stairs(
-            arrays["published"],
+            results["published"].samples[0],
             edges,
             color=PUBLISHED,
             linestyle="--",
@@ -165,69 +164,35 @@ def losses(measured, ax=None):
 @styled
 def surface_spectrum(measured, ax=None):
     """Draw the spectra of multifractal and monofractal surfaces, ours and published, over the prescribed exponents."""
-    ax, arrays = axes_or_new(ax), measured.arrays
+    ax, results = axes_or_new(ax), measured.results
     ax.axvspan(0.3, 0.7, color=CONTROL, alpha=0.15, linewidth=0)
-    for name, prefix, marker, words in (
-        ("multi", "", "o", "multifractal"),
-        ("mono", "mono_", "s", "monofractal"),
-    ):
-        h, D = arrays[f"{prefix}h"], arrays[f"{prefix}D"]
-        ax.errorbar(
-            h.mean(axis=0),
-            D.mean(axis=0),
-            xerr=h.std(axis=0, ddof=1),
-            fmt=f"{marker}-",
-            color=OURS,
-            elinewidth=0.8,
-            label=f"{words}, ours ({len(h)} surfaces)",
-        )
-        if f"published_{name}_h" in arrays:
-            ax.plot(
-                arrays[f"published_{name}_h"],
-                arrays[f"published_{name}_D"],
-                f"{marker}--",
-                color=PUBLISHED,
-                mfc="none",
-                label=f"{words}, published",
-            )
-    ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)", ylim=(1.2, 2.05))
-    ax.legend(loc="lower center", fontsize=8)
+    kinds = ("multifractal", "monofractal")
+    published = {
+        kind: results[f"published {kind}"] for kind in kinds if f"published {kind}" in results
+    }
+    model_spectra({kind: results[kind] for kind in kinds}, published, ax)
+    ax.set(ylim=(1.0, 2.05))
     return ax
 
 
 @styled
 def section_spectra_by_rule(measured, axes=None):
     """Draw the published spectra by epoch beside noise and a monofractal, and those of the published sections."""
-    axes, arrays = axes_or_new(axes, 2, 1, figsize=(4.6, 8.4)), measured.arrays
+    axes, results = axes_or_new(axes, 2, 1, figsize=(4.6, 8.4)), measured.results
     for name, colour, words in (
         ("noise", CONTROL, "smooth bowl, pixel noise"),
-        ("mono", OURS, "exact monofractal, H = .5"),
+        ("monofractal", OURS, "exact monofractal, H = .5"),
     ):
-        h, D = arrays[f"{name}_h"].mean(axis=0), arrays[f"{name}_D"].mean(axis=0)
-        axes[0].plot(h, D, "-", color=colour, label=f"{words} (mean of {len(arrays[f'{name}_h'])})")
-    epochs = [name[:-2] for name in arrays if name.startswith("epoch_") and name.endswith("_h")]
+        found = results[name]
+        told = f"{words} (mean of {len(found)})"
+        axes[0].plot(found.h.mean.value, found.D.mean.value, "-", color=colour, label=told)
+    epochs = [name for name in results if name.startswith("epoch ")]
     for name, marker in zip(epochs, "osD", strict=False):
-        axes[0].plot(
-            arrays[f"{name}_h"],
-            arrays[f"{name}_D"],
-            f"{marker}--",
-            color=PUBLISHED,
-            mfc="none",
-            label=f"published, {name.replace('_', ' ')}",
-        )
-    sections = [
-        name[8:-2] for name in arrays if name.startswith("section_") and name.endswith("_h")
-    ]
+        _draw_one(axes[0], results[name], f"{marker}--", f"published, {name}")
+    sections = [name for name in results if name.startswith("section ")]
     for name, marker in zip(sections, "osD^v", strict=False):
-        axes[1].plot(
-            arrays[f"section_{name}_h"],
-            arrays[f"section_{name}_D"],
-            f"{marker}-",
-            color=PUBLISHED,
-            mfc="none",
-            linewidth=0.8,
-            label=name.replace("_", " "),
-        )
+        words = name.removeprefix("section ").replace("_", " ")
+        _draw_one(axes[1], results[name], f"{marker}-", words, linewidth=0.8)
     axes[0].set(
         xlabel="Hölder exponent h",
         ylabel="dimension D(h)",
@@ -243,3 +208,15 @@ def section_spectra_by_rule(measured, axes=None):
     for ax in axes[: 2 if sections else 1]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
     return axes
+
+
+def _draw_one(ax, found, line, label, **style):
+    h, D = found.h.samples[0], found.D.samples[0]
+    ax.plot(h, D, line, color=PUBLISHED, mfc="none", label=label, **style)
+
+
+def _holding_nearly_all(positions):
+    """Return the corners (x, y) of an upright box that holds all positions but the outermost 1 %: the limits of the axes."""
+    n = len(positions)
+    ordered, left_out = np.sort(positions, axis=0), n // 200
+    return ordered[left_out], ordered[n - 1 - left_out]

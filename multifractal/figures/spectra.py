@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from multifractal.analysis.spectra import Spectra, of_file, several
 from multifractal.base import files
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
 
@@ -18,10 +19,10 @@ def model_spectra(spectra, published=None, ax=None):
 
     Parameters
     ----------
-    spectra : dict of str to Spectrum or sequence of Spectrum
+    spectra : dict of str to Spectrum, sequence of Spectrum or Spectra
         From scratch, by label; of several realisations the mean is drawn, and the standard deviation of h as a bar.
-    published : dict of str to dict, optional
-        By the same labels: what `source_data.read` gives for a published spectrum ("hq" and "Dq").
+    published : dict of str to dict or Spectra, optional
+        By the same labels: what `source_data.read` gives for a published spectrum ("hq" and "Dq"), or `published_spectrum`.
     ax : Axes, optional
 
     Returns
@@ -30,25 +31,24 @@ def model_spectra(spectra, published=None, ax=None):
     """
     ax = axes_or_new(ax)
     for (label, found), marker in zip(spectra.items(), _MARKERS, strict=False):
-        found = [found] if hasattr(found, "h") else list(found)
-        h, D = (np.array([getattr(spectrum, name) for spectrum in found]) for name in ("h", "D"))
-        spread = h.std(axis=0, ddof=1) if len(found) > 1 else None
-        told = f"{label}, from scratch" + (
-            f"\n(mean of {len(found)}, bars: sd)" if len(found) > 1 else ""
-        )
+        found = several(found)
+        told = f"{label}, from scratch"
+        if len(found) > 1:
+            told += f"\n(mean of {len(found)}, bars: sd)"
         ax.errorbar(
-            h.mean(axis=0),
-            D.mean(axis=0),
-            xerr=spread,
+            found.h.mean.value,
+            found.D.mean.value,
+            xerr=found.h.spread if len(found) > 1 else None,
             fmt=f"{marker}-",
             color=OURS,
             elinewidth=0.8,
             label=told,
         )
-    for (label, arrays), marker in zip((published or {}).items(), _MARKERS, strict=False):
+    for (label, found), marker in zip((published or {}).items(), _MARKERS, strict=False):
+        found = found if isinstance(found, Spectra) else of_file(found, None)
         ax.plot(
-            np.ravel(arrays["hq"]),
-            np.ravel(arrays["Dq"]),
+            found.h.samples[0],
+            found.D.samples[0],
             f"{marker}--",
             color=PUBLISHED,
             mfc="none",
@@ -313,12 +313,11 @@ def hoelder_maps(prescribed, found, axes=None):
         rasterized=True,
     )
     axes[2].plot([low, high], [low, high], color=PUBLISHED, lw=1, label="equal")
-    error = found.hoelder - prescribed
+    correlation, error = found.compared_with(prescribed)
     axes[2].set(
         xlabel="prescribed exponent",
         ylabel="recovered exponent",
-        title=f"r = {np.corrcoef(prescribed.ravel(), found.hoelder.ravel())[0, 1]:.4f}, "
-        f"rms error {np.sqrt((error**2).mean()):.4f}",
+        title=f"r = {correlation:.4f}, rms error {error:.4f}",
     )
     axes[2].legend(loc="upper left")
     return axes
@@ -335,4 +334,5 @@ def _clipped(loss, coordinates, clip):
 
 
 def _share_clipped(loss, clip):
-    return float((np.asarray(loss) > np.nanmin(loss) + clip).mean())
+    """Return the share of the points that the cut of the drawing hides."""
+    return np.count_nonzero(np.asarray(loss) > np.nanmin(loss) + clip) / np.size(loss)

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.colors import Normalize
 
 from multifractal.figures._style import OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures.displacement import draw_exponent, scale_of
 
 _MARKS = "os^D"
 _COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")  # of Okabe & Ito's palette
@@ -16,8 +17,9 @@ def tamsd_fits(panels, *, ax=None):
 
     Parameters
     ----------
-    panels : dict of str to dict of str to (lag_times, tamsd, TamsdFit, scale)
-        By title and label; curve and fit are both multiplied by `scale`, which the label says where it is not 1.
+    panels : dict of str to dict of str to (lag_times, tamsd, TamsdFit or None, scale)
+        By title and label; curve and fit are both multiplied by `scale`, which the label says where it is not 1. None for a
+        walk at rest, which has no fit.
     ax : array of Axes, optional
 
     Returns
@@ -30,19 +32,21 @@ def tamsd_fits(panels, *, ax=None):
             lags = np.asarray(lags)
             shown = np.unique(np.searchsorted(lags, np.geomspace(lags[lags > 0][0], lags[-1], 40)))
             factor = "" if scale == 1 else f" (×{scale:g})"
+            fitted = "at rest" if fit is None else f"fitted H {fit.hurst:.2f}"
             panel.plot(
                 lags[shown],
                 scale * np.asarray(values)[shown],
                 _MARKS[k % 4],
                 color=_COLOURS[k % 4],
                 ms=3.5,
-                label=f"{label}{factor}: fitted H {fit.hurst:.2f}",
+                label=f"{label}{factor}: {fitted}",
             )
-            panel.plot(lags[shown], scale * fit.curve(lags[shown]), color=THEORY, lw=1)
+            if fit is not None:
+                panel.plot(lags[shown], scale * fit.curve(lags[shown]), color=THEORY, lw=1)
         panel.plot([], [], color=THEORY, lw=1, label="fit of the theory")
         panel.set(
             xscale="log",
-            yscale="log",
+            yscale=scale_of([values for _, values, _, _ in curves.values()]),
             xlabel="lag (steps)",
             ylabel="TAMSD (grid units²)",
             title=title,
@@ -153,8 +157,8 @@ def alpha_slice(diagram, law, *, learning_rates=(1000.0, 3000.0, 1e5), published
         The theory's curve.
     learning_rates : tuple of float
         The nearest rates of the diagram are drawn; 1000 is the published setting.
-    published : array of shape (9, trials), optional
-        The paper's exponents at H = 0.1 ... 0.9 (`alphas.mat`), drawn as mean and range.
+    published : Curves, optional
+        The paper's exponents over H, one curve for each trial (`alphas.mat`), drawn as mean and range.
     ax : Axes, optional
 
     Returns
@@ -181,12 +185,11 @@ def alpha_slice(diagram, law, *, learning_rates=(1000.0, 3000.0, 1e5), published
             label=f"ours, rate {diagram.learning_rates[at]:,.0f}",
         )
     if published is not None:
-        hursts = np.arange(1, 10) / 10
-        middle = published.mean(axis=1)
+        middle = published.mean.value
         ax.errorbar(
-            hursts,
+            published.x,
             middle,
-            [middle - published.min(axis=1), published.max(axis=1) - middle],
+            np.abs(published.range - middle),
             fmt="x",
             capsize=2,
             color=PUBLISHED,
@@ -239,18 +242,7 @@ def langevin_path(path, potential, displacement, *, exponents=(), ax=None):
         colour = plt.get_cmap("cividis")(0.9 * k / max(1, len(displacement.values) - 1))
         ax[2].plot(lags[lags > 0], curve[lags > 0], color=colour, lw=1.1, label=f"{waiting}")
     for fit, factor in exponents:
-        ends = fit.lag_range
-        heights = factor * fit.prefactor * ends**fit.exponent
-        ax[2].plot(ends, heights, "--", color=THEORY, lw=1.2)
-        above = {"xytext": (0, 4), "ha": "right", "va": "bottom"}
-        beside = {"xytext": (4, 0), "ha": "left", "va": "center"}
-        ax[2].annotate(
-            f"{fit.exponent:.2f}",
-            (ends[1], heights[1]),
-            textcoords="offset points",
-            fontsize=8,
-            **(above if factor > 1 else beside),
-        )
+        draw_exponent(ax[2], fit, factor)
     ax[2].set(
         xscale="log",
         yscale="log",

@@ -12,7 +12,7 @@ from multifractal.base.checks import require, whole_number
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.base.statistics import mean_interval
+from multifractal.base.statistics import mean_and_error, mean_interval
 from multifractal.diffusion.displacement import diffusion_exponent, tamsd
 from multifractal.landscapes.landscape import as_landscape
 from multifractal.walkers.descent import checked_rates, descend_ensemble
@@ -79,6 +79,16 @@ class DescentTable(Result):
     def mean_exponents(self):
         """Estimate of the mean of `exponents` over the runs that lasted, shape (s, rates)."""
         return over_runs(self.exponents)
+
+    @property
+    def mean_edge_at_start(self):
+        """Mean of `edge_at_start` over runs, shape (s, rates): NaN if one diverged."""
+        return np.mean(self.edge_at_start, axis=-1)
+
+    @property
+    def mean_tamsd(self):
+        """Mean of `tamsd` over the runs that lasted, shape (s, rates, waiting times, lags)."""
+        return mean_and_error(self.tamsd, axis=2)[0]
 
     @property
     def resolution(self):

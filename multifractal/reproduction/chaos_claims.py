@@ -5,6 +5,8 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
+from multifractal.base.curves import Curves
+from multifractal.base.result import Provenance
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction.claim import (
     CORRECTED,
@@ -43,7 +45,7 @@ def _measure_edge(study):
     )
     over_edge = logs - np.log10(2 / _RATES)
     published = _published_sharpness()
-    in_file = f"; in its file {_slope(published['published']):.2f}" if published else ""
+    in_file = f"; in its file {_published_slope(published['published']):.2f}" if published else ""
     quantities = {
         "slope": Quantity.mean(
             "slope of log sharpness on log rate, rates 27 to 943",
@@ -69,7 +71,7 @@ def _measure_edge(study):
     }
     return Measured(
         quantities=quantities,
-        arrays={"learning_rates": _RATES, "over_edge": over_edge, "range": np.array(_RANGE)}
+        results={"over_edge": Curves(x=_RATES, samples=over_edge, over="surfaces", provenance=call)}
         | published,
     )
 
@@ -106,13 +108,25 @@ def _crossings(over_edge):
 
 
 def _published_sharpness():
-    """Return the paper's mean log10 sharpness, and that over 2/rate, at its rates; empty if its file is not here."""
+    """Return log10 of the paper's sharpness over 2/rate, the mean over its walks; empty if its file is not here."""
     name = "multifractional_brownian_surface/eos.mat"
     if not source_data.available(name):
         return {}
     file = source_data.read(name)
     logs = np.log10(np.maximum(file["leading_eig"], 1e-12)).mean(axis=(1, 2))
-    return {"published": logs, "published_over_edge": logs - np.log10(2 / file["lrs"].ravel())}
+    rates = file["lrs"].ravel()
+    return {
+        "published": Curves(
+            x=rates,
+            samples=(logs - np.log10(2 / rates))[None],
+            over="files",
+            provenance=Provenance.of("source_data.read", name=name),
+        )
+    }
+
+
+def _published_slope(published):
+    return float(_slope(published.samples[0] + np.log10(2 / published.x)))
 
 
 def _judge_edge(found):
@@ -224,13 +238,22 @@ def _measure_chaos(study):
     }
     return Measured(
         quantities=quantities,
-        arrays={
-            "learning_rates": _SWEEP,
-            "exact": exact[:, :-1],
-            "estimate": estimate[:, :-1, :, 0],
+        results={
+            name: Curves(x=_SWEEP, samples=samples[..., :-1], over=over, provenance=calls[method])
+            for name, samples, over, method in (
+                ("exact", means, "surfaces", "tangent"),
+                ("exact, walks", _by_walk(exact), "walks", "tangent"),
+                ("estimate", _mean_estimate(estimate[..., 0]), "surfaces", "two_trajectories"),
+                ("estimate, walks", _by_walk(estimate), "walks", "two_trajectories"),
+            )
         }
         | _published_chaos(),
     )
+
+
+def _by_walk(exponents):
+    """Return the largest exponent of each walk of all surfaces, (n_surfaces x n_starts, n_rates)."""
+    return np.swapaxes(exponents[..., 0], 1, 2).reshape(-1, exponents.shape[1])
 
 
 def _exponents(study, rates, method, i):
@@ -278,7 +301,14 @@ def _published_chaos():
     if not source_data.available(name):
         return {}
     file = source_data.read(name)
-    return {"published_rates": file["lrs"].ravel(), "published": file["mle_mean"].ravel()}
+    return {
+        "published": Curves(
+            x=file["lrs"].ravel(),
+            samples=file["mle_mean"].ravel()[None],
+            over="files",
+            provenance=Provenance.of("source_data.read", name=name),
+        )
+    }
 
 
 def _judge_chaos(found):

@@ -148,24 +148,15 @@ class Measured(Result):
     ----------
     quantities : dict of str to Quantity
         The numbers of the page, in its order; the rule sees these only.
-    arrays : dict of str to ndarray
-        What the figure shows besides, the published data among it.
+    results : dict of str to Result or list of Result
+        What the figure draws, the published data among it.
     provenance : Provenance
         Of the whole measurement; `study.measure` fills it in.
     """
 
-    quantities: dict
-    arrays: dict
+    quantities: dict[str, Quantity]
+    results: dict
     provenance: Provenance = None
-
-    def __post_init__(self):
-        restored = {
-            name: found
-            if isinstance(found, Quantity)
-            else Quantity(**found | {"provenance": Provenance(**found["provenance"])})
-            for name, found in self.quantities.items()
-        }
-        object.__setattr__(self, "quantities", restored)
 
     def __getitem__(self, name):
         """Return the Quantity of this name."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multifractal.diffusion.displacement import DiffusionExponent
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Judgement
 
 ROUNDING = 0.05  # the paper states exponents to one decimal
@@ -56,6 +57,21 @@ class Stated:
         """Return the exponent of each displacement curve (..., n_lags), by least squares in log-log; NaN where it rests."""
         inside = (lag_times >= self.lags[0]) & (lag_times <= self.lags[1])
         return log_slope(lag_times[inside], np.asarray(curves)[..., inside])
+
+    def line(self, lag_times, curve, found):
+        """Return a Quantity `found` as the power law that goes through the middle of a curve over its lags."""
+        inside = (lag_times >= self.lags[0]) & (lag_times <= self.lags[1])
+        moving = bool((curve[inside] > 0).all())
+        height = np.log(curve[inside]).mean() if moving else np.nan
+        return DiffusionExponent(
+            exponent=found.value,
+            low=found.low,
+            high=found.high,
+            prefactor=float(np.exp(height - found.value * np.log(lag_times[inside]).mean())),
+            lag_range=np.array(self.lags, dtype=np.float64),
+            interval_of=f"{found.n} {found.over}",
+            provenance=found.provenance,
+        )
 
 
 def log_slope(lag_times, curves):

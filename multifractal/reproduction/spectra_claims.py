@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
+from multifractal.analysis.spectra import published_spectrum, several
 from multifractal.analysis.spectrum import (
     PAPER_SECTION_SETTINGS,
     PAPER_SURFACE_SETTINGS,
@@ -80,12 +81,7 @@ def _measure_surface(study):
     }
     return Measured(
         quantities=quantities,
-        arrays={
-            "h": h,
-            "D": np.array([found.D for found in multi]),
-            "mono_h": mono_h,
-            "mono_D": np.array([found.D for found in mono]),
-        }
+        results={"multifractal": several(multi), "monofractal": several(mono)}
         | _published_spectra(),
     )
 
@@ -99,15 +95,16 @@ def _spectrum_of(draw, settings, i):
 
 
 def _published_spectra():
-    arrays = {}
-    for name, folder in (
-        ("multi", "multifractional_brownian_surface"),
-        ("mono", "fractional_brownian_surfaces"),
-    ):
-        if source_data.available(f"{folder}/multifractal_spectrum.mat"):
-            file = source_data.read(f"{folder}/multifractal_spectrum.mat")
-            arrays |= {f"published_{name}_h": file["hq"], f"published_{name}_D": file["Dq"]}
-    return arrays
+    """Return the paper's spectra of model surfaces that are here."""
+    files = {
+        "multifractal": "multifractional_brownian_surface/multifractal_spectrum.mat",
+        "monofractal": "fractional_brownian_surfaces/multifractal_spectrum.mat",
+    }
+    return {
+        f"published {name}": published_spectrum(file)
+        for name, file in files.items()
+        if source_data.available(file)
+    }
 
 
 def _judge_surface(found):
@@ -176,7 +173,7 @@ def _measure_sections(study):
         settings="PAPER_SECTION_SETTINGS",
     )
     over = "fields"
-    quantities, arrays = _epoch_files()
+    quantities, published = _epoch_files()
     quantities |= {
         "noise_middle": Quantity.mean(
             "from scratch, smooth bowl under pixel noise: h at q = 0",
@@ -197,18 +194,14 @@ def _measure_sections(study):
             "the same: c₂", [f.log_cumulants[1] for f in mono], mono_call, over=over
         ),
     }
-    arrays |= {
-        f"{name}_{of}": np.array([getattr(f, of) for f in fields])
-        for name, fields in (("noise", noise), ("mono", mono))
-        for of in "hD"
-    }
+    results = {"noise": several(noise), "monofractal": several(mono)} | published
     for name, loss in study.sections().items():
         spectrum = multifractal_spectrum(
             loss, **PAPER_SECTION_SETTINGS, n_bootstrap=199, rng=study.seed
         )
         quantities |= _of_section(name, spectrum)
-        arrays |= {f"section_{name}_h": spectrum.h, f"section_{name}_D": spectrum.D}
-    return Measured(quantities=quantities, arrays=arrays)
+        results[f"section {name}"] = several([spectrum])
+    return Measured(quantities=quantities, results=results)
 
 
 def _section_spectrum(draw, study, i):
@@ -232,8 +225,8 @@ def _middle(spectrum):
 
 
 def _epoch_files():
-    """Return the quantities and arrays of the published spectra by epoch that are here."""
-    quantities, arrays = {}, {}
+    """Return the quantities and results of the published spectra by epoch that are here."""
+    quantities, results = {}, {}
     for epoch in _EPOCHS:
         name = f"real_loss_landscape/epoch_{epoch}_spectrum.mat"
         if not source_data.available(name):
@@ -247,8 +240,8 @@ def _epoch_files():
             over="file",
             published=f"h from {file['hq'].min():.2f} to {file['hq'].max():.2f}",
         )
-        arrays |= {f"epoch_{epoch}_h": file["hq"], f"epoch_{epoch}_D": file["Dq"]}
-    return quantities, arrays
+        results[f"epoch {epoch}"] = published_spectrum(name)
+    return quantities, results
 
 
 def _of_section(name, spectrum):

@@ -7,6 +7,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import skew
 
 from multifractal import source_data
+from multifractal.base.curves import Curves
+from multifractal.base.result import Provenance
 from multifractal.figures import reproduction as figures
 from multifractal.geometry.clustering import clustering_curve
 from multifractal.geometry.curvature import curvature_roughness
@@ -65,7 +67,10 @@ def _measure_curvature(study):
     }
     return Measured(
         quantities=quantities,
-        arrays={"x": x[0], "curvature": y, "exact": exact[0], "hoelder": laws[0].hoelder},
+        results={
+            "law": laws[0],
+            "curvature": Curves(x=x[0], samples=y, over="surfaces", provenance=call),
+        },
     )
 
 
@@ -135,9 +140,7 @@ def _measure_minima(study):
         ),
         "spread": Quantity.mean("range of their losses, over that of the surface", spread, call),
     }
-    return Measured(
-        quantities=quantities, arrays={"size": np.array(study.surface(0).shape), **_map_of(study)}
-    )
+    return Measured(quantities=quantities, results={"lowest": lowest_and_basins(study, 0)[0]})
 
 
 def _minima_of(study, i):
@@ -169,11 +172,6 @@ def _alike(lowest):
 def _neighbours(positions, radius):
     tree = cKDTree(positions)
     return tree.count_neighbors(tree, radius) / len(positions)
-
-
-def _map_of(study):
-    lowest, _ = lowest_and_basins(study, 0)
-    return {"positions": lowest.positions, "flatness": lowest.flatness}
 
 
 def _judge_minima(found):
@@ -280,7 +278,7 @@ def _measure_clustering(study):
         mono,
         study.provenance("clustering_curve", surface="fbm_surface", hurst=0.5),
     )
-    return Measured(quantities=quantities, arrays=_drawn_curves(found))
+    return Measured(quantities=quantities, results=_drawn_curves(found, call))
 
 
 def _curves_of(study, i):
@@ -313,22 +311,19 @@ def _monofractal_power(study, i):
     return np.nan if curve is None else curve.power
 
 
-def _drawn_curves(found):
-    arrays = {}
-    for name in _POWERS:
-        curves = [surface[name] for surface in found if name in surface]
-        if curves:
-            arrays |= {
-                f"{name}_radii": curves[0].radii,
-                f"{name}_counts": np.array([curve.counts for curve in curves]),
-                f"{name}_fits": np.array(
-                    [
-                        [curve.power, curve.crossover, *curve.fit_range, curve.prefactor]
-                        for curve in curves
-                    ]
-                ),
-            }
-    return arrays
+def _drawn_curves(found, call):
+    """Return N(R) of the smoother and of the rougher basin of all surfaces that have them, by name."""
+    by_name = {name: [surface[name] for surface in found if name in surface] for name in _POWERS}
+    return {
+        name: Curves(
+            x=curves[0].radii,
+            samples=np.array([curve.counts for curve in curves], dtype=np.float64),
+            over="surfaces",
+            provenance=call,
+        )
+        for name, curves in by_name.items()
+        if curves
+    }
 
 
 def _judge_clustering(found):
@@ -414,15 +409,21 @@ def _measure_losses(study):
         ),
         "skew": Quantity.mean("skewness of the losses in the box", lean, call),
     }
+    histograms = {
+        name: np.array([surface[k] for surface in found]) for name, k in (("box", 3), ("whole", 4))
+    }
     return Measured(
         quantities=quantities,
-        arrays={
-            "edges": _EDGES,
-            "box": np.array([surface[3] for surface in found]),
-            "whole": np.array([surface[4] for surface in found]),
+        results={
+            name: _densities(density[np.isfinite(density).all(axis=1)], "surfaces", call)
+            for name, density in histograms.items()
         }
         | _published_losses(),
     )
+
+
+def _densities(samples, over, call):
+    return Curves(x=_EDGES, samples=samples, over=over, provenance=call)
 
 
 _EDGES = np.linspace(-0.2, 1.2, 57)  # of the histograms, in units of the surface's central 98 %
@@ -462,7 +463,9 @@ def _published_losses():
     if not source_data.available(name):
         return {}
     values, (x0, x1, y0, y1) = source_data.read(name)["landscape"], _PAPER_BOX
-    return {"published": _against(values[y0 : y1 + 1, x0 : x1 + 1], values)[3]}
+    density = _against(values[y0 : y1 + 1, x0 : x1 + 1], values)[3]
+    call = Provenance.of("source_data.read", name=name)
+    return {"published": _densities(density[None], "files", call)}
 
 
 def _judge_losses(found):

@@ -6,8 +6,10 @@ import numpy as np
 
 from multifractal import source_data
 from multifractal.base.chunks import map_chunks
-from multifractal.diffusion.diagram import curves_on
-from multifractal.diffusion.displacement import tamsd
+from multifractal.base.curves import Curves
+from multifractal.base.result import Provenance
+from multifractal.diffusion.diagram import DiffusionDiagram, curves_on
+from multifractal.diffusion.displacement import Displacement, tamsd
 from multifractal.diffusion.langevin import fractional_langevin, published_noise
 from multifractal.diffusion.potentials import PaperPotential
 from multifractal.diffusion.theory import diffusion_exponent_law, fit_tamsd
@@ -63,19 +65,33 @@ def _measure_alpha(study):
         for rate in _JUDGED
         for k, hurst in enumerate(_HURSTS)
     }
-    arrays = {
-        "curves": curves,
-        "at_rest": at_rest,
-        "hursts": np.array(_HURSTS),
-        "learning_rates": _RATES,
-        "lag_times": _LAGS,
-        "waiting_time": np.array(_WAITING),
-        "n_starts": np.array(_starts(study)),
-    }
+    diagram = DiffusionDiagram.of(
+        curves=curves,
+        at_rest=at_rest,
+        hursts=np.array(_HURSTS),
+        learning_rates=_RATES,
+        lag_times=_LAGS,
+        waiting_time=_WAITING,
+        n_starts=_starts(study),
+        provenance=call,
+    )
+    return Measured(quantities=quantities, results={"diagram": diagram} | _published_alphas())
+
+
+def _published_alphas():
+    """Return the paper's exponents by Hurst exponent, one curve for each of its trials, if its file is here."""
     name = "fractional_brownian_surfaces/alphas.mat"
-    if source_data.available(name):
-        arrays["published"] = source_data.read(name)["alphas"]
-    return Measured(quantities=quantities, arrays=arrays)
+    if not source_data.available(name):
+        return {}
+    alphas = source_data.read(name)["alphas"]
+    return {
+        "published": Curves(
+            x=np.arange(1, 10) / 10,
+            samples=alphas.T,
+            over="trials",
+            provenance=Provenance.of("source_data.read", name=name),
+        )
+    }
 
 
 def _alpha_curves(study, job):
@@ -166,7 +182,8 @@ _PUBLISHED_RESIDUAL = 0.057
 def _measure_fits(study):
     jobs = [(hurst, i) for hurst in _FITTED for i in range(study.n_surfaces)]
     found = study.each(partial(_fit_on, study), jobs, title="fits of the theory")
-    table = np.array([numbers for numbers, _ in found]).reshape(len(_FITTED), study.n_surfaces, -1)
+    table = np.array([_numbers(*one) for one in found])
+    table = table.reshape(len(_FITTED), study.n_surfaces, -1)
     call = study.provenance(
         "fit_tamsd",
         learning_rate=_FIT_RATE,
@@ -178,14 +195,14 @@ def _measure_fits(study):
     quantities = {}
     for k, hurst in enumerate(_FITTED):
         of_file = (
-            f"; {published[f'fit_{hurst}'][0]:.3f} in its file"
-            if f"fit_{hurst}" in published
+            f"; {published[f'published fit {hurst}'].hurst:.3f} in its file"
+            if f"published fit {hurst}" in published
             else ""
         )
         for name, words, column, unit, stated in (
-            ("slope", "slope of displacement over lags 1 to 999", 4, "", "below 1"),
+            ("slope", "slope of displacement over lags 1 to 999", 2, "", "below 1"),
             ("hurst", "H of the fit", 0, "", f"{hurst}{of_file}"),
-            ("residual", "residual of the fit", 3, "decades", ""),
+            ("residual", "residual of the fit", 1, "decades", ""),
         ):
             quantities[f"{name} {hurst}"] = Quantity.mean(
                 f"surface H = {hurst}: {words}",
@@ -194,61 +211,61 @@ def _measure_fits(study):
                 unit=unit,
                 published=stated,
             )
-    curves = np.array([curve for _, curve in found]).reshape(len(_FITTED), study.n_surfaces, -1)[
-        :, 0
-    ]
-    return Measured(
-        quantities=quantities,
-        arrays={
-            "hursts": np.array(list(_FITTED)),
-            "lag_times": _FIT_LAGS,
-            "curves": curves,
-            "fits": table[:, 0, :3],
-        }
-        | published,
-    )
+    first = found[:: study.n_surfaces]
+    shown = {
+        f"{name} {hurst}": result
+        for hurst, pair in zip(_FITTED, first, strict=True)
+        for name, result in zip(("ours", "fit"), pair, strict=True)
+        if result is not None
+    }
+    return Measured(quantities=quantities, results=shown | published)
 
 
 def _fit_on(study, job):
-    """Return ((H, theta, stiffness, residual, slope) of the fit, curve) of one surface; NaN where walks rest."""
+    """Return (Displacement, TamsdFit) of one surface; None for the fit where walks rest."""
     hurst, i = job
     landscape, stream = study.monofractal(hurst, i), study.rng(i, _STREAM_FITS)
     starts = stream.uniform(0, np.array(landscape.shape[::-1]) - 1, (study.repeats(10, least=3), 2))
     walks = descend_ensemble(landscape, starts, learning_rates=[_FIT_RATE], n_steps=6999)
-    curve = tamsd(
+    found = tamsd(
         walks.unfolded[0], waiting_times=[_FIT_WAITING], lag_times=_FIT_LAGS, window=_FIT_WINDOW
-    ).values[0]
-    return _fit(_FIT_LAGS, curve), curve
+    )
+    return found, _fit(found)
 
 
-def _fit(lags, curve):
+def _fit(displacement):
+    curve = displacement.values[0]
     if not (curve > 0).all():
-        return [np.nan] * 5
-    fit = fit_tamsd(lags, curve, learning_rate=_FIT_RATE)
-    spaced = np.unique(np.searchsorted(lags, fit.lag_times))  # log-spaced lags, as the fit's
-    return [
-        fit.hurst,
-        fit.theta,
-        fit.stiffness,
-        fit.rms_log10,
-        float(exponents.log_slope(lags[spaced], curve[spaced])),
-    ]
+        return None
+    return fit_tamsd(displacement.lag_times, curve, learning_rate=_FIT_RATE)
+
+
+def _numbers(displacement, fit):
+    """Return (fitted H, residual, slope over log-spaced lags); NaN where walks rest."""
+    if fit is None:
+        return [np.nan] * 3
+    lags, curve = displacement.lag_times, displacement.values[0]
+    spaced = np.unique(np.searchsorted(lags, fit.lag_times))  # as the fit's
+    return [fit.hurst, fit.rms_log10, float(exponents.log_slope(lags[spaced], curve[spaced]))]
 
 
 def _published_fits():
-    arrays = {}
+    """Return the displacement of the paper's files that are here, and its fit, by H of the surface."""
+    found = {}
     for hurst, line in _FITTED.items():
         name = f"fractional_brownian_surfaces/TAMSD_H={hurst}.mat"
         if source_data.available(name):
             file = source_data.read(name)
             moving = file["xs"][line] > 0
-            lags, curve = file["xs"][line][moving], file["ys"][line][moving]
-            arrays |= {
-                f"lags_{hurst}": lags,
-                f"curve_{hurst}": curve,
-                f"fit_{hurst}": np.array(_fit(lags, curve)[:3]),
-            }
-    return arrays
+            curve = Displacement(
+                per_walk=file["ys"][line][moving][None, None],
+                waiting_times=np.array([_FIT_WAITING]),
+                lag_times=file["xs"][line][moving],
+                window=_FIT_WINDOW,
+                provenance=Provenance.of("source_data.read", name=name),
+            )
+            found |= {f"published {hurst}": curve, f"published fit {hurst}": _fit(curve)}
+    return found
 
 
 def _judge_fits(found):
@@ -343,14 +360,30 @@ def measure_langevin(study, potential=None):
     shown = fractional_langevin(
         potential, _X0, noise=published_noise(_PATH["n_steps"], _PATH["hurst"], seed=0), **_PATH
     )
+    found = _as_displacement(curves, call)
+    lines = [
+        each.line(
+            _PATH_LAGS, found.curves(_PATH_WAITING[row], "paths").median, quantities[each.name]
+        )
+        for each, row in ((_SLIDE_SHORT, 0), (_SLIDE_LONG, 0), (_IN_WELL, 1))
+    ]
     return Measured(
         quantities=quantities,
-        arrays={
-            "lag_times": _PATH_LAGS,
-            "curves": curves,
-            "waiting_times": np.array(_PATH_WAITING),
-            "published_curves": _displacements(shown.positions[None])[0],
+        results={
+            "displacement": found,
+            "exponents": lines,
+            "published": _as_displacement(_displacements(shown.positions[None]), shown.provenance),
         },
+    )
+
+
+def _as_displacement(curves, provenance):
+    return Displacement(
+        per_walk=curves,
+        waiting_times=np.array(_PATH_WAITING),
+        lag_times=_PATH_LAGS,
+        window=_PATH_WINDOW,
+        provenance=provenance,
     )
 
 

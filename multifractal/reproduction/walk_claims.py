@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 
 from multifractal import source_data
+from multifractal.base.result import Provenance
 from multifractal.base.statistics import percentile_interval
-from multifractal.diffusion.displacement import tamsd
+from multifractal.diffusion.displacement import Displacement, tamsd
 from multifractal.figures import reproduced_dynamics as figures
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import (
@@ -29,6 +30,7 @@ _WAITING_TIMES = np.array(
     [0, 500, 1000, 1500, 2000, 2500, 3000, 3200, 3400, 3600, 3800, 4000, 4500, 5000]
 )
 _READ_AT = 3200  # where the paper's file gives back its .7 and 1.1
+_AT_READ = int(np.flatnonzero(_WAITING_TIMES == _READ_AT)[0])
 _LATE = 3800  # from here on curves are in the paper's second panel
 _EARLY = Stated("early", "early, one walk", 0.7, (3, 10), "at lags 3 to 10 (waiting time 3200)")
 _SETTLED = Stated("late", "late, one walk", 0.6, (2, 8), "at lags 2 to 8 (waiting times from 3800)")
@@ -44,13 +46,13 @@ _DRIFT_FACTOR = 2
 
 def _measure_short(study):
     exact = _displacements(study, "exact")
-    quantities, arrays = _quantities(study, (_EARLY, _SETTLED), exact), _arrays(exact)
-    read_at = np.flatnonzero(_WAITING_TIMES == _READ_AT)[0]
+    quantities, shown = _quantities(study, (_EARLY, _SETTLED), exact), _by_surface(study, exact)
+    published = _published()
     with np.errstate(divide="ignore"):
-        steps = np.log10(exact[:, :, read_at, 0])
+        steps = np.log10(exact[:, :, _AT_READ, 0])
     in_file = (
-        f"{np.log10(arrays['published'][read_at, 1]):.2f} in its file"
-        if "published" in arrays
+        f"{np.log10(published['published'].values[_AT_READ, 1]):.2f} in its file"
+        if published
         else ""
     )
     quantities["step"] = _of_one_walk(
@@ -59,7 +61,17 @@ def _measure_short(study):
         _call(study, "exact"),
         in_file,
     )
-    return Measured(quantities=quantities, arrays=arrays)
+    typical = shown.geometric_mean
+    lines = [
+        each.line(_LAGS, curve, quantities[each.name])
+        for each, curve in (
+            (_EARLY, typical[_AT_READ]),
+            (_SETTLED, typical[_WAITING_TIMES >= _LATE].mean(axis=0)),
+        )
+    ]
+    return Measured(
+        quantities=quantities, results={"displacement": shown, "exponents": lines} | published
+    )
 
 
 def _measure_long(study):
@@ -71,8 +83,28 @@ def _measure_long(study):
         _call(study, "published"),
         published="1.1",
     )
-    return Measured(
-        quantities=quantities, arrays=_arrays(exact) | {"as_published": as_published.mean(axis=1)}
+    shown = {
+        name: _by_surface(study, walks, unfold).curves(_READ_AT, "surfaces")
+        for name, walks, unfold in (
+            ("long", exact, "exact"),
+            ("published unfolding", as_published, "published"),
+        )
+    }
+    lines = [
+        _LONG.line(_LAGS, curves.geometric_mean.value, quantities[name])
+        for name, curves in shown.items()
+    ]
+    return Measured(quantities=quantities, results=shown | {"exponents": lines} | _published())
+
+
+def _by_surface(study, walks, unfold="exact"):
+    """Return the Displacement of each surface, the mean of its walks."""
+    return Displacement(
+        per_walk=walks.mean(axis=1),
+        waiting_times=_WAITING_TIMES,
+        lag_times=_LAGS,
+        window=_WINDOW,
+        provenance=_call(study, unfold),
     )
 
 
@@ -150,13 +182,21 @@ def _call(study, unfold):
     )
 
 
-def _arrays(exact):
+def _published():
+    """Return the displacement of the paper's file, if it is here."""
     name = "multifractional_brownian_surface/TAMSD.mat"
-    arrays = {"waiting_times": _WAITING_TIMES, "lag_times": _LAGS, "exact": exact.mean(axis=1)}
-    if source_data.available(name):
-        file = source_data.read(name)
-        arrays |= {"published": file["ys"], "published_lags": file["xs"][0]}
-    return arrays
+    if not source_data.available(name):
+        return {}
+    file = source_data.read(name)
+    return {
+        "published": Displacement(
+            per_walk=file["ys"][None],
+            waiting_times=_WAITING_TIMES,
+            lag_times=file["xs"][0],
+            window=_WINDOW,
+            provenance=Provenance.of("source_data.read", name=name),
+        )
+    }
 
 
 def _judge_short(found):
@@ -207,10 +247,7 @@ LONG = Claim(
 
 def _measure_drift(study):
     n = _DRIFT_FACTOR * study.n_surfaces
-    shares, arrivals = zip(
-        *study.each(partial(_drift_on, study), range(n), title="drift"), strict=True
-    )
-    shares, arrivals = np.concatenate(shares, axis=2), np.concatenate(arrivals, axis=1)
+    parts = study.each(partial(_drift_on, study), range(n), title="drift")
     call = study.provenance(
         "drift_to_flat",
         learning_rate=_RATE,
@@ -219,6 +256,13 @@ def _measure_drift(study):
         start="maximum",
         n_surfaces=n,
     )
+    drift = replace(
+        parts[0],
+        shares=np.concatenate([part.shares for part in parts], axis=2),
+        arrivals=np.concatenate([part.arrivals for part in parts], axis=1),
+        provenance=call,
+    )
+    shares = drift.shares
     flattest, lowest = (
         shares[:, FIELDS.index("flatness"), :, 9],
         shares[:, FIELDS.index("low loss"), :, 9],
@@ -237,23 +281,19 @@ def _measure_drift(study):
         lowest[0] - lowest[3],
         call,
     )
-    return Measured(
-        quantities=quantities,
-        arrays={"shares": shares, "arrivals": arrivals, "n_steps": np.array(_N_STEPS)},
-    )
+    return Measured(quantities=quantities, results={"drift": drift})
 
 
 def _drift_on(study, i):
     # Surfaces beyond the study's own serve this claim alone and are not kept.
     landscape = study.surface(i) if i < study.n_surfaces else study.draw_surface(i, study)
-    found = drift_to_flat(
+    return drift_to_flat(
         [landscape],
         learning_rate=_RATE,
         n_steps=_N_STEPS,
         n_walkers=_walkers(study),
         rng=study.rng(i, _STREAM_DRIFT),
     )
-    return found.shares, found.arrivals
 
 
 def _walkers(study):

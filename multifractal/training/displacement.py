@@ -6,7 +6,7 @@ import numpy as np
 
 from multifractal import source_data
 from multifractal.base.checks import finite_number, positive_number, require
-from multifractal.base.result import Provenance
+from multifractal.base.result import Provenance, Result
 from multifractal.diffusion.displacement import (
     DiffusionExponent,
     Displacement,
@@ -99,14 +99,26 @@ def published_name(learning_rate=0.1, dropout=0.0):
     return f"real_training_dynamics/{run}/TAMSDs.npz"
 
 
-@dataclass(frozen=True)
-class RegimeExponent:
-    """Diffusion exponent in one regime of a training run."""
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class RegimeExponent(Result):
+    """Diffusion exponent in one regime of a training run.
+
+    Attributes
+    ----------
+    regime : str
+        Its name, of `REGIMES`.
+    waiting_time : int
+    fit : DiffusionExponent
+    even_lags_only : bool
+        Whether odd lags were left out, where the run oscillates.
+    provenance : Provenance
+    """
 
     regime: str
     waiting_time: int
     fit: DiffusionExponent
     even_lags_only: bool
+    provenance: Provenance
 
 
 def regime_exponents(displacement):
@@ -133,7 +145,13 @@ def regime_exponents(displacement):
         if lags.max() >= lag_range[1]:
             fit = diffusion_exponent(lags[chosen], curve[chosen], lag_range=lag_range)
             found.append(
-                RegimeExponent(regime, int(displacement.waiting_times[index]), fit, oscillates)
+                RegimeExponent(
+                    regime=regime,
+                    waiting_time=int(displacement.waiting_times[index]),
+                    fit=fit,
+                    even_lags_only=oscillates,
+                    provenance=fit.provenance,
+                )
             )
     return found
 

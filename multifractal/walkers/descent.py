@@ -22,6 +22,7 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
+from multifractal.base.statistics import mean_and_error
 from multifractal.landscapes.landscape import Landscape, as_landscape
 from multifractal.walkers.field import as_ground, check_field
 from multifractal.walkers.optimizers import checked_rule, require_rng
@@ -44,7 +45,7 @@ class Walk(Result):
     losses : ndarray, shape (n_steps + 1,), float64
         The loss at each position.
     steps_taken : int
-        N_steps, or how many steps were good before the one that was not finite or went out of
+        `n_steps`, or how many steps were good before the one that was not finite or went out of
         reach.
     learning_rate : float
     method : str
@@ -83,7 +84,7 @@ class Ensemble(Result):
     steps : ndarray, shape (kept,), int64
         How many steps had been taken at each kept position.
     steps_taken : ndarray, shape (n_rates, n_starts), int64
-        N_steps, or how many steps were good before the walker was stopped.
+        `n_steps`, or how many steps were good before the walker was stopped.
     learning_rates : ndarray, shape (n_rates,), float64
     n_steps : int
     method : str
@@ -108,6 +109,11 @@ class Ensemble(Result):
     def completed(self):
         """Whether each walker was never stopped, shape (n_rates, n_starts)."""
         return self.steps_taken == self.n_steps
+
+    @property
+    def mean_losses(self):
+        """Mean loss over the walkers that go on, shape (n_rates, kept)."""
+        return mean_and_error(self.losses, axis=1)[0]
 
 
 def descend(

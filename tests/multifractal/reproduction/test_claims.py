@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from multifractal import Landscape, Provenance, fbm_surface, reproduction
+from multifractal.base.curves import Curves
 from multifractal.figures.html_report import Chapter, write_report
 from multifractal.reproduction import page, spectra_claims, study, surface_claims
 from multifractal.reproduction.claim import (
@@ -103,7 +104,14 @@ def counting_claim(name="counted"):
         )
         return Measured(
             quantities={"sd": found, "a later name that sorts first": found},
-            arrays={"sides": np.array([on.size])},
+            results={
+                "sides": Curves(
+                    x=np.zeros(1),
+                    samples=np.array([[float(on.size)]]),
+                    over="studies",
+                    provenance=on.provenance("std"),
+                )
+            },
         )
 
     return Claim(
@@ -121,7 +129,8 @@ def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_pa
     assert (
         list(again.quantities) == list(first.quantities) == ["sd", "a later name that sorts first"]
     )
-    np.testing.assert_array_equal(again.arrays["sides"], [32])
+    assert again.results["sides"].samples.tolist() == [[32]]
+    assert isinstance(again.results["sides"], Curves)
     other = study.measure(claim, replace(small, seed=1), tmp_path)
     assert len(times) == 2
     assert other["sd"].value != first["sd"].value
