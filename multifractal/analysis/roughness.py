@@ -113,7 +113,6 @@ class LocalHoelder(Result, renamed={"window": "smoothing"}):
         return float(correlation), float(np.sqrt(np.mean((self.hoelder - prescribed) ** 2)))
 
 
-
 @renamed(values="landscape")
 def variogram(landscape, lags=None):
     """Return the variogram of an image along both axes.

@@ -254,7 +254,14 @@ def diffusion_diagram(
     )
     at_rest = np.stack([done[job][1] for job in jobs]).reshape(len(hursts), n_surfaces, len(rates))
     return DiffusionDiagram.of(
-        curves, at_rest, hursts, rates, lags, waiting_time, n_walkers, provenance
+        curves=curves,
+        at_rest=at_rest,
+        hursts=hursts,
+        learning_rates=rates,
+        lag_times=lags,
+        waiting_time=waiting_time,
+        n_walkers=n_walkers,
+        provenance=provenance,
     )
 
 

@@ -72,7 +72,7 @@ def _measure_alpha(study):
         learning_rates=_RATES,
         lag_times=_LAGS,
         waiting_time=_WAITING,
-        n_starts=_starts(study),
+        n_walkers=_starts(study),
         provenance=call,
     )
     return Measured(quantities=quantities, results={"diagram": diagram} | _published_alphas())
