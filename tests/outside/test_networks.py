@@ -240,3 +240,83 @@ def test_dropout_masks_are_bernoulli_and_differ_between_positions_only_when_live
     for values in (fixed[:1], live):
         assert np.mean(values) == pytest.approx(1 / 0.7, abs=5 * sd / np.sqrt(len(values)))
     assert np.std(live, ddof=1) == pytest.approx(sd, rel=5 / np.sqrt(24))
+
+
+def test_a_section_of_a_quadratic_is_its_formula(regression):
+    """The loss at w + a d1 + b d2 over a 3 x 5 grid is numpy's, rows first."""
+    from landscape_viz import section
+
+    plane = directions.random(regression, 2, rng=1)
+    d = np.asarray(plane.vectors, dtype=float)
+    found = section(regression, plane, ["-1:1:3", "-2:2:5"])
+    wanted = [
+        [_loss(WEIGHTS[0] + a * d[0] + b * d[1]) for b in np.linspace(-2, 2, 5)] for a in (-1, 0, 1)
+    ]
+    values = found["loss"] if not hasattr(found, "values") else found.values["loss"]
+    assert np.asarray(values) == pytest.approx(np.array(wanted), rel=1e-9)
+
+
+def test_the_lyapunov_exponent_of_training_a_quadratic_is_ln_of_its_largest_factor(regression):
+    """V <- (1 - rate H) v: the exponent is ln max |1 - rate lambda|, below and beyond the edge 2 / lambda."""
+    eigenvalues = np.linalg.eigvalsh(2 * INPUTS.T @ INPUTS / 80)
+    for rate in (0.1, 2.2 / eigenvalues[-1]):
+        found = dynamics.training_lyapunov(regression, learning_rate=rate, n_steps=60, burn_in=400)
+        assert found.value == pytest.approx(np.log(np.abs(1 - rate * eigenvalues).max()), abs=1e-6)
+
+
+def test_descent_and_its_plane_are_numpys(regression):
+    """Weights after t steps are w* + (1 - rate H)^t (w - w*); principal directions are numpy's, projections its least squares."""
+    from landscape_viz import trajectory
+
+    H = 2 * INPUTS.T @ INPUTS / 80
+    solution = np.linalg.lstsq(INPUTS, TARGETS[:, 0], rcond=None)[0]
+    run = dynamics.full_batch_descent(regression, learning_rate=0.2, n_steps=12, keep_every=1)
+    step = np.eye(4) - 0.2 * H
+    for t, position in zip(run.position_steps, run.positions, strict=True):
+        wanted = solution + np.linalg.matrix_power(step, int(t)) @ (WEIGHTS[0] - solution)
+        assert position == pytest.approx(wanted, abs=1e-10)
+    states = [{"weight": torch.tensor(p[None])} for p in run.positions]
+    end = regression.with_state(states[-1])
+    plane = directions.pca(end, states)
+    moves = run.positions[:-1] - run.positions[-1]
+    _, _, axes = np.linalg.svd(moves, full_matrices=False)
+    assert np.abs(np.asarray(plane.vectors, float) @ axes[:2].T) == pytest.approx(
+        np.eye(2), abs=1e-6
+    )
+    seen = trajectory.project(end, states, plane)
+    wanted = np.linalg.lstsq(
+        np.asarray(plane.vectors, float).T, (run.positions - run.positions[-1]).T, rcond=None
+    )[0].T
+    assert seen.coordinates == pytest.approx(wanted, abs=1e-9)
+    assert seen.true_loss == pytest.approx([_loss(p) for p in run.positions], rel=1e-9)
+
+
+def hidden_layer():
+    """Four inputs, seven hidden units, one output."""
+    layers = (
+        torch.nn.Linear(4, 7, dtype=torch.float64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(7, 1, dtype=torch.float64),
+    )
+    return torch.nn.Sequential(*layers)
+
+
+def test_matching_undoes_a_planted_permutation():
+    """A network whose units were shuffled by numpy is matched back to itself, unit by unit (Ainsworth et al. 2023)."""
+    from landscape_viz import match, permuted, sequential_groups
+
+    problem = Problem(hidden_layer, None, "mse", (torch.tensor(INPUTS), torch.tensor(TARGETS)))
+    state = problem.build().state_dict()
+    order = np.random.default_rng(2).permutation(7)
+    shuffled = {
+        "0.weight": state["0.weight"][order], "0.bias": state["0.bias"][order],
+        "2.weight": state["2.weight"][:, order], "2.bias": state["2.bias"],
+    }  # fmt: skip
+    groups = sequential_groups(problem.build())
+    found = match(problem, shuffled, groups)
+    back = permuted(shuffled, groups, found.permutations)
+    for name, tensor in state.items():
+        assert torch.equal(back[name], tensor)
+    assert found.similarity_after == pytest.approx(
+        sum(float((state[k] ** 2).sum()) for k in state if k != "2.bias"), rel=0.2
+    )

@@ -16,7 +16,13 @@ def _descent(dropout, seed=0):
     generator = np.random.default_rng(0)
     inputs, target = generator.normal(size=(ROWS, 5)), generator.normal(size=ROWS)
     return FullBatchDescent(
-        inputs, target, n_train=ROWS, learning_rate=0.1, dropout=dropout, seed=seed, dtype=np.float64
+        inputs,
+        target,
+        n_train=ROWS,
+        learning_rate=0.1,
+        dropout=dropout,
+        seed=seed,
+        dtype=np.float64,
     )
 
 
