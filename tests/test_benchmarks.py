@@ -71,7 +71,7 @@ def test_every_kernel_has_a_twin_and_a_case():
     assert len(inner) >= 8
     benchmarks = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("bench_*.py"))
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    cases = re.findall(r"Case\(f?\"([^\"]+)", benchmarks)
+    cases = re.findall(r"Case\(\s*f?\"([^\"]+)", benchmarks)
     for kernel, (twin, case) in SERVES.items():
         assert callable(getattr(naive, twin)), kernel
         assert re.search(rf"naive\.{twin}\b", tests), f"no test compares {kernel} with naive.{twin}"

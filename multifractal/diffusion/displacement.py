@@ -435,16 +435,27 @@ def _fourier_curve(walk, waiting_times, lags, window):
     for k, waiting in enumerate(waiting_times):
         x = walk[waiting : waiting + span].T.astype(np.float64)
         x -= x.mean(axis=1, keepdims=True)
-        squares = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->j", x, x))])
+        squares = np.concatenate([[0.0], np.cumsum((x * x).sum(axis=0))])
         length = fft.next_fast_len(span, real=True)
-        spectrum = fft.rfft(x[:, :window], length).conj()
-        spectrum *= fft.rfft(x, length)
-        products = fft.irfft(spectrum.sum(axis=0), length)[lags]
+        spectrum = _cross_spectrum(fft.rfft(x[:, :window], length), fft.rfft(x, length))
+        products = fft.irfft(spectrum, length)[lags]
         values[k] = (
             squares[window] + squares[window + lags] - squares[lags] - 2 * products
         ) / window
         variances[k] = squares[span] / span
     return values, values >= _SMALLEST_SHARE * variances
+
+
+@kernel
+def _cross_spectrum(first, second):
+    """Sum conj(first) second over the rows; numpy's complex product has other last bits on other processors."""
+    out = np.zeros(first.shape[1], np.complex128)
+    for row in range(first.shape[0]):
+        for k in range(first.shape[1]):
+            a, b = first[row, k], second[row, k]
+            real = a.real * b.real + a.imag * b.imag
+            out[k] += complex(real, a.real * b.imag - a.imag * b.real)
+    return out
 
 
 # --- exponents -------------------------------------------------------------------------------------------------------

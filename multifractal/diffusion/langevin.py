@@ -16,7 +16,6 @@ s > 0 of s^(-alpha-1) (1 - e^-s) e^(-s (n-1)); z_l is the memory of node l.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gamma, roots_jacobi, roots_legendre
 
 from multifractal.base.checks import (
     finite_array,
@@ -28,6 +27,7 @@ from multifractal.base.checks import (
 )
 from multifractal.base.chunks import map_chunks
 from multifractal.base.deprecation import FormerName, renamed
+from multifractal.base.elementary import exp, log_gamma, power
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
@@ -35,6 +35,7 @@ from multifractal.diffusion.potentials import gradient_of, named_gradient
 from multifractal.landscapes.brownian import fbm_path
 
 _ORDER = 10  # of each quadrature panel: the kernel is right to 1e-14 with it
+_SWEEPS = 12  # of Jacobi's rotations; 5 or 6 are enough for a matrix of order 10
 _LARGEST_RATE = 30.0  # beyond, e^-s is below 1e-13 of the kernel at n = 2
 # nodes side by side, so that the compiler can use vector registers without reordering a sum
 _LANES = 32
@@ -158,22 +159,21 @@ class _Equation:
     """The constants of one call, and the integration of one of its paths."""
 
     def __init__(self, driver, n_steps, hurst, eta, beta):
-        scale = gamma(2 * hurst - 1) * gamma(3 - 2 * hurst)
+        scale = exp(log_gamma(2 * hurst - 1) + log_gamma(3 - 2 * hurst))
         rates, weights = memory_nodes(2 - 2 * hurst, n_steps)
         self.driver, self.exponent = driver, 1 - hurst
         self.kernel_arguments = (
             eta / scale,
             eta * np.sqrt(2 / (beta * scale)),
-            _in_lanes(np.exp(-rates)),
-            _in_lanes(weights * np.exp(-rates)),
+            _in_lanes(exp(-rates)),
+            _in_lanes(weights * exp(-rates)),
         )
 
     def integrate(self, seed, index, start, noise, path):
         """Fill `path`, and `noise` from realisation `index` of `seed` if there is one; return the failing step or -1."""
         if seed is not None:  # fbm_path spans unit time, and a step here is 1
-            noise[:] = (
-                fbm_path(len(noise), self.exponent, rng=realisation(seed, index))
-                * len(noise) ** self.exponent
+            noise[:] = fbm_path(len(noise), self.exponent, rng=realisation(seed, index)) * power(
+                len(noise), self.exponent
             )
         return _integrate(*self.driver, start, noise, *self.kernel_arguments, path)
 
@@ -251,15 +251,72 @@ def memory_nodes(alpha, n_steps):
     260 nodes and a relative error of 1e-14 for a million steps.
     """
     edge = 1.0 / n_steps
-    points, quadrature = roots_jacobi(_ORDER, 0, -alpha)
-    rates, weights = [(1 + points) * edge / 2], [(edge / 2) ** (1 - alpha) * quadrature]
-    points, quadrature = roots_legendre(_ORDER)
+    points, quadrature = gauss_points(_ORDER, -alpha)
+    rates, weights = [edge * points], [power(edge, 1 - alpha) * quadrature]
+    points, quadrature = gauss_points(_ORDER, 0.0)
     while edge < _LARGEST_RATE:
-        rates.append(edge * (1.5 + 0.5 * points))
-        weights.append(edge / 2 * quadrature * rates[-1] ** -alpha)
+        rates.append(edge * (1.0 + points))
+        weights.append(edge * quadrature * power(rates[-1], -alpha))
         edge *= 2
     rates = np.concatenate(rates)
-    return rates, alpha / gamma(1 - alpha) * np.concatenate(weights) * -np.expm1(-rates) / rates
+    return rates, alpha * exp(-log_gamma(1 - alpha)) * np.concatenate(weights) * _decay(rates)
+
+
+def _decay(s):
+    """Return (1 - e^-s) / s: where s is small by 2 e^(-s/2) sinh(s/2), whose series loses no digits."""
+    half_squared, term, series = 0.25 * s * s, np.ones_like(s), np.ones_like(s)
+    for n in range(1, 12):
+        term = term * half_squared / (2 * n * (2 * n + 1))
+        series = series + term
+    return np.where(s < 2, exp(-0.5 * s) * series, (1 - exp(-s)) / s)
+
+
+@kernel
+def gauss_points(order, beta):
+    """Return points and weights of the Gauss quadrature of s^beta on [0, 1] (kernel): Golub & Welsch (1969), by rotations.
+
+    The points are the eigenvalues of the symmetric matrix of the recurrence of the Jacobi polynomials, and the weights come
+    from the first components of its eigenvectors. LAPACK would give other bits on another processor.
+    """
+    a, vectors = np.zeros((order, order)), np.eye(order)
+    for n in range(order):
+        total = 2.0 * n + beta
+        a[n, n] = 0.5 * (
+            1.0 + (beta / (2.0 + beta) if n == 0 else beta * beta / (total * (total + 2.0)))
+        )
+    for n in range(1, order):
+        total, m = 2.0 * n + beta, float(n)
+        square = m * m * (m + beta) * (m + beta) / (total * total * (total + 1.0) * (total - 1.0))
+        a[n, n - 1] = a[n - 1, n] = np.sqrt(square)
+    for _ in range(_SWEEPS):
+        for p in range(order):
+            for q in range(p + 1, order):
+                if a[p, q] != 0.0:
+                    _rotate(a, vectors, p, q)
+    points, weights = np.empty(order), np.empty(order)
+    for n in range(order):
+        points[n] = a[n, n]
+        weights[n] = vectors[0, n] * vectors[0, n] / (1.0 + beta)
+    return points, weights
+
+
+@kernel
+def _rotate(a, vectors, p, q):
+    """Turn the plane of axes p and q so that a[p, q] becomes 0 (Jacobi)."""
+    theta = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
+    t = (1.0 if theta >= 0.0 else -1.0) / (abs(theta) + np.sqrt(theta * theta + 1.0))
+    c = 1.0 / np.sqrt(t * t + 1.0)
+    s = t * c
+    for k in range(len(a)):
+        x, y = a[k, p], a[k, q]
+        a[k, p], a[k, q] = c * x - s * y, s * x + c * y
+    for k in range(len(a)):
+        x, y = a[p, k], a[q, k]
+        a[p, k], a[q, k] = c * x - s * y, s * x + c * y
+    for k in range(len(a)):
+        x, y = vectors[k, p], vectors[k, q]
+        vectors[k, p], vectors[k, q] = c * x - s * y, s * x + c * y
+    a[p, q] = a[q, p] = 0.0
 
 
 def _checked_noise(noise, shape):

@@ -11,6 +11,7 @@ import numpy as np
 from numba import cfunc
 
 from multifractal.base.checks import require
+from multifractal.base.elementary import sinpi_of
 from multifractal.base.kernels import kernel
 
 _OWN, _HARMONIC, _WASHBOARD, _PAPER = range(4)
@@ -126,7 +127,7 @@ def named_gradient(kind, numbers, x):
 
 @kernel
 def _washboard(amplitude, period, bias, x):
-    return 2 * np.pi * amplitude / period * np.sin(2 * np.pi * x / period) - bias
+    return 2 * np.pi * amplitude / period * sinpi_of(2.0 * x / period) - bias
 
 
 @kernel

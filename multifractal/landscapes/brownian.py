@@ -7,6 +7,7 @@ the torus in pixels, lambda eigenvalues of the torus covariance, c0, c2, beta co
 """
 
 import functools
+import math
 import numbers
 import threading
 from collections import OrderedDict
@@ -17,7 +18,9 @@ from scipy import fft
 
 from multifractal.base.checks import float_dtype, grid_shape, refuse, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.elementary import power, power_of
 from multifractal.base.fourier import along
+from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 from multifractal.landscapes.landscape import Landscape
@@ -156,19 +159,14 @@ def fbm_path(n, hurst, *, rng):
     side = 2 * (len(root) - 1)
     path = np.zeros(n)
     np.cumsum((fft.irfft(root * half_spectrum) * np.sqrt(side))[: n - 1], out=path[1:])
-    return path * float(n) ** -hurst
+    return path * power(n, -hurst)
 
 
 def path_eigenvalues(n_steps, hurst):
     """Return the eigenvalues of the circulant covariance of `n_steps` unit increments of fBm: its half spectrum."""
     half = fft.next_fast_len(n_steps, real=True)
     covariance = np.empty(half + 1)
-    k = np.arange(1, half + 1)
-    with np.errstate(divide="ignore"):  # k = 1: log1p(-1) = -inf, expm1 of it = -1, as it should be
-        second_difference = np.expm1(2 * hurst * np.log1p(1 / k)) + np.expm1(
-            2 * hurst * np.log1p(-1 / k)
-        )
-    covariance[0], covariance[1:] = 1.0, 0.5 * k ** (2 * hurst) * second_difference
+    _increment_covariance(2 * hurst, covariance)
     return _without_rounding(fft.dct(covariance, type=1))
 
 
@@ -237,13 +235,14 @@ def surface_eigenvalues(shape, hurst, reach, side):
     def fill(first):  # a band of the upper triangle, and its mirror image
         band = slice(first, first + _BAND)
         squared = axis[band, None] + axis[first:]
-        part = squared**hurst
+        part = power(squared, hurst)
         part *= -1.0
         part += c0
         part += c2 * squared
         beyond = np.flatnonzero(squared > 1.0)
         r = np.sqrt(squared.ravel()[beyond])
-        part.ravel()[beyond] = beta * np.maximum(reach - r, 0.0) ** 3 / r
+        gap = np.maximum(reach - r, 0.0)
+        part.ravel()[beyond] = beta * (gap * gap * gap) / r
         covariance[band, first:], covariance[first:, band] = part, part.T
 
     _in_bands(fill, len(axis))
@@ -285,7 +284,7 @@ def _root(shape, hurst, reach, side, dtype):
     """Return what multiplies the noise (the square roots of the eigenvalues, scaled) and the slopes of the plane."""
     eigenvalues, c2 = surface_eigenvalues(shape, hurst, reach, side)
     # Half the eigenvalues, and the plane at 1/sqrt(2): the torus covariance gives twice the variogram.
-    scale = (_diagonal(shape) / max(shape)) ** hurst
+    scale = power(_diagonal(shape) / max(shape), hurst)
     root = np.empty(eigenvalues.shape, dtype)
 
     def take(first):
@@ -316,7 +315,7 @@ def _in_bands(function, n_rows):
 
 
 def _diagonal(shape):
-    return float(np.hypot(shape[0] - 1, shape[1] - 1))
+    return math.sqrt((shape[0] - 1) ** 2 + (shape[1] - 1) ** 2)
 
 
 def _constants(alpha, reach):
@@ -359,3 +358,18 @@ def _hurst(argument, hurst, largest=LARGEST_HURST):
     if not good:
         raise refuse(argument, hurst, rule, "for a differentiable surface smooth the field instead")
     return float(hurst)
+
+
+@kernel
+def _increment_covariance(alpha, out):
+    """Write half the second difference of |k|^alpha at lags 0, 1, ...: its series in k^-2, which loses no digits."""
+    out[0], out[1] = 1.0, 0.5 * (power_of(2.0, alpha) - 2.0)
+    for k in range(2, len(out)):
+        term, total, n = 1.0, 0.0, 0
+        while n < 120:
+            term *= (alpha - n) * (alpha - n - 1) / ((n + 1) * (n + 2)) / (float(k) * k)
+            total += term
+            n += 2
+            if abs(term) < 1e-19 * abs(total):
+                break
+        out[k] = power_of(float(k), alpha) * total

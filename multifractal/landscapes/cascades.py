@@ -6,7 +6,6 @@ walk, lambda^2 its intermittency, L its integral scale in pixels.
 
 import numpy as np
 import pywt
-from scipy import fft
 
 from multifractal.base.checks import (
     finite_number,
@@ -17,10 +16,11 @@ from multifractal.base.checks import (
     require,
     whole_number,
 )
+from multifractal.base.elementary import exp, log
 from multifractal.base.fourier import irfft2, rfft2
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
-from multifractal.landscapes.fields import log_variogram_constant
+from multifractal.landscapes import brownian
 from multifractal.landscapes.landscape import Landscape
 from multifractal.landscapes.laws import LogNormal, LogPoisson
 
@@ -108,15 +108,16 @@ def multifractal_random_walk_2d(
 
     omega is Gaussian with covariance lambda^2 ln+(L/r), and lambda^2 (ln L + 1) at r = 0. The law is
     zeta(q) = (H + lambda^2) q - lambda^2 q^2/2, that is LogNormal(hurst + intermittency, -intermittency), below L.
+    The integral is the one that makes an exact fractional Brownian surface of white noise (`fbm_surface`), on its torus.
 
     Parameters
     ----------
     n : int or (rows, cols)
-        Size in pixels, each side at least 4; the landscape is periodic.
+        Size in pixels, each side at least 4.
     hurst : float
-        H, in (0, 1).
+        H, in (0, 0.99].
     intermittency : float
-        lambda^2, at least 0; with 0 the walk is a (periodic) fractional Brownian surface.
+        lambda^2, at least 0; with 0 the walk is a fractional Brownian surface.
     rng : int, SeedSequence or Generator
     integral_scale : float, optional
         L in pixels, from 2 to half the shorter side; our choice: half the shorter side.
@@ -125,12 +126,13 @@ def multifractal_random_walk_2d(
     Returns
     -------
     Landscape
-        Of mean 0; for lambda^2 = 0 and distances well above a pixel and below N, E|X(u) - X(v)|^2 = (|u - v|/N)^(2H).
+        With E|X(u) - X(v)|^2 = (|u - v|/N)^(2H) at all distances, whatever lambda^2: the noise exp(omega) x white noise is
+        uncorrelated and of variance 1. The value at the first pixel is 0.
 
     Raises
     ------
     ValueError
-        When `hurst` leaves (0, 1), `intermittency` is negative or `integral_scale` leaves its range.
+        When `hurst` leaves (0, 0.99], `intermittency` is negative or `integral_scale` leaves its range.
 
     Notes
     -----
@@ -142,10 +144,10 @@ def multifractal_random_walk_2d(
     """
     shape, dtype = grid_shape("n", n), float_dtype(dtype)
     require(
-        0 < finite_number("hurst", hurst) < 1,
+        0 < finite_number("hurst", hurst) <= brownian.LARGEST_HURST,
         "hurst",
         hurst,
-        "lie in (0, 1)",
+        f"lie in (0, {brownian.LARGEST_HURST}]",
         "integrate the field for a larger one",
     )
     require(
@@ -173,12 +175,14 @@ def multifractal_random_walk_2d(
         integral_scale=scale,
         dtype=dtype.name,
     )
-    generator = as_generator(rng)
-    omega = _log_volatility(shape, intermittency, scale, generator)
-    noise = np.exp(omega - intermittency * (np.log(scale) + 1)) * generator.standard_normal(shape)
-    return Landscape(
-        _fractional_integral(noise, hurst).astype(dtype, copy=False), provenance=provenance
-    )
+    generator, reach = as_generator(rng), brownian.reach_for(hurst)
+    side = brownian.torus_side(shape, reach)
+    slopes = generator.standard_normal(2)
+    noise = _log_volatility((side, side), intermittency, scale, generator)
+    noise = exp(noise - intermittency * (log(scale) + 1)) * generator.standard_normal(noise.shape)
+    drawn = brownian.SurfaceNoise(rfft2(noise) / side, slopes, shape, reach, provenance)
+    values = brownian.level(drawn, float(hurst), work=drawn.spectrum)
+    return Landscape(values.astype(dtype, copy=False), provenance=provenance)
 
 
 def power_of_two(argument, n):
@@ -196,10 +200,12 @@ def power_of_two(argument, n):
 
 def _log_volatility(shape, intermittency, scale, generator):
     """Draw omega, of mean 0, on the torus; E exp(2 omega) = exp(2 variance), which the caller takes off."""
-    r = np.hypot(*np.ix_(*(np.minimum(np.arange(side), side - np.arange(side)) for side in shape)))
+    lags = (np.minimum(np.arange(side), side - np.arange(side)) for side in shape)
+    y, x = np.ix_(*lags)
+    r = np.sqrt(x * x + y * y)
     r[0, 0] = 1.0
-    covariance = np.maximum(np.log(scale / r), 0.0)
-    covariance[0, 0] = np.log(scale) + 1
+    covariance = np.maximum(log(scale / r), 0.0)
+    covariance[0, 0] = log(scale) + 1
     eigenvalues = rfft2(covariance).real
     if eigenvalues.min() < -1e-12 * eigenvalues.max():
         raise refuse(
@@ -211,18 +217,3 @@ def _log_volatility(shape, intermittency, scale, generator):
     root = np.sqrt(intermittency * np.maximum(eigenvalues, 0.0))
     white = rfft2(generator.standard_normal(shape))
     return irfft2(root * white, shape[1])
-
-
-def _fractional_integral(noise, hurst):
-    """Return the integral of order H + 1 of white noise, with the amplitude of a fractional Brownian surface."""
-    frequency = (
-        2 * np.pi * np.hypot(fft.fftfreq(noise.shape[0])[:, None], fft.rfftfreq(noise.shape[1]))
-    )
-    frequency[0, 0] = 1.0
-    spectrum = rfft2(noise) * frequency ** (-hurst - 1)
-    spectrum[0, 0] = 0.0
-    # Spectral density A k^(-2H-2) gives the variogram (A C / pi) r^(2H), r in pixels.
-    amplitude = np.sqrt(np.pi / np.exp(log_variogram_constant(2, hurst))) * max(
-        noise.shape
-    ) ** -float(hurst)
-    return amplitude * irfft2(spectrum, noise.shape[1])

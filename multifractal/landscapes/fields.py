@@ -9,10 +9,11 @@ phases. A wave vector is kept as a normal vector and its scale, in turns (2 pi r
 """
 
 import math
+from collections import namedtuple
 
 import numpy as np
-from scipy.special import digamma, gammaln
 
+from multifractal.base import elementary
 from multifractal.base.checks import (
     finite_number,
     positive_number,
@@ -22,21 +23,36 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.elementary import exp_of
 from multifractal.base.kernels import kernel
+from multifractal.base.products import add_product, add_scalar_products
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_seed_sequence, realisation
 
-# numbers drawn from one seed; a block of directions is made of pieces, so that threads can share the work
-_PIECE = 2**20
-_PIECES_PER_BLOCK = 8
-_CELLS_PER_CHUNK = 2**22  # points x modes held at once
+_PIECE = 2**20  # numbers of directions drawn from one seed; the bits depend on it
+_PIECES_AT_ONCE = 8  # drawn by threads and held, where directions are not kept
+_POINTS_PER_CHUNK = 64
 # of the shortest wave, for a directional derivative with a relative error of some 1e-8
 _SHIFT_IN_RADIANS = 1e-4
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
-# Taylor coefficients of sin(pi t) and cos(pi t): the rest is below rounding for |t| <= 1/4. Written out, the loop over modes
-# compiles to vector instructions; calls of the library's sine and cosine would not.
-_SIN = tuple((-1) ** i * math.pi ** (2 * i + 1) / math.factorial(2 * i + 1) for i in range(8))
-_COS = tuple((-1) ** i * math.pi ** (2 * i) / math.factorial(2 * i) for i in range(9))
+_LARGEST_HURST = 0.99  # beyond it the longest wave exceeds the range of a double
+# points and modes of a tile, which stays in cache; lanes of the sums over modes
+_TILE_POINTS, _TILE_MODES, _LANES = 16, 512, 16
+
+
+def _power_of_pi(n):
+    return math.prod([math.pi] * n)  # not by the library, whose bits depend on the processor
+
+
+# Taylor coefficients of sin(pi t) / t and cos(pi t): the rest is below rounding for |t| <= 1/2. Written out, the loop over
+# modes compiles to vector instructions; calls of the library's sine and cosine would not.
+_SIN = tuple((-1) ** i * _power_of_pi(2 * i + 1) / math.factorial(2 * i + 1) for i in range(12))
+_COS = tuple((-1) ** i * _power_of_pi(2 * i) / math.factorial(2 * i) for i in range(13))
+
+
+# a piece of the modes, as the kernels take it: vectors (d, modes), turns of a unit along them, cosines and sines of the
+# phases (2, modes), amplitudes (modes,) or none, and ln |k|
+Waves = namedtuple("Waves", "vectors scales phases amplitudes log_k")
 
 
 class FractalField:
@@ -47,7 +63,7 @@ class FractalField:
     dimension : int
         Number of coordinates d.
     hurst : float or callable
-        Hurst exponent in (0, 1), or a function that takes points (n, d) and returns their exponents (n,) and the gradients
+        Hurst exponent in (0, 0.99], or a function that takes points (n, d) and returns their exponents (n,) and the gradients
         of the exponent (n, d).
     rng : int, SeedSequence or Generator
     hurst_range : (float, float), optional
@@ -73,12 +89,12 @@ class FractalField:
     Raises
     ------
     ValueError
-        When an exponent leaves (0, 1), a number is not positive, or `tol` needs waves too short for exact phases.
+        When an exponent leaves (0, 0.99], a number is not positive, or `tol` needs waves too short for exact phases.
 
     Notes
     -----
-    Far outside `scales` the local variogram of a field of varying exponent is not r^(2H). Results do not depend on the
-    number of threads or the size of the batch, but for rounding in the sums over modes.
+    Far outside `scales` the local variogram of a field of varying exponent is not r^(2H). The bits of a result depend neither
+    on the processor, nor on the number of threads, nor on the other points of the batch.
     """
 
     def __init__(
@@ -115,13 +131,17 @@ class FractalField:
         generator = realisation(self._seeds, 0)
         kmin, kmax = self.wavenumbers
         strata = (np.arange(self.n_modes) + generator.random(self.n_modes)) / self.n_modes
-        self._log_k = np.log(kmin * math.sqrt(self.dimension)) + strata * math.log(kmax / kmin)
-        self._phases = generator.random(self.n_modes)  # in turns
-        self._cos_phases = np.cos(math.tau * self._phases)
-        rows = _PIECES_PER_BLOCK * self._rows_per_piece
-        self._starts = range(0, self.n_modes, rows)
+        self._log_k = elementary.log(kmin * math.sqrt(self.dimension)) + strata * self._log_range
+        half_turns = 2.0 * generator.random(self.n_modes)
+        self._phases = np.array([elementary.cospi(half_turns), elementary.sinpi(half_turns)])
+        self._amplitudes = None if callable(hurst) else self._constant_amplitudes()
+        modes = max(1, _PIECE // self.dimension)
+        self._pieces = [
+            slice(start, min(start + modes, self.n_modes))
+            for start in range(0, self.n_modes, modes)
+        ]
         keep = 8 * self.n_modes * self.dimension <= memory
-        self._kept = [self._draw_block(start) for start in self._starts] if keep else None
+        self._kept = map_chunks(self._draw, enumerate(self._pieces)) if keep else None
 
     @property
     def reach(self):
@@ -158,30 +178,33 @@ class FractalField:
         return self.provenance.call
 
     @property
-    def _largest_wave_number(self):
-        return self.wavenumbers[1] * np.sqrt(self.dimension)
+    def _log_range(self):
+        kmin, kmax = self.wavenumbers
+        return float(elementary.log(kmax / kmin))
 
-    @property
-    def _rows_per_piece(self):
-        return max(1, _PIECE // self.dimension)
-
-    def _draw_block(self, start):
-        """Draw the block of modes that begins at `start`, the same at each call: normal vectors, and their scales."""
-        vectors = np.empty(
-            (min(_PIECES_PER_BLOCK * self._rows_per_piece, self.n_modes - start), self.dimension)
+    def _draw(self, index, modes):
+        """Draw a piece of the modes, the same at each call."""
+        generator = realisation(self._seeds, 1 + index)
+        vectors = generator.standard_normal((self.dimension, modes.stop - modes.start))
+        lengths = np.zeros(vectors.shape[1])
+        _add_squares(vectors, lengths)
+        log_k = self._log_k[modes]
+        return Waves(
+            vectors,
+            elementary.exp(log_k) / (math.tau * np.sqrt(lengths)),
+            np.ascontiguousarray(self._phases[:, modes]),
+            np.empty(0) if self._amplitudes is None else self._amplitudes[modes],
+            log_k,
         )
-        squares = np.empty(len(vectors))
 
-        def draw(first):
-            piece = slice(first, first + self._rows_per_piece)
-            generator = realisation(self._seeds, 1 + (start + first) // self._rows_per_piece)
-            generator.standard_normal(out=vectors[piece])
-            np.einsum("md,md->m", vectors[piece], vectors[piece], out=squares[piece])
-
-        map_chunks(draw, [(first,) for first in range(0, len(vectors), self._rows_per_piece)])
-        return vectors, np.exp(self._log_k[start : start + len(vectors)]) / (
-            math.tau * np.sqrt(squares)
-        )
+    def _waves(self):
+        """Yield the waves piece by piece; those that are not kept are drawn again, some at once."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        pieces = list(enumerate(self._pieces))
+        for first in range(0, len(pieces), _PIECES_AT_ONCE):
+            yield from map_chunks(self._draw, pieces[first : first + _PIECES_AT_ONCE])
 
     def _points(self, x):
         x = real_array("x", x, dtype=np.float64)
@@ -196,57 +219,45 @@ class FractalField:
 
     def _evaluate(self, points, want_gradient):
         exponents, exponent_gradients = self._exponents(points)
-        factors = self._amplitude_factors(exponents)
-        sums, gradients = (
-            np.zeros((len(points), 2)),
-            np.zeros((len(points) if want_gradient else 0, self.dimension)),
-        )
-        for index, start in enumerate(self._starts):
-            vectors, scales = self._draw_block(start) if self._kept is None else self._kept[index]
-            modes = slice(start, start + len(vectors))
-            n_points = max(1, _CELLS_PER_CHUNK // len(vectors))
-            for first in range(0, len(points), n_points):
-                chunk = slice(first, first + n_points)
-                waves = points[chunk] @ vectors.T
-                self._sum_waves(waves, scales, modes, exponents[chunk], factors[chunk], sums[chunk])
-                if want_gradient:
-                    gradients[chunk] -= waves @ vectors
+        sums = np.zeros((len(points), 2))
+        gradients = np.zeros((len(points) if want_gradient else 0, self.dimension))
+        self._over_waves(_add_waves, points, exponents, sums, gradients)
         if exponent_gradients is not None and want_gradient:
             slope = (
-                digamma(1 - exponents)
-                + digamma(self.dimension / 2 + exponents)
-                + 2 * math.log(2)
+                elementary.digamma(1 - exponents)
+                + elementary.digamma(self.dimension / 2 + exponents)
+                + 2 * elementary.LN2
                 + 1 / exponents
             )
             gradients += (slope / 2 * sums[:, 0] - sums[:, 1])[:, None] * exponent_gradients
         return sums[:, 0], gradients
 
-    def _sum_waves(self, waves, scales, modes, exponents, factors, sums):
-        """Add a (cos - cos phi), and that times ln k, to `sums`; turn `waves` into the factors of the gradient."""
-        varies, log_k = callable(self.hurst), self._log_k[modes]
-        amplitudes = (factors if varies else factors[:1])[:, None] * np.exp(
-            -(exponents if varies else exponents[:1])[:, None] * log_k
-        )
-        rows = max(16, -(-len(waves) // 4))
-        map_chunks(
-            _reduce_waves,
-            [
-                (
-                    waves[i : i + rows],
-                    scales,
-                    self._phases[modes],
-                    self._cos_phases[modes],
-                    amplitudes[i : i + rows] if varies else amplitudes,
-                    log_k if varies else log_k[:0],
-                    sums[i : i + rows],
-                )
-                for i in range(0, len(waves), rows)
-            ],
-        )
+    def _over_waves(self, add, points, exponents, *rows):
+        """Let the kernel `add` add the waves' shares to the `rows` of arrays that have one row a point (or none)."""
+        if self._amplitudes is None:
+            of_point = np.stack([exponents, self._amplitude_factors(exponents)], axis=1)
+        else:
+            of_point = np.empty((0, 2))
+        parts = [
+            slice(first, first + _POINTS_PER_CHUNK)
+            for first in range(0, len(points), _POINTS_PER_CHUNK)
+        ]
+        for waves in self._waves():
+            map_chunks(
+                add,
+                [
+                    (waves, points[part], of_point[part], *(array[part] for array in rows))
+                    for part in parts
+                ],
+            )
+
+    def _constant_amplitudes(self):
+        hurst = np.array([self.hurst])
+        return self._amplitude_factors(hurst)[0] * elementary.exp(-self.hurst * self._log_k)
 
     def _exponents(self, points):
         if not callable(self.hurst):
-            return np.full(len(points), self.hurst), None
+            return None, None
         exponents, gradients = (np.asarray(part, dtype=np.float64) for part in self.hurst(points))
         expected = ((len(points),), points.shape)
         require(
@@ -268,39 +279,30 @@ class FractalField:
         return exponents, gradients
 
     def _amplitude_factors(self, exponents):
-        kmin, kmax = self.wavenumbers
-        return np.exp(
-            0.5
-            * (
-                math.log(math.log(kmax / kmin) / self.n_modes)
-                - log_variogram_constant(self.dimension, exponents)
-            )
-        )
+        log_constants = log_variogram_constant(self.dimension, exponents)
+        return np.sqrt(self._log_range / self.n_modes) * elementary.exp(-0.5 * log_constants)
 
 
 def log_variogram_constant(dimension, hurst):
     """Return ln C(H): int_0^inf k^(-2H-1) [1 - mean of cos(k.r) over directions of k] dk = C r^(2H)."""
     hurst = np.asarray(hurst)
     return (
-        gammaln(1 - hurst)
-        + gammaln(dimension / 2)
-        - (2 * hurst + 1) * math.log(2)
-        - np.log(hurst)
-        - gammaln(dimension / 2 + hurst)
+        elementary.log_gamma(1 - hurst)
+        + elementary.log_gamma(dimension / 2)
+        - (2 * hurst + 1) * elementary.LN2
+        - elementary.log(hurst)
+        - elementary.log_gamma(dimension / 2 + hurst)
     )
 
 
 def wavenumbers_for(dimension, hursts, shortest, longest, tol):
     """Return kmin and kmax that leave out at most tol/2 of the variogram each, at the longest and the shortest distance."""
-    share = np.log(tol / 2) + log_variogram_constant(dimension, hursts)
-    low = (share + np.log(2 * dimension * (2 - 2 * hursts))) / (2 - 2 * hursts)
-    high = -(share + np.log(2 * hursts)) / (2 * hursts)
-    root = math.sqrt(dimension)
-    log_kmin, log_kmax = (
-        low.min() - math.log(root * longest),
-        high.max() - math.log(root * shortest),
-    )
-    if log_kmax + math.log(root * longest / math.tau) > math.log(_LARGEST_TURN):
+    log, root = elementary.log, math.sqrt(dimension)
+    share = log(tol / 2) + log_variogram_constant(dimension, hursts)
+    low = (share + log(2 * dimension * (2 - 2 * hursts))) / (2 - 2 * hursts)
+    high = -(share + log(2 * hursts)) / (2 * hursts)
+    log_kmin, log_kmax = low.min() - log(root * longest), high.max() - log(root * shortest)
+    if log_kmax + log(root * longest / math.tau) > log(_LARGEST_TURN):
         raise refuse(
             "tol",
             tol,
@@ -308,16 +310,16 @@ def wavenumbers_for(dimension, hursts, shortest, longest, tol):
             "whose phases would be lost in rounding",
             "pass a larger tol or a larger exponent",
         )
-    return math.exp(log_kmin), math.exp(max(log_kmax, log_kmin + 1))
+    return float(elementary.exp(log_kmin)), float(elementary.exp(max(log_kmax, log_kmin + 1)))
 
 
 def _exponent(argument, hurst):
     number = finite_number(argument, hurst)
     require(
-        0 < number < 1,
+        0 < number <= _LARGEST_HURST,
         argument,
         hurst,
-        "lie in (0, 1)",
+        f"lie in (0, {_LARGEST_HURST}]",
         "for a differentiable field smooth it instead",
     )
     return number
@@ -348,49 +350,89 @@ def _checked_scales(scales):
 
 
 @kernel
-def _reduce_waves(waves, scales, phases, cos_phases, amplitudes, log_k, sums):
-    n_modes = waves.shape[1]
-    terms = np.empty(n_modes)
-    for i in range(waves.shape[0]):
-        amplitude = amplitudes[min(i, amplitudes.shape[0] - 1)]
-        for m in range(n_modes):
-            turns = waves[i, m] * scales[m] + phases[m]
-            half_turns = np.rint(2.0 * turns)
-            t = turns - 0.5 * half_turns
-            signed = amplitude[m] * (1.0 - 2.0 * (half_turns - 2.0 * np.floor(0.5 * half_turns)))
-            s = t * t
-            sine = t * (
-                _SIN[0]
-                + s
-                * (
-                    _SIN[1]
-                    + s
-                    * (
-                        _SIN[2]
-                        + s
-                        * (_SIN[3] + s * (_SIN[4] + s * (_SIN[5] + s * (_SIN[6] + s * _SIN[7]))))
-                    )
-                )
-            )
-            cosine = 1.0 + s * (
-                _COS[1]
-                + s
-                * (
-                    _COS[2]
-                    + s
-                    * (
-                        _COS[3]
-                        + s
-                        * (_COS[4] + s * (_COS[5] + s * (_COS[6] + s * (_COS[7] + s * _COS[8]))))
-                    )
-                )
-            )
-            terms[m] = signed - 2.0 * signed * sine * sine - amplitude[m] * cos_phases[m]
-            waves[i, m] = 2.0 * signed * sine * cosine * (math.tau * scales[m])
-        value = weighted = 0.0
-        for m in range(n_modes):
-            value += terms[m]
-        for m in range(len(log_k)):  # empty when the exponent is the same everywhere
-            weighted += terms[m] * log_k[m]
-        sums[i, 0] += value
-        sums[i, 1] += weighted
+def _add_squares(vectors, out):
+    """Add the squares of each column, in the order of the rows."""
+    for row in range(vectors.shape[0]):
+        for m in range(vectors.shape[1]):
+            out[m] += vectors[row, m] * vectors[row, m]
+
+
+@kernel
+def _add_waves(waves, points, of_point, sums, gradients):
+    """Add to each point's sums a (cos(theta + phi) - cos phi), and that times ln k where `of_point` is given; and the gradient.
+
+    As -2 a sin(theta/2) sin(theta/2 + phi), which is exact where theta is small (long waves, H near 1).
+    """
+    n_modes = waves.vectors.shape[1]
+    turns = np.empty((_TILE_POINTS, _TILE_MODES))
+    terms, partial = np.empty(_TILE_MODES), np.empty((2, _LANES))
+    for low in range(0, len(points), _TILE_POINTS):
+        x = points[low : low + _TILE_POINTS]
+        for first in range(0, n_modes, _TILE_MODES):
+            stop = min(first + _TILE_MODES, n_modes)
+            turns[:] = 0.0
+            add_product(x, waves.vectors, first, stop, turns)
+            for i in range(len(x)):
+                amplitudes = _amplitudes(waves, first, stop, of_point, low + i, terms)
+                _reduce(waves, first, stop, amplitudes, turns[i], terms)
+                weigh = len(of_point) > 0
+                _add_terms(terms, waves.log_k[first:stop], weigh, partial, sums[low + i])
+            if len(gradients):
+                out = gradients[low : low + _TILE_POINTS]
+                add_scalar_products(turns, waves.vectors, first, stop, out)
+
+
+@kernel
+def _amplitudes(waves, first, stop, of_point, i, out):
+    """Return the amplitudes of some modes at point i: the same everywhere, or factor k^-H of the point (kernel)."""
+    if len(of_point) == 0:
+        return waves.amplitudes[first:stop]
+    log_k = waves.log_k[first:stop]
+    for m in range(len(log_k)):
+        out[m] = of_point[i, 1] * exp_of(-of_point[i, 0] * log_k[m])
+    return out[: len(log_k)]
+
+
+@kernel
+def _reduce(waves, first, stop, amplitudes, turns, terms):
+    """Write the modes' shares of the value to `terms`, and the factors of their vectors in the gradient over `turns`."""
+    scales = waves.scales[first:stop]
+    cosines, sines = waves.phases[0, first:stop], waves.phases[1, first:stop]
+    for m in range(stop - first):
+        sine, cosine = _half_angle(turns[m] * scales[m])
+        shifted_sine = sine * cosines[m] + cosine * sines[m]
+        shifted_cosine = cosine * cosines[m] - sine * sines[m]
+        a = amplitudes[m]
+        terms[m] = -2.0 * a * sine * shifted_sine
+        turns[m] = -a * (shifted_sine * cosine + shifted_cosine * sine) * (math.tau * scales[m])
+
+
+@kernel(inline="always")
+def _half_angle(turns):
+    """Return sine and cosine of pi turns, but for a sign that both share."""
+    r = turns - np.rint(turns)
+    s = r * r
+    sine, cosine = _SIN[11], _COS[12]
+    for i in range(10, -1, -1):
+        sine = _SIN[i] + s * sine
+    for i in range(11, -1, -1):
+        cosine = _COS[i] + s * cosine
+    return r * sine, cosine
+
+
+@kernel
+def _add_terms(terms, log_k, weigh, partial, sums):
+    """Add the terms, and their sum weighted by `log_k`, to `sums`: in lanes, then the lanes in order (kernel)."""
+    partial[:] = 0.0
+    whole = len(log_k) - len(log_k) % _LANES
+    for m in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            partial[0, lane] += terms[m + lane]
+    for m in range(whole, len(log_k)):
+        partial[0, m - whole] += terms[m]
+    if weigh:
+        for m in range(len(log_k)):
+            partial[1, m % _LANES] += terms[m] * log_k[m]
+    for lane in range(_LANES):
+        sums[0] += partial[0, lane]
+        sums[1] += partial[1, lane]

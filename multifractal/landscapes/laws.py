@@ -10,8 +10,7 @@ from math import factorial
 import numpy as np
 
 from multifractal.base.checks import finite_array, finite_number, positive_number, require
-
-_LN2 = np.log(2)
+from multifractal.base.elementary import LN2, exp, power
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class LogNormal(ScalingLaw):
     def multipliers(self, generator, shape):
         """Draw independent multipliers W, ln W normal of mean -c1 ln 2 and variance -c2 ln 2."""
         # abs: -0.0 is no scale
-        return np.exp(generator.normal(-self.c1 * _LN2, np.sqrt(abs(self.c2) * _LN2), shape))
+        return exp(generator.normal(-self.c1 * LN2, np.sqrt(abs(self.c2) * LN2), shape))
 
 
 @dataclass(frozen=True)
@@ -123,23 +122,22 @@ class LogPoisson(ScalingLaw):
     def log_cumulants(self):
         """c1 to c4: c_n = -rate ln(beta)^n / ln 2, plus gamma in c1."""
         return (
-            np.array([self.gamma, 0, 0, 0])
-            - self.rate * np.log(self.beta) ** np.arange(1, 5) / _LN2
+            np.array([self.gamma, 0, 0, 0]) - self.rate * np.log(self.beta) ** np.arange(1, 5) / LN2
         )
 
     def zeta(self, q):
         """Return the scaling exponents at orders `q`."""
         return (
-            self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** finite_array("q", q)) / _LN2
+            self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** finite_array("q", q)) / LN2
         )
 
     def exponent(self, q):
         """Return zeta'(q)."""
-        return self.gamma - self.rate * np.log(self.beta) * self.beta ** finite_array("q", q) / _LN2
+        return self.gamma - self.rate * np.log(self.beta) * self.beta ** finite_array("q", q) / LN2
 
     def multipliers(self, generator, shape):
         """Draw independent multipliers W = 2^(-gamma) beta^P."""
-        return 2.0**-self.gamma * self.beta ** generator.poisson(self.rate, shape)
+        return power(2.0, -self.gamma) * power(self.beta, generator.poisson(self.rate, shape))
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ class Multinomial(ScalingLaw):
                 * moments[n - k]
                 for k in range(1, n)
             )
-        return -cumulants / _LN2
+        return -cumulants / LN2
 
     def zeta(self, q):
         """Return 2 + tau(q) at orders `q`."""

@@ -20,6 +20,7 @@ from multifractal.base.checks import (
     require,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.elementary import cospi, sinpi
 from multifractal.base.kernels import kernel
 from multifractal.landscapes import brownian
 from multifractal.landscapes.landscape import Landscape
@@ -50,7 +51,7 @@ def paper_hoelder_map(n=1024):
     """
     rows, cols = grid_shape("n", n)
     x, y = np.arange(cols), np.arange(rows)[:, None]
-    return 0.5 + 0.2 * np.sin(2 * np.pi * x / cols) * np.cos(1.5 * np.pi * y / rows)
+    return 0.5 + 0.2 * sinpi(2 * x / cols) * cospi(1.5 * y / rows)
 
 
 def mbm_surface(hoelder_map, *, rng=None, dtype=np.float64, tol=1e-4, noise=None):
@@ -133,8 +134,8 @@ def interpolation_error(shape, nodes, probes, reach):
 
 def chebyshev_nodes(lowest, highest, n_levels):
     """Return the Chebyshev nodes of the first kind on [lowest, highest], descending."""
-    angles = (2 * np.arange(n_levels) + 1) * np.pi / (2 * n_levels)
-    return (lowest + highest) / 2 + (highest - lowest) / 2 * np.cos(angles)
+    half_turns = (2 * np.arange(n_levels) + 1) / (2 * n_levels)
+    return (lowest + highest) / 2 + (highest - lowest) / 2 * cospi(half_turns)
 
 
 def lagrange(hurst, nodes):

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from multifractal.base.checks import (
     finite_number,
@@ -12,6 +11,9 @@ from multifractal.base.checks import (
     positive_number,
     require,
 )
+from multifractal.base.chunks import map_chunks
+from multifractal.base.elementary import cospi, exp, log, power, sinpi
+from multifractal.base.products import product
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
 from multifractal.landscapes.fields import log_variogram_constant, wavenumbers_for
@@ -19,6 +21,8 @@ from multifractal.landscapes.landscape import Landscape
 
 # largest share of the variogram that the missing waves may take between one pixel and the longer side
 _TRUNCATION = 0.02
+_BAND = 64  # rows that a thread takes at a time
+_LARGEST_HURST = 0.99  # beyond it the longest wave exceeds the range of a double
 
 
 def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
@@ -32,7 +36,7 @@ def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
     n : int or (rows, cols)
         Size in pixels, each side at least 4.
     hurst : float
-        Hoelder exponent at every point, in [0.1, 1).
+        Hoelder exponent at every point, in [0.1, 0.99].
     base : float
         Ratio b of successive frequencies, above 1; our choice 1.05, some 14 waves an octave.
     rng : int, SeedSequence or Generator
@@ -47,7 +51,7 @@ def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
     Raises
     ------
     ValueError
-        When `hurst` leaves [0.1, 1) or `base` is not above 1.
+        When `hurst` leaves [0.1, 0.99] or `base` is not above 1.
 
     References
     ----------
@@ -55,11 +59,11 @@ def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
     """
     (rows, cols), dtype = grid_shape("n", n), float_dtype(dtype)
     require(
-        0.1 <= finite_number("hurst", hurst) < 1,
+        0.1 <= finite_number("hurst", hurst) <= _LARGEST_HURST,
         "hurst",
         hurst,
-        "lie in [0.1, 1)",
-        "use fbm_surface below",
+        f"lie in [0.1, {_LARGEST_HURST}]",
+        "use fbm_surface below, and smooth the surface beyond",
     )
     require(
         positive_number("base", base) > 1, "base", base, "be above 1", "pass for instance 1.05 or 2"
@@ -72,16 +76,33 @@ def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
         math.sqrt(2) * k
         for k in wavenumbers_for(2, np.array([hurst]), 1 / longer, 1.0, _TRUNCATION)
     )
-    k = kmin * float(base) ** np.arange(math.ceil(math.log(kmax / kmin) / math.log(base)) + 1)
-    angles, phases = generator.uniform(0, 2 * np.pi, (2, len(k)))
-    amplitudes = np.sqrt(math.log(base) / np.exp(log_variogram_constant(2, hurst))) * k**-hurst
-    along_x = np.exp(1j * np.outer(k * np.cos(angles) / longer, np.arange(cols)))
-    along_y = np.exp(1j * np.outer(k * np.sin(angles) / longer, np.arange(rows)))
-    # cos(x + y) = cos x cos y - sin x sin y: the sum over waves is a matrix product.
-    along_y *= (amplitudes * np.exp(1j * phases))[:, None]
-    # BLAS rounds its sums in another order on other numbers of threads
-    with threadpool_limits(1, "blas"):
-        values = amplitudes @ np.cos(phases) - (
-            along_y.real.T @ along_x.real - along_y.imag.T @ along_x.imag
-        )
+    steps = np.arange(math.ceil(log(kmax / kmin) / log(base)) + 1)
+    k = exp(log(kmin) + steps * log(base))
+    direction, phase = generator.uniform(0, 2, (2, len(k)))  # in half turns
+    amplitudes = np.sqrt(log(base) / exp(log_variogram_constant(2, hurst))) * power(k, -hurst)
+    half_turns = k / (math.pi * longer)
+    values = _sum_of_waves(
+        amplitudes * cospi(phase),
+        amplitudes * sinpi(phase),
+        np.outer(half_turns * cospi(direction), np.arange(cols)),
+        np.outer(half_turns * sinpi(direction), np.arange(rows)),
+    )
     return Landscape(values.astype(dtype, copy=False), float(hurst), provenance=provenance)
+
+
+def _sum_of_waves(cosines, sines, along_x, along_y):
+    """Return the sum of cos phi - cos(x + y + phi) over the waves, times their amplitudes, at (rows, cols).
+
+    cos phi - cos(u + phi) = cos phi (1 - cos u) + sin phi sin u, where 1 - cos u = 2 sin^2(u/2) is exact for long waves too;
+    with u = x + y both factors split into products of x and y, and the sum over waves is a matrix product.
+    """
+    sin_x, sin_y = sinpi(along_x), sinpi(along_y)
+    less_x, less_y = (2 * sinpi(along / 2) ** 2 for along in (along_x, along_y))
+    c, s = cosines[:, None], sines[:, None]
+    of_x, of_y = c * less_x + s * sin_x, c * less_y + s * sin_y
+    left = np.ascontiguousarray(np.concatenate([sin_y, -less_y]).T)
+    right = np.concatenate([c * sin_x - s * less_x, of_x])
+    bands = map_chunks(
+        product, [(left[row : row + _BAND], right) for row in range(0, len(left), _BAND)]
+    )
+    return np.concatenate(bands) + (of_x.sum(axis=0) + of_y.sum(axis=0)[:, None])

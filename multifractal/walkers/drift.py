@@ -13,6 +13,7 @@ from scipy.ndimage import uniform_filter
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.deprecation import FormerName, renamed
+from multifractal.base.elementary import cospi, sinpi
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
@@ -234,9 +235,9 @@ def _walks(landscape, learning_rate, n_steps, n_walkers, start, stream):
         "take a smaller one",
     )
     steps = np.diff(descent.unfolded[0], axis=1)
-    angles = stream.uniform(0, 2 * np.pi, steps.shape[:2])
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    lengths = np.linalg.norm(steps, axis=-1, keepdims=True)
+    half_turns = stream.uniform(0, 2, steps.shape[:2])
+    directions = np.stack([cospi(half_turns), sinpi(half_turns)], axis=-1)
+    lengths = np.sqrt(steps[..., :1] ** 2 + steps[..., 1:] ** 2)
     shuffled = np.stack([walk[stream.permutation(n_steps)] for walk in steps])
     return (
         descent.positions[0],

@@ -12,6 +12,7 @@ import numpy as np
 
 from multifractal.base.checks import grid_shape, one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
+from multifractal.base.elementary import log_of
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import mean_and_error, mean_interval
@@ -20,6 +21,8 @@ from multifractal.walkers.descent import checked_rates, checked_starts, descend_
 from multifractal.walkers.walking import interpolate_jacobian, reflect
 
 _WALKERS_IN_LOCKSTEP = 64  # as in `descent`
+# cos and sin of 0.7: along no axis and no diagonal, so that symmetry does not keep a vector from turning
+_COS, _SIN = 0.7648421872844885, 0.644217687237691
 _D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps after running 9
 SHARPNESSES = ("hessian", "map", "published")
 
@@ -369,8 +372,7 @@ def _step(gradient, x, y, rate):
 def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
     """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep."""
     position, v = starts.copy(), np.empty(starts.shape)
-    # along no axis and no diagonal: symmetry must not keep it from turning
-    v[:, 0], v[:, 1] = np.cos(0.7), np.sin(0.7)
+    v[:, 0], v[:, 1] = _COS, _SIN
     exponents[:] = 0.0
     for t in range(n_steps):
         for w in range(len(position)):
@@ -385,8 +387,8 @@ def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
             if length > 0:
                 v[w, 0], v[w, 1] = vx / length, vy / length
             if t >= burn_in:
-                exponents[w, 0] += np.log(length)
-                exponents[w, 1] += np.log(abs(xx * yy - xy * yx))
+                exponents[w, 0] += log_of(length)
+                exponents[w, 1] += log_of(abs(xx * yy - xy * yx))
             position[w, 0], position[w, 1] = x, y
     exponents /= n_steps - burn_in
     for w in range(len(position)):
@@ -405,7 +407,7 @@ def _two_trajectories(gradient, starts, rates, n_steps, burn_in, exponents):
         for _ in range(burn_in):
             if x == x:
                 x, y, _sx, _sy = _step(gradient, x, y, rates[w])
-        dx, dy, distance, separation = np.cos(0.7) * _D0, np.sin(0.7) * _D0, _D0, np.nan
+        dx, dy, distance, separation = _COS * _D0, _SIN * _D0, _D0, np.nan
         for _ in range((n_steps - burn_in) // _T_RUN):
             x2, y2 = (
                 reflect(x + dx * _D0 / distance, wall_x)[0],
@@ -418,5 +420,5 @@ def _two_trajectories(gradient, starts, rates, n_steps, burn_in, exponents):
             separation = np.sqrt((x2 - x) ** 2 + (y2 - y) ** 2)
             if separation > 0:  # else both have become one: start again in the old direction
                 dx, dy, distance = x2 - x, y2 - y, separation
-        exponents[w, 0] = np.log(separation / _D0) / _T
+        exponents[w, 0] = log_of(separation / _D0) / _T
         exponents[w, 1] = np.nan
