@@ -5,6 +5,7 @@ import re
 import numba
 import numpy as np
 import pytest
+from scipy.special import roots_jacobi
 
 from multifractal import (
     HarmonicPotential,
@@ -17,7 +18,7 @@ from multifractal import (
     tamsd,
     theoretical_tamsd,
 )
-from multifractal.diffusion.langevin import memory_nodes
+from multifractal.diffusion.langevin import gauss_points, memory_nodes
 from tests.helpers import naive
 
 SETTINGS = {"hurst": 0.7, "learning_rate": 1000.0, "beta": 5e3}  # the paper's
@@ -215,3 +216,14 @@ def test_bad_input_is_refused_with_its_rule(change, words):
     good = {"gradient": HarmonicPotential(), "x0": 0.0, "n_steps": 100, "rng": 0, **SETTINGS}
     with pytest.raises(ValueError, match=re.escape(words)):
         fractional_langevin(**(good | change))
+
+
+@pytest.mark.parametrize("beta", [0.0, -0.02, -0.5, -0.98])
+def test_gauss_points_are_those_of_scipy(beta):
+    """Points and weights of the quadrature agree with scipy's to rounding, and integrate s^19 s^beta exactly."""
+    points, weights = gauss_points(10, beta)
+    order = np.argsort(points)
+    expected, their_weights = roots_jacobi(10, 0, beta)
+    np.testing.assert_allclose(points[order], (1 + expected) / 2, rtol=1e-12, atol=2e-15)
+    np.testing.assert_allclose(weights[order], their_weights / 2 ** (1 + beta), rtol=1e-12)
+    np.testing.assert_allclose(weights @ points**19, 1 / (20 + beta), rtol=1e-13)
