@@ -51,6 +51,7 @@ SERVES = {
 PARTS = {
     "brownian._increment_covariance",
     "displacement._cross_spectrum",
+    "fields._add_curvature",
     "fields._add_squares",
     "langevin.gauss_points",
     "products.product",

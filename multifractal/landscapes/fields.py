@@ -149,9 +149,29 @@ class FractalField:
         return _LARGEST_TURN * 2 * math.pi / self._largest_wave_number
 
     def hessian_product(self, x, v):
-        """Return the derivative of the gradient at a point `x` along `v`, both of shape (d,), by a central difference."""
-        h = _SHIFT_IN_RADIANS / (self._largest_wave_number * np.sqrt(v @ v))
-        return (self.gradient(x + h * v) - self.gradient(x - h * v)) / (2 * h)
+        """Return the Hessian at points `x` times vectors `v`, both of shape (..., d), without forming it.
+
+        In closed form where the exponent is the same everywhere; else by a central difference of the gradient along each
+        vector, with a relative error of some 1e-8.
+        """
+        points, shape = self._points(x)
+        along, _ = self._points(np.broadcast_to(v, np.shape(x)))
+        if callable(self.hurst):
+            lengths = np.sqrt((along * along).sum(axis=1, keepdims=True))
+            h = _SHIFT_IN_RADIANS / (self._largest_wave_number * np.maximum(lengths, 1e-300))
+            difference = self.gradient(points + h * along) - self.gradient(points - h * along)
+            products = difference / (2 * h)
+        else:
+            products = np.zeros_like(points)
+            self._over_waves(_add_curvature, points, None, along, products)
+        return products.reshape(*shape, self.dimension)
+
+    def hessian(self, x):
+        """Return the Hessian at one point `x` of shape (d,), (d, d) float64, symmetric to rounding; 8 d^2 bytes."""
+        points, shape = self._points(x)
+        require(shape == (), "x", np.shape(x), "be one point", "pass its coordinates")
+        axes = np.eye(self.dimension)
+        return self.hessian_product(np.broadcast_to(points, axes.shape), axes)
 
     def value(self, x):
         """Return the field at points `x` of shape (..., d): an array of shape (...), float64."""
@@ -176,6 +196,10 @@ class FractalField:
 
     def __repr__(self):
         return self.provenance.call
+
+    @property
+    def _largest_wave_number(self):
+        return self.wavenumbers[1] * np.sqrt(self.dimension)
 
     @property
     def _log_range(self):
@@ -380,6 +404,32 @@ def _add_waves(waves, points, of_point, sums, gradients):
             if len(gradients):
                 out = gradients[low : low + _TILE_POINTS]
                 add_scalar_products(turns, waves.vectors, first, stop, out)
+
+
+@kernel
+def _add_curvature(waves, points, of_point, along, products):
+    """Add the Hessian at each point times its row of `along`: sum of -a cos(theta + phi) k (k . v)."""
+    n_modes = waves.vectors.shape[1]
+    turns, speeds = np.empty((2, _TILE_POINTS, _TILE_MODES))
+    for low in range(0, len(points), _TILE_POINTS):
+        x, v = points[low : low + _TILE_POINTS], along[low : low + _TILE_POINTS]
+        for first in range(0, n_modes, _TILE_MODES):
+            stop = min(first + _TILE_MODES, n_modes)
+            turns[:] = 0.0
+            speeds[:] = 0.0
+            add_product(x, waves.vectors, first, stop, turns)
+            add_product(v, waves.vectors, first, stop, speeds)
+            for i in range(len(x)):
+                for m in range(first, stop):
+                    scale = waves.scales[m]
+                    sine, cosine = _half_angle(turns[i, m - first] * scale)
+                    shifted_sine = sine * waves.phases[0, m] + cosine * waves.phases[1, m]
+                    shifted_cosine = cosine * waves.phases[0, m] - sine * waves.phases[1, m]
+                    whole = shifted_cosine * cosine - shifted_sine * sine
+                    rate = math.tau * scale
+                    speeds[i, m - first] *= -waves.amplitudes[m] * whole * (rate * rate)
+            out = products[low : low + _TILE_POINTS]
+            add_scalar_products(speeds, waves.vectors, first, stop, out)
 
 
 @kernel

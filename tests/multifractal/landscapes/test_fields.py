@@ -268,3 +268,31 @@ def test_an_exponent_outside_its_range_is_refused():
         ValueError, match=re.escape("hurst must stay in its hurst_range (0.45, 0.55)")
     ):
         field.value([1.0, 0.0])
+
+
+@pytest.mark.parametrize("d", [1, 3, 40])
+def test_the_hessian_is_the_sum_over_waves(d):
+    """The Hessian is sum of -a k k' cos(k.x + phi), wave after wave; products are its, and it is symmetric."""
+    field = FractalField(d, 0.6, rng=2, n_modes=700, scales=(0.1, 1.0))
+    vectors, phases = waves_of(field)
+    x, v = np.random.default_rng(3).normal(size=(2, d)) / np.sqrt(d)
+    expected = sum(
+        -a * np.cos(k @ x + phi) * np.outer(k, k)
+        for a, k, phi in zip(field._amplitudes, vectors, phases, strict=True)
+    )
+    hessian = field.hessian(x)
+    np.testing.assert_allclose(hessian, expected, atol=1e-10 * np.abs(expected).max())
+    np.testing.assert_allclose(hessian, hessian.T, atol=1e-12 * np.abs(expected).max())
+    product = field.hessian_product(x, v)
+    np.testing.assert_allclose(product, hessian @ v, atol=1e-12 * np.abs(expected).max())
+
+
+def test_a_field_with_h_near_one_is_a_plane_over_short_distances():
+    """At H = .99 squared increments over .01 to 1 follow r^1.98 and the field is far from zero (published form: 0)."""
+    field = FractalField(3, 0.99, rng=0)
+    x = np.random.default_rng(0).uniform(-0.3, 0.3, (50, 3))
+    step = np.array([0.3, 0.0, 0.0])
+    whole, tenth = (field.value(x + f * step) - field.value(x) for f in (1.0, 0.1))
+    ratio = (whole**2).mean() / (tenth**2).mean()
+    assert 70 < ratio < 110  # 10^1.98 = 95; one field scatters by some 10 %
+    assert (whole**2).mean() > 0.01
