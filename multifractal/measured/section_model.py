@@ -78,6 +78,7 @@ def model_of_section(landscape, *, rng, smoothing=8.0):
     The section's exponents are those of `local_hoelder(section, smoothing)`, the surface is `mbm_surface` of that map. It is
     scaled by one number so that its mean squared gradient is the section's: a learning rate then gives steps of the same
     root-mean-square length on both. Nothing else is matched; in particular the model has no valley where the section has.
+    No value from outside stands behind it: it is tested against the exponents and gradients of its own section only.
 
     Where the section is smooth (exponent 1 or more) no such surface can follow: its exponent is held at 0.98 there, and
     `share_smooth` says of how many pixels; likewise where it is noise from pixel to pixel (0.02 or less, `share_noise`).
