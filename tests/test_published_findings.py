@@ -2,7 +2,9 @@
 
 import re
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from experiments.published_findings import finding, show, source_files
 from tools import marks
@@ -27,7 +29,7 @@ def test_the_page_says_what_the_command_finds(found):
         assert head.strip() in PAGE, one.title
         for row in one.rows:
             told = re.search(
-                rf"^\| {re.escape(row.quantity)} \| (.*) \| (.*) \|$",
+                rf"^\| {re.escape(row.quantity)} \| (.*) \| (.*) \| {re.escape(row.control)} \|$",
                 PAGE.split(head)[1],
                 re.MULTILINE,
             )
@@ -40,14 +42,29 @@ def test_the_page_says_what_the_command_finds(found):
 
 
 def test_each_finding_is_one(found):
-    """Published and correct numbers differ by more than their tolerance: otherwise nothing was found."""
+    """Each row names what it is held against, and differs from it by more than the error: otherwise nothing was found."""
     for one in found:
         assert one.rows, one.title
         for row in one.rows:
-            if not isinstance(row.published, str) and not isinstance(row.correct, str):
-                assert abs(row.published - row.correct) > min(row.tolerance, 1) * abs(
-                    row.correct
-                ), row.quantity
+            assert row.control, row.quantity
+            assert row.differs, row
+
+
+def test_what_is_no_finding_is_told():
+    """Numbers that agree within their error, drawn or not, are no finding; those beyond it, or a word, are."""
+    near = np.random.default_rng(0).normal(1.0, 0.1, 50)
+    row = finding.Row.drawn("drawn", near, 1.0, "closed form")
+    assert not row.differs
+    low, high = stats.t.interval(0.95, 49, near.mean(), stats.sem(near))
+    assert row.error == pytest.approx((high - low) / 2)
+    beyond = near - near.mean() + 1 + 1.01 * row.error
+    assert finding.Row.drawn("drawn", beyond, 1.0, "closed form").differs
+    within = near - near.mean() + 1 + 0.99 * row.error
+    assert not finding.Row.drawn("drawn", within, 1.0, "closed form").differs
+    assert not finding.Row("zero", 0.01, 0.0, "closed form", error=0.02).differs
+    assert not finding.Row("rounded", 1.0, 1.001, "closed form").differs
+    assert finding.Row("rounded", 1.0, 1.01, "closed form").differs
+    assert finding.Row("a word", 1.0, "refused", "closed form").differs
 
 
 def test_nothing_else_is_on_the_page(found):

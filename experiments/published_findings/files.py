@@ -52,6 +52,7 @@ def flipped_bits():
                 f"{kind} files of {N_FLIPS} read with another value, unnoticed",
                 silent(*bare, true, rng, folder),
                 silent(*checked, true, rng, folder),
+                "files written and read here, with their SHA-256",
                 0.1,
             )
             for kind, (bare, checked) in readers.items()

@@ -29,7 +29,15 @@ def forward_over_reverse():
     for name in LAYERS:
         true = by_differences(network(name))
         ours = torch.as_tensor(HessianOperator(problem(name)).to_dense())
-        rows.append(Row(name, error(by_torch(network(name)), true), error(ours, true), 10))
+        rows.append(
+            Row(
+                name,
+                error(by_torch(network(name)), true),
+                error(ours, true),
+                "products here; errors against central differences of gradients",
+                10,
+            )
+        )
     return rows
 
 

@@ -53,7 +53,14 @@ def live_dropout():
                 progress=False,
             )
         ratios.append(verdict_of(plane.to_landscape().values).pixel_noise_ratio)
-    return [Row("variogram at lag 2 over lag 1", *ratios, tolerance=0.05)]
+    return [
+        Row(
+            "variogram at lag 2 over lag 1",
+            *ratios,
+            "the same network, dropout off; 4 for a smooth surface",
+            tolerance=0.05,
+        )
+    ]
 
 
 def drifting_statistics():
@@ -77,6 +84,7 @@ def drifting_statistics():
             "change of the loss of the network by mapping 100 points",
             loss_of(network.eval(), inputs, targets) - before,
             ours - before,
+            "the same network mapped here",
             0.02,
         )
     ]
@@ -111,11 +119,13 @@ def alternate_rows():
             "largest difference between neighbouring rows, in steps",
             int(np.abs(np.diff(rows, axis=0)).max()),
             0,
+            "the loss is the coordinate along the row",
         ),
         Row(
             "angle between two random directions in degrees",
             np.degrees(np.arccos(cosine)),
             directions.random(network, 2).angles[0, 1],
+            "`directions.random`, normal",
             0.1,
         ),
     ]
@@ -143,7 +153,14 @@ def oblong_grids():
         metrics=("loss",),
         progress=False,
     )
-    return [Row("share of entries in their place", right, np.mean(ours.values["loss"] == true))]
+    return [
+        Row(
+            "share of entries in their place",
+            right,
+            np.mean(ours.values["loss"] == true),
+            "`section` of the same plane",
+        )
+    ]
 
 
 class Plane(nn.Module):
@@ -195,6 +212,7 @@ def off_the_contours():
             "loss under the drawn path, and of the state itself",
             path.plane_loss[half],
             path.true_loss[half],
+            "the loss of that state",
             0.2,
         )
     ]
@@ -207,7 +225,7 @@ def labels_of_an_axis():
     The loss x², read at the label 1:
     """
     placed, labels = (np.arange(11) - 5) * 2 / 11, np.linspace(-1, 1, 11)
-    return [Row("x² at the label 1", np.interp(1, labels, placed**2), 1.0)]
+    return [Row("x² at the label 1", np.interp(1, labels, placed**2), 1.0, "1²")]
 
 
 def stale_weights():
@@ -231,6 +249,7 @@ def stale_weights():
             "range of the loss along a section of five points",
             np.ptp(losses["inside"]),
             np.ptp(losses["anew"]),
+            "a new context for each point",
             0.05,
         )
     ]
@@ -268,7 +287,13 @@ def difference_quotients():
         [np.linalg.norm(operator.matvec(vector / np.linalg.norm(vector))) for vector in vectors]
     )
     return [
-        Row(f"quotient over exact product, step {step:g}", value / exact, 1.0, 0.5)
+        Row(
+            f"quotient over exact product, step {step:g}",
+            value / exact,
+            1.0,
+            "the exact product along the same directions",
+            0.5,
+        )
         for step, value in zip(steps, quotients, strict=True)
     ]
 

@@ -1,5 +1,7 @@
 """What the paper's own source data show; where they are at hand (`python -m multifractal.source_data fetch`)."""
 
+import numpy as np
+
 import multifractal as mf
 from experiments.published_findings.finding import Row
 from multifractal import source_data
@@ -28,7 +30,13 @@ def published_sections(folder):
         for name in (*_WITH_DROPOUT, _WITHOUT)
     }
     return [
-        Row(f"`{name}`, and `{_WITHOUT}`", ratios[name], ratios[_WITHOUT]) for name in _WITH_DROPOUT
+        Row(
+            f"`{name}`",
+            ratios[name],
+            ratios[_WITHOUT],
+            f"`{_WITHOUT}`, mapped the same way without dropout",
+        )
+        for name in _WITH_DROPOUT
     ]
 
 
@@ -42,7 +50,15 @@ def fitted_exponents(folder):
     for hurst, line in ((0.4, 3), (0.5, 2)):
         curves = source_data.read(f"fractional_brownian_surfaces/TAMSD_H={hurst}.mat", folder)
         fit = mf.fit_tamsd(curves["xs"][line], curves["ys"][line], learning_rate=1000.0)
-        rows.append(Row(f"exponent of the fit, surface of {hurst}", fit.hurst, hurst))
+        rows.append(
+            Row(
+                f"exponent of the fit, surface of {hurst}",
+                fit.hurst,
+                hurst,
+                "the exponent that the surface was built with",
+                error=float(np.ptp(fit.hurst_interval)) / 2,
+            )
+        )
     return rows
 
 
@@ -58,6 +74,7 @@ def two_versions_of_one_file(folder):
             "mean Lyapunov exponent, printed, and of the file at hand",
             "0.0971",
             chaos["mle_mean"][14:29].mean(),
+            "the same mean over the file of the record",
         )
     ]
 
