@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,53 +10,25 @@ import torch
 
 from landscape_viz import directions
 from landscape_viz.connectivity import linear_path
-from landscape_viz.curvature.density import condition_number, negative_eigenvalues, spectral_density
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
-from landscape_viz.curvature.xtrace import trace
+from landscape_viz.curvature.interpretation import in_words
+from landscape_viz.curvature.pac_bayes import pac_bayes_bound
+from landscape_viz.curvature.summary import hessian_summary
 from landscape_viz.loss import batch_loss, batches, data
+from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
 from landscape_viz.loss.random_state import seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
 from multifractal.base import files
-from multifractal.base.checks import one_of, positive_number, refuse, require, whole_number
+from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 
 _SEED = 0  # of probes, directions and samples, recorded with each result
-_EXACT_UP_TO = 512  # parameters: below, the whole Hessian is computed and its eigenvalues are exact
-# of the largest |eigenvalue|: smaller ones count neither as negative nor for the condition number
-_THRESHOLD = 1e-3
 _RADIUS = 0.05  # of the ball, relative to the norm of the weights
 _N_SAMPLES = 50
-
-# (field, unremarkable below, large above, what it is called): thresholds of the analyzers that this one replaces, our words.
-_THRESHOLDS = (
-    (
-        "condition_number",
-        100,
-        1000,
-        "Condition number",
-        "gradient descent along the flat directions is slower than along the steep ones by this factor; it covers only "
-        "eigenvalues above the threshold",
-    ),
-    (
-        "sharpness",
-        0.1,
-        1,
-        "Sharpness",
-        "rise of the loss at the worst point sampled in the ball, a lower bound; rescaling a ReLU network changes it without "
-        "changing the function, so it does not compare networks",
-    ),
-    (
-        "num_negative_eigenvalues",
-        0.5,
-        5,
-        "Negative eigenvalues",
-        "directions in which the loss curves down more than the threshold; a few are usual before convergence",
-    ),
-)
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -76,8 +48,9 @@ class Analysis(Result):
         1 / sqrt(largest eigenvalue); infinite where that is not positive.
     spectral_gap : float
         Largest minus second largest eigenvalue.
-    num_negative_eigenvalues : float
-        Below minus `threshold`.
+    num_negative_eigenvalues : int
+        Below minus `threshold`: counted where the whole Hessian is computed, else the estimate rounded; its standard error
+        is in `uncertainty`.
     threshold : float
         What counts as different from zero, in units of the eigenvalues.
     top_eigenvalues : ndarray, shape (k,), float64
@@ -94,7 +67,7 @@ class Analysis(Result):
     sharpness_samples: int
     flatness: float
     spectral_gap: float
-    num_negative_eigenvalues: float
+    num_negative_eigenvalues: int
     threshold: float
     top_eigenvalues: np.ndarray
     trace: float
@@ -164,13 +137,13 @@ class LossLandscapeAnalyzer:
         )
         self.problem = self._problem(model, self._train)
 
-    def full_analysis(self):
-        """Return the analysis of the loss on the training data: Hessian, trace and sharpness, with their uncertainties."""
-        metrics = self.compute_hessian_metrics()
-        radius = _RADIUS * float(np.linalg.norm(self.problem.weights().double().numpy()))
-        ball = ball_sharpness(
-            self.problem, radius, n_samples=_N_SAMPLES, rng=_SEED, device=self.device
-        )
+    def full_analysis(self, damping=0.0):
+        """Return the analysis of the loss on the training data: Hessian, trace and sharpness, with their uncertainties.
+
+        With `damping` the numbers of the Hessian H are those of H + damping I.
+        """
+        metrics = self.compute_hessian_metrics(damping=damping)
+        radius, ball = self._ball(_RADIUS, _N_SAMPLES)
         top = metrics["top_eigenvalues"]
         uncertainty = metrics["uncertainty"] | {
             "sharpness": f"a lower bound; mean rise {ball.mean:.3g} ± {ball.standard_error:.2g}, "
@@ -187,32 +160,104 @@ class LossLandscapeAnalyzer:
             sharpness_samples=_N_SAMPLES,
             flatness=float(1 / np.sqrt(top[0])) if top[0] > 0 else np.inf,
             provenance=made_by,
-            **metrics | {"uncertainty": uncertainty},
+            **{f.name: metrics[f.name] for f in fields(Analysis) if f.name in metrics}
+            | {"uncertainty": uncertainty},
         )
 
-    def compute_hessian_metrics(self, num_eigenvalues=20):
-        """Return a dict of what the Hessian of the training loss says, with the uncertainty of each number.
+    def compute_hessian_metrics(self, num_eigenvalues=20, damping=0.0):
+        """Return a dict of what the Hessian H of the training loss says, with the uncertainty of each number.
 
-        Keys: `top_eigenvalues`, `condition_number`, `spectral_gap`, `trace`, `num_negative_eigenvalues`, the `threshold`
-        that the last and the second refer to, and `uncertainty`, a dict by key. Up to 512 parameters the whole Hessian is
-        computed and all are exact to rounding; beyond, they are estimates.
+        Keys: `top_eigenvalues`, `max_eigenvalue`, `min_eigenvalue`, `condition_number`, `spectral_gap`, `trace`,
+        `num_negative_eigenvalues` (also `num_negative`), the `threshold` that it and the condition number refer to, and
+        `uncertainty`, a dict by key. Up to 512 parameters the whole Hessian is computed and all are exact to rounding;
+        beyond, they are estimates. With `damping` all are those of H + damping I.
         """
-        operator = HessianOperator(self.problem, device=self.device)
-        _check_finite(operator)
-        count = min(whole_number("num_eigenvalues", num_eigenvalues), operator.shape[0])
-        return (_exact if operator.shape[0] <= _EXACT_UP_TO else _estimated)(operator, count)
+        operator = HessianOperator(self.problem, damping=damping, device=self.device)
+        return hessian_summary(operator, whole_number("num_eigenvalues", num_eigenvalues), _SEED)
 
-    def visualize_2d_landscape(self, distance=1.0, resolution=50, save_path=None):
-        """Map the training loss along two random filter-normalised directions; draw surface and contours side by side.
+    def compute_sharpness(self, epsilon=_RADIUS, num_samples=_N_SAMPLES):
+        """Return how the training loss rises at random points at a distance `epsilon` |w| from the weights w.
+
+        Returns
+        -------
+        dict
+            `sharpness` (largest rise sampled, a lower bound on the ball's), `max_loss` (the loss there), `ascent` (largest
+            rise that gradient ascent found, a better bound), `mean_rise` and its `standard_error`, `loss` at w, `radius`.
+        """
+        radius, ball = self._ball(positive_number("epsilon", epsilon), num_samples)
+        return {
+            "sharpness": ball.sampled_maximum,
+            "max_loss": ball.loss + ball.sampled_maximum,
+            "ascent": ball.ascent,
+            "mean_rise": ball.mean,
+            "standard_error": ball.standard_error,
+            "loss": ball.loss,
+            "radius": radius,
+        }
+
+    def compute_generalization_bound(self, prior=None, delta=0.05, num_draws=200):
+        """Return a PAC-Bayes bound on the share of wrong answers, and that on the test data beside it.
+
+        See `curvature.pac_bayes.pac_bayes_bound` for what it assumes and what it bounds: the network with noise on its weights.
+
+        Parameters
+        ----------
+        prior : state dict, optional
+            Weights chosen without the training data, the initial ones for example; None takes zeros.
+        delta : float
+            The bound fails with this probability at most.
+        num_draws : int
+
+        Returns
+        -------
+        dict
+            `bound`, `noisy_error`, `kl`, `deviation`, `n_samples`, `vacuous` (a bound of 1 says nothing); `train_error` and
+            `test_error` of the network without noise.
+        """
+        found = pac_bayes_bound(
+            self.problem, prior, delta=delta, n_draws=num_draws, rng=_SEED, device=self.device
+        )
+        errors = [
+            1
+            - Evaluator(
+                self._problem(self._model, kept), [], ("accuracy",), device=self.device
+            ).measure()[0]
+            for kept in (self._train, self._test)
+        ]
+        return {
+            "bound": found.value,
+            "vacuous": found.value >= 1,
+            "noisy_error": found.noisy_error,
+            "kl": found.divergence,
+            "deviation": found.deviation,
+            "n_samples": found.n_samples,
+            "train_error": errors[0],
+            "test_error": errors[1],
+        }
+
+    def visualize_2d_landscape(
+        self,
+        distance=1.0,
+        resolution=50,
+        save_path=None,
+        *,
+        direction1=None,
+        direction2=None,
+        overwrite=False,
+    ):
+        """Map the training loss along two directions; draw surface and contours side by side.
 
         Parameters
         ----------
         distance : float
-            The axes run from -distance to distance, in units of the filters' norms.
+            The axes run from -distance to distance, in units of the filters' norms, or of your own directions.
         resolution : int
             Points along each axis.
         save_path : path-like, optional
-            Where to save the picture, `.png` or `.pdf`; an existing file is refused.
+            Where to save the picture, `.png` or `.pdf`; an existing file is refused unless `overwrite`.
+        direction1, direction2 : ndarray, dict or list of tensors, optional
+            Your own, flat, by name, or one tensor a parameter, taken as they are. Without: random, filter-normalised.
+        overwrite : bool
 
         Returns
         -------
@@ -223,11 +268,11 @@ class LossLandscapeAnalyzer:
             whole_number("resolution", resolution, 2),
         )
         if save_path is not None:
-            files.refuse_existing(save_path, overwrite=False)
+            files.refuse_existing(save_path, overwrite=overwrite)
         axis = np.linspace(-distance, distance, resolution)
         mapped = section(
             self.problem,
-            directions.random(self.problem, 2, norm=self.norm, rng=_SEED),
+            self._plane(direction1, direction2),
             [axis, axis],
             metrics=("loss",),
             device=str(self.device),
@@ -236,11 +281,11 @@ class LossLandscapeAnalyzer:
             from landscape_viz import figures
 
             figure = figures.overview(mapped)[0].figure
-            with files.atomic_write(save_path) as file:
+            with files.atomic_write(save_path, overwrite=overwrite) as file:
                 figure.savefig(file, format=Path(save_path).suffix.removeprefix(".") or "png")
         return mapped
 
-    def analyze_optimization_trajectory(self, optimizer, num_steps, track_interval):
+    def analyze_optimization_trajectory(self, optimizer, num_steps=100, track_interval=10):
         """Train a copy of the model with a copy of its optimizer, and watch.
 
         Parameters
@@ -256,7 +301,8 @@ class LossLandscapeAnalyzer:
         -------
         dict
             `steps`, and at each of them `losses_train`, `losses_test` (mean over all data, evaluation mode) and `grad_norms`
-            (of the training loss); `sharpness` (largest Hessian eigenvalue) at `steps[::5]`. float64 arrays.
+            (of the training loss); `sharpness` (largest Hessian eigenvalue) at `steps[::5]`: float64 arrays. And
+            `train_test_correlation`, Pearson's, of the two losses over these steps: NaN where one of them stays the same.
         """
         num_steps, interval = (
             whole_number("num_steps", num_steps),
@@ -278,9 +324,9 @@ class LossLandscapeAnalyzer:
                     batch = kept[step % len(kept)]
                     _step(model, optimizer, batch_loss.made(self._criterion), batch, self.device)
         names = ("steps", "losses_train", "losses_test", "grad_norms")
-        return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)) | {
-            "sharpness": np.array(sharpness)
-        }
+        found = dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True))
+        correlation = _correlation(found["losses_train"], found["losses_test"])
+        return found | {"sharpness": np.array(sharpness), "train_test_correlation": correlation}
 
     def compute_mode_connectivity(self, model2, num_points=50):
         """Measure the training loss on the straight line to another model of the same shape.
@@ -346,26 +392,29 @@ class LossLandscapeAnalyzer:
         connectivity : dict, optional
             What `compute_mode_connectivity` returned.
         """
-        analysis = self.full_analysis() if analysis is None else analysis
-        lines = [
-            _in_words(
-                label, getattr(analysis, field), low, high, caveat, analysis.uncertainty.get(field)
-            )
-            for field, low, high, label, caveat in _THRESHOLDS
+        return in_words(self.full_analysis() if analysis is None else analysis, connectivity)
+
+    def _ball(self, share, n_samples):
+        """Return (radius, rise of the loss in that ball), the radius a share of the weights' norm."""
+        radius = share * float(np.linalg.norm(self.problem.weights().double().numpy()))
+        return radius, ball_sharpness(
+            self.problem, radius, n_samples=n_samples, rng=_SEED, device=self.device
+        )
+
+    def _plane(self, *given):
+        """Return the directions given, flat, by name or a tensor a parameter, and random ones in the place of None."""
+        random = directions.random(self.problem, 2, norm=self.norm, rng=_SEED)
+        if all(one is None for one in given):
+            return random
+        rows = [
+            row
+            if one is None
+            else np.concatenate([np.ravel(torch.as_tensor(t).detach().cpu().numpy()) for t in one])
+            if isinstance(one, list | tuple)
+            else one
+            for one, row in zip(given, random.vectors, strict=True)
         ]
-        if connectivity is not None:
-            lines.append(
-                _in_words(
-                    "Barrier",
-                    connectivity["barrier_height"],
-                    0.1,
-                    1,
-                    "of the straight line only: a curved "
-                    "path, or permuting hidden units, may have none",
-                    None,
-                )
-            )
-        return "\n".join(lines)
+        return directions.from_vectors(self.problem, rows)
 
     def _problem(self, model, kept):
         return Problem(model, None, self._criterion, kept, **self._how)
@@ -377,70 +426,10 @@ class LossLandscapeAnalyzer:
         ]
 
 
-def _check_finite(operator):
-    """Refuse a loss without gradient or second derivative at the weights, as at the tip of a square root."""
-    product = operator.matvec(np.ones(operator.shape[0], operator.dtype))
-    if not (np.isfinite(product).all() and np.isfinite(operator.gradient).all()):
-        raise refuse(
-            "criterion",
-            "a gradient or Hessian that is not finite",
-            "be twice differentiable at the weights",
-            "look for square roots or logarithms of 0, or probe other weights",
-        )
-
-
-def _exact(operator, count):
-    values = np.linalg.eigvalsh(operator.to_dense().astype(np.float64))[::-1]
-    threshold = _threshold(values)
-    rounding = float(np.finfo(operator.dtype).eps * np.abs(values).max() * len(values))
-    words = "all eigenvalues, exact to rounding"
-    return {
-        "top_eigenvalues": values[:count].copy(),
-        "trace": float(values.sum()),
-        "threshold": threshold,
-        "condition_number": condition_number(values, threshold).value,
-        "spectral_gap": _gap(values),
-        "num_negative_eigenvalues": float((values < -threshold).sum()),
-        "uncertainty": {
-            "top_eigenvalues": [rounding] * count,
-            "trace": rounding * len(values),
-            "condition_number": words,
-            "spectral_gap": 2 * rounding,
-            "num_negative_eigenvalues": 0.0,
-        },
-    }
-
-
-def _estimated(operator, count):
-    pairs = top_eigenpairs(operator, count, rng=_SEED)
-    threshold = _threshold(pairs.values)
-    density = spectral_density(operator, rng=_SEED)
-    negative = negative_eigenvalues(density, threshold)
-    estimate = trace(operator, rng=_SEED)
-    words = f"a lower bound: over the {count} largest eigenvalues only, those above the threshold {threshold:.2g}"
-    return {
-        "top_eigenvalues": pairs.values,
-        "trace": estimate.value,
-        "threshold": threshold,
-        "condition_number": condition_number(pairs.values, threshold).value,
-        "spectral_gap": _gap(pairs.values),
-        "num_negative_eigenvalues": negative.count,
-        "uncertainty": {
-            "top_eigenvalues": pairs.residuals.tolist(),
-            "trace": estimate.standard_error,
-            "condition_number": words,
-            "spectral_gap": float(pairs.residuals[:2].sum()),
-            "num_negative_eigenvalues": negative.standard_error,
-        },
-    }
-
-
-def _threshold(values):
-    return float(_THRESHOLD * np.abs(values).max()) or np.finfo(float).tiny
-
-
-def _gap(values):
-    return float(values[0] - values[1]) if len(values) > 1 else np.nan
+def _correlation(first, second):
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return np.nan
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _gradient_norm(problem, device):
@@ -477,21 +466,3 @@ def _step(model, optimizer, loss_of, batch, device):
         raise FloatingPointError(f"the training loss is {float(loss)}; lower the learning rate")
     loss.backward()
     optimizer.step()
-
-
-def _in_words(label, value, low, high, caveat, uncertainty):
-    size = (
-        f"below {low}"
-        if value < low
-        else f"above {high}"
-        if value > high
-        else f"between {low} and {high}"
-    )
-    known = (
-        f" ({uncertainty})"
-        if isinstance(uncertainty, str)
-        else f" ± {uncertainty:.2g}"
-        if uncertainty
-        else ""
-    )
-    return f"{label}: {value:.4g}{known}, {size}. Caveat: {caveat}."

@@ -70,6 +70,8 @@ def test_a_known_quadratic_is_exact():
         "trace",
         "num_negative_eigenvalues",
         "top_eigenvalues",
+        "max_eigenvalue",
+        "min_eigenvalue",
     }
 
 
