@@ -1,5 +1,6 @@
 """Files we write: atomic, checked, never overwritten unasked; and the helpers below everything else."""
 
+import os
 import subprocess
 import sys
 
@@ -185,3 +186,34 @@ def test_transforms_have_the_same_bits_on_any_threads(monkeypatch, dtype):
     tolerance = 1e3 * np.finfo(dtype).eps
     np.testing.assert_allclose(spectra[0], fft.rfft2(values), atol=tolerance * np.sqrt(values.size))
     np.testing.assert_allclose(fourier.irfft2(spectra[0].copy(), 271), values, atol=tolerance)
+
+
+def test_a_file_is_on_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    """Flushed, synced and only then renamed: at the sync all bytes are in the file, and the old file still has its name."""
+    target, seen = tmp_path / "x", []
+    target.write_bytes(b"old")
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle):
+        seen.append(("sync", os.fstat(handle).st_size, target.read_bytes()))
+        fsync(handle)
+
+    def renamed(source, to):
+        seen.append(("rename", os.stat(source).st_size, target.read_bytes()))
+        replace(source, to)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    with files.atomic_write(target, overwrite=True) as file:
+        file.write(b"new content")
+    assert seen == [("sync", 11, b"old"), ("rename", 11, b"old")]
+    assert target.read_bytes() == b"new content"
+
+
+def test_realisations_differ_and_do_not_depend_on_how_many_there_are():
+    """First draws of 1000 realisations of two seeds are all different, and one is the same alone and after others."""
+    first = [realisation(seed, k).random() for seed in (0, 1) for k in range(1000)]
+    assert len(set(first)) == 2000
+    assert realisation(1, 7).random() == first[1007]
+    child = np.random.SeedSequence(0, spawn_key=(3,))
+    assert realisation(child, 5).random() not in first

@@ -1,0 +1,42 @@
+"""The store of a section: what was added is on disk before `add` returns, and resuming finds exactly that."""
+
+import os
+
+import numpy as np
+
+from landscape_viz.section_store import SectionStore
+
+IDENTITY = {"axes": [[0.0, 1.0]], "loss": 0.5}
+
+
+def test_a_chunk_is_on_disk_before_it_counts(tmp_path, monkeypatch):
+    """Every add is followed by one sync of the store's file, at which its bytes are all there and the chunk is not known yet."""
+    synced, stores, fsync = [], [], os.fsync
+
+    def watched(handle):
+        synced.append((os.fstat(handle).st_size, sum(len(store.chunks) for store in stores)))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with SectionStore(tmp_path / "store", IDENTITY) as store:
+        stores.append(store)
+        for k in range(3):
+            store.add(5 * k, np.full((1, 5), k / 3))
+            assert synced[-1] == ((tmp_path / "store").stat().st_size, k)
+    assert len(synced) == 4
+
+
+def test_the_same_file_resumes_with_the_same_chunks_and_no_other(tmp_path):
+    """Values, NaN and inf too, come back to the bit; a torn last line is cut off, and losses to 1e-5 are the same identity."""
+    values = np.array([[0.1, np.nan, np.inf, -1e-300, 2 / 3]])
+    with SectionStore(tmp_path / "store", IDENTITY) as store:
+        store.add(0, values)
+        store.add(5, 2 * values)
+    with open(tmp_path / "store", "ab") as file:
+        file.write(b"half a li")
+    with SectionStore(tmp_path / "store", IDENTITY | {"loss": 0.500004}, resume=True) as store:
+        assert sorted(store.chunks) == [0, 5]
+        assert np.array_equal(store.chunks[5], 2 * values, equal_nan=True)
+        store.add(10, values)
+    with SectionStore(tmp_path / "store", IDENTITY, resume=True) as store:
+        assert sorted(store.chunks) == [0, 5, 10]
