@@ -65,8 +65,11 @@ def main(argv=None):
     found.save(path, overwrite=True)
     if path.resolve() == ROOT / "experiments" / "results" / "section_study.npz":
         subprocess.run([sys.executable, ROOT / "tools" / "tables.py"], check=True)
-    for name, verdict, share in zip(found.names, found.verdicts, found.noise_share, strict=True):
-        print(f"{name}: {verdict}; white noise at one pixel {share:.3f} if the rest is smooth")
+    for row in found.rows:
+        share = row.noise_share.value
+        print(
+            f"{row.name}: {row.verdict}; white noise at one pixel {share:.3f} if the rest is smooth"
+        )
     print(f"took {time.perf_counter() - start:.0f} s\ntable: {path}")
     return path
 

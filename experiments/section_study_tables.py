@@ -5,21 +5,17 @@ import numpy as np
 NAME = "section_study"
 
 
-def percent(value, interval=None):
-    """Return a share in words, with its interval if there is one."""
-    if interval is None:
-        return f"{100 * value:.1f} %"
-    return f"{100 * value:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+def percent(share):
+    """Return an Estimate of a share in words, or a share without an interval."""
+    if isinstance(share, float):
+        return f"{100 * share:.1f} %"
+    return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
-def of_exponents(study, k):
-    """Return the exponents of second differences of row k in words."""
-    return [
-        f"{value:.2f} [{low:.2f}, {high:.2f}]"
-        for value, low, high in zip(
-            study.second_exponents[k], *study.second_interval[k], strict=True
-        )
-    ]
+def in_words(found):
+    """Return the numbers of an Estimate with their intervals in words."""
+    ends = zip(found.value, found.low, found.high, strict=True)
+    return [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in ends]
 
 
 def noise(study):
@@ -27,7 +23,7 @@ def noise(study):
     names = [name for name in study.names if "live" in name or name.startswith("published")]
     return table(
         "section | noise, if the rest is smooth | if rough (H = 0.5) | sd (nats) | eta(1) | c1 | c1 shuffled",
-        [_noise(study, name, study.row(name)) for name in names],
+        [_noise(study.row(name)) for name in names],
     )
 
 
@@ -40,7 +36,7 @@ def remains(study):
     ]
     return table(
         "section | pixel | 1 to 2 | 2 to 4 | 4 to 8 | verdict",
-        [_remains(study, name, study.row(name)) for name in names],
+        [_remains(study.row(name)) for name in names],
     )
 
 
@@ -48,11 +44,7 @@ def checks(study):
     """Return the table of the estimators on exact surfaces: bias, spread and coverage of c1 and c2."""
     return table(
         "setting | c1 error | c1 held | c2 error | c2 held",
-        [
-            _check(study, i, j)
-            for i in range(len(study.checked))
-            for j in range(len(study.checked_hurst))
-        ],
+        [_check(check, j) for check in study.checks for j in range(len(check.hurst))],
     )
 
 
@@ -67,28 +59,27 @@ def table(head, rows):
     )
 
 
-def _noise(study, name, k):
+def _noise(row):
     return [
-        f"`{name}`",
-        percent(study.noise_share[k], study.noise_share_interval[k]),
-        percent(study.noise_share_rough[k]),
-        f"{study.noise_sd[k]:.3g}",
-        f"{study.paper_eta[k]:.2f}",
-        f"{study.paper_c[k, 0]:.2f}",
-        f"{study.shuffled_c[k, 0]:.2f}",
+        f"`{row.name}`",
+        percent(row.noise_share),
+        percent(float(row.noise_share_if_rough.value)),
+        f"{row.noise_sd:.3g}",
+        f"{row.paper_eta:.2f}",
+        f"{row.paper_c.value[0]:.2f}",
+        f"{row.shuffled_c[0]:.2f}",
     ]
 
 
-def _remains(study, name, k):
-    step = "unknown" if np.isnan(study.steps[k]) else f"{study.steps[k]:.2g}"
-    return [f"`{name}`", step, *of_exponents(study, k), study.verdicts[k]]
+def _remains(row):
+    step = "unknown" if np.isnan(row.step) else f"{row.step:.2g}"
+    return [f"`{row.name}`", step, *in_words(row.second_exponents), row.verdict]
 
 
-def _check(study, i, j):
-    bias, spread = study.checked_bias[i, j], study.checked_spread[i, j]
-    held = study.checked_coverage[i, j]
+def _check(check, j):
+    bias, spread, held = check.bias[j], check.spread[j], check.coverage[j]
     return [
-        f"{study.checked[i]}, H = {study.checked_hurst[j]:g}",
+        f"{check.name}, H = {check.hurst[j]:g}",
         f"{bias[0]:+.2f} ± {spread[0]:.2f}",
         f"{100 * held[0]:.0f} %",
         f"{bias[1]:+.3f} ± {spread[1]:.3f}",

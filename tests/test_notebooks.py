@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from tests.conftest import ROOT
+from tools import execute_notebook
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = (
@@ -82,6 +83,28 @@ def test_it_is_committed_executed_and_small(path):
     assert any("**Exercise.**" in cell.source for cell in notebook.cells)
     check_number(notebook)
     assert path.stat().st_size < 1e6
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, ROOT / "demo.ipynb"], ids=lambda path: path.stem)
+def test_its_outputs_are_those_of_its_source(path):
+    """Each code cell carries the hash of the source that was executed: an edited cell has stale outputs."""
+    notebook = nbformat.read(path, 4)
+    assert execute_notebook.stale_cells(notebook) == [], (
+        "run tools/execute_notebook.py --in-place on it"
+    )
+
+
+def test_an_edited_cell_is_stale(tmp_path):
+    """The command signs what it executes; a cell that is edited afterwards is told, and none before."""
+    cells = [nbformat.v4.new_code_cell("x = 1"), nbformat.v4.new_code_cell("print(x)")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "small.ipynb")
+    assert execute_notebook.stale_cells(nbformat.read(tmp_path / "small.ipynb", 4)) == [0, 1]
+    execute_notebook.main([str(tmp_path / "small.ipynb"), "--in-place"])
+    notebook = nbformat.read(tmp_path / "small.ipynb", 4)
+    assert notebook.cells[1].outputs[0].text == "1\n"
+    assert execute_notebook.stale_cells(notebook) == []
+    notebook.cells[1].source = "print(x + 1)"
+    assert execute_notebook.stale_cells(notebook) == [1]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

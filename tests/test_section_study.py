@@ -1,6 +1,7 @@
 """The text of docs/section_study.md says what the committed study says, number by number; its code runs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import multifractal as mf
-from experiments.section_study_tables import of_exponents, percent
+from experiments.section_study_tables import in_words, percent
 from landscape_viz import fractality
 from landscape_viz.loss.precision import pinned_threads
 
@@ -30,28 +31,23 @@ def page():
 
 def test_the_numbers_in_the_text(study, page):
     """Each number that the text states is that of the study, written as here."""
-    share, interval = study.pair_share, study.pair_share_interval
-    live, full = (study.noise_sd[study.row(name)] for name in ("mlp batch live", "mlp live"))
-    nodrop = study.row("published vgg_nodrop_sgd_fashionmnist")
-    exponent, (low, high) = study.second_exponents[nodrop, 2], study.second_interval[nodrop][:, 2]
-    resnet = study.row("resnet without dropout batch BN")
-    published = [
-        study.noise_share[study.row(f"published vgg_{name}")]
+    perceptron, convolutional = study.pairs
+    at = [[_part(pair.share, lag) for lag in (0, 3)] for pair in study.pairs]
+    live, full = (study.row(name).noise_sd for name in ("mlp batch live", "mlp live"))
+    nodrop = study.row("published vgg_nodrop_sgd_fashionmnist").second_exponents
+    resnet = study.row("resnet without dropout batch BN").second_exponents.value
+    vgg = [
+        study.row(f"published vgg_{name}")
         for name in ("sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")
     ]
-    rough = [
-        study.noise_share_rough[study.row(f"published vgg_{name}")]
-        for name in ("sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")
-    ]
+    published = [percent(float(row.noise_share.value)) for row in vgg]
+    rough = [percent(float(row.noise_share_if_rough.value)) for row in vgg]
+    shuffled = [row.shuffled_c[0] for row in vgg]
     deep, smooth = (
-        of_exponents(study, study.row(f"mlp {name}zoom 10000")) for name in ("", "gelu ")
+        in_words(study.row(f"mlp {name}zoom 10000").second_exponents) for name in ("", "gelu ")
     )
-    early = [f"{study.pair_exponents[k, 0]:.2f}" for k in (0, 1)]
-    low_end, high_end = study.pair_exponents_interval[1, :, 0]
-    shuffled = [
-        study.shuffled_c[study.row(f"published vgg_{name}")][0]
-        for name in ("sgd_cifar10", "sgd_fashionmnist", "adam_fashionmnist")
-    ]
+    first = [in_words(pair.exponents) for pair in study.pairs]
+    early = [f"{pair.exponents.value[0]:.2f}" for pair in study.pairs]
     epochs = [
         "mlp batch live epoch 0",
         "mlp batch live epoch 1",
@@ -59,62 +55,64 @@ def test_the_numbers_in_the_text(study, page):
         "mlp batch live",
     ]
     for words in (
-        f"perceptron {percent(share[0, 0], interval[0][:, 0])}",
-        f"convolutional network {percent(share[1, 0], interval[1][:, 0])}",
-        f"at 8 pixels {percent(share[0, 3], interval[0][:, 3])} and {percent(share[1, 3], interval[1][:, 3])}",
-        f"inner half of the plane {percent(study.pair_centre_share[0], study.pair_centre_interval[0])} and "
-        f"{percent(study.pair_centre_share[1], study.pair_centre_interval[1])}",
-        "exponent of first differences between 4 and 8 pixels "
-        + " and ".join(
-            f"{study.pair_exponents[k, 2]:.2f} [{study.pair_exponents_interval[k, 0, 2]:.2f}, "
-            f"{study.pair_exponents_interval[k, 1, 2]:.2f}]"
-            for k in (0, 1)
-        ),
-        f"{percent(published[0])}, {percent(published[1])} and {percent(published[2])}",
-        f"{percent(rough[0])}, {percent(rough[1])} and {percent(rough[2])}",
+        f"perceptron {percent(at[0][0])}",
+        f"convolutional network {percent(at[1][0])}",
+        f"at 8 pixels {percent(at[0][1])} and {percent(at[1][1])}",
+        f"inner half of the plane {percent(perceptron.centre_share)} and "
+        f"{percent(convolutional.centre_share)}",
+        f"exponent of first differences between 4 and 8 pixels {first[0][2]} and {first[1][2]}",
+        f"{published[0]}, {published[1]} and {published[2]}",
+        f"{rough[0]}, {rough[1]} and {rough[2]}",
         f"from {live:.2f} to {full:.2f} nats, a factor {live / full:.2f}; the square root of 1437 / 64 is "
         f"{np.sqrt(1437 / 64):.2f}",
         f"distance^{deep[0]} at",
-        f"grow with the exponent {of_exponents(study, study.row('published vgg_sgd_cifar10'))[0]}, 0 being white noise",
+        f"grow with the exponent {in_words(vgg[0].second_exponents)[0]}, 0 being white noise",
         f"GELU in the place of ReLU {smooth[0]}",
-        f"from 1 to 2 pixels it reads {early[0]} and {early[1]} [{low_end:.2f}, {high_end:.2f}]",
-        f"c2 = {study.paper_c[study.row('mlp zoom 10000'), 1]:.1f}",
-        f"{exponent:.2f} [{low:.2f}, {high:.2f}] between 4 and 8 pixels",
-        ", ".join(f"{value:.2f}" for value in study.second_exponents[resnet]),
+        f"from 1 to 2 pixels it reads {early[0]} and {first[1][0]}",
+        f"c2 = {study.row('mlp zoom 10000').paper_c.value[1]:.1f}",
+        f"{in_words(nodrop)[2]} between 4 and 8 pixels",
+        ", ".join(f"{value:.2f}" for value in resnet),
         f"{shuffled[0]:.2f}, {shuffled[1]:.2f} and {shuffled[2]:.2f}",
-        "shares " + ", ".join(percent(study.noise_share[study.row(name)]) for name in epochs),
-        "sd " + ", ".join(f"{study.noise_sd[study.row(name)]:.2f}" for name in epochs),
+        "shares " + ", ".join(percent(float(study.row(name).noise_share.value)) for name in epochs),
+        "sd " + ", ".join(f"{study.row(name).noise_sd:.2f}" for name in epochs),
     ):
         assert words in page, words
 
 
+def _part(found, k):
+    """Return the k-th number of an Estimate."""
+    return replace(found, value=found.value[k], low=found.low[k], high=found.high[k])
+
+
 def test_what_the_text_concludes(study):
     """Our sections without live dropout are smooth (one rounds in float32), those with it on a batch are noise."""
-    for name in study.names[: len(study.settings)]:
-        k = study.row(name)
-        if "live" in name:
-            assert study.kinds[k] == ("smooth" if name == "mlp live" else "noise")
-            assert not study.paper_valid[k]
+    for row in study.rows:
+        if row.settings is None:
+            continue
+        if "live" in row.name:
+            assert row.kind == ("smooth" if row.name == "mlp live" else "noise")
+            assert not row.paper_valid
         else:
-            assert study.kinds[k] == "smooth"
-            assert name.endswith("float32") or study.second_interval[k].min() > 1.4
+            assert row.kind == "smooth"
+            assert row.name.endswith("float32") or row.second_exponents.low.min() > 1.4
 
 
 def test_round_numbers_of_the_text(study):
     """Alike, 5 to 7 points, tenfold, about half, 0.4 to 0.5, 1.5e-9: as the text says."""
     apart = [
-        study.noise_share[study.row(name)] - share[0]
-        for pair, share in zip(study.pairs, study.pair_share, strict=True)
-        for name in pair
+        study.row(name).noise_share.value - pair.share.value[0]
+        for pair in study.pairs
+        for name in pair.names
     ]
     assert np.abs(apart[:2]).max() < 0.01
     assert 0.05 < min(apart[2:]) < max(apart[2:]) < 0.07
-    sd = {name: study.noise_sd[study.row(name)] for name in study.names}
+    sd = {row.name: row.noise_sd for row in study.rows}
     assert 9 < sd["mlp batch live"] / sd["mlp batch live epoch 0"] < 11
     assert sd["mlp zoom 10000 float32"] == pytest.approx(1.5e-9, rel=0.05)
-    assert 0.45 < study.noise_share[study.row("mlp live")] < 0.55
-    assert 0.39 < study.checked_bias[:2, :, 0].min() < study.checked_bias[:2, :, 0].max() < 0.5
-    assert study.checked_bias[:2, :, 1].max() < 0
+    assert 0.45 < study.row("mlp live").noise_share.value < 0.55
+    bias = np.array([check.bias for check in study.checks[:2]])
+    assert 0.39 < bias[..., 0].min() < bias[..., 0].max() < 0.5
+    assert bias[..., 1].max() < 0
 
 
 def code():

@@ -1,6 +1,7 @@
 """Execute a notebook from top to bottom, showing its headings as they run; write HTML, or keep the outputs in the file."""
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def main(argv=None):
     ).execute()
     seconds = time.perf_counter() - start
     if options.in_place:
-        nbformat.write(_without_timings(notebook), options.notebook)
+        nbformat.write(_signed(_without_timings(notebook)), options.notebook)
     if options.html:
         _write_html(notebook, options.html)
     _show_where(options, seconds)
@@ -49,6 +50,27 @@ def main(argv=None):
 def _without_timings(notebook):
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+    return notebook
+
+
+def source_hash(cell):
+    """Return the hash of a cell's source that is stored beside its outputs: of another source they are stale."""
+    return hashlib.sha256(cell.source.encode()).hexdigest()[:16]
+
+
+def stale_cells(notebook):
+    """Return the indices of code cells whose source is not the one that their outputs came from."""
+    return [
+        index
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and cell.metadata.get("source_sha256") != source_hash(cell)
+    ]
+
+
+def _signed(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.metadata["source_sha256"] = source_hash(cell)
     return notebook
 
 

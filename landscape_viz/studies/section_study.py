@@ -25,6 +25,7 @@ from multifractal.base.rng import realisation
 from multifractal.measured.section_study import (
     PAPER_SETTINGS_AT_ANY_ZOOM,
     SMALL_SECTION_SETTINGS,
+    EstimatorCheck,
     SectionStudy,
     measured,
     measured_pair,
@@ -165,27 +166,25 @@ def study(
         for name, path in PUBLISHED.items()
         if source_data.available(path)
     }
-    steps = [2 * wanted.half_width / (n_points - 1) for wanted in plan.values()] + [np.nan] * len(
-        published
-    )
+    mapped = [
+        (name, losses[name], 2 * wanted.half_width / (n_points - 1), asdict(wanted))
+        for name, wanted in plan.items()
+    ]
     rows = [
-        measured(values, step, rng=np.random.SeedSequence(_SEED, spawn_key=(k,)))
-        for k, (values, step) in enumerate(zip((losses | published).values(), steps, strict=True))
+        measured(name, values, step, settings=settings, rng=_stream(k))
+        for k, (name, values, step, settings) in enumerate(
+            mapped + [(name, values, np.nan, None) for name, values in published.items()]
+        )
     ]
     differing = [
-        measured_pair(
-            losses[one], losses[other], rng=np.random.SeedSequence(_SEED, spawn_key=(100 + k,))
-        )
-        for k, (one, other) in enumerate(pairs)
+        measured_pair(names, *(losses[name] for name in names), rng=_stream(100 + k))
+        for k, names in enumerate(pairs)
     ]
     middle = np.array([losses[name][n_points // 2, n_points // 2] for name in kept])
     return SectionStudy(
-        names=[*losses, *published],
-        settings=[asdict(wanted) for wanted in plan.values()],
-        **_columns(rows),
-        pairs=pairs,
-        **_columns(differing),
-        **_checks(n_points, n_surfaces),
+        rows=tuple(rows),
+        pairs=tuple(differing),
+        checks=tuple(_checks(n_points, n_surfaces)),
         kept=list(kept),
         offsets=middle,
         sections=np.array(
@@ -267,13 +266,8 @@ def _mapped(experiment, name, wanted, n_points, executor):
     return mapped
 
 
-def _columns(rows):
-    """Return a dict of columns from a list of rows; text stays a list."""
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    return {
-        name: column if isinstance(column[0], str) else np.array(column)
-        for name, column in columns.items()
-    }
+def _stream(k):
+    return np.random.SeedSequence(_SEED, spawn_key=(k,))
 
 
 def _checks(n_points, n_surfaces):
@@ -295,11 +289,11 @@ def _checks(n_points, n_surfaces):
         )
         for k, (n, settings) in enumerate(cases.values())
     ]
-    return {
-        "checked": list(cases),
-        "checked_hurst": np.array(hurst),
-        **{
-            f"checked_{name}": np.array([getattr(one, name)[:, :2] for one in found])
-            for name in ("bias", "spread", "coverage")
-        },
-    }
+    return [
+        EstimatorCheck(
+            name=name,
+            hurst=np.array(hurst),
+            **{each: getattr(one, each)[:, :2] for each in ("bias", "spread", "coverage")},
+        )
+        for name, one in zip(cases, found, strict=True)
+    ]

@@ -20,7 +20,8 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 from multifractal.base.statistics import student_interval
 
-_TILES = 8  # along each side: 64 are resampled
+_TILES = 8  # along each side
+N_TILES = _TILES**2  # that are resampled
 _LAGS = 16  # the longest lag is this part of the shorter side, so that a tile is twice as long
 # true over resampled standard deviation of second exponents: at most this for H = 0.2 to 0.9, 129 pixels
 _STRETCH = 1.3
@@ -281,4 +282,4 @@ def _exponents(mean):
 def _with_interval(rows):
     """Return (estimate, 95 % interval) from rows: the first the estimate, then resamples."""
     error = _STRETCH * rows[1:].std(axis=0, ddof=1)
-    return rows[0], student_interval(rows[0], error, _TILES**2 - 1)
+    return rows[0], student_interval(rows[0], error, N_TILES - 1)

@@ -137,7 +137,7 @@ def _packed(value, name, arrays):
     return value
 
 
-def _unpacked(value, kind, arrays):
+def unpacked(value, kind, arrays):
     """Return what `_packed` was given, for a field that is annotated with the type `kind`."""
     if isinstance(value, dict):
         if set(value) == {_ARRAY}:
@@ -145,13 +145,13 @@ def _unpacked(value, kind, arrays):
             return _frozen(array) if array.ndim else array[()]
         if set(value) == {_ITEMS}:
             inner = _inner(kind)
-            return {key: _unpacked(item, inner, arrays) for key, item in value[_ITEMS]}
+            return {key: unpacked(item, inner, arrays) for key, item in value[_ITEMS]}
         kind = _CLASSES.get(value.get(_CLASS), _dataclass_in(kind))
         if kind is not None:
             return _built(kind, value, arrays)
-        return {key: _unpacked(item, None, arrays) for key, item in value.items()}
+        return {key: unpacked(item, None, arrays) for key, item in value.items()}
     if isinstance(value, list):
-        items = [_unpacked(item, _inner(kind), arrays) for item in value]
+        items = [unpacked(item, _inner(kind), arrays) for item in value]
         return tuple(items) if (typing.get_origin(kind) or kind) is tuple else items
     return value
 
@@ -169,7 +169,7 @@ def _built(kind, fields, arrays):
     missing = [name for name, field in known.items() if name not in given and _needed(field)]
     if missing:
         raise _Misfit(f"lacks fields of {kind.__name__} without default: {', '.join(missing)}")
-    return kind(**{name: _unpacked(v, known[name].type, arrays) for name, v in given.items()})
+    return kind(**{name: unpacked(v, known[name].type, arrays) for name, v in given.items()})
 
 
 class _Misfit(Exception):

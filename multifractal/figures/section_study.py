@@ -41,7 +41,7 @@ def section_study(study, axes=None):
 def _profiles(ax, study):
     for name, (colour, label) in _MODES.items():
         values = study.landscape(name).values
-        half = study.settings[study.row(name)]["half_width"]
+        half = study.row(name).settings["half_width"]
         x = np.linspace(-half, half, values.shape[1])
         ax.plot(
             x,
@@ -59,21 +59,15 @@ def _profiles(ax, study):
 
 def _differences(ax, study):
     for name, (colour, label) in _MODES.items():
-        k = study.row(name)
-        lags = 2.0 ** np.arange(study.first.shape[1])
-        ax.loglog(lags, study.first[k], "o-", color=colour, label=label)
-    ax.loglog(
-        lags,
-        study.pair_first[0],
-        "D--",
-        color=PUBLISHED,
-        mfc="none",
-        label="live, without the noise",
-    )
-    ax.axhline(2 * study.pair_sd[0] ** 2, color=CONTROL, zorder=0)
+        first = study.row(name).first
+        lags = 2.0 ** np.arange(len(first))
+        ax.loglog(lags, first, "o-", color=colour, label=label)
+    pair = study.pairs[0]
+    ax.loglog(lags, pair.first, "D--", color=PUBLISHED, mfc="none", label="live, without the noise")
+    ax.axhline(2 * pair.sd.value**2, color=CONTROL, zorder=0)
     ax.annotate(
         "noise of the masks",
-        (lags[0], 2 * study.pair_sd[0] ** 2),
+        (lags[0], 2 * pair.sd.value**2),
         xytext=(0, -11),
         textcoords="offset points",
         fontsize=8,
@@ -98,12 +92,10 @@ def _exponents(ax, study):
         "mlp batch live": (PUBLISHED, "D-", "live dropout"),
     }
     for name, (colour, line, label) in looks.items():
-        k = study.row(name)
-        between = study.steps[k] * 2.0 ** (np.arange(study.second_exponents.shape[1]) + 0.5)
-        bars = np.abs(study.second_interval[k] - study.second_exponents[k])
-        ax.errorbar(
-            between, study.second_exponents[k], bars, fmt=line, color=colour, ms=4, label=label
-        )
+        row = study.row(name)
+        found = row.second_exponents
+        between = row.step * 2.0 ** (np.arange(len(found.value)) + 0.5)
+        ax.errorbar(between, found.value, found.bars, fmt=line, color=colour, ms=4, label=label)
     for exponent, words in _LEVELS.items():
         ax.axhline(exponent, color=CONTROL, linewidth=0.8, zorder=0)
         ax.annotate(
@@ -129,16 +121,10 @@ def _shares(ax, study):
     live = [name for name in study.names if "live" in name and not name.endswith(" 2")]
     names = [*live, *[name for name in study.names if name.startswith("published")]][::-1]
     for y, name in enumerate(names):
-        k = study.row(name)
-        share, (low, high) = study.noise_share[k], study.noise_share_interval[k]
+        found = study.row(name).noise_share
         colour = PUBLISHED if name.startswith("published") else OURS
         ax.errorbar(
-            share,
-            y,
-            xerr=[[max(share - low, 0)], [max(high - share, 0)]],
-            fmt="o",
-            color=colour,
-            ms=4,
+            found.value, y, xerr=np.maximum(found.bars, 0)[:, None], fmt="o", color=colour, ms=4
         )
     ax.set(
         yticks=range(len(names)),
@@ -153,20 +139,20 @@ def _shares(ax, study):
 
 def _spectra(ax, study):
     for name, (colour, label) in _MODES.items():
-        k = study.row(name)
+        row = study.row(name)
         ax.plot(
-            study.paper_h[k],
-            study.paper_D[k],
+            row.paper_h,
+            row.paper_D,
             "o-",
             color=colour,
             ms=3,
-            label=label + ("" if study.paper_valid[k] else " (not defined)"),
+            label=label + ("" if row.paper_valid else " (not defined)"),
         )
     if "published vgg_sgd_cifar10" in study.names:
-        k = study.row("published vgg_sgd_cifar10")
+        row = study.row("published vgg_sgd_cifar10")
         ax.plot(
-            study.paper_h[k],
-            study.paper_D[k],
+            row.paper_h,
+            row.paper_D,
             "s--",
             color=CONTROL,
             ms=3,
@@ -182,17 +168,16 @@ def _spectra(ax, study):
 
 
 def _checks(ax, study):
-    for k, (name, marker) in enumerate(zip(study.checked, "osD", strict=True)):
-        read = study.checked_hurst + study.checked_bias[k, :, 0]
+    for check, marker in zip(study.checks, "osD", strict=True):
         ax.errorbar(
-            study.checked_hurst,
-            read,
-            study.checked_spread[k, :, 0],
+            check.hurst,
+            check.hurst + check.bias[:, 0],
+            check.spread[:, 0],
             fmt=f"{marker}-",
             ms=4,
-            color=OURS if name.startswith("ours") else PUBLISHED,
-            mfc="none" if "257" in name else None,
-            label=name,
+            color=OURS if check.name.startswith("ours") else PUBLISHED,
+            mfc="none" if "257" in check.name else None,
+            label=check.name,
         )
     ax.plot([0.2, 1], [0.2, 1], color=THEORY, lw=0.8, label="equal")
     ax.set(

@@ -78,52 +78,56 @@ def test_networks_of_the_study():
 def test_rows_of_known_images():
     """White noise and a smooth image give the row that their definition says."""
     noise = np.random.default_rng(0).standard_normal((129, 129))
-    row = measured(noise, 0.5, rng=0)
-    assert row["kinds"] == "noise"
-    assert row["noise_share"] == pytest.approx(1, abs=0.05)
-    assert row["noise_share_interval"][0] <= 1 <= row["noise_share_interval"][1]
-    assert not row["paper_valid"]
-    np.testing.assert_allclose(row["second_exponents"], 0, atol=0.05)
+    row = measured("noise", noise, 0.5, rng=0)
+    assert (row.name, row.kind, row.settings) == ("noise", "noise", None)
+    assert row.noise_share.value == pytest.approx(1, abs=0.05)
+    assert row.noise_share.contains(1)
+    assert not row.paper_valid
+    np.testing.assert_allclose(row.second_exponents.value, 0, atol=0.05)
     y, x = np.mgrid[:129, :129] / 128
-    row = measured(np.sin(3 * x + y), 0.5, rng=0)
-    assert (row["kinds"], row["steps"]) == ("smooth", 0.5)
-    assert abs(row["noise_share"]) < 1e-3
-    pair = measured_pair(
-        noise + 5 * x, np.random.default_rng(1).standard_normal((129, 129)) + 5 * x, rng=0
-    )
-    assert pair["pair_sd"] == pytest.approx(1, abs=0.05)
-    assert pair["pair_centre_share"] == pytest.approx(pair["pair_share"][0], abs=0.05)
+    row = measured("smooth", np.sin(3 * x + y), 0.5, rng=0)
+    assert (row.kind, row.step) == ("smooth", 0.5)
+    assert abs(row.noise_share.value) < 1e-3
+    other = np.random.default_rng(1).standard_normal((129, 129))
+    pair = measured_pair(("a", "b"), noise + 5 * x, other + 5 * x, rng=0)
+    assert pair.names == ("a", "b")
+    assert pair.sd.value == pytest.approx(1, abs=0.05)
+    assert pair.centre_share.value == pytest.approx(pair.share.value[0], abs=0.05)
 
 
 def test_the_committed_numbers_follow_from_the_committed_sections(committed):
     """Rows measured again on the kept sections (float32) agree: the table was not written by hand."""
     for name in committed.kept:
-        k = committed.row(name)
+        row = committed.row(name)
         again = measured(
-            committed.landscape(name).values,
-            committed.steps[k],
-            rng=np.random.SeedSequence(0, spawn_key=(k,)),
+            name, committed.landscape(name).values, row.step, rng=_stream(committed, name)
         )
-        assert again["verdicts"] == committed.verdicts[k]
-        for column in (
-            "pixel_noise_ratio",
-            "first_exponents",
-            "second_exponents",
-            "second_interval",
-            "noise_share",
-            "noise_share_interval",
-        ):
+        assert again.verdict == row.verdict
+        for number in ("pixel_noise_ratio", "first_exponents"):
             np.testing.assert_allclose(
-                again[column], getattr(committed, column)[k], rtol=1e-3, atol=1e-4, err_msg=name
+                getattr(again, number), getattr(row, number), rtol=1e-3, atol=1e-4, err_msg=name
             )
+        for number in ("second_exponents", "noise_share"):
+            _assert_alike(getattr(again, number), getattr(row, number), name, 1e-3, 1e-4)
         # between its few kinks it is linear to rounding, and so are its leaders
         if name != "mlp zoom 10000":
             np.testing.assert_allclose(
-                again["paper_c"], committed.paper_c[k], rtol=1e-2, atol=1e-2, err_msg=name
+                again.paper_c.value, row.paper_c.value, rtol=1e-2, atol=1e-2, err_msg=name
             )
-    one, other = (committed.landscape(name).values for name in committed.pairs[0])
-    again = measured_pair(one, other, rng=np.random.SeedSequence(0, spawn_key=(100,)))
-    np.testing.assert_allclose(again["pair_share"], committed.pair_share[0], rtol=1e-4)
+    pair = committed.pairs[0]
+    one, other = (committed.landscape(name).values for name in pair.names)
+    again = measured_pair(pair.names, one, other, rng=np.random.SeedSequence(0, spawn_key=(100,)))
+    np.testing.assert_allclose(again.share.value, pair.share.value, rtol=1e-4)
+
+
+def _stream(committed, name):
+    return np.random.SeedSequence(0, spawn_key=(committed.names.index(name),))
+
+
+def _assert_alike(again, found, name, rtol, atol):
+    """The same value and interval."""
+    np.testing.assert_allclose(again.value, found.value, rtol=rtol, atol=atol, err_msg=name)
+    np.testing.assert_allclose(again.interval, found.interval, rtol=rtol, atol=atol, err_msg=name)
 
 
 def test_the_committed_numbers_of_published_sections(committed, zenodo):
@@ -135,22 +139,20 @@ def test_the_committed_numbers_of_published_sections(committed, zenodo):
     ]
     assert len(found) >= 3
     for name in found[:2]:
-        k = committed.row(name)
         values = source_data.read(PUBLISHED[name], zenodo)["loss"]
-        again = measured(values, np.nan, rng=np.random.SeedSequence(0, spawn_key=(k,)))
-        np.testing.assert_allclose(again["noise_share"], committed.noise_share[k], rtol=1e-9)
-        np.testing.assert_allclose(
-            again["noise_share_interval"], committed.noise_share_interval[k], rtol=1e-9
-        )
-        assert again["verdicts"] == committed.verdicts[k]
+        again = measured(name, values, np.nan, rng=_stream(committed, name))
+        _assert_alike(again.noise_share, committed.row(name).noise_share, name, 1e-9, 0)
+        assert again.verdict == committed.row(name).verdict
 
 
 def test_the_committed_file_is_small_and_complete(committed):
     """Under 1.5 MB; all rows of the plan, in order; settings as planned; provenance."""
     assert COMMITTED.stat().st_size < 1.5e6
     assert committed.names[: len(PLAN)] == list(PLAN)
-    assert committed.settings == [dataclasses.asdict(wanted) for wanted in PLAN.values()]
-    assert committed.pairs == PAIRS
+    settings = [row.settings for row in committed.rows]
+    assert settings[: len(PLAN)] == [dataclasses.asdict(wanted) for wanted in PLAN.values()]
+    assert set(map(str, settings[len(PLAN) :])) == {"None"}
+    assert [list(pair.names) for pair in committed.pairs] == PAIRS
     assert {"torch", "numpy", "multifractal"} <= committed.provenance.versions.keys()
     assert isinstance(committed.landscape("mlp"), mf.Landscape)
     with pytest.raises(ValueError, match="name must be one of"):
@@ -162,9 +164,9 @@ def test_the_figure_draws_the_table(committed):
     axes = figures.section_study(committed)
     assert axes.shape == (2, 3)
     np.testing.assert_array_equal(
-        axes[1, 1].lines[0].get_xdata(), committed.paper_h[committed.row("mlp batch live")]
+        axes[1, 1].lines[0].get_xdata(), committed.row("mlp batch live").paper_h
     )
-    np.testing.assert_array_equal(axes[0, 1].lines[3].get_ydata(), committed.pair_first[0])
+    np.testing.assert_array_equal(axes[0, 1].lines[3].get_ydata(), committed.pairs[0].first)
     drawn = [text.get_text() for text in axes[1, 0].get_yticklabels()]
     assert drawn[-1] == "mlp batch live"
     assert len(drawn) == sum(
@@ -188,8 +190,18 @@ def test_killed_and_resumed_to_the_same_bits(tmp_path):
         assert child.wait() == -signal.SIGKILL
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     again = SectionStudy.load(tmp_path / "killed" / "study.npz")
-    for field in dataclasses.fields(SectionStudy):
-        one, other = getattr(whole, field.name), getattr(again, field.name)
-        if isinstance(one, np.ndarray):
-            np.testing.assert_array_equal(one, other, err_msg=field.name)
-    assert whole.verdicts == again.verdicts
+    _assert_same(whole, again)
+
+
+def _assert_same(one, other):
+    """Equal to the bit, fields of fields included."""
+    if dataclasses.is_dataclass(one):
+        for field in dataclasses.fields(one):
+            if field.name != "provenance":
+                _assert_same(getattr(one, field.name), getattr(other, field.name))
+    elif isinstance(one, tuple | list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            _assert_same(a, b)
+    else:
+        np.testing.assert_array_equal(one, other)
