@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import minimize
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.loss import batches
 from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
@@ -387,7 +388,7 @@ def _radial_rates(objective, k):
 
 def _rates_of_rows(objective, batch, count):
     """Return the rates by rows of the outputs: d total / d outputs times the derivative of the outputs along w."""
-    with objective.evaluating(), sdpa_kernel(SDPBackend.MATH):
+    with objective.evaluating(), CheapSecondDerivatives(), sdpa_kernel(SDPBackend.MATH):
         term = objective.term(batch)
         outputs = term.outputs
         if not isinstance(outputs, torch.Tensor) or not outputs.ndim or len(outputs) != count:

@@ -58,7 +58,8 @@ class OfModel(BatchLoss):
 
     def __call__(self, model, batch):
         """Return the term of what the function gives: a scalar, or (total, weight)."""
-        return _term(self.function(model, batch), batch)
+        weight = 1.0 if self.reduction == "sum" else None
+        return _term(self.function(model, batch), batch, weight=weight)
 
 
 class OfOutputs(BatchLoss):

@@ -79,7 +79,7 @@ def logits_of(outputs, name):
 
 def inputs_and_targets(batch):
     """Return what a batch gives to the network, and its targets."""
-    batch = _as_container(batch)
+    given, batch = batch, _as_container(batch)
     if isinstance(batch, tuple | list) and len(batch) > 1:
         return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
     name = _target_name(batch) if isinstance(batch, Mapping) else None
@@ -90,7 +90,10 @@ def inputs_and_targets(batch):
             f"be batches (inputs, targets), or mappings with one of {', '.join(_TARGETS)}",
             _OWN,
         )
-    return {key: item for key, item in batch.items() if key != name}, batch[name]
+    inputs = {key: item for key, item in batch.items() if key != name}
+    if given is not batch and len(inputs) == 1:  # a dataclass of two fields is a pair
+        return next(iter(inputs.values())), batch[name]
+    return inputs, batch[name]
 
 
 def _as_container(batch):

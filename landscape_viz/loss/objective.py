@@ -57,7 +57,7 @@ class Objective:
         self.dtype = np.dtype(str(self.problem.dtype).removeprefix("torch."))
         self.loss_of = made(self.problem.loss)
         self.batches = self.problem.batches()
-        self.memory_format = torch.contiguous_format
+        self.memory_format, self.facts = torch.contiguous_format, None
         self._weights = self.problem.weights().to(self.device)
         self.point(self._weights)
         self.origin = self._weights.cpu().numpy()
@@ -127,7 +127,11 @@ class Objective:
 
     def term(self, batch):
         """Return the `Term` of a batch (its number, or a batch of samples) where the network is."""
-        return self.loss_of(self.model, self.placed(batch))
+        return self.of_batch(self.placed(batch))
+
+    def of_batch(self, placed):
+        """Return the `Term` of a batch that is on the device already."""
+        return self.loss_of(self.model, placed)
 
     def placed(self, batch):
         """Return a batch (or that of a number) on the device, in the problem's precision, in containers of its own."""
@@ -161,6 +165,7 @@ class Objective:
 
     def _placed(self, tensor):
         tensor = cast(tensor.detach(), self.problem.precision).to(self.device)
+        tensor = tensor.clone() if self.facts is not None and self.facts.clones else tensor
         if tensor.ndim == 4 and self.memory_format != torch.contiguous_format:
             return tensor.contiguous(memory_format=self.memory_format)
         return tensor

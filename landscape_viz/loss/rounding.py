@@ -5,13 +5,15 @@ import warnings
 import numpy as np
 import torch
 
+from landscape_viz.loss import sameness
+
 _STEPS = 6  # positions of the line, a few roundings of the weights apart (our choice)
 _PROBE = 0.25  # along the first direction, for a problem's identity (our choice)
 
 
 def line(evaluator):
     """Return the loss at positions that are a few roundings of the weights apart, then at one probe point, shape (7,)."""
-    eps = max(torch.finfo(p.dtype).eps for p in evaluator.objective.parameters.values())
+    eps = max(torch.finfo(kind).eps for kind in sameness.kinds(evaluator.objective))
     step = 4 * eps * evaluator.relative_size
     return np.array([evaluator.loss_at(x) for x in [*(step * k for k in range(_STEPS)), _PROBE]])
 

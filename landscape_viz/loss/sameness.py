@@ -30,6 +30,10 @@ class Facts:
     """At the problem's weights."""
     metrics: tuple = ("loss",)
     """Those that apply."""
+    clones: bool = False
+    """Whether the network changes its inputs in place, so that each call is given copies."""
+    counting: list | None = None
+    """Numbers of the batches that have labels; None where all do."""
 
 
 def facts(objective):
@@ -38,8 +42,10 @@ def facts(objective):
     known = problem.facts.get(str(objective.device))
     if known is None:
         known = problem.facts[str(objective.device)] = _found(objective)
+        return known
     if isinstance(objective.loss_of, OwnLoss):
         objective.loss_of.weighting = known.weighting
+        objective.batches = counting(objective.batches, known)
     return known
 
 
@@ -62,32 +68,50 @@ def weight_of(term):
 
 
 def _found(objective):
-    found = Facts()
+    found = objective.facts = Facts()
     before = _traces(objective)
-    terms = _evaluated(objective, found)
-    changed = _changes(before, _traces(objective))
+    terms = _evaluated(objective, found, first=True)
+    changed = {name for name, value in _traces(objective).items() if value != before[name]}
+    if isinstance(objective.loss_of, OwnLoss) and len(objective.batches) > 1:
+        _in_evaluation(objective, _settle, found)
+        terms = _evaluated(objective, found)
+        found.counting = [k for k, term in enumerate(terms) if float(term.weight) > 0]
+        terms = [terms[k] for k in found.counting]
+        objective.batches = counting(objective.batches, found)
     found.loss = _loss_of(objective, found, terms)
     found.metrics = applicable(objective.loss_of, terms[0])
     again = _loss_of(objective, found, _evaluated(objective, found))
-    noise = changed.pop("random numbers", False)
-    if again != found.loss:
-        _refuse_difference(objective, found.loss, again, noise, changed)
+    if again != found.loss or "weights" in changed:
+        _refuse_difference(objective, found.loss, again, changed)
     if len(objective.batches) > 1 and not objective.loss_of.exact and not terms[0].given:
-        _check_weights(objective, found)
-        found.loss = _loss_of(objective, found, _evaluated(objective, found))
+        _in_evaluation(objective, _check_halves, found)
     return found
 
 
-def _evaluated(objective, found):
-    """Return the terms of all batches, the first with its outputs, trying without autograd first."""
-    while True:
+def counting(all_batches, found):
+    """Return the batches that count: those of which not all labels are ignored."""
+    if found.counting is None or not isinstance(all_batches, list):
+        return all_batches
+    return [all_batches[k] for k in found.counting]
+
+
+def _evaluated(objective, found, first=False):
+    """Return the terms of all batches, those of the first with its outputs; `first` looks how they can be had at all."""
+    terms = []
+    while len(terms) < len(objective.batches):
+        batch = batches.mapped(torch.clone, objective.placed(len(terms))) if first else None
+        versions = [t._version for t in batches.leaves(batch)]
         try:
             with objective.evaluating(), torch.set_grad_enabled(found.needs_grad):
-                return [_light(objective.term(k), k) for k in range(len(objective.batches))]
+                term = objective.term(len(terms)) if batch is None else objective.of_batch(batch)
         except RuntimeError as error:
-            if found.needs_grad or "grad" not in str(error):
+            if not first or found.needs_grad or "grad" not in str(error):
                 raise
             found.needs_grad = True
+            continue
+        found.clones = found.clones or versions != [t._version for t in batches.leaves(batch)]
+        terms.append(_light(term, len(terms)))
+    return terms
 
 
 def _light(term, k):
@@ -135,33 +159,26 @@ def _total_weight(terms):
 
 
 def _traces(objective):
-    """Return what a pure function would not change: random state, and versions of weights, buffers and data."""
+    """Return what a pure function would not change: random state, and versions of weights and buffers."""
     model = objective.model
-    kept = not hasattr(objective.batches, "loader")
-    data = [t._version for b in objective.batches for t in batches.leaves(b)] if kept else []
     return {
         "random numbers": None if objective.problem.dropout != "off" else random_state.states(),
         "weights": [p._version for p in model.parameters()],
         "buffers": [b._version for b in model.buffers()],
-        "data": data,
     }
 
 
-def _changes(before, after):
-    return {name: True for name in before if before[name] != after[name]}
-
-
-def _refuse_difference(objective, first, again, noise, changed):
+def _refuse_difference(objective, first, again, changed):
     """Refuse a loss that is another one at the same weights, naming why; rounding of kernels on a device is let pass."""
     rounding = abs(again - first) <= tolerance(kinds(objective), first)
-    if rounding and not noise and not changed:
+    if rounding and not changed:
         return
-    if noise:
+    if "random numbers" in changed:
         cause = "forward draws random numbers (noise, or dropout that is live in evaluation mode)"
         remedy = "pass dropout='fixed', which draws the same ones each time, or take the noise out"
     elif changed:
-        cause = f"the network changes its own {' and '.join(changed)} when it is called"
-        remedy = "switch that off (max_norm, power iteration, in-place operations on inputs)"
+        cause = f"the network changes its own {' and '.join(sorted(changed))} when it is called"
+        remedy = "switch that off (max_norm of embeddings, power iteration, caches)"
     else:
         cause = "a kernel is not deterministic, or the network keeps a state between calls"
         remedy = "try torch.use_deterministic_algorithms(True), or device='cpu'"
@@ -170,19 +187,25 @@ def _refuse_difference(objective, first, again, noise, changed):
     )
 
 
-def _check_weights(objective, found):
-    """Compare the loss of batches with that of their halves, weighted; what does not add up has no loss of a data set."""
+def _in_evaluation(objective, check, found):
+    """Run a check of batches against parts of them with the network in evaluation mode, where samples do not mix."""
     modes = [(module, module.training) for module in objective.model.modules()]
     objective.model.eval()
     try:
-        if isinstance(objective.loss_of, OwnLoss):
-            _settle(objective, found)
-        elif not _draws(objective, found):  # its halves have other noise
-            for k in range(min(_CHECKED, len(objective.batches))):
-                _compare(objective, found, objective.batches[k])
+        check(objective, found)
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _check_halves(objective, found):
+    """Compare the loss of batches with that of their halves, weighted; what does not add up has no loss of a data set."""
+    if isinstance(objective.loss_of, OwnLoss) or _draws(objective, found):  # halves have other noise
+        return
+    for k in range(min(_CHECKED, len(objective.batches))):
+        whole, parts, close = _halved(objective, found, objective.batches[k])
+        if not close:
+            raise _mismatch(objective, whole, f"{parts:.6g}")
 
 
 def _draws(objective, found):
@@ -194,36 +217,47 @@ def _draws(objective, found):
 
 
 def _settle(objective, found):
-    """Choose the weighting under which a batch of the model's own loss is the weighted mean of its halves."""
-    probe, told = _uneven(objective.placed(0)), []
+    """Choose the weighting under which batches of the model's own loss are the weighted means of their halves."""
+    probes, told = _probes(objective.placed(0)), []
     for weighting in OwnLoss.weightings:
-        objective.loss_of.weighting = weighting
+        objective.loss_of.weighting = found.weighting = weighting
         try:
-            whole, parts, close = _halved(objective, found, probe)
+            compared = [_halved(objective, found, probe) for probe in probes]
         except (ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError):
             continue
-        if close:
-            found.weighting = weighting
+        if all(close for _, _, close in compared):
             return
+        whole, parts = next((whole, parts) for whole, parts, close in compared if not close)
         told.append(f"{parts:.6g} by {weighting}")
     raise _mismatch(objective, whole, ", ".join(told))
 
 
-def _uneven(batch):
-    """Return a batch whose first half has fewer labels that count than the second, where labels are tokens."""
-    labels = labels_of(batch)
-    if labels is None or labels.is_floating_point() or labels.ndim < 2 or labels.shape[1] < 4:
-        return batch
-    fewer = labels.clone()
-    fewer[: max(1, len(labels) // 2), 1 : labels.shape[1] // 2] = IGNORED
-    fewer[-1:, 0] = IGNORED
-    return batches.mapped(lambda tensor: fewer if tensor is labels else tensor, batch)
+def _probes(batch):
+    """Return batches that tell the weightings apart: of tokens, two with labels at chosen places of either half."""
+    count = batches.n_samples(batch)
+    batch = batches.taken(batch, [0, 0]) if count == 1 else batch
+    labels, count = labels_of(batch), batches.n_samples(batch)
+    if labels is None or count is None or labels.is_floating_point():
+        return [batch]
+    if labels.ndim < 2 or labels.shape[1] < 3:
+        return [batch]
+    half = (count + 1) // 2
+    # labels count 2 : 2, shifted ones 1 : 2; then both count all but the first against one
+    first = _labelled(labels, half, slice(0, 2), slice(1, 3))
+    second = _labelled(labels, half, slice(1, None), slice(1, 2))
+    return [_with_labels(batch, labels, found) for found in (first, second)]
 
 
-def _compare(objective, found, batch):
-    whole, parts, close = _halved(objective, found, batch)
-    if not close:
-        raise _mismatch(objective, whole, f"{parts:.6g}")
+def _labelled(labels, half, early, late):
+    """Return labels that count only at `early` in the first half of the samples and at `late` in the second."""
+    found = torch.full_like(labels, IGNORED)
+    found[:half, early] = labels[:half, early].clamp(min=0)
+    found[half:, late] = labels[half:, late].clamp(min=0)
+    return found
+
+
+def _with_labels(batch, labels, found):
+    return batches.mapped(lambda tensor: found if tensor is labels else tensor, batch)
 
 
 def _halved(objective, found, batch):
@@ -234,9 +268,9 @@ def _halved(objective, found, batch):
     parts = [batch, *batches.split(batch, (count + 1) // 2)]
     with objective.evaluating(), torch.set_grad_enabled(found.needs_grad):
         terms = [objective.term(part) for part in parts]
-    values = [float(t.total.detach()) / float(t.weight) for t in terms]
+    values = [float(t.total.detach()) / (float(t.weight) or 1.0) for t in terms]
     weights = [float(t.weight) for t in terms[1:]]
-    together = sum(v * w for v, w in zip(values[1:], weights, strict=True)) / sum(weights)
+    together = sum(v * w for v, w in zip(values[1:], weights, strict=True) if w) / sum(weights)
     eps = max(torch.finfo(kind).eps for kind in kinds(objective))
     largest = max(abs(v) for v in values)
     return values[0], together, abs(values[0] - together) <= eps**0.5 * max(largest, eps)
