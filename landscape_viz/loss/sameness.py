@@ -200,7 +200,9 @@ def _in_evaluation(objective, check, found):
 
 def _check_halves(objective, found):
     """Compare the loss of batches with that of their halves, weighted; what does not add up has no loss of a data set."""
-    if isinstance(objective.loss_of, OwnLoss) or _draws(objective, found):  # halves have other noise
+    if isinstance(objective.loss_of, OwnLoss) or _draws(
+        objective, found
+    ):  # halves have other noise
         return
     for k in range(min(_CHECKED, len(objective.batches))):
         whole, parts, close = _halved(objective, found, objective.batches[k])
