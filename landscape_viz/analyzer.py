@@ -22,6 +22,7 @@ from landscape_viz.loss.problem import Problem
 from landscape_viz.loss.random_state import seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
+from multifractal.base.deprecation import renamed
 from multifractal.base import files
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
@@ -235,11 +236,12 @@ class LossLandscapeAnalyzer:
             "test_error": errors[1],
         }
 
+    @renamed(save_path="path")
     def visualize_2d_landscape(
         self,
         distance=1.0,
         resolution=50,
-        save_path=None,
+        path=None,
         *,
         direction1=None,
         direction2=None,
@@ -253,7 +255,7 @@ class LossLandscapeAnalyzer:
             The axes run from -distance to distance, in units of the filters' norms, or of your own directions.
         resolution : int
             Points along each axis.
-        save_path : path-like, optional
+        path : path-like, optional
             Where to save the picture, `.png` or `.pdf`; an existing file is refused unless `overwrite`.
         direction1, direction2 : ndarray, dict or list of tensors, optional
             Your own, flat, by name, or one tensor a parameter, taken as they are. Without: random, filter-normalised.
@@ -267,8 +269,8 @@ class LossLandscapeAnalyzer:
             positive_number("distance", distance),
             whole_number("resolution", resolution, 2),
         )
-        if save_path is not None:
-            files.refuse_existing(save_path, overwrite=overwrite)
+        if path is not None:
+            files.refuse_existing(path, overwrite)
         axis = np.linspace(-distance, distance, resolution)
         mapped = section(
             self.problem,
@@ -277,12 +279,12 @@ class LossLandscapeAnalyzer:
             metrics=("loss",),
             device=str(self.device),
         )
-        if save_path is not None:
+        if path is not None:
             from landscape_viz import figures
 
             figure = figures.overview(mapped)[0].figure
-            with files.atomic_write(save_path, overwrite=overwrite) as file:
-                figure.savefig(file, format=Path(save_path).suffix.removeprefix(".") or "png")
+            with files.atomic_write(path, overwrite=overwrite) as file:
+                figure.savefig(file, format=Path(path).suffix.removeprefix(".") or "png")
         return mapped
 
     def analyze_optimization_trajectory(self, optimizer, num_steps=100, track_interval=10):

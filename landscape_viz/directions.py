@@ -171,7 +171,7 @@ def _warn_of_unmoved(problem, state):
     if names:
         warnings.warn(
             f"{len(names)} parameters that do not move differ between the two networks ({names[0]} first), so that "
-            "coordinate 1 is not the other network itself; choose them by params= of the Problem",
+            "coordinate 1 is not the other network itself; choose them with Problem(..., params=...)",
             stacklevel=3,
         )
 

@@ -162,6 +162,7 @@ def fractal_report(
     device=None,
     executor=None,
     folder=None,
+    overwrite=False,
 ):
     """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say whether it is rough, smooth or noise.
 
@@ -189,6 +190,8 @@ def fractal_report(
     folder : path-like, optional
         Keeps the finished points, so that a stopped report goes on, in another process too. What is kept belongs to this very
         network, loss and data: their content and code are compared.
+    overwrite : bool
+        Begin anew where the folder holds points of another network, which is refused otherwise.
 
     Returns
     -------
@@ -226,7 +229,8 @@ def fractal_report(
             device=str(device),
             executor=executor,
             store=store,
-            resume=True,
+            resume=not overwrite,
+            overwrite=overwrite,
         )
         maps.append(mapped.to_landscape().values)
         rows.append(

@@ -378,7 +378,7 @@ def _radial_rates(objective, k):
             "problem",
             objective.problem,
             "have outputs of one row a sample where BatchNorm or dropout joins the samples of a batch",
-            "use batch_norm='eval' and dropout='off'",
+            "make the Problem(..., batch_norm='eval', dropout='off')",
         )
         return together
     if together is not None and _agree(objective, batch, together):

@@ -73,7 +73,7 @@ def project(problem, states, directions, *, threads=1):
         "dropout",
         problem.dropout,
         "not be live",
-        "use dropout='off' or 'fixed'",
+        "make the Problem(..., dropout='off') or 'fixed'",
     )
     directions.check(problem)
     moves = displacements(problem, states)

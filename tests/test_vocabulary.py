@@ -2,11 +2,13 @@
 
 import inspect
 import re
+import textwrap
 
 import pytest
 
 from multifractal.base.result import Result
 from tests.conftest import ROOT
+from tests.helpers import remedies
 from tools import api_reference
 
 pytestmark = pytest.mark.quick
@@ -82,3 +84,45 @@ def test_each_exception_is_one():
         for but in allowed:
             if but.endswith(f".{word}"):
                 assert any(one.endswith(f".{but}") for one in used), but
+
+
+NEVER_READ = {  # remedies that this reader never meets, and why
+    "LossLandscapeAnalyzer.visualize_2d_landscape calls section": "only a section with a file meets an old one",
+    "diffusion_diagram calls save_arrays": "it writes the files that it has just found missing",
+}
+
+
+def test_remedies_name_arguments_that_exist():
+    """Whoever is told to pass x= called a public function that takes x, and hands it on to where it matters."""
+    public = {name.split(".")[-1] for name in CALLABLES} | {
+        name.split(".")[-1] for name, _ in api_reference.public("landscape_viz")
+    }
+    functions = remedies.functions_of((ROOT / "multifractal", ROOT / "landscape_viz"), public)
+    assert sum(len(function.asks) for function in functions) > 20
+    found = remedies.complaints(functions)
+    assert [one for one in found if one.split(", ")[0] not in NEVER_READ] == []
+    assert all(any(one.startswith(known) for one in found) for known in NEVER_READ)
+
+
+def test_a_remedy_without_its_argument_is_found(tmp_path):
+    """The rule can fail: a reader that lacks the argument, and one that does not hand it on, are both named."""
+    (tmp_path / "module.py").write_text(
+        textwrap.dedent("""
+        def check(path):
+            raise ValueError(f"path must not exist, got {path}; pass overwrite=True")
+
+        def write(path, overwrite=False):
+            raise ValueError("path must not exist; pass overwrite=True or another")
+
+        def draw(path):
+            check(path)
+
+        def save(path, overwrite=False):
+            write(path)
+        """)
+    )
+    functions = remedies.functions_of([tmp_path], {"draw", "save"})
+    assert remedies.complaints(functions) == [
+        "draw is told to pass overwrite= by check, and has no such argument",
+        "save calls write, whose remedy is overwrite=, without it",
+    ]

@@ -68,7 +68,7 @@ class HessianOperator(LinearOperator):
         if saved.bytes > budget:
             raise MemoryError(
                 f"memory_budget must hold the graph of one batch, got {budget:.3g} bytes; "
-                f"pass memory_budget={1.01 * saved.bytes:.3g}, or a smaller batch_size in the Problem"
+                f"make a HessianOperator(problem, memory_budget={1.01 * saved.bytes:.3g}), or pass a smaller batch_size in the Problem"
             )
         self.retained = self.memory <= budget
         self._graphs = self._computed_graphs()
@@ -146,7 +146,7 @@ class HessianOperator(LinearOperator):
                 ) from error
             raise MemoryError(
                 f"the graphs of {len(batches)} batches, {self.memory:.3g} bytes, must fit the device, and "
-                f"{len(graphs)} did; pass memory_budget={1.01 * self.memory / len(batches):.3g}, so that none "
+                f"{len(graphs)} did; make a HessianOperator(problem, memory_budget={1.01 * self.memory / len(batches):.3g}), so that none "
                 "is kept"
             ) from error
 

@@ -22,7 +22,7 @@ def chosen(model, params=None):
             "model",
             type(model).__name__,
             "have parameters that require a gradient",
-            "call requires_grad_(True) on those to probe, or choose some by params= of the Problem",
+            "call requires_grad_(True) on those to probe, or choose some with Problem(..., params=...)",
         )
     require(
         len(found) > 0,
@@ -38,7 +38,7 @@ def chosen(model, params=None):
                 f"{name} of {parameter.dtype}",
                 "have parameters of real floating numbers",
                 "keep real and imaginary parts, or the weights before quantisation, as parameters "
-                "of their own; or leave this one out by params=",
+                "of their own; or leave this one out with Problem(..., params=...)",
             )
     return found
 

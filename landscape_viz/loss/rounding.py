@@ -33,6 +33,6 @@ def warn_if_reached(grid, rounding):
     if typical < 4 * rounding:
         warnings.warn(
             f"neighbouring points of the section differ by about {typical:.2g} (second differences), and rounding alone makes "
-            f"{rounding:.2g}: it shows noise, not landscape; map a wider range, or use precision='float64' in the Problem",
+            f"{rounding:.2g}: it shows noise, not landscape; map a wider range, or make the Problem(..., precision='float64')",
             stacklevel=3,
         )

@@ -175,13 +175,13 @@ def _refuse_difference(objective, first, again, changed):
         return
     if "random numbers" in changed:
         cause = "forward draws random numbers (noise, or dropout that is live in evaluation mode)"
-        remedy = "pass dropout='fixed', which draws the same ones each time, or take the noise out"
+        remedy = "make the Problem(..., dropout='fixed'), which draws the same ones each time, or take the noise out"
     elif changed:
         cause = f"the network changes its own {' and '.join(sorted(changed))} when it is called"
         remedy = "switch that off (max_norm of embeddings, power iteration, caches)"
     else:
         cause = "a kernel is not deterministic, or the network keeps a state between calls"
-        remedy = "try torch.use_deterministic_algorithms(True), or device='cpu'"
+        remedy = "try torch.use_deterministic_algorithms(True), or compute on the CPU"
     raise refuse(
         "loss", (first, again), f"be the same when it is computed twice, but {cause}", remedy
     )
@@ -283,6 +283,6 @@ def _mismatch(objective, whole, parts):
         "loss",
         f"{whole:.6g} for a batch, but {parts} for its two halves",
         "be a mean over samples where there are several batches",
-        "return (total, weight), or use reduction='sum', by landscape_viz.batch_loss(function); or take all data in one "
-        "batch (batch_size=None)",
+        "return (total, weight), or wrap it as landscape_viz.batch_loss(function, reduction='sum'); or take all data in one "
+        "batch, with Problem(..., batch_size=None)",
     )

@@ -25,6 +25,7 @@ _BLOCK = 1 << 24  # bytes read at a time when a file is checked
 _OVERWRITE = (
     "pass overwrite=True (--overwrite) to delete that run and start again, or another folder"
 )
+_READ = "read another folder, or train again into this one, which has to be asked to overwrite"
 
 
 class GrowingArray:
@@ -314,11 +315,11 @@ def read_record(path):
         record["parameters"], record["versions"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(
-            f"{str(Path(path) / RECORD)!r} cannot be read ({error}); {_OVERWRITE}"
+            f"{str(Path(path) / RECORD)!r} cannot be read ({error}); {_READ}"
         ) from error
     if given != _sha256_of(record):
         raise DamagedFileError(
-            f"{str(Path(path) / RECORD)!r} does not match the SHA-256 it carries; {_OVERWRITE}"
+            f"{str(Path(path) / RECORD)!r} does not match the SHA-256 it carries; {_READ}"
         )
     return record
 

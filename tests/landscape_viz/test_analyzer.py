@@ -90,12 +90,12 @@ def test_quick_start_runs_every_method(trained, tmp_path):
     )
     assert len(analyzer.compute_hessian_metrics(num_eigenvalues=3)["top_eigenvalues"]) == 3
 
-    mapped = analyzer.visualize_2d_landscape(resolution=7, save_path=tmp_path / "landscape.png")
+    mapped = analyzer.visualize_2d_landscape(resolution=7, path=tmp_path / "landscape.png")
     assert mapped.values["loss"].shape == (7, 7)
     assert mapped.values["loss"][3, 3] == pytest.approx(found.loss, rel=1e-5)
     assert (tmp_path / "landscape.png").stat().st_size > 5000
     with pytest.raises(FileExistsError):
-        analyzer.visualize_2d_landscape(resolution=7, save_path=tmp_path / "landscape.png")
+        analyzer.visualize_2d_landscape(resolution=7, path=tmp_path / "landscape.png")
 
     watched = analyzer.analyze_optimization_trajectory(
         torch.optim.SGD(model.parameters(), lr=0.05), 30, 3
