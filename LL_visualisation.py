@@ -217,7 +217,7 @@ class _Work:
             batch_size=flags.batch_size,
             optimizer=flags.optimizer,
             save_every=flags.save_every,
-            seed=flags.seed,
+            rng=flags.seed,
             device=self.device,
             resume=flags.resume,
             any_threads=flags.any_threads,
@@ -265,7 +265,7 @@ class _Work:
                 executor=executor,
                 resume=self.flags.resume,
                 overwrite=self.flags.overwrite,
-                store=self.out / "section.store",
+                path=self.out / "section.store",
             )
         self.written["section"] = self.out / "section.npz"
         mapped.save(self.written["section"], overwrite=self.replace)
@@ -314,7 +314,7 @@ class _Work:
             state,
             "cross_entropy",
             self.batch,
-            seed=self.flags.seed,
+            rng=self.flags.seed,
             batch_norm="batch" if published else "eval",
             dropout=self.flags.map_dropout or ("live" if published and self.drops else "off"),
         )
@@ -386,7 +386,7 @@ def _factory(flags, data):
     return partial(
         models.build,
         flags.model,
-        seed=flags.seed,
+        rng=flags.seed,
         input_shape=data.input_shape,
         n_classes=data.n_classes,
         **options,

@@ -241,7 +241,7 @@ def _section(folder):
         problem,
         directions.random(problem, 2, rng=0),
         ["-1:1:40", "-1:1:30"],
-        store=folder / "store",
+        path=folder / "store",
         resume=True,
         progress=False,
     )

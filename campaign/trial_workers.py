@@ -63,14 +63,14 @@ def _pool(index, folder):
     store = folder / "store"
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         error = _killing(
-            pool, usual, "dead-worker-pool", index, lambda: _mapped(executor=pool, store=store)
+            pool, usual, "dead-worker-pool", index, lambda: _mapped(executor=pool, path=store)
         )
     if isinstance(error, np.ndarray):
         return (SPARED, "") if np.array_equal(error, expected) else ("OTHER BITS", "")
     if not isinstance(error, BrokenExecutor) or "resume=True" not in str(error):
         return "UNCLEAR ERROR", repr(error)[:300]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        again = _mapped(executor=pool, store=store, resume=True)
+        again = _mapped(executor=pool, path=store, resume=True)
     return (EQUAL, "") if np.array_equal(again, expected) else ("OTHER BITS", "")
 
 

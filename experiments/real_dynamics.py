@@ -140,7 +140,7 @@ def own_sections(experiment, flags):
                 mode,
                 flags.n_points,
                 network=network,
-                store=experiment.folder / f"{name}.store",
+                path=experiment.folder / f"{name}.store",
                 resume=True,
             ),
         )

@@ -106,7 +106,7 @@ def main(argv=None):
     )
     print(f"{chosen.data}\noutput: {experiment.folder}", flush=True)
     trained = experiment.trained(
-        chosen, epochs=flags.epochs, optimizer="momentum", seed=flags.seed, device=device
+        chosen, epochs=flags.epochs, optimizer="momentum", rng=flags.seed, device=device
     )
     analysis = FullAnalysis(experiment, chosen, trained, flags.samples, device, flags.points)
     chapters = []

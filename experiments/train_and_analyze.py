@@ -107,7 +107,7 @@ def main(argv=None):
         learning_rate=flags.lr,
         weight_decay=_WEIGHT_DECAY,
         schedule="cosine",
-        seed=flags.seed,
+        rng=flags.seed,
         device=device,
     )
     show_training(trained)
@@ -202,7 +202,7 @@ def draw_sections(experiment, problem, trained, flags, device):
                 ["-1:1:25", "-1:1:25"],
                 device=device,
                 executor=executor,
-                store=experiment.folder / "contour_2d.store",
+                path=experiment.folder / "contour_2d.store",
                 resume=True,
             ),
         )

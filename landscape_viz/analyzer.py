@@ -128,7 +128,7 @@ class LossLandscapeAnalyzer:
             "call requires_grad_(True) on those to probe, or choose some by params=",
         )
         self._model, self._criterion = model, criterion
-        self._how = {"params": params, "precision": precision, "seed": _SEED}
+        self._how = {"params": params, "precision": precision, "rng": _SEED}
         self.norm = one_of("norm", norm, directions.NORMS)
         self.device = torch.device(parameters[0].device if device is None else device)
         reading = {"seed": _SEED, "augmentation": augmentation, "memory_budget": memory_budget}

@@ -228,7 +228,7 @@ def fractal_report(
             metrics=("loss",),
             device=str(device),
             executor=executor,
-            store=store,
+            path=store,
             resume=not overwrite,
             overwrite=overwrite,
         )

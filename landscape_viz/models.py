@@ -11,6 +11,7 @@ from torch.nn.functional import relu
 
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import finite_number, one_of, refuse, require, whole_number
+from multifractal.base.deprecation import renamed
 
 # Widths between two poolings (paper, Methods: VGG-13 for 1x28x28, VGG-16 for 3x32x32).
 _VGG13 = (64, 64), (128, 128), (256, 256, 256), (512, 512, 512)
@@ -177,15 +178,16 @@ BUILDERS = {
 }
 
 
-def build(name, *, seed=0, **options):
-    """Return a network by name, its weights drawn from torch's default initialisation under `seed`.
+@renamed(seed="rng")
+def build(name, *, rng=0, **options):
+    """Return a network by name, its weights drawn from torch's default initialisation under `rng`.
 
     Parameters
     ----------
     name : str
         "vgg13", "vgg16", "resnet18", "resnet20", "mlp", or as published "vgg" (VGG-13 for 28x28 images, VGG-16 for 32x32)
         and "resnet" (ResNet-18).
-    seed : int
+    rng : int
         Seed of the initial weights (paper: 0).
     **options
         `input_shape` (channels, height, width), `n_classes`, `dropout` (VGG and MLP), `hidden` (MLP).
@@ -209,7 +211,7 @@ def build(name, *, seed=0, **options):
     builder = BUILDERS[one_of("name", name, BUILDERS)]
     _check_shape(options.get("input_shape"))
     whole_number("n_classes", options.get("n_classes", 10))
-    with seeded(whole_number("seed", seed, minimum=0)):
+    with seeded(whole_number("rng", rng, minimum=0)):
         return builder(**options)
 
 

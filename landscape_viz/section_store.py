@@ -74,7 +74,7 @@ class SectionStore:
             files.hold(self._file)
         except OSError as error:
             raise refuse(
-                "store",
+                "path",
                 os.fspath(self.path),
                 "be used by one section at a time",
                 "wait for the other process or take another path",
@@ -103,7 +103,7 @@ class SectionStore:
     def _check_identity(self, header):
         if header is None or header.get("format") != _FORMAT:
             raise refuse(
-                "store",
+                "path",
                 os.fspath(self.path),
                 "be a store of a section",
                 "pass overwrite=True or another path",
@@ -111,7 +111,7 @@ class SectionStore:
         differences = list(_differences(header["identity"], self.identity))
         if differences:
             raise refuse(
-                "store",
+                "path",
                 os.fspath(self.path),
                 "belong to the same section; it differs in " + "; ".join(differences),
                 "take another path, or overwrite=True",
@@ -128,7 +128,7 @@ def refuse_existing(path, resume, overwrite):
     """Raise FileExistsError where a store exists that is neither to be resumed nor overwritten."""
     if Path(path).exists() and not (resume or overwrite):
         raise FileExistsError(
-            f"store must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
+            f"path must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
             "overwrite=True to start anew, or another path"
         )
 

@@ -16,8 +16,10 @@ from landscape_viz.loss import rounding
 from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.problem import checked_problem
 from landscape_viz.section_store import SectionStore, refuse_existing
-from multifractal.base.checks import finite_array, path, refuse, require, whole_number
+from multifractal.base import checks
+from multifractal.base.checks import finite_array, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.landscapes.landscape import Landscape
 
@@ -133,6 +135,7 @@ class Section(Result):
         return Landscape(np.ascontiguousarray(values.T), provenance=self.provenance)
 
 
+@renamed(store="path")
 def section(
     problem,
     directions,
@@ -143,7 +146,7 @@ def section(
     device="cpu",
     at_once=None,
     executor=None,
-    store=None,
+    path=None,
     resume=False,
     overwrite=False,
     progress=None,
@@ -176,7 +179,7 @@ def section(
         where the problem's modes permit it. Above 1 the last bits depend on it.
     executor : concurrent.futures.Executor, optional
         Process pool (spawned), `dask.distributed.Client(...).get_executor()`, mpi4py, submitit. Only this process writes.
-    store : path-like, optional
+    path : path-like, optional
         File that keeps the finished chunks (each at most 1 % of the grid, or one point), so that a stopped section can be
         continued; what is lost is one chunk a worker.
     resume, overwrite : bool
@@ -232,9 +235,9 @@ def section(
     chosen = None if metrics is None else measures.named(metrics)
     checked_executor(executor)
     checked_device(device)
-    store = None if store is None else path("store", store)
-    if store is not None:
-        refuse_existing(store, resume, overwrite)
+    path = None if path is None else checks.path("path", path)
+    if path is not None:
+        refuse_existing(path, resume, overwrite)
     if problem.dropout == "live":
         warnings.warn(
             "dropout='live' draws a new mask at each point: the section holds the noise of dropout, and so does "
@@ -253,14 +256,10 @@ def section(
     known = task.look()
     settings = {"threads": threads, "device": str(device), "at_once": at_once}
     provenance = Provenance.of(
-        "section",
-        rng=problem.seed,
-        packages=_PACKAGES,
-        problem=problem,
-        axes=[len(a) for a in axes],
+        "section", rng=problem.rng, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes]
     )
     identity = {
-        "problem": {} if store is None else problem.identity() | known.values,
+        "problem": {} if path is None else problem.identity() | known.values,
         "directions": directions.hash,
         "axes": [axis.tolist() for axis in axes],
         "metrics": known.metrics,
@@ -268,7 +267,7 @@ def section(
         **settings,
         "torch": provenance.versions["torch"],
     }
-    grid = _computed(task, identity, executor, store, resume, overwrite, progress)
+    grid = _computed(task, identity, executor, path, resume, overwrite, progress)
     rounding.warn_if_reached(grid[0] if known.metrics[0] == "loss" else grid[:0], known.rounding)
     x, y, z = axes + [None] * (3 - len(axes))
     return Section(
@@ -325,13 +324,13 @@ def parse_axis(axis):
     return np.linspace(low, high, number)
 
 
-def _computed(task, identity, executor, store, resume, overwrite, progress):
+def _computed(task, identity, executor, path, resume, overwrite, progress):
     """Return the grid of all metrics, computing the chunks the store does not hold."""
     grid = np.full((len(task.evaluator.metrics), task.n_points), np.nan)
-    if store is None:
+    if path is None:
         _fill(grid, task, {}, executor, progress, lambda first, values: None)
     else:
-        with SectionStore(store, identity, resume=resume, overwrite=overwrite) as kept:
+        with SectionStore(path, identity, resume=resume, overwrite=overwrite) as kept:
             _fill(grid, task, dict(kept.chunks), executor, progress, kept.add)
     return grid.reshape(len(grid), *(len(axis) for axis in task.axes))
 
@@ -382,7 +381,7 @@ def _from_workers(parcel, queue, executor):
     except BrokenExecutor as error:
         raise died(
             error,
-            "call again with a new executor; with a `store` the chunks that are done stay there, and "
+            "call again with a new executor; with a `path` the chunks that are done stay there, and "
             "resume=True goes on with them",
         ) from error
     finally:

@@ -8,6 +8,7 @@ from torch import nn
 
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, whole_number
+from multifractal.base.deprecation import renamed
 
 _POOLING = 4
 _PARAMETERS = 16_000  # aimed at for 1x28x28 images (our choice)
@@ -52,14 +53,15 @@ class Joined(nn.Module):
 DEPTHS = {"shallow": 1, "deep": 12, "residual": 12, "dense": 12}
 
 
-def build(kind, *, seed=0, input_shape=(1, 28, 28), n_classes=10, parameters=_PARAMETERS):
+@renamed(seed="rng")
+def build(kind, *, rng=0, input_shape=(1, 28, 28), n_classes=10, parameters=_PARAMETERS):
     """Return one of the four networks, its width chosen so that it has about `parameters` parameters, at least 1 unit wide.
 
     Parameters
     ----------
     kind : {"shallow", "deep", "residual", "dense"}
         With 1, 12, 12 and 12 hidden layers.
-    seed : int
+    rng : int
         Of the initial weights, torch's default initialisation.
     input_shape : (channels, height, width)
         With sides of at least 4.
@@ -76,7 +78,7 @@ def build(kind, *, seed=0, input_shape=(1, 28, 28), n_classes=10, parameters=_PA
     pixels, width = _pixels(input_shape), 1
     while _count(kind, width + 1, depth, pixels, n_classes) <= parameters * 1.01:
         width += 1
-    with seeded(whole_number("seed", seed, minimum=0)):
+    with seeded(whole_number("rng", rng, minimum=0)):
         return Joined(kind, width, depth, input_shape, n_classes)
 
 

@@ -30,6 +30,7 @@ from multifractal.base.checks import (
     require,
     whole_number,
 )
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 
@@ -79,6 +80,7 @@ class TrainingHistory(Result, formerly=("TrainingRun",)):
     train_accuracy: np.ndarray | None = None
 
 
+@renamed(seed="rng")
 def train(
     model,
     data,
@@ -91,7 +93,7 @@ def train(
     weight_decay=0.0,
     schedule="constant",
     save_every=1,
-    seed=0,
+    rng=0,
     device="cpu",
     resume=False,
     any_threads=False,
@@ -122,7 +124,7 @@ def train(
         The rate of epoch k = 0, 1, ... is the learning rate (paper), or that times (1 + cos(pi k / epochs)) / 2.
     save_every : int
         A checkpoint every so many epochs, and after the last.
-    seed : int
+    rng : int
         Decides the order of the images and the dropout masks (paper: 0).
     device : str
         "cpu", "cuda" or another of torch's devices. Bits are promised on the CPU only.
@@ -173,7 +175,7 @@ def train(
     )
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("save_every", save_every)):
         whole_number(name, value)
-    whole_number("seed", seed, minimum=0)
+    whole_number("rng", rng, minimum=0)
     require(
         folder is not None or not resume,
         "resume",
@@ -188,7 +190,7 @@ def train(
         optimizer,
         rate,
         batch_size,
-        seed,
+        rng,
         device,
         weight_decay=decay,
         cosine_epochs=epochs if schedule == "cosine" else None,
@@ -209,12 +211,12 @@ def train(
         optimizer=optimizer,
         learning_rate=rate,
         batch_size=batch_size,
-        seed=seed,
+        seed=rng,
         threads=torch.get_num_threads(),
         device=str(device),
         provenance=Provenance.of(
             "landscape_viz.training.train",
-            rng=seed,
+            rng=rng,
             packages=("numpy", "torch"),
             model=type(model).__name__,
             data=data.name,

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.quick
 
 CALLABLES = {
     f"{package}.{name}": thing
-    for package in ("multifractal", "multifractal.figures", "multifractal.source_data")
+    for package in api_reference.PACKAGES
     for name, thing in api_reference.public(package)
     if inspect.isfunction(thing) or inspect.isclass(thing)
 }
@@ -94,9 +94,7 @@ NEVER_READ = {  # remedies that this reader never meets, and why
 
 def test_remedies_name_arguments_that_exist():
     """Whoever is told to pass x= called a public function that takes x, and hands it on to where it matters."""
-    public = {name.split(".")[-1] for name in CALLABLES} | {
-        name.split(".")[-1] for name, _ in api_reference.public("landscape_viz")
-    }
+    public = {name.split(".")[-1] for name in CALLABLES}
     functions = remedies.functions_of((ROOT / "multifractal", ROOT / "landscape_viz"), public)
     assert sum(len(function.asks) for function in functions) > 20
     found = remedies.complaints(functions)

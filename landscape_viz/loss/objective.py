@@ -187,8 +187,8 @@ class Objective:
 
 def _mask_seed(problem, index):
     if problem.dropout != "live":
-        return problem.seed
-    words = np.random.SeedSequence(problem.seed, spawn_key=(index,)).generate_state(1, np.uint64)
+        return problem.rng
+    words = np.random.SeedSequence(problem.rng, spawn_key=(index,)).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
 
 

@@ -13,6 +13,7 @@ from landscape_viz.loss.network import Prototype, plain_layers, unwrapped
 from landscape_viz.loss.precision import PRECISIONS, promoted, vector_dtype
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, refuse, require, whole_number
+from multifractal.base.deprecation import FormerName, renamed
 
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
 DROPOUT_MODES = ("off", "fixed", "live")
@@ -39,7 +40,7 @@ class Problem:
         again. A module is sent to workers as it is; where that cannot be, the error names the attribute.
     state : dict of str to Tensor, or None
         The network's `state_dict()`, copied here, so that further training does not change the problem. None takes the
-        module's own, or what the factory makes when the random state is that of `seed`.
+        module's own, or what the factory makes when the random state is that of `rng`.
     loss : str, None, torch criterion, `batch_loss(function)`, or callable
         "cross_entropy" or "mse" (of equal shapes; axes of length 1 may be missing); a criterion of torch or a function of
         torch.nn.functional, weighted exactly (class weights, `ignore_index`, `label_smoothing`, `reduction`);
@@ -48,7 +49,7 @@ class Problem:
         it is compared once with the halves of a batch.
     data : tensors, list of batches, loader, data set, or importable loader
         (inputs, targets), or any nesting of tuples, mappings and dataclasses of tensors, whose first axis is the samples; a
-        list of two tensors is (inputs, targets), any other list is batches. A loader is read once, under `seed`, and kept
+        list of two tensors is (inputs, targets), any other list is batches. A loader is read once, under `rng`, and kept
         in the order of that pass. An importable function is called in each worker, so that only its name travels.
     params : None, str, list of str, or callable
         Which parameters move: those that require a gradient (None, our choice), those whose name starts with the text, those
@@ -57,13 +58,13 @@ class Problem:
         eval (our choice): the stored running statistics. batch (paper): the statistics of each batch, running ones left
         alone. recalibrate: the running statistics are computed anew over the data at each position, at twice the cost.
     dropout : {"off", "fixed", "live"}
-        off (our choice). fixed: one mask for all positions, drawn from `seed`. live (paper): at each position a new mask,
-        drawn from `seed` and the index of the position; what is measured then is the loss plus the noise of dropout.
+        off (our choice). fixed: one mask for all positions, drawn from `rng`. live (paper): at each position a new mask,
+        drawn from `rng` and the index of the position; what is measured then is the loss plus the noise of dropout.
         Any other random numbers that `forward` draws follow the same rule, and are refused with "off".
     batch_size : int, optional
         Samples per forward pass; None (our choice) takes all in one, or the batches of the loader. It is part of the problem
         wherever BatchNorm uses batch statistics or dropout draws masks.
-    seed : int
+    rng : int
         For dropout masks, a loader's pass and, without `state`, a factory's initial weights; 0 is the paper's.
     precision : {"as-is", "float32", "float64"}
         as-is (our choice): in the dtypes of the parameters, and under autocast where the problem is made under it. Otherwise
@@ -95,17 +96,19 @@ class Problem:
     batch_norm: str = field(default="eval", kw_only=True)
     dropout: str = field(default="off", kw_only=True)
     batch_size: int | None = field(default=None, kw_only=True)
-    seed: int = field(default=0, kw_only=True)
+    rng: int = field(default=0, kw_only=True)  # a number, that every process draws the same from
     precision: str = field(default="as-is", kw_only=True)
     augmentation: str = field(default="refuse", kw_only=True)
     memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)
     autocast: dict | None = field(default=None, kw_only=True, repr=False)
 
+    seed = FormerName("rng")
+
     def __post_init__(self):
         one_of("batch_norm", self.batch_norm, BATCH_NORM_MODES)
         one_of("dropout", self.dropout, DROPOUT_MODES)
         one_of("precision", self.precision, PRECISIONS)
-        whole_number("seed", self.seed, 0)
+        whole_number("rng", self.rng, 0)
         if self.batch_size is not None:
             whole_number("batch_size", self.batch_size)
         if not isinstance(self.factory, nn.Module | Prototype):
@@ -197,7 +200,7 @@ class Problem:
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,
             "batch_size": self.batch_size,
-            "seed": self.seed,
+            "rng": self.rng,
             "precision": self.precision,
         }
 
@@ -218,7 +221,7 @@ class Problem:
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,
             "batch_size": self.batch_size,
-            "seed": self.seed if self.dropout != "off" else None,
+            "rng": self.rng if self.dropout != "off" else None,
             "precision": self.precision,
             "autocast": in_words({k: str(v) for k, v in self.autocast.items()}),
         }
@@ -240,7 +243,7 @@ class Problem:
         self.__dict__.update(state)
 
     def _made(self):
-        with seeded(self.seed):
+        with seeded(self.rng):
             model = self.factory()
         require(
             isinstance(model, nn.Module),
@@ -256,7 +259,7 @@ class Problem:
 
     def _reading(self):
         return {
-            "seed": self.seed,
+            "rng": self.rng,
             "augmentation": self.augmentation,
             "memory_budget": self.memory_budget,
         }
@@ -292,6 +295,9 @@ class Problem:
 
     def _set(self, name, value):
         object.__setattr__(self, name, value)
+
+
+Problem.__init__ = renamed(seed="rng")(Problem.__init__)
 
 
 class State(dict):

@@ -73,10 +73,10 @@ def compared(kind, data, *, seed, epochs, n_samples, n_points):
     factory = partial(
         small_models.build, kind, input_shape=data.input_shape, n_classes=data.n_classes
     )
-    model = factory(seed=seed)
+    model = factory(rng=seed)
     with pinned_threads(1):  # such small networks gain nothing from more
         run = training.train(
-            model, data, epochs=epochs, optimizer="adam", learning_rate=3e-3, seed=seed
+            model, data, epochs=epochs, optimizer="adam", learning_rate=3e-3, rng=seed
         )
         problem = Problem(
             factory, model.state_dict(), "cross_entropy", data.batch(n_samples, rng=0)

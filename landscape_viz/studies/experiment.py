@@ -180,7 +180,7 @@ def subject(dataset, model, *, seed=0, data_root="data", download=False):
     options = _SYNTHETIC if dataset == "synthetic" else {}
     data = datasets.load(dataset, data_root=data_root, download=download, **options)
     factory = partial(
-        models.build, model, seed=seed, input_shape=data.input_shape, n_classes=data.n_classes
+        models.build, model, rng=seed, input_shape=data.input_shape, n_classes=data.n_classes
     )
     factory()  # a network that does not go with the images is refused here
     return Subject(data, factory)

@@ -283,7 +283,7 @@ class FullAnalysis:
         mapped = self._kept(
             name,
             Section,
-            lambda: section(problem, along, axes, device=self.device, store=store, resume=True),
+            lambda: section(problem, along, axes, device=self.device, path=store, resume=True),
         )
         store.unlink(missing_ok=True)  # what a stopped section goes on from
         return mapped

@@ -28,10 +28,10 @@ _PARAMETERS, _IMAGES = 1000, 256
 def trained_mlp(epochs=20):
     """Return (factory, weights, data) of a 784-64-32-10 perceptron with dropout 0.5 trained on digits by Adam, seed 0."""
     data = datasets.load("digits")
-    factory = partial(models.build, "mlp", seed=0, hidden=(64, 32), dropout=0.5)
+    factory = partial(models.build, "mlp", rng=0, hidden=(64, 32), dropout=0.5)
     model = factory()
     with pinned_threads(1):
-        training.train(model, data, epochs=epochs, seed=0)
+        training.train(model, data, epochs=epochs, rng=0)
     return factory, model.state_dict(), data
 
 
@@ -116,7 +116,7 @@ def _trained(kind, batch, rate, seed, times, bar):
     bar.update()
     n_steps = int(times[-1])
     problem = Problem(
-        partial(small_models.build, kind, seed=seed, parameters=_PARAMETERS),
+        partial(small_models.build, kind, rng=seed, parameters=_PARAMETERS),
         None,
         "cross_entropy",
         batch,

@@ -216,7 +216,7 @@ def trained(folder, network, dropout, epoch):
                 epochs=EPOCHS,
                 optimizer="adam",
                 learning_rate=_RATES[network],
-                seed=_SEED,
+                rng=_SEED,
                 resume=True,
             )
     return checkpoint.load(path).state_dict
@@ -233,7 +233,7 @@ def problem(folder, wanted):
             state,
             "cross_entropy",
             partial(study_networks.images, wanted.images, double=double),
-            seed=wanted.mask_seed,
+            rng=wanted.mask_seed,
             dropout=wanted.dropout,
             batch_norm=wanted.batch_norm,
         )
@@ -257,7 +257,7 @@ def _mapped(experiment, name, wanted, n_points, executor):
             [axis, axis],
             metrics=("loss",),
             executor=executor,
-            store=store,
+            path=store,
             resume=True,
         )
 

@@ -26,7 +26,7 @@ def mapped(folder):
         AXES,
         metrics=("loss",),
         resume=True,
-        store=f"{folder}/store",
+        path=f"{folder}/store",
         progress=False,
     )
 

@@ -42,6 +42,8 @@ class Function:
             return False  # torch.save is no method of ours
         if "." in self.name and short in caller.beside and caller.module != self.module:
             return False
+        if "." not in self.name and on in caller.imported - {self.module}:
+            return False
         if "." not in self.name and caller.module != self.module:
             if not ({short, self.module} & caller.imported and on in ("", self.module)):
                 return False  # a function of another name's module

@@ -99,7 +99,7 @@ def test_angles_and_orthogonalised(problem):
 
 def test_toward_another_network_reaches_it_at_one(problem):
     """Origin plus the direction is the other network's parameters, to rounding."""
-    other = Problem(SmallConv, None, "cross_entropy", images(), seed=9)
+    other = Problem(SmallConv, None, "cross_entropy", images(), rng=9)
     made = directions.toward(problem, other.build().state_dict())
     np.testing.assert_allclose(
         problem.weights().numpy() + made.vectors[0], other.weights().numpy(), atol=1e-7

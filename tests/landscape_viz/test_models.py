@@ -63,7 +63,7 @@ def test_seed_decides_the_weights_and_the_random_state_stays():
     """Equal seeds give equal weights, others differ, and torch's own random stream does not move."""
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first, again, other = (models.build("resnet20", seed=seed).conv1.weight for seed in (0, 0, 1))
+    first, again, other = (models.build("resnet20", rng=seed).conv1.weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
@@ -93,7 +93,7 @@ def test_residual_block_adds_its_input():
         ),
         ("mlp", {"dropout": 1.0}, "dropout must lie in [0, 1), got 1.0"),
         ("mlp", {"hidden": (0,)}, "hidden must be a whole number, at least 1, got 0"),
-        ("mlp", {"seed": -1}, "seed must be a whole number, at least 0, got -1"),
+        ("mlp", {"rng": -1}, "rng must be a whole number, at least 0, got -1"),
     ],
 )
 def test_bad_input_is_refused_with_its_rule(name, options, words):

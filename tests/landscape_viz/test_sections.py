@@ -271,16 +271,11 @@ def test_a_worker_that_dies_costs_only_what_was_under_way(tmp_path, monkeypatch)
         pytest.raises(BrokenProcessPool, match="a worker died.*resume=True"),
     ):
         section(
-            problem,
-            vectors,
-            KILLED_AXES,
-            metrics=("loss",),
-            store=tmp_path / "store",
-            executor=pool,
+            problem, vectors, KILLED_AXES, metrics=("loss",), path=tmp_path / "store", executor=pool
         )
     monkeypatch.delenv("KILL_AT")
     again = section(
-        problem, vectors, KILLED_AXES, metrics=("loss",), store=tmp_path / "store", resume=True
+        problem, vectors, KILLED_AXES, metrics=("loss",), path=tmp_path / "store", resume=True
     )
     whole = section(*of_function(small_networks.crooked), KILLED_AXES, metrics=("loss",))
     assert np.array_equal(again.grid, whole.grid)
@@ -294,7 +289,7 @@ def test_a_store_is_continued_without_computing_again(tmp_path, monkeypatch):
     """Resuming a finished store evaluates nothing; a store that exists is refused unless told what to do with it."""
     store, count = tmp_path / "store", tmp_path / "count"
     monkeypatch.setenv("COUNT_FILE", str(count))
-    arguments = {"metrics": ("loss",), "store": store}
+    arguments = {"metrics": ("loss",), "path": store}
     first = section(*of_function(small_networks.counted), AXES, **arguments)
     assert np.array_equal(
         section(*of_function(small_networks.counted), AXES, **arguments, resume=True).grid,
@@ -311,16 +306,16 @@ def test_a_store_of_another_problem_is_refused_with_the_difference(tmp_path):
     """The refusal names what differs: the loss, an axis, the directions; a file that is no store is left alone."""
     store = tmp_path / "store"
     problem, vectors = of_function(small_networks.crooked)
-    section(problem, vectors, AXES, metrics=("loss",), store=store)
+    section(problem, vectors, AXES, metrics=("loss",), path=store)
     other = of_function(small_networks.sum_of_powers)[0]
     with pytest.raises(
         ValueError,
         match=r"differs in problem.code of the loss .*loss at the weights \(stored 0.09, now 0.0",
     ):
-        section(other, vectors, AXES, metrics=("loss",), store=store, resume=True)
+        section(other, vectors, AXES, metrics=("loss",), path=store, resume=True)
     with pytest.raises(ValueError, match="differs in axes"):
         section(
-            problem, vectors, ["-1:1:6", "-2:2.1:9"], metrics=("loss",), store=store, resume=True
+            problem, vectors, ["-1:1:6", "-2:2.1:9"], metrics=("loss",), path=store, resume=True
         )
     with pytest.raises(ValueError, match="differs in directions"):
         section(
@@ -328,12 +323,12 @@ def test_a_store_of_another_problem_is_refused_with_the_difference(tmp_path):
             directions.from_vectors(problem, 2 * np.eye(2)),
             AXES,
             metrics=("loss",),
-            store=store,
+            path=store,
             resume=True,
         )
     (tmp_path / "notes").write_text("my notes\n")
     with pytest.raises(ValueError, match="be a store of a section"):
-        section(problem, vectors, AXES, metrics=("loss",), store=tmp_path / "notes", resume=True)
+        section(problem, vectors, AXES, metrics=("loss",), path=tmp_path / "notes", resume=True)
     assert (tmp_path / "notes").read_text() == "my notes\n"
 
 
@@ -341,12 +336,12 @@ def test_cut_and_altered_lines_are_computed_again(tmp_path):
     """A line cut short is dropped silently, an altered one with a warning; the grid is the same."""
     store = tmp_path / "store"
     problem, vectors = of_function(small_networks.crooked)
-    whole = section(problem, vectors, AXES, metrics=("loss",), store=store)
+    whole = section(problem, vectors, AXES, metrics=("loss",), path=store)
     lines = store.read_bytes().splitlines(keepends=True)
     lines[5] = lines[5].replace(b".", b",", 1)
     store.write_bytes(b"".join(lines)[:-7])
     with pytest.warns(UserWarning, match="line 6 .* does not match"):
-        again = section(problem, vectors, AXES, metrics=("loss",), store=store, resume=True)
+        again = section(problem, vectors, AXES, metrics=("loss",), path=store, resume=True)
     assert np.array_equal(again.grid, whole.grid)
     with pytest.warns(UserWarning, match="line 6 "):
         assert len(SectionStore(store, _identity(store), resume=True).chunks) == 54
@@ -371,12 +366,10 @@ def test_a_full_disk_says_so_and_keeps_what_was_finished(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_after_twenty)
         with pytest.raises(OSError, match="No space left"):
-            section(problem, vectors, AXES, metrics=("loss",), store=tmp_path / "store")
+            section(problem, vectors, AXES, metrics=("loss",), path=tmp_path / "store")
     with SectionStore(tmp_path / "store", _identity(tmp_path / "store"), resume=True) as store:
         assert len(store.chunks) == 18
-    again = section(
-        problem, vectors, AXES, metrics=("loss",), store=tmp_path / "store", resume=True
-    )
+    again = section(problem, vectors, AXES, metrics=("loss",), path=tmp_path / "store", resume=True)
     assert np.array_equal(again.grid, whole.grid)
 
 
@@ -392,13 +385,13 @@ def test_two_sections_cannot_write_one_store(tmp_path):
 def test_nan_and_inf_are_kept_and_counted(tmp_path):
     """Holes stay in the grid as they came, through store and file, are counted, and have no landscape."""
     result = section(
-        *of_function(small_networks.holed), AXES, metrics=("loss",), store=tmp_path / "store"
+        *of_function(small_networks.holed), AXES, metrics=("loss",), path=tmp_path / "store"
     )
     again = section(
         *of_function(small_networks.holed),
         AXES,
         metrics=("loss",),
-        store=tmp_path / "store",
+        path=tmp_path / "store",
         resume=True,
     )
     assert np.array_equal(again.grid, result.grid, equal_nan=True)
@@ -493,7 +486,7 @@ def test_nothing_is_written_before_the_input_is_checked(tmp_path):
     """A refused section leaves no store behind."""
     problem, vectors = of_function(small_networks.crooked)
     with pytest.raises(ValueError, match="leave 'accuracy' out"):
-        section(problem, vectors, AXES, metrics=("accuracy",), store=tmp_path / "store")
+        section(problem, vectors, AXES, metrics=("accuracy",), path=tmp_path / "store")
     assert not list(tmp_path.iterdir())
 
 

@@ -31,7 +31,7 @@ def _data():
 
 
 def _model(hidden=16, dropout=0.2, seed=0):
-    return models.build("mlp", input_shape=(1, 8, 8), hidden=(hidden,), dropout=dropout, seed=seed)
+    return models.build("mlp", input_shape=(1, 8, 8), hidden=(hidden,), dropout=dropout, rng=seed)
 
 
 def _digest(model):
@@ -43,7 +43,7 @@ def test_an_epoch_is_the_plain_loop_by_hand(optimizer):
     """Two epochs equal the update formulas of SGD, momentum and Adam written out, to float32 rounding."""
     data, model, twin = _data(), _model(dropout=0.0), _model(dropout=0.0)
     training.train(
-        model, data, epochs=2, batch_size=50, optimizer=optimizer, learning_rate=0.01, seed=4
+        model, data, epochs=2, batch_size=50, optimizer=optimizer, learning_rate=0.01, rng=4
     )
     first, second = ([torch.zeros_like(p) for p in twin.parameters()] for _ in range(2))
     step = 0
@@ -86,7 +86,7 @@ def test_resumed_runs_are_bitwise_the_straight_one(tmp_path, optimizer):
     data, straight = _data(), _model()
     whole = training.train(straight, data, tmp_path / "a", epochs=5, optimizer=optimizer)
     for epochs in (1, 3, 5):
-        model = models.build("mlp", input_shape=(1, 8, 8), hidden=(16,), dropout=0.2, seed=9)
+        model = models.build("mlp", input_shape=(1, 8, 8), hidden=(16,), dropout=0.2, rng=9)
         if epochs == 1:
             model = _model()
         torch.manual_seed(epochs)  # the caller's random stream has no part in it
@@ -151,7 +151,7 @@ def test_another_number_of_threads_is_refused_without_the_flag(tmp_path):
     [
         ({"optimizer": "sgd"}, "optimizer 'adam', now 'sgd'"),
         ({"batch_size": 32}, "batch_size 64, now 32"),
-        ({"seed": 1}, "seed 0, now 1"),
+        ({"rng": 1}, "seed 0, now 1"),
         ({"learning_rate": 0.1}, "learning_rate 0.001, now 0.1"),
         ({"model": "other"}, "model 'MLP"),
         ({"data": "other"}, "data 'synthetic"),
@@ -263,7 +263,7 @@ def test_weight_decay_and_the_cosine_schedule_are_the_plain_loop_by_hand():
         learning_rate=0.1,
         weight_decay=0.05,
         schedule="cosine",
-        seed=4,
+        rng=4,
     )
     for rate in (0.1, 0.075, 0.025):
         loss = cross_entropy(twin(data.train_inputs), data.train_targets)

@@ -54,7 +54,7 @@ def test_the_state_is_copied():
 def test_random_state_and_initial_weights_belong_to_the_seed():
     """Building leaves torch's random state alone, and without a state gives the seed's own weights."""
     before = torch.get_rng_state()
-    first, again, other = (problem(seed=seed).weights() for seed in (3, 3, 4))
+    first, again, other = (problem(rng=seed).weights() for seed in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -124,7 +124,7 @@ def test_names_and_data_sets_are_found():
         {"batch_norm": "batch"},
         {"dropout": "fixed"},
         {"batch_size": 8},
-        {"seed": 1},
+        {"rng": 1},
     ],
 )
 def test_records_tell_problems_apart(changes):
