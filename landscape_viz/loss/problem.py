@@ -259,7 +259,7 @@ class Problem:
 
     def _reading(self):
         return {
-            "rng": self.rng,
+            "seed": self.rng,
             "augmentation": self.augmentation,
             "memory_budget": self.memory_budget,
         }
