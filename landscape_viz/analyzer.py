@@ -22,9 +22,9 @@ from landscape_viz.loss.problem import Problem
 from landscape_viz.loss.random_state import seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
-from multifractal.base.deprecation import renamed
 from multifractal.base import files
 from multifractal.base.checks import one_of, positive_number, require, whole_number
+from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 
 _SEED = 0  # of probes, directions and samples, recorded with each result
