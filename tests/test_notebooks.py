@@ -96,12 +96,19 @@ def test_its_outputs_are_those_of_its_source(path):
 
 def test_an_edited_cell_is_stale(tmp_path):
     """The command signs what it executes; a cell that is edited afterwards is told, and none before."""
-    cells = [nbformat.v4.new_code_cell("x = 1"), nbformat.v4.new_code_cell("print(x)")]
+    sources = (
+        "import sys\nx = 1\nprint('epoch 1 of 2: loss 3', file=sys.stderr)",
+        "print(x)",
+        "print('epoch 1 of 2: loss 3\\na warning', file=sys.stderr)",
+    )
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "small.ipynb")
-    assert execute_notebook.stale_cells(nbformat.read(tmp_path / "small.ipynb", 4)) == [0, 1]
+    assert execute_notebook.stale_cells(nbformat.read(tmp_path / "small.ipynb", 4)) == [0, 1, 2]
     execute_notebook.main([str(tmp_path / "small.ipynb"), "--in-place"])
     notebook = nbformat.read(tmp_path / "small.ipynb", 4)
+    assert notebook.cells[0].outputs == []
     assert notebook.cells[1].outputs[0].text == "1\n"
+    assert notebook.cells[2].outputs[0].text == "a warning\n"  # progress goes, the rest is kept
     assert execute_notebook.stale_cells(notebook) == []
     notebook.cells[1].source = "print(x + 1)"
     assert execute_notebook.stale_cells(notebook) == [1]

@@ -2,12 +2,15 @@
 
 import argparse
 import hashlib
+import re
 import time
 from pathlib import Path
 
 import nbclient
 import nbformat
 from nbconvert import HTMLExporter
+
+_PROGRESS = re.compile(r"^epoch \d+ of \d+: .*\n?", re.MULTILINE)
 
 
 def main(argv=None):
@@ -40,7 +43,7 @@ def main(argv=None):
     ).execute()
     seconds = time.perf_counter() - start
     if options.in_place:
-        nbformat.write(_signed(_without_timings(notebook)), options.notebook)
+        nbformat.write(_signed(_without_progress(_without_timings(notebook))), options.notebook)
     if options.html:
         _write_html(notebook, options.html)
     _show_where(options, seconds)
@@ -50,6 +53,21 @@ def main(argv=None):
 def _without_timings(notebook):
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+    return notebook
+
+
+def _without_progress(notebook):
+    """Leave out what training says of each epoch; anything else on the error stream stays, and is seen."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":
+                output["text"] = _PROGRESS.sub("", output["text"])
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if output.get("name") != "stderr" or output["text"].strip()
+            ]
     return notebook
 
 
