@@ -8,6 +8,9 @@ folder: checkpoints, training.npz, section.npz, section.png and section.html. St
 --resume goes on where it was. The paper's network, on CIFAR-10 as published:
 
     python LL_visualisation.py --optimizer sgd --epochs 20 --dataset cifar10 --model vgg --visualize y --train_mode y
+
+With --published_layout the folder is in trained_nets/, and holds the published names too: model_{epoch}.t7, opt_state_{epoch}.t7 and
+loss_landscape_{epoch}_{interpolate}_{train or eval}_{shuffle}.npy; --load_model reads the first.
 """
 
 import argparse
@@ -139,6 +142,14 @@ def parser():
         help=f"processes that map, a thread each (processors, at most {_MOST_WORKERS})",
     )
     add("--out", metavar="FOLDER", help="where everything goes (results/MODEL_OPTIMIZER_...)")
+    add(
+        "--published_layout",
+        action="store_true",
+        help="write the published names too, in trained_nets/MODEL_OPTIMIZER_...",
+    )
+    add(
+        "--f", "-f", help=argparse.SUPPRESS
+    )  # what a notebook passes to a script; published, and unused
     add("--resume", action="store_true", help="go on with what is in the folder")
     add(
         "--any_threads",
@@ -176,6 +187,8 @@ def main(argv=None):
     start = time.perf_counter()
     network = work.loaded() if flags.load_model else work.trained()
     result = work.mapped(network) if flags.visualize == "y" else network
+    if flags.published_layout:
+        work.published(result)
     print(f"took {_duration(time.perf_counter() - start)}")
     for what, path in work.written.items():
         print(f"{what + ':':11} {path}")
@@ -275,6 +288,27 @@ class _Work:
             )
         self._draw(mapped)
         return mapped
+
+    def published(self, result):
+        """Write the checkpoints and the section under their published names too."""
+        from landscape_viz import Section
+        from landscape_viz.studies import published_layout as layout
+
+        flags, epoch = self.flags, self.flags.epochs
+        if flags.load_model:
+            epoch = layout.epoch_of(flags.load_model)
+        else:
+            layout.write_checkpoints(self.out, overwrite=self.replace)
+            self.written["published"] = self.out / f"model_{epoch}.t7"
+        if isinstance(result, Section):
+            self.written["landscape"] = layout.section_path(
+                self.out,
+                epoch,
+                interpolate=flags.interpolate,
+                train_mode=flags.train_mode,
+                shuffle=flags.shuffle,
+            )
+            layout.write_section(self.written["landscape"], result, overwrite=self.replace)
 
     def estimate(self):
         """Return about how many seconds everything takes, from a few steps and points; the network is not trained yet."""
@@ -401,10 +435,15 @@ def _folder(flags):
     )
     if flags.load_model:
         name = f"{Path(flags.load_model).stem}_{flags.model}_dataset={flags.dataset}"
-    out = Path(flags.out or Path("results") / name).resolve()
+    root = "trained_nets" if flags.published_layout else "results"
+    out = Path(flags.out or Path(root) / name).resolve()
     there = [
         found.name
-        for found in (*map(out.joinpath, _PRODUCTS), *out.glob("epoch_*.pt"))
+        for found in (
+            *map(out.joinpath, _PRODUCTS),
+            *out.glob("epoch_*.pt"),
+            *(out.glob("model_*.t7") if flags.published_layout else ()),
+        )
         if found.exists()
     ]
     if flags.load_model and Path(flags.load_model).resolve().parent == out:

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 import multifractal as mf
+from multifractal.base.files import atomic_write
 
 
 def parser():
@@ -83,6 +84,13 @@ def parser():
     flags.add_argument(
         "--analyse", action="store_true", help="displacement, sharpness and embedding after the run"
     )
+    flags.add_argument(
+        "--published_layout",
+        action="store_true",
+        help="with --analyse: TAMSDs.npz and trajectory_tsne.npy too, as in the paper's source data",
+    )
+    # what a notebook passes to a script
+    flags.add_argument("--f", "-f", help=argparse.SUPPRESS)
     return flags
 
 
@@ -101,6 +109,8 @@ def main(argv=None):
         every=flags.every,
         standardise=flags.standardise,
     )
+    if flags.published_layout and not flags.analyse:
+        raise ValueError("--published_layout needs --analyse, which makes what it writes; add it")
     if flags.analyse and flags.every != 1:
         raise ValueError(
             f"--every must be 1 with --analyse, whose lags are in epochs, got {flags.every}; leave one out"
@@ -114,12 +124,31 @@ def main(argv=None):
         overwrite=flags.overwrite,
     )
     if flags.analyse:
-        analyse(run)
+        displacement, embedding = analyse(run)
+        if flags.published_layout:
+            write_published(run.path, displacement, embedding)
     return run
 
 
+def write_published(folder, displacement, embedding):
+    """Write displacement and embedding as the paper's source data have them."""
+    with atomic_write(folder / "TAMSDs.npz", overwrite=True) as file:
+        np.savez(
+            file,
+            TAMSDs=displacement.values,
+            waiting_times=displacement.waiting_times,
+            lag_times=displacement.lag_times,
+            window_size=displacement.window,
+        )
+    with atomic_write(folder / "trajectory_tsne.npy", overwrite=True) as file:
+        np.save(file, embedding.points, allow_pickle=False)
+
+
 def analyse(run):
-    """Print displacement exponents and sharpness of a run, and save displacement, embedding and figures in its folder."""
+    """Print displacement exponents and sharpness of a run, save displacement, embedding and figures in its folder.
+
+    Returns the `Displacement` and the embedding.
+    """
     from multifractal import figures
 
     displacement = mf.training_displacement(run)
@@ -165,6 +194,7 @@ def analyse(run):
         components=embedding.components,
     )
     print(f"output: {run.path.absolute()}")
+    return displacement, embedding
 
 
 def _command():

@@ -385,3 +385,26 @@ def test_an_unknown_value_of_a_flag_is_refused_by_name(capsys):
         LL_visualisation.main(["--visualize", "yes"])
     assert ended.value.code == 2
     assert "--visualize: invalid choice: 'yes'" in capsys.readouterr().err
+
+
+def test_published_layout_writes_and_reads_the_published_names(tmp_path):
+    """Weights, optimizer state and section under the published names too; the first is read back by --load_model."""
+    words = [*SMALL, "--published_layout", "--shuffle", "y", "--f", "kernel.json"]
+    mapped = LL_visualisation.main(words)
+    (folder,) = (tmp_path / "trained_nets").iterdir()
+    ours = checkpoint.load(folder / "epoch_0001.pt")
+    weights = torch.load(folder / "model_1.t7", weights_only=True)
+    optimizer = torch.load(folder / "opt_state_1.t7", weights_only=True)
+    assert weights["epoch"] == 1
+    assert all(torch.equal(t, ours.state_dict[k]) for k, t in weights["state_dict"].items())
+    assert optimizer["optimizer"]["param_groups"] == ours.training["optimizer"]["param_groups"]
+    stored = np.load(folder / "loss_landscape_1_linear_eval_y.npy")
+    np.testing.assert_array_equal(stored, mapped.values["loss"])
+    with pytest.warns(UserWarning, match="unverified"):
+        again = LL_visualisation.main(
+            [*words, "--load_model", str(folder / "model_1.t7"), "--out", str(tmp_path / "again")]
+        )
+    np.testing.assert_array_equal(again.values["loss"], mapped.values["loss"])
+    assert (tmp_path / "again" / "loss_landscape_1_linear_eval_y.npy").exists()
+    with pytest.raises(FileExistsError, match="model_0"):
+        LL_visualisation.main(words)

@@ -298,7 +298,16 @@ def test_analyse_prints_exponents_and_saves_results_and_figures(tmp_path, capsys
     with pytest.raises(ValueError, match="--every must be 1 with --analyse"):
         train_supplementary.main([*flags, "--analyse", "--every", "2"])
     assert not (tmp_path / "a").exists()
-    run = train_supplementary.main([*flags, "--analyse"])
+    with pytest.raises(ValueError, match="--published_layout needs --analyse"):
+        train_supplementary.main([*flags, "--published_layout"])
+    run = train_supplementary.main([*flags, "--analyse", "--published_layout", "--f", "x.json"])
+    published = np.load(run.path / "TAMSDs.npz")
+    assert published["TAMSDs"].shape == (
+        len(published["waiting_times"]),
+        len(published["lag_times"]),
+    )
+    assert published["window_size"] > 0
+    assert np.load(run.path / "trajectory_tsne.npy").shape[1] == 2
     out = capsys.readouterr().out
     displacement = Displacement.load(run.path / "displacement.npz")
     embedding = PathEmbedding.load(run.path / "embedding.npz")

@@ -9,4 +9,5 @@ from ._reading import UnverifiedFileWarning as UnverifiedFileWarning
 from ._reading import accept as accept
 from ._reading import available as available
 from ._reading import find as find
+from ._matlab import to_matlab as to_matlab
 from ._reading import read as read

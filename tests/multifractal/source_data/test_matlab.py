@@ -1,0 +1,60 @@
+"""to_matlab: what scipy, MATLAB's other reader here, finds in the files, under the names of the paper's record."""
+
+import numpy as np
+import pytest
+import scipy.io
+
+import multifractal as mf
+from multifractal.source_data import to_matlab
+from multifractal.source_data._catalogue import shapes_of
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Return a small surface, a walk on it, its displacement and the surface's spectrum."""
+    surface = mf.fbm_surface(64, 0.6, rng=0)
+    walk = mf.descend(surface, (30.0, 30.0), learning_rate=5.0, n_steps=300)
+    moved = mf.tamsd(walk.unfolded, waiting_times=[0, 50], lag_times=[1, 5, 10], window=100)
+    return surface, walk, moved, mf.multifractal_spectrum(mf.fbm_surface(256, 0.6, rng=0).values)
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (0, "multifractional_brownian_surface/landscape.mat"),
+        (1, "multifractional_brownian_surface/trajectory.mat"),
+        (2, "multifractional_brownian_surface/TAMSD.mat"),
+        (3, "multifractional_brownian_surface/multifractal_spectrum.mat"),
+    ],
+)
+def test_the_papers_names(made, index, name, tmp_path):
+    """Each kind of result has the keys of the paper's file of it, with as many dimensions; values to the bit."""
+    path = tmp_path / "file.mat"
+    to_matlab(path, made[index])
+    stored = scipy.io.loadmat(path, squeeze_me=True)
+    shapes = shapes_of(name)
+    assert set(shapes) <= set(stored)
+    assert all(stored[key].ndim == len(shape) for key, shape in shapes.items())
+    surface, walk, moved, spectrum = made
+    expected = {
+        0: {"landscape": surface.values},
+        1: {"trajectory": walk.positions, "trajectory_continuous": walk.unfolded},
+        2: {"ys": moved.values, "xs": np.array([[1, 5, 10]] * 2)},
+        3: {"hq": spectrum.h, "Dq": spectrum.D, "zq": spectrum.zeta},
+    }[index]
+    for key, values in expected.items():
+        np.testing.assert_array_equal(stored[key], values)
+
+
+def test_refusals(made, tmp_path):
+    """Another ending, an existing file and a thing without a MATLAB form are refused; a dict keeps its names."""
+    with pytest.raises(ValueError, match=r"path must end in \.mat"):
+        to_matlab(tmp_path / "surface", made[0])
+    with pytest.raises(ValueError, match="result must be one of Landscape"):
+        to_matlab(tmp_path / "x.mat", 3)
+    to_matlab(tmp_path / "x.mat", {"mine": np.arange(3)})
+    np.testing.assert_array_equal(scipy.io.loadmat(tmp_path / "x.mat")["mine"], [[0, 1, 2]])
+    with pytest.raises(FileExistsError):
+        to_matlab(tmp_path / "x.mat", made[0])
+    to_matlab(tmp_path / "x.mat", made[0], overwrite=True)
+    assert "landscape" in scipy.io.loadmat(tmp_path / "x.mat")
