@@ -189,6 +189,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path):
         "dead-worker-pool",
         "dead-worker-dask",
         "same-bits",
+        "same-bits-processors",
     ],
 )
 def test_one_trial_of_each_longer_kind(name, tmp_path):

@@ -1,5 +1,6 @@
 """Every block and command of the README and of docs/ does what it says."""
 
+import json
 import os
 import re
 import shlex
@@ -164,7 +165,44 @@ def test_numbers_to_expect():
     )
     assert set(rows) == set(printed)
     for name, told in rows.items():
+        told = re.sub(r"\S+ … \S+", "", told)  # ranges: the test below
         for number in re.findall(r"-?\d[\d.,]*\d|\d+", told):
             assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", printed[name]), (
                 f"{name}: {number}"
             )
+
+
+# how the demo prints what hangs on chaotic walks
+PRINTED = {
+    "surface: loss at the end": r"falls from \S+ to (-?[\d.]+)",
+    "unfolded_tracks: pixels apart": r"end (\d+) pixels apart",
+    "tamsd_by_waiting_time: lags 3-10": r"exact unfolding.*lags 3-10 ([\d.]+)",
+    "tamsd_by_waiting_time: lags 150-400": r"exact unfolding.*lags 150-400 ([\d.]+)",
+    "tamsd_by_waiting_time: lags 2-8": r"exact unfolding.*lags 2-8 ([\d.]+)",
+    "tamsd_by_waiting_time: published over exact": r"waiting time 5000, lags.* ([\d.]+)\n",
+    "loss_by_step: rate 300 at the end": r"rate +300: .*start, (-?[\d.]+) at the end",
+    "edge_of_stability: lowest rate that holds": r"map: .*contains 2/rate at ([\d.]+)",
+    "edge_of_stability: highest rate that holds": r"map: .*contains 2/rate at .*\b([\d.]+)\n",
+    "lyapunov_by_rate: exact at rate 1194": r"rate +1194: exact +([\d.]+)",
+    "lyapunov_by_rate: published estimator at rate 1194": r"rate +1194.*estimator ([\d.]+)",
+}
+
+
+def test_chaotic_numbers_are_ranges():
+    """The pages quote the ranges over perturbed copies, and what the demo printed lies within them, by half their width.
+
+    Of 24 copies the range leaves out one draw in 12; half the width beyond either end takes in all but strays.
+    """
+    found = json.loads((ROOT / "docs" / "chaotic_ranges.json").read_text())
+    assert found["copies"] >= 20
+    cells = nbformat.read(ROOT / "demo.ipynb", 4).cells
+    printed = "".join(output.get("text", "") for c in cells for output in c.get("outputs", []))
+    for name, (low, high) in found["ranges"].items():
+        quoted = f"{low:g} … {high:g}"
+        if name in PRINTED:
+            assert quoted in PAGES["docs/expect.md"], name
+            number = float(re.search(PRINTED[name], printed)[1])
+            margin = (high - low) / 2
+            assert low - margin <= number <= high + margin, name
+        else:
+            assert f"{low:g} to {high:g}" in PAGES["README.md"], name

@@ -16,7 +16,12 @@ from multifractal.base.elementary import log_of
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import mean_and_error, mean_interval
-from multifractal.landscapes.landscape import _values_at, as_landscape, interpolate_gradient
+from multifractal.landscapes.landscape import (
+    _values_at,
+    as_landscape,
+    cell_and_weights,
+    interpolate_gradient,
+)
 from multifractal.walkers.descent import checked_rates, checked_starts, descend_ensemble
 from multifractal.walkers.walking import interpolate_jacobian, reflect
 
@@ -24,6 +29,8 @@ _WALKERS_IN_LOCKSTEP = 64  # as in `descent`
 # cos and sin of 0.7: along no axis and no diagonal, so that symmetry does not keep a vector from turning
 _COS, _SIN = 0.7648421872844885, 0.644217687237691
 _D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps after running 9
+# of the exact exponents, and the sizes that the products in between must stay within
+_STEPS_PER_LOGARITHM, _SMALL, _LARGE = 8, 1e-100, 1e100
 SHARPNESSES = ("hessian", "map", "published")
 
 
@@ -370,32 +377,74 @@ def _step(gradient, x, y, rate):
 
 @kernel
 def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
-    """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep."""
-    position, v = starts.copy(), np.empty(starts.shape)
+    """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep.
+
+    Logarithms are taken every eighth step, or sooner where a vector would leave the range of a double.
+    """
+    position, v, volume = starts.copy(), np.empty(starts.shape), np.ones(len(starts))
     v[:, 0], v[:, 1] = _COS, _SIN
     exponents[:] = 0.0
     for t in range(n_steps):
+        settle = (t + 1 - burn_in) % _STEPS_PER_LOGARITHM == 0 or t + 1 == n_steps
         for w in range(len(position)):
             x, y = position[w, 0], position[w, 1]
             if x != x:
                 continue
-            xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
-            xx, xy, yx, yy = 1 - rates[w] * xx, -rates[w] * xy, -rates[w] * yx, 1 - rates[w] * yy
-            x, y, sign_x, sign_y = _step(gradient, x, y, rates[w])
-            vx, vy = sign_x * (xx * v[w, 0] + xy * v[w, 1]), sign_y * (yx * v[w, 0] + yy * v[w, 1])
-            length = np.sqrt(vx * vx + vy * vy)
-            if length > 0:
-                v[w, 0], v[w, 1] = vx / length, vy / length
-            if t >= burn_in:
-                exponents[w, 0] += log_of(length)
-                exponents[w, 1] += log_of(abs(xx * yy - xy * yx))
+            x, y, vx, vy, stretch = _tangent_step(gradient, x, y, v[w, 0], v[w, 1], rates[w])
             position[w, 0], position[w, 1] = x, y
+            volume[w] *= stretch
+            size = abs(vx) + abs(vy)
+            if settle or not (_SMALL < size < _LARGE and _SMALL < volume[w] < _LARGE):
+                length = np.sqrt(vx * vx + vy * vy)
+                if t >= burn_in:
+                    exponents[w, 0] += log_of(length)
+                    exponents[w, 1] += log_of(volume[w])
+                volume[w] = 1.0
+                vx, vy = (vx / length, vy / length) if length > 0 else (_COS, _SIN)
+            v[w, 0], v[w, 1] = vx, vy
     exponents /= n_steps - burn_in
     for w in range(len(position)):
         if exponents[w, 1] > -np.inf:
             exponents[w, 1] -= exponents[w, 0]
         if position[w, 0] != position[w, 0]:
             exponents[w] = np.nan
+
+
+@kernel
+def _tangent_step(gradient, x, y, vx, vy, rate):
+    """Return the next position, the tangent vector carried along and |det J|, from one look at the cell (kernel).
+
+    The position is that of `_step` to the bit, and the derivative that of `interpolate_jacobian`.
+    """
+    i, j, a, b, c, d = cell_and_weights(x, y, gradient.shape[0], gradient.shape[1])
+    x00, x10, x01, x11 = (
+        gradient[j, i, 0],
+        gradient[j, i + 1, 0],
+        gradient[j + 1, i, 0],
+        gradient[j + 1, i + 1, 0],
+    )
+    y00, y10, y01, y11 = (
+        gradient[j, i, 1],
+        gradient[j, i + 1, 1],
+        gradient[j + 1, i, 1],
+        gradient[j + 1, i + 1, 1],
+    )
+    gx = x00 * a * c + x10 * b * c + x01 * a * d + x11 * b * d
+    gy = y00 * a * c + y10 * b * c + y01 * a * d + y11 * b * d
+    xx = 1 - rate * ((x10 - x00) * c + (x11 - x01) * d)
+    xy = -rate * ((x01 - x00) * a + (x11 - x10) * b)
+    yx = -rate * ((y10 - y00) * c + (y11 - y01) * d)
+    yy = 1 - rate * ((y01 - y00) * a + (y11 - y10) * b)
+    vx, vy = xx * vx + xy * vy, yx * vx + yy * vy
+    wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
+    x, y = x - gx * rate, y - gy * rate
+    if not (0 <= x <= wall_x and 0 <= y <= wall_y):
+        x, sign_x = reflect(x, wall_x)
+        y, sign_y = reflect(y, wall_y)
+        vx, vy = sign_x * vx, sign_y * vy
+        if x != x or y != y:
+            x = y = np.nan
+    return x, y, vx, vy, abs(xx * yy - xy * yx)
 
 
 @kernel
