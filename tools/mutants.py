@@ -10,6 +10,7 @@ import argparse
 import ast
 import collections
 import concurrent.futures
+import gzip
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE, EXPLAINED = ROOT / "docs/reliability.md", ROOT / "tools/mutants_explained.json"
 MARKS = "<!-- mutants: written by tools/mutants.py -->", "<!-- mutants end -->"
 KILLED, LATE, SURVIVED = "killed", "killed by the clock", "survived"
+_LEFT_OUT = {".git", ".mutants", ".venv", "__pycache__", "results", "node_modules"}
 _GOAL = {"kernels": 95, "statistics": 95, "rules": 95, "files": 95}  # per cent; 85 elsewhere
 
 
@@ -66,12 +69,18 @@ class Run:
 
     def __init__(self, folder, workers, limit, end):
         self.folder, self.limit, self.end = folder.resolve(), limit, end
-        (self.folder / "map").mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / ".gitignore").write_text("*\n")
         self.trees = queue.SimpleQueue()
         for number in range(workers):
             self.trees.put(_copy(self.folder / f"tree{number}"))
         self.pool = concurrent.futures.ThreadPoolExecutor(workers)
+        self.map_path, self.lock, self.saved = self.folder / "map.json.gz", threading.Lock(), 0.0
+        self.map = (
+            json.loads(gzip.decompress(self.map_path.read_bytes()))
+            if self.map_path.exists()
+            else {}
+        )
         kept = self.folder / "results.jsonl"
         lines = kept.read_text().splitlines() if kept.exists() else []
         self.results = {r["key"]: r for r in map(json.loads, lines)}
@@ -80,12 +89,15 @@ class Run:
         """Run every test file once that is new or was changed, with its calls traced."""
         found = [path for name in tests for path in sorted((ROOT / name).rglob("test_*.py"))]
         found += [ROOT / name for name in tests if name.endswith(".py")]
-        names = [path.relative_to(ROOT).as_posix() for path in found]
-        _report(self.pool.map(self._map_file, names), len(names), "test files mapped")
+        found.sort(key=lambda path: -path.stat().st_size)  # the long ones first
+        digests = {path.relative_to(ROOT).as_posix(): _digest(path) for path in found}
+        new = [name for name, digest in digests.items() if digest not in self.map]
+        outcomes = self.pool.map(lambda name: self._map_file(name, digests[name]), new)
+        _report(outcomes, len(new), "test files mapped")
+        self._save_map(0)
         self.tests = {}
-        for name in names:
-            path = self._map_of(name)
-            self.tests |= json.loads(path.read_text()) if path.exists() else {}
+        for digest in digests.values():
+            self.tests |= self.map.get(digest, {})
         self.reached = collections.defaultdict(set)
         for test, entry in self.tests.items():
             for call in entry["calls"] if entry["passed"] else ():
@@ -99,20 +111,14 @@ class Run:
         outcomes = self.pool.map(self._try, left)
         _report(outcomes, len(left), "slips tried")
 
-    def _map_of(self, name):
-        digest = hashlib.sha256(name.encode() + (ROOT / name).read_bytes()).hexdigest()[:16]
-        return self.folder / "map" / f"{digest}.json"
-
-    def _map_file(self, name):
-        kept = self._map_of(name)
-        if kept.exists() or time.monotonic() > self.end:
-            return name
-        tree, traces = self.trees.get(), self.folder / f"trace-{kept.stem}"
+    def _map_file(self, name, digest):
+        if time.monotonic() > self.end:
+            return ""
+        tree, traces = self.trees.get(), self.folder / f"trace-{digest}"
         traces.mkdir(exist_ok=True)
         try:
-            self._pytest(
-                tree, [name], 1800, ["-p", "tools.mutants_trace"], MUTANTS_TRACE=str(traces)
-            )
+            plugin = ["-p", "tools.mutants_trace"]
+            self._pytest(tree, [name], 1800, plugin, MUTANTS_TRACE=str(traces))
             merged = {}
             for path in traces.glob("*.json"):
                 for test, entry in json.loads(path.read_text()).items():
@@ -120,11 +126,21 @@ class Run:
                     there["calls"] = sorted({*there["calls"], *entry["calls"]})
                     there["seconds"] += entry["seconds"]
                     there["passed"] &= entry["passed"]
-            kept.write_text(json.dumps(merged))
+            self.map[digest] = merged
+            self._save_map(20)
         finally:
             shutil.rmtree(traces)
             self.trees.put(tree)
         return name
+
+    def _save_map(self, seconds):
+        """Write the map, unless it was written less than so many seconds ago."""
+        with self.lock:
+            if time.monotonic() - self.saved >= seconds:
+                part = self.map_path.with_suffix(".part")
+                part.write_bytes(gzip.compress(json.dumps(dict(self.map)).encode(), 3))
+                os.replace(part, self.map_path)
+                self.saved = time.monotonic()
 
     def _try(self, mutant):
         if time.monotonic() > self.end:
@@ -201,9 +217,7 @@ class Run:
 
 def _copy(tree):
     """Return a copy of the checkout's files, with a hook that traces the Python processes that tests start."""
-    listed = ["git", "ls-files", "-coz", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
+    for name in _files():
         source, target = ROOT / name, tree / name
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +233,21 @@ def _copy(tree):
             "    import mutants_trace\n    mutants_trace.start_in_subprocess()\n"
         )
     return tree
+
+
+def _files():
+    """Return the names of the checkout's files; where there is no repository, of all but caches and environments."""
+    listed = ["git", "ls-files", "-coz", "--exclude-standard"]
+    if (ROOT / ".git").exists():
+        done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+        return [name for name in done.stdout.split("\0") if name]
+    found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+    return [p.as_posix() for p in found if not (_LEFT_OUT & set(p.parts) or p.parts[0] == "shared")]
+
+
+def _digest(path):
+    name = path.relative_to(ROOT).as_posix()
+    return hashlib.sha256(name.encode() + path.read_bytes()).hexdigest()[:16]
 
 
 def _references():
