@@ -88,8 +88,9 @@ def _moments(totals, q, references, origin):
     """Return (S, V, U, cumulants) of every resample from its totals."""
     count, powers = totals[:, :1], totals[:, 1 : 1 + N_CUMULANTS]
     weight, weighted_y = totals[:, 1 + N_CUMULANTS :: 2], totals[:, 2 + N_CUMULANTS :: 2]
-    log_mean, relative_V = np.log2(weight / count), weighted_y / weight
-    cumulants = cumulants_of(origin * np.log(2), (powers / count).T).T
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN for a draw of blocks without leaders
+        log_mean, relative_V = np.log2(weight / count), weighted_y / weight
+        cumulants = cumulants_of(origin * np.log(2), (powers / count).T).T
     return log_mean + q * references, relative_V + references, q * relative_V - log_mean, cumulants
 
 

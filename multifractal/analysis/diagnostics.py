@@ -131,7 +131,7 @@ def coefficient_exponent(coefficients, w, p):
 
 def largest(level):
     """Return the largest of the coefficients of one scale."""
-    return max(float(np.nanmax(band)) for band in level)
+    return max(float(np.fmax.reduce(band, axis=None)) for band in level)
 
 
 def reasons_against(diagnostics, fit, estimates, *, p, q):

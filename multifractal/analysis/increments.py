@@ -182,8 +182,12 @@ def noise_share(landscape, other=None, *, exponent=2.0, n_bootstrap=199, rng):
         noise = (_FIRST_PER_SECOND * (growth * bends[:, 0] - bends[:, 1]) / (growth - 1))[:, None]
     else:
         noise = total - _mean_products(values, other, _FIRST, lags, draws)
+    with np.errstate(
+        invalid="ignore", divide="ignore"
+    ):  # a flat image has no differences, and NaN for a share
+        of_total = noise / total
     (share, shares), (sd, sds) = map(
-        _with_interval, (noise / total, np.sqrt(np.maximum(noise[:, 0], 0) / 2))
+        _with_interval, (of_total, np.sqrt(np.maximum(noise[:, 0], 0) / 2))
     )
     provenance = Provenance.of(
         "noise_share",
@@ -281,5 +285,6 @@ def _exponents(mean):
 
 def _with_interval(rows):
     """Return (estimate, 95 % interval) from rows: the first the estimate, then resamples."""
-    error = _STRETCH * rows[1:].std(axis=0, ddof=1)
+    with np.errstate(invalid="ignore"):  # no interval (NaN) where a resample has no exponent
+        error = _STRETCH * rows[1:].std(axis=0, ddof=1)
     return rows[0], student_interval(rows[0], error, N_TILES - 1)

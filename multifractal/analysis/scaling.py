@@ -31,7 +31,7 @@ def log2_leaders(leaders, floor):
     `floor` is "relative" (epsilon times the scale's largest leader) or "absolute" (the paper's toolbox: epsilon itself).
     """
     leaders = leaders.astype(np.float64)
-    lowest = _EPSILON * (np.nanmax(leaders) if floor == "relative" else 1.0)
+    lowest = _EPSILON * (np.fmax.reduce(leaders, axis=None) if floor == "relative" else 1.0)
     with np.errstate(divide="ignore"):
         return np.where((leaders >= lowest) & (leaders > 0), np.log2(leaders), np.nan)
 

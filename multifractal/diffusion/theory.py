@@ -254,9 +254,10 @@ def _law(tau, learning_rate, hurst, log_theta, log_kappa):
     from pymittagleffler import mittag_leffler
 
     order = 2 - 2 * hurst
-    z = learning_rate * np.exp(log_kappa) * tau**order
+    with np.errstate(over="ignore", under="ignore"):  # the plateau is reached long before
+        z = np.minimum(learning_rate * np.exp(log_kappa) * tau**order, 1e17)
     # 1 - E_a(-z) = z E_{a,1+a}(-z)
-    return 2 * np.exp(log_theta) * z * np.real(mittag_leffler(-z, order, 1 + order))
+    return 2 * np.exp(log_theta) * (z * np.real(mittag_leffler(-z, order, 1 + order)))
 
 
 def _warn_of_steep(tau, observed):

@@ -184,9 +184,11 @@ class Multinomial(ScalingLaw):
 
     def zeta(self, q):
         """Return 2 + tau(q) at orders `q`."""
-        return 2 - np.log2(np.sum(np.power.outer(self.weights, finite_array("q", q)), axis=0))
+        logs = np.multiply.outer(np.log2(self.weights), finite_array("q", q))
+        return 2 - np.logaddexp2.reduce(logs, axis=0)
 
     def exponent(self, q):
         """Return tau'(q)."""
-        powers = np.power.outer(self.weights, finite_array("q", q))
+        logs = np.multiply.outer(np.log2(self.weights), finite_array("q", q))
+        powers = np.exp2(logs - logs.max(axis=0))  # of the largest, so that no order overflows
         return -np.tensordot(np.log2(self.weights), powers, 1) / powers.sum(axis=0)
