@@ -402,12 +402,15 @@ def _tables_and_files():
         ),
         "increment_law": (
             mf.increment_law,
-            {"values": image, "other": None, "n_bootstrap": 9, "rng": 0},
+            {"landscape": image, "other": None, "n_bootstrap": 9, "rng": 0},
         ),
         "noise_share": (
             mf.noise_share,
-            {"values": image, "other": None, "exponent": 1.0, "n_bootstrap": 9, "rng": 0},
+            {"landscape": image, "other": None, "exponent": 1.0, "n_bootstrap": 9, "rng": 0},
         ),
+        "model_of_section": (mf.model_of_section, {"landscape": image, "rng": 0, "smoothing": 8.0}),
+        "contour_tree": (mf.contour_tree, {"landscape": image}),
+        "topology": (mf.topology, {"landscape": image, "connectivity": "axis", "of": "minima"}),
         "Landscape.load": (mf.Landscape.load, {"path": "nothing-here.npz"}),
         "Spectrum.load": (mf.Spectrum.load, {"path": "nothing-here.npz"}),
     }
@@ -415,140 +418,9 @@ def _tables_and_files():
 
 @functools.cache
 def _networks():
-    import torch
+    from campaign import boundary_networks  # which loads torch
 
-    import landscape_viz as lv
-
-    model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
-    data = torch.randn(12, 4), torch.randint(3, (12,))
-    problem = lv.Problem(_network, model.state_dict(), "cross_entropy", data)
-    plane, operator = lv.directions.random(problem, 2, rng=0), lv.HessianOperator(problem)
-    images = lv.datasets.synthetic(input_shape=(1, 4, 4), n_train=20, n_test=10)
-    return {
-        "Problem": (
-            lv.Problem,
-            {
-                "factory": _network,
-                "state": model.state_dict(),
-                "loss": "cross_entropy",
-                "data": data,
-                "batch_norm": "eval",
-                "dropout": "off",
-                "rng": 0,
-            },
-        ),
-        "directions.random": (lv.directions.random, {"problem": problem, "n": 2, "rng": 0}),
-        "directions.from_vectors": (
-            lv.directions.from_vectors,
-            {"problem": problem, "vectors": np.array(plane.vectors)},
-        ),
-        "section": (
-            lv.section,
-            {
-                "problem": problem,
-                "directions": plane,
-                "axes": ["-1:1:3", "-1:1:2"],
-                "metrics": ("loss",),
-                "threads": 1,
-                "device": "cpu",
-                "at_once": None,
-                "executor": None,
-                "path": None,
-                "resume": False,
-                "overwrite": False,
-                "progress": False,
-            },
-        ),
-        "HessianOperator": (lv.HessianOperator, {"problem": problem}),
-        "top_eigenpairs": (
-            lv.top_eigenpairs,
-            {"operator": operator, "k": 2, "tol": 1e-2, "rng": 0},
-        ),
-        "trace": (lv.trace, {"operator": operator, "n_products": 8, "rng": 0}),
-        "spectral_density": (
-            lv.spectral_density,
-            {"operator": operator, "n_probes": 2, "n_steps": 5, "width": None, "rng": 0},
-        ),
-        "sam_sharpness": (
-            lv.sharpness.sam_sharpness,
-            {"problem": problem, "rho": 0.05, "device": "cpu"},
-        ),
-        "ball_sharpness": (
-            lv.sharpness.ball_sharpness,
-            {"problem": problem, "radius": 0.1, "n_samples": 3, "n_ascent": 2, "rng": 0},
-        ),
-        "keskar_sharpness": (
-            lv.sharpness.keskar_sharpness,
-            {"problem": problem, "epsilon": 1e-3, "n_iterations": 2},
-        ),
-        "match": (
-            lv.match,
-            {
-                "problem": problem,
-                "other": model.state_dict(),
-                "groups": None,
-                "rng": 0,
-                "max_sweeps": 5,
-            },
-        ),
-        "linear_path": (
-            lv.linear_path,
-            {"problem": problem, "other": _network().state_dict(), "n_points": 3},
-        ),
-        "datasets.synthetic": (
-            lv.datasets.synthetic,
-            {
-                "input_shape": (1, 4, 4),
-                "n_classes": 3,
-                "n_train": 20,
-                "n_test": 10,
-                "noise": 1.0,
-                "rng": 0,
-            },
-        ),
-        "datasets.load": (
-            lv.datasets.load,
-            {"name": "digits", "data_root": "nowhere", "download": False},
-        ),
-        "Dataset.batch": (images.batch, {"size": 5, "rng": 0, "random_labels": False}),
-        "training.train": (
-            lv.training.train,
-            {
-                "model": _image_network(),
-                "data": images,
-                "folder": None,
-                "epochs": 1,
-                "batch_size": 10,
-                "optimizer": "sgd",
-                "learning_rate": 0.01,
-                "weight_decay": 0.0,
-                "schedule": "constant",
-                "save_every": 1,
-                "rng": 0,
-                "device": "cpu",
-                "resume": False,
-                "any_threads": False,
-                "overwrite": False,
-            },
-        ),
-        "models.build": (
-            lv.models.build,
-            {"name": "mlp", "rng": 0, "input_shape": (1, 8, 8), "n_classes": 3},
-        ),
-        "checkpoint.load": (lv.checkpoint.load, {"path": "nothing-here.pt"}),
-    }
-
-
-def _network():
-    import torch
-
-    return torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
-
-
-def _image_network():
-    import torch
-
-    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 10))
+    return boundary_networks.calls()
 
 
 def _fields(kind):

@@ -133,7 +133,7 @@ def trained_path(
     one_of("kind", kind, ("bezier", "polychain"))
     n_bends, n_steps = whole_number("n_bends", n_bends), whole_number("n_steps", n_steps)
     rate = positive_number("learning_rate", learning_rate)
-    end = torch.tensor(directions.toward(problem, other).vectors[0])
+    end = torch.tensor(directions.toward(problem, checked_state("other", other)).vectors[0])
     objective = Objective(_differentiable(problem), device=device)
     origin = torch.as_tensor(objective.origin)
     points = torch.stack([end * (k + 1) / (n_bends + 1) for k in range(n_bends)])

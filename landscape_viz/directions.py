@@ -10,7 +10,7 @@ import torch
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.parameters import as_filters, from_filters
-from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.problem import checked_problem, checked_state
 from multifractal.base.checks import one_of, real_array, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
@@ -151,6 +151,7 @@ def toward(problem, *states):
     network's own; `batch_norm="recalibrate"` removes the difference. `states` are state dicts of the problem's architecture;
     ValueError where one does not fit, or there is none.
     """
+    checked_problem(problem)
     require(
         len(states) > 0,
         "states",
@@ -158,7 +159,7 @@ def toward(problem, *states):
         "hold at least one state dict",
         "pass the other network's state_dict()",
     )
-    origin = checked_problem(problem).weights().double()
+    origin = problem.weights().double()
     for state in states:
         _warn_of_unmoved(problem, state)
     vectors = [(problem.flatten(state).double() - origin).numpy() for state in states]
@@ -281,13 +282,34 @@ def random_walk_shares(n_states, about="end"):
 
 def displacements(problem, states):
     """Return the states' parameters minus the problem's, shape (n_states, n_parameters), rounded once."""
-    origin = problem.weights()
+    origin, states = checked_problem(problem).weights(), _checked_states(states)
     return np.array(
         [
             (problem.flatten(state).double() - origin.double()).to(origin.dtype).numpy()
             for state in states
         ]
     )
+
+
+def _checked_directions(directions):
+    """Return `directions`, refusing what is none."""
+    require(
+        isinstance(directions, Directions),
+        "directions",
+        directions,
+        "be Directions",
+        "pass those of landscape_viz.directions, for example directions.random(problem, 2)",
+    )
+    return directions
+
+
+def _checked_states(states):
+    """Return `states` as a list of state dicts, refusing what is no sequence of them."""
+    good = isinstance(states, list | tuple) and len(states) > 0
+    require(
+        good, "states", states, "be a sequence of state dicts, one at least", "pass a list of them"
+    )
+    return [checked_state("states", state) for state in states]
 
 
 def hessian(problem, n=2, *, tol=1e-3, rng=0):
@@ -303,6 +325,7 @@ def hessian(problem, n=2, *, tol=1e-3, rng=0):
     rng : int, SeedSequence or Generator
         Start vector.
     """
+    n = whole_number("n", n)
     pairs = top_eigenpairs(HessianOperator(problem), n, tol=tol, rng=rng)
     if not pairs.converged:
         warnings.warn(

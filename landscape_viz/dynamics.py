@@ -9,6 +9,7 @@ from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss import batches
 from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.problem import checked_problem
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, realisation
@@ -325,7 +326,7 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
     ----------
     S. McCandlish et al., "An empirical model of large-batch training" (2018), appendix A.1.
     """
-    data = problem.load()
+    data = checked_problem(problem).load()
     n_samples = batches.n_samples(data)
     small, big, n_draws = (
         whole_number(name, value, minimum)

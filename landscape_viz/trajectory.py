@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_viz.directions import displacements, gram
+from landscape_viz.directions import _checked_directions, _checked_states, displacements, gram
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.precision import pinned_threads
-from multifractal.base.checks import require
+from landscape_viz.loss.problem import checked_problem
+from multifractal.base.checks import finite_array, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.training.embedding import embed_path
 
@@ -68,8 +69,10 @@ def project(problem, states, directions, *, threads=1):
     ValueError
         When the problem's dropout is live.
     """
+    states, threads = _checked_states(states), whole_number("threads", threads)
+    _checked_directions(directions)
     require(
-        problem.dropout != "live",
+        checked_problem(problem).dropout != "live",
         "dropout",
         problem.dropout,
         "not be live",
@@ -145,7 +148,16 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
 
 def losses_at(problem, directions, coordinates):
     """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64."""
-    evaluator = Evaluator(problem, directions.vectors, ("loss",))
+    coordinates = finite_array("coordinates", coordinates, ndim=2, dtype=np.float64)
+    directions = _checked_directions(directions)
+    require(
+        coordinates.shape[1] == len(directions),
+        "coordinates",
+        coordinates.shape,
+        f"have shape (T, {len(directions)}), one column a direction",
+        "pass as many columns as there are directions",
+    )
+    evaluator = Evaluator(checked_problem(problem), directions.vectors, ("loss",))
     losses = []
     for row in coordinates:
         evaluator.move([float(c) for c in row])

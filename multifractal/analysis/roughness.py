@@ -272,7 +272,7 @@ def local_hoelder(landscape, smoothing=16.0, *, method="ratio"):
     good = (
         isinstance(smoothing, numbers.Real)
         and not isinstance(smoothing, bool)
-        and 2 <= smoothing < np.inf
+        and 2 <= smoothing < 2**31
     )
     require(
         good, "smoothing", smoothing, "be a number of at least 2 pixels", "pass for instance 16"

@@ -25,21 +25,31 @@ class Valley:
         return loss, gradient
 
 
+RULES = {  # the textbook rules: (gradient, memory, number of the step) to the direction; memory starts as (0, 0)
+    "gd": lambda g, m, s, t: (g, m, s),
+    "sgd": lambda g, m, s, t: (g, m, s),
+    "momentum": lambda g, m, s, t: (0.9 * m + g, 0.9 * m + g, s),
+    "nesterov": lambda g, m, s, t: (g + 0.9 * (0.9 * m + g), 0.9 * m + g, s),
+    "adam": lambda g, m, s, t: (
+        (0.9 * m + 0.1 * g)
+        / (1 - 0.9**t)
+        / (np.sqrt((0.999 * s + 0.001 * g * g) / (1 - 0.999**t)) + 1e-8),
+        0.9 * m + 0.1 * g,
+        0.999 * s + 0.001 * g * g,
+    ),
+}
+
+
 def steps(method, x, rate, n_steps, rng):
-    """The textbook rules, written out: one position a row."""
+    """Return the positions that a rule of the table leads to, one a row."""
     field, rng = Valley(), np.random.default_rng(rng)
     m, s, track = np.zeros(4), np.zeros(4), [x]
     for t in range(1, n_steps + 1):
         g = field.value_and_gradient(x.copy())[1]
         if method == "sgd":
             g = g + 0.3 * rng.standard_normal(4)
-        if method in ("momentum", "nesterov"):
-            m = 0.9 * m + g
-            g = m if method == "momentum" else g + 0.9 * m
-        if method == "adam":
-            m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g * g
-            g = m / (1 - 0.9**t) / (np.sqrt(s / (1 - 0.999**t)) + 1e-8)
-        x = x - rate * g
+        direction, m, s = RULES[method](g, m, s, t)
+        x = x - rate * direction
         track.append(x)
     return np.array(track)
 
