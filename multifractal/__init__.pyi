@@ -67,6 +67,8 @@ from .landscapes.multifractional import mbm_surface as mbm_surface
 from .landscapes.multifractional import paper_hoelder_map as paper_hoelder_map
 from .diffusion.passage import WellPassage as WellPassage
 from .diffusion.passage import well_passage as well_passage
+from .diffusion.frequencies import WalkSpectrum as WalkSpectrum
+from .diffusion.frequencies import walk_spectrum as walk_spectrum
 from .diffusion.potentials import HarmonicPotential as HarmonicPotential
 from .diffusion.potentials import PaperPotential as PaperPotential
 from .diffusion.potentials import TiltedWashboard as TiltedWashboard

@@ -1,6 +1,9 @@
 from ._style import save_figure as save_figure
 from .displacement import tamsd_by_waiting_time as tamsd_by_waiting_time
 from .displacement import unfolded_tracks as unfolded_tracks
+from .displacement import walk_spectra as walk_spectra
+from .surface import map_beside_surface as map_beside_surface
+from .surface import surface_gallery as surface_gallery
 from .surface import basin_losses as basin_losses
 from .surface import clustering_curves as clustering_curves
 from .surface import curvature_law as curvature_law
@@ -14,6 +17,7 @@ from .training import training_tamsd as training_tamsd
 from .dynamics import loss_by_step as loss_by_step
 from .dynamics import lyapunov_by_rate as lyapunov_by_rate
 from .dynamics import lyapunov_by_trial as lyapunov_by_trial
+from .dynamics import sharpness_along as sharpness_along
 from .dynamics import sharpness_by_rate as sharpness_by_rate
 from . import reproduction as reproduction
 from .landscapes import landscape_gallery as landscape_gallery

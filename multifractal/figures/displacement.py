@@ -144,3 +144,38 @@ def _draw_scale(ax, colours, longest):
     )
     bar.ax.set_ylim(0, longest)
     bar.outline.set_edgecolor(CONTROL)
+
+
+@styled
+def walk_spectra(spectra, *, exponents=None, ax=None):
+    """Draw the power of walks against frequency, with the power laws fitted.
+
+    Parameters
+    ----------
+    spectra : dict of str to WalkSpectrum
+        By title; the mean over walks is drawn.
+    exponents : dict of str to list of ((low, high), Estimate), optional
+        By the same titles: the range of frequencies of a fit and what `WalkSpectrum.exponent` gave.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    colours = (OURS, PUBLISHED, "#009E73", "#CC79A7", CONTROL)
+    for k, (title, found) in enumerate(spectra.items()):
+        colour, power = colours[k % len(colours)], found.values
+        ax.loglog(found.frequencies, power, color=colour, linewidth=0.7, alpha=0.8, label=title)
+        for (low, high), exponent in (exponents or {}).get(title, ()):
+            inside = (found.frequencies >= low) & (found.frequencies <= high)
+            level = np.exp(
+                np.mean(np.log(power[inside]) + exponent.value * np.log(found.frequencies[inside]))
+            )
+            ends, beta = np.array([low, high]), float(exponent.value)
+            ax.loglog(ends, 4 * level * ends**-beta, "--", color=THEORY)
+            middle = np.sqrt(low * high)
+            ax.text(middle, 6 * level * middle**-beta, f"β = {beta:.2f}", ha="left", va="bottom")
+    ax.set(xlabel="frequency (cycles a step)", ylabel="power (grid units² × steps)")
+    ax.legend(loc="lower left")
+    return ax

@@ -239,3 +239,29 @@ def lyapunov_by_trial(*results, rate_index=0, ax=None):
     )
     ax.legend()
     return ax
+
+
+@styled
+def sharpness_along(tracks, axes=None):
+    """Draw the sharpness along walks or training runs, a panel each, with the edge of stability, 2 over the learning rate.
+
+    Parameters
+    ----------
+    tracks : dict of str to (steps, sharpness, learning_rate)
+        By title; `steps` and `sharpness` of shape (n,), the sharpness in units of loss over squared weight or pixel.
+        `multifractal.sharpness_at(landscape, walk.positions)` gives a walk's, `run.sharpness_epochs` and `run.sharpness` a
+        network's.
+    axes : array of Axes, one a track, optional
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    axes = np.atleast_1d(axes_or_new(axes, 1, len(tracks)))
+    for ax, (title, (steps, sharpness, rate)) in zip(axes, tracks.items(), strict=True):
+        ax.plot(steps, sharpness, color=OURS, linewidth=0.8, label="sharpness")
+        ax.axhline(2 / rate, color=THEORY, linestyle="--", label="2 / learning rate")
+        ax.set(xlabel="step", title=title)
+    axes[0].set(ylabel="largest Hessian eigenvalue")
+    axes[0].legend()
+    return axes

@@ -49,6 +49,60 @@ def surface_with_walk(landscape, walk, axes=None):
 
 
 @styled
+def surface_gallery(landscapes, axes=None):
+    """Draw landscapes in relief in a row, under their titles: surfaces of three Hurst exponents, say.
+
+    Parameters
+    ----------
+    landscapes : dict of str to Landscape
+    axes : array of 3-D Axes, one a landscape, optional
+
+    Returns
+    -------
+    ndarray of Axes
+    """
+    if axes is None:
+        figure = plt.figure(figsize=(3.4 * len(landscapes), 3.3))
+        grid = figure.add_gridspec(1, len(landscapes), wspace=0.25)
+        axes = np.array([figure.add_subplot(cell, projection="3d") for cell in grid])
+    for ax, (title, landscape) in zip(axes, landscapes.items(), strict=True):
+        _relief(ax, landscape)
+        ax.set(title=title)
+    return axes
+
+
+@styled
+def map_beside_surface(landscape, axes=None):
+    """Draw the prescribed Hoelder exponent of each place as a map, and the surface in relief beside it.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        With `hoelder`.
+    axes : pair of Axes, optional
+        The second with a 3-D projection.
+
+    Returns
+    -------
+    ndarray of 2 Axes
+    """
+    if landscape.hoelder is None:
+        raise ValueError(
+            "landscape must have prescribed Hoelder exponents, got none; make it by mbm_surface or fbm_surface"
+        )
+    if axes is None:
+        figure = plt.figure(figsize=(9.0, 3.8))
+        grid = figure.add_gridspec(1, 2, wspace=0.2)
+        axes = np.array([figure.add_subplot(grid[0]), figure.add_subplot(grid[1], projection="3d")])
+    image = axes[0].imshow(landscape.hoelder, rasterized=True)
+    axes[0].set(xlabel="x (pixels)", ylabel="y (pixels)", title="prescribed exponent")
+    axes[0].figure.colorbar(image, ax=axes[0], label="Hoelder exponent H(x, y)", shrink=0.8)
+    _relief(axes[1], landscape)
+    axes[1].set(title="surface")
+    return axes
+
+
+@styled
 def curvature_law(result, ax=None):
     """Draw the binned curvature with its quartile band against the exact law and the paper's, y = m x.
 
@@ -226,7 +280,7 @@ def basin_losses(histogram, *, name="basin", ax=None):
     return ax
 
 
-def _relief(ax, landscape, walk):
+def _relief(ax, landscape, walk=None):
     rows, cols = landscape.shape
     # every so many-th point: means would hide the roughness
     step = max(1, max(rows, cols) // _DRAWN)
@@ -240,9 +294,13 @@ def _relief(ax, landscape, walk):
         ccount=_DRAWN,
         linewidth=0,
         antialiased=False,
-        alpha=0.75,
+        alpha=1.0 if walk is None else 0.75,
         rasterized=True,
     )
+    ax.view_init(elev=50, azim=-60)
+    ax.set(xlabel="x (pixels)", ylabel="y (pixels)", zlabel="loss")
+    if walk is None:
+        return
     lift = 0.01 * np.ptp(landscape.values)  # so that the surface does not hide the walk
     ax.plot(
         *walk.positions.T,
@@ -252,13 +310,7 @@ def _relief(ax, landscape, walk):
         zorder=9,
         rasterized=True,
     )
-    ax.view_init(elev=50, azim=-60)
-    ax.set(
-        xlabel="x (pixels)",
-        ylabel="y (pixels)",
-        zlabel="loss",
-        title=f"{len(walk.positions):,} positions",
-    )
+    ax.set(title=f"{len(walk.positions):,} positions")
 
 
 def _mark_ends(ax, positions):

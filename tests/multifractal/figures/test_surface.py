@@ -5,17 +5,21 @@ import numpy as np
 import pytest
 
 from multifractal import (
+    Landscape,
     basins,
     clustering_curve,
     curvature_roughness,
     descend,
     drift_to_flat,
+    fbm_surface,
     figures,
     local_minima,
     loss_histogram,
     mbm_surface,
     paper_hoelder_map,
+    sharpness_at,
     start_near_maximum,
+    walk_spectrum,
     well_passage,
 )
 
@@ -75,3 +79,30 @@ def test_drift_is_drawn_with_its_controls(surface, tmp_path):
     assert (tmp_path / "drift.png").stat().st_size > 10_000
     ax = figures.passage_into_well(well_passage(n_walkers=2, n_steps=50, rng=0))
     assert "2 paths" in ax.get_title()
+
+
+def test_gallery_map_and_tracks(surface):
+    """Reliefs under their titles, the exponent's map beside its surface, sharpness with its edge: the data are the inputs'."""
+    axes = figures.surface_gallery({f"H = {h}": fbm_surface(64, h, rng=0) for h in (0.3, 0.5, 0.7)})
+    assert [ax.get_title() for ax in axes] == ["H = 0.3", "H = 0.5", "H = 0.7"]
+    left, right = figures.map_beside_surface(surface)
+    assert np.array_equal(left.images[0].get_array(), surface.hoelder)
+    assert right.name == "3d"
+    with pytest.raises(ValueError, match="prescribed Hoelder exponents"):
+        figures.map_beside_surface(Landscape(np.zeros((8, 8))))
+    walk = descend(surface, (60.0, 60.0), learning_rate=5.0, n_steps=200)
+    sharpness = sharpness_at(surface, walk.positions)
+    (ax,) = figures.sharpness_along({"walk": (np.arange(201), sharpness, 5.0)})
+    assert np.array_equal(ax.lines[0].get_ydata(), sharpness)
+    assert ax.lines[1].get_ydata()[0] == 0.4
+
+
+def test_walk_spectra_show_their_fits(surface):
+    """A line a walk, and a guide of the fitted exponent, written beside it."""
+    steps = np.random.default_rng(0).normal(size=(4, 512, 2)).cumsum(axis=1)
+    found = walk_spectrum(steps)
+    fit = found.exponent((0.01, 0.1))
+    ax = figures.walk_spectra({"free": found}, exponents={"free": [((0.01, 0.1), fit)]})
+    x, y = ax.lines[1].get_data()
+    np.testing.assert_allclose(np.diff(np.log(y)) / np.diff(np.log(x)), -fit.value)
+    assert f"{float(fit.value):.2f}" in ax.texts[0].get_text()
