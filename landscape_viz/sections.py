@@ -38,7 +38,7 @@ class Section(Result):
     grid : ndarray, shape (n_metrics, len(x)[, len(y)[, len(z)]]), float64
         Index [metric, i, j, k]; NaN and inf are kept as they came.
     status : ndarray of int8, shape (len(x)[, len(y)[, len(z)]])
-        1 (`FINITE`), or 2 (`NOT_FINITE`): computed, and the first metric is NaN or inf there.
+        1 (`FINITE`), or 2 (`NOT_FINITE`): computed, and some metric is NaN or inf there.
     x, y, z : ndarray or None
         Coordinates along each direction, float64.
     labels : list of str
@@ -276,7 +276,7 @@ def section(
         x=x,
         y=y,
         z=z,
-        status=np.where(np.isfinite(grid[0]), FINITE, NOT_FINITE).astype(np.int8),
+        status=np.where(np.isfinite(grid).all(axis=0), FINITE, NOT_FINITE).astype(np.int8),
         labels=list(directions.labels),
         angles=directions.angles,
         directions_hash=directions.hash,

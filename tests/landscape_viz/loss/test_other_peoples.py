@@ -332,3 +332,17 @@ def test_a_store_is_continued_by_another_process_and_refused_after_an_edit(tmp_p
     edited = run_program(tmp_path, "first", "relu")
     assert edited.returncode != 0
     assert "differs in problem.code of the network" in edited.stderr
+
+
+def test_products_under_weight_norm():
+    """Products are differences of gradients, to their own error, where torch's fused second derivative is not."""
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(6, 4))
+    model = nn.Sequential(layer, nn.Tanh(), nn.Linear(4, 3)).double()
+    operator = HessianOperator(Problem(model, None, "cross_entropy", (X.double(), Y)))
+    objective = operator.objective
+    v = np.random.default_rng(0).normal(size=objective.size)
+    change = objective.gradient(objective.origin + 1e-5 * v) - objective.gradient(
+        objective.origin - 1e-5 * v
+    )
+    np.testing.assert_allclose(operator.matvec(v), change / 2e-5, atol=1e-7)
