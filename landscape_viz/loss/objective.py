@@ -53,6 +53,8 @@ class Objective:
             parameter.requires_grad_(False)
         for parameter in self.parameters.values():
             parameter.requires_grad_(derivatives)
+        recurrent = any(isinstance(m, torch.nn.RNNBase) for m in self.model.modules())
+        self._cudnn = not (derivatives and recurrent)
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
         self.dtype = np.dtype(str(self.problem.dtype).removeprefix("torch."))
         self.loss_of = made(self.problem.loss)
@@ -158,7 +160,7 @@ class Objective:
             autocast = self.problem.autocast.get(self.device.type)
             if self.problem.precision != "as-is":
                 autocast = None
-            stack.enter_context(quiet_numerics(self.device, autocast))
+            stack.enter_context(quiet_numerics(self.device, autocast, cudnn=self._cudnn))
             if self.problem.dropout != "off":
                 stack.enter_context(seeded(_mask_seed(self.problem, index)))
             yield

@@ -23,10 +23,11 @@ def pinned_threads(count):
 
 
 @contextmanager
-def quiet_numerics(device, autocast=None):
+def quiet_numerics(device, autocast=None, *, cudnn=True):
     """Switch off what makes a section rough or wrong: TF32, benchmarks of cuDNN, and autocast's cache of stale weights.
 
     `autocast` is the dtype to cast to, where the problem was made under autocast; None switches autocast off.
+    Without `cudnn` its kernels are left out: those of recurrent layers have no backward pass in evaluation mode, and none twice.
     """
     with ExitStack() as stack:
         stack.enter_context(_full_float32())
@@ -36,19 +37,19 @@ def quiet_numerics(device, autocast=None):
             )
         )
         if device.type == "cuda":
-            stack.enter_context(_deterministic_cudnn())
+            stack.enter_context(_deterministic_cudnn(cudnn))
         yield
 
 
 @contextmanager
-def _deterministic_cudnn():
+def _deterministic_cudnn(enabled):
     cudnn = torch.backends.cudnn
-    before = cudnn.benchmark, cudnn.deterministic
-    cudnn.benchmark, cudnn.deterministic = False, True
+    before = cudnn.benchmark, cudnn.deterministic, cudnn.enabled
+    cudnn.benchmark, cudnn.deterministic, cudnn.enabled = False, True, before[2] and enabled
     try:
         yield
     finally:
-        cudnn.benchmark, cudnn.deterministic = before
+        cudnn.benchmark, cudnn.deterministic, cudnn.enabled = before
 
 
 @contextmanager

@@ -45,7 +45,8 @@ class StackedEvaluator(Evaluator):
             "pass at_once=1",
         )
         super().__init__(problem, vectors, measured, device=device)
-        self.at_once = at_once or self._fitting()
+        alone = self.objective.facts.needs_grad  # vmap does not differentiate for it
+        self.at_once = 1 if alone else at_once or self._fitting()
         if not self._gives_the_same():
             self.at_once = 1
             return

@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from landscape_viz import HessianOperator, Objective, Problem, directions, section, sharpness
 from landscape_viz.loss import parameters, precision
 from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.random_state import states
 from landscape_viz.loss.stacked import StackedEvaluator
-from tests.helpers.other_networks import ByView, Language, Recurrent, tokens
+from tests.helpers.other_networks import ByView, Language, Physics, Recurrent, tokens
 
 ROOT = Path(__file__).resolve().parents[3]
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(0))
@@ -346,3 +347,25 @@ def test_products_under_weight_norm():
         objective.origin - 1e-5 * v
     )
     np.testing.assert_allclose(operator.matvec(v), change / 2e-5, atol=1e-7)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["recurrent", "physics", "view"])
+def test_other_networks_on_a_cuda_device(kind):
+    """Sections and products on a CUDA device are those of the CPU, and torch's switches and random states stay."""
+    torch.manual_seed(0)
+    model, loss, data = {
+        "recurrent": (Recurrent().double(), "cross_entropy", (X.double(), Y)),
+        "physics": (Physics(), "mse", (X[:, :1].double(), torch.zeros(20, 1).double())),
+        "view": (ByView().double(), "cross_entropy", (torch.randn(20, 3, 8, 8).double(), Y)),
+    }[kind]
+    torch.zeros(1, device="cuda")
+    before = states(), torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark
+    problem = Problem(model, None, loss, data)
+    plane = directions.random(problem, 1)
+    here, there = (section(problem, plane, ["-1:1:5"], device=d).grid for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(there, here, rtol=1e-12)
+    v = np.ones(len(problem.weights()))
+    here, there = (HessianOperator(problem, device=d).matvec(v) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(there, here, atol=1e-12)
+    assert (states(), torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark) == before
