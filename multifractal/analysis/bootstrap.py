@@ -25,6 +25,7 @@ class Replicates:
     D: np.ndarray
     zeta: np.ndarray
     log_cumulants: np.ndarray
+    of_scales: dict  # standard deviations of V, U, S and of the cumulants over ln 2 of each scale, by the names above
     n_blocks: np.ndarray  # drawn at each scale
 
 
@@ -49,9 +50,12 @@ def bootstrap(logs, q, w, n_resamples, rng):
         totals = np.zeros((n_resamples, sums.shape[1]))
         _add_picked(sums, picks, totals)
         moments.append(_moments(totals, q, references, origin))
-    S, V, U, cumulants = (slope(w, list(part)) for part in zip(*moments, strict=True))
+    S, V, U, cumulants = (np.array(part) for part in zip(*moments, strict=True))
+    by_scale = {"h": V, "D": U, "zeta": S, "log_cumulants": cumulants / np.log(2)}
     return Replicates(
-        h=V, D=2 + U, zeta=S, log_cumulants=cumulants / np.log(2), n_blocks=np.array(n_blocks)
+        **{name: slope(w, part) + (2 if name == "D" else 0) for name, part in by_scale.items()},
+        of_scales={name: part.std(axis=1, ddof=1) for name, part in by_scale.items()},
+        n_blocks=np.array(n_blocks),
     )
 
 

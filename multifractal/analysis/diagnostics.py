@@ -150,7 +150,7 @@ def reasons_against(diagnostics, fit, estimates, *, p, q):
             f"invalid: {_percent(fit.flat_share)} of the image is constant or linear to rounding, and too few leaders would be left "
             "without it: the spectrum measures rounding and the edges of the flat part"
         )
-    h, D, _, _ = estimates
+    h, D = estimates["h"], estimates["D"]
     allowed = NO_SPECTRUM * np.sqrt((fit.w**2 / fit.counts).sum())
     excess, rise = D - 2 - allowed * q**2 / 2, np.max(h - np.minimum.accumulate(h))
     if excess.max() > 0 or rise > allowed * np.ptp(q):
@@ -164,7 +164,7 @@ def reasons_against(diagnostics, fit, estimates, *, p, q):
 def warnings_of(diagnostics, fit, estimates, values, *, q, moments):
     """Return the warnings that a spectrum carries, valid or not, as a tuple of sentences."""
     said = []
-    c1, c2 = estimates[3][:2]
+    c1, c2 = estimates["log_cumulants"][:2]
     if diagnostics.kind != "rough":
         said.append(KIND_WARNINGS[diagnostics.kind])
     if c1 < LOWEST_C1 and diagnostics.kind == "rough":

@@ -24,6 +24,8 @@ from multifractal.base.result import Provenance, Result
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
 _SECOND_DIFFERENCE = {-1: 1.0, 0: -2.0, 1: 1.0}
+# sum over the plane of the squared correlations of Fourier coefficients under a Hann window: (1 + 2 (2/3)^2 + 2 (1/6)^2)^2
+_CORRELATED = (35 / 18) ** 2
 # pixels up to which correlations of second differences are added; they fall as r^(2H - 4)
 _REACH = 24
 
@@ -65,7 +67,8 @@ class PowerSpectrum(Result):
     n_modes : ndarray of int, shape (n,)
         Wave numbers in each ring.
     exponent, exponent_error : float
-        beta in power ~ frequency^(-beta) over `fit_range`, and its standard error from the scatter of the rings.
+        beta in power ~ frequency^(-beta) over `fit_range`, and its standard error: that of a Gaussian image with such a
+        spectrum under the window, or of the scatter of the rings where that is more.
     hurst : float
         (beta - 2) / 2, the exponent of a surface with that spectrum.
     fit_range : tuple
@@ -349,13 +352,20 @@ def _ring_means(power, shape):
     return frequency / n_modes, total / n_modes, np.round(n_modes).astype(int)
 
 
-def _weighted_slope(x, y, weights):
-    weights = weights / weights.sum()
+def _weighted_slope(x, y, n_modes):
+    """Return the slope of y on x, weighted with the modes of each ring, and its standard error.
+
+    The power of a mode has a relative variance of 1; modes k and -k are one; and the window correlates the power of modes with
+    their neighbours', so that N of them tell what N / (2 _CORRELATED) independent ones would. The rings' own scatter cannot tell
+    that, since rings share modes' noise: by itself it is half the error.
+    """
+    weights = n_modes / n_modes.sum()
     x, y = x - (weights * x).sum(), y - (weights * y).sum()
     spread = (weights * x**2).sum()
     slope = (weights * x * y).sum() / spread
-    error = np.sqrt((weights**2 * x**2 * (y - slope * x) ** 2).sum()) / spread
-    return float(slope), float(error)
+    of_rings = np.sqrt((weights**2 * x**2 * (y - slope * x) ** 2).sum()) / spread
+    of_modes = np.sqrt(2 * _CORRELATED / (n_modes.sum() * spread))
+    return float(slope), float(max(of_modes, of_rings))
 
 
 def _local_energy(values, step, window):

@@ -88,13 +88,23 @@ def slope(w, y):
     return total
 
 
+def _off_the_line(scales, b, y):
+    """Return y less its fitted line, first axis the scales."""
+    j, b = np.asarray(scales, dtype=float)[:, None], np.asarray(b, dtype=float)[:, None] / np.sum(b)
+    w = regression_weights(scales, b[:, 0])
+    return y - (b * y).sum(axis=0) - slope(w, y) * (j - (b * j).sum())
+
+
 def fit_residuals(scales, b, y):
     """Return the root of the mean (weighted with b) squared residual of the fitted line, over the first axis of y."""
-    j, b = np.asarray(scales, dtype=float)[:, None], np.asarray(b, dtype=float)[:, None] / np.sum(b)
-    y = np.asarray(y)
-    centred = (
-        y
-        - (b * y).sum(axis=0)
-        - slope(regression_weights(scales, b[:, 0]), y) * (j - (b * j).sum())
-    )
-    return np.sqrt((b * centred**2).sum(axis=0))
+    return np.sqrt(np.average(_off_the_line(scales, b, np.asarray(y)) ** 2, axis=0, weights=b))
+
+
+def misfit(scales, b, w, y, allowed):
+    """Return the standard error that a slope has because scales lie off the line by more than `allowed`, both like y.
+
+    The residuals beyond that, as those of n - 2 degrees of freedom; 0 with two scales, which lie on their line.
+    """
+    beyond = np.maximum(_off_the_line(scales, b, y) ** 2 - allowed**2, 0)
+    n = len(w)
+    return np.sqrt(slope(w**2, beyond) * n / max(n - 2, 1))

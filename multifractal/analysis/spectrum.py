@@ -16,7 +16,7 @@ from multifractal.analysis.diagnostics import (
     warnings_of,
 )
 from multifractal.analysis.flat import MOST_FLAT, flat_pixels, flat_places, flat_shares
-from multifractal.analysis.intervals import intervals_around
+from multifractal.analysis.intervals import calibration_of, intervals_around
 from multifractal.analysis.leaders import leaders_of, wavelet_coefficients, writeable
 from multifractal.analysis.scaling import log2_leaders, regression_weights, scale_moments, slope
 from multifractal.base.checks import (
@@ -33,17 +33,8 @@ from multifractal.base.result import Provenance, Result
 
 # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
 MIN_LEADERS = 64
-_CALIBRATED = {
-    "wavelet": "db2",
-    "p": math.inf,
-    "integration": 0.0,
-    "first_scale": 2,
-    "scales": (3, None),
-}
-_ESTIMATES = ("h", "D", "zeta", "log_cumulants")
 # an image is brought to unit size where its largest value is beyond 2^+-these, by bytes of its dtype
 _LARGE_EXPONENT = {4: 24, 8: 200}
-_CALIBRATED_SIDE = 512  # pixels; what the intervals were calibrated for, see intervals.py
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -61,7 +52,8 @@ class Spectrum(Result):
     log_cumulants : ndarray, shape (4,)
         c1 to c4: c1 is the most frequent exponent (integration taken off), c2 = c3 = c4 = 0 for a monofractal.
     h_interval, D_interval, zeta_interval, log_cumulants_interval : ndarray or None
-        95 % intervals, None without bootstrap; how they are calibrated is told in `multifractal.analysis.intervals`.
+        95 % intervals, None without bootstrap, NaN at settings, sizes or c1 for which none was calibrated: see
+        `multifractal.analysis.intervals`.
     scales, n_leaders : ndarray of int, shape (n_scales,)
         The levels j of the fit and how many leaders each has.
     n_blocks : ndarray of int, shape (n_scales,), or None
@@ -236,16 +228,15 @@ def multifractal_spectrum(
     S = np.array([m.S for m in moments]) + shift * q
     cumulants = np.array([m.cumulants for m in moments])
     cumulants[:, 0] += shift * np.log(2)
-    estimates = _without_integration(
-        (
-            slope(fit.w, [m.V for m in moments]),
-            2 + slope(fit.w, [m.U for m in moments]),
-            slope(fit.w, S),
-            slope(fit.w, cumulants) / np.log(2),
-        ),
-        integration,
-        q,
-    )
+    by_scale = {
+        "h": np.array([m.V for m in moments]),
+        "D": np.array([m.U for m in moments]),
+        "zeta": S,
+        "log_cumulants": cumulants / np.log(2),
+    }
+    slopes = {name: slope(fit.w, part) for name, part in by_scale.items()}
+    slopes["D"] += 2
+    estimates = _without_integration(slopes, integration, q)
     diagnostics = diagnostics_of(
         scaled, fit, p=settings["p"], integration=integration, S=S, cumulants=cumulants
     )
@@ -256,17 +247,20 @@ def multifractal_spectrum(
         *warnings_of(diagnostics, fit, estimates, scaled, q=q, moments=moments),
         *artefacts_of(scaled),
     )
-    intervals, n_blocks = [None] * 4, None
+    intervals, n_blocks = dict.fromkeys(estimates), None
     if n_bootstrap:
-        draws = bootstrap(fit.logs, q, fit.w, n_bootstrap, rng)
-        replicates, n_blocks = (draws.h, draws.D, draws.zeta, draws.log_cumulants), draws.n_blocks
-        intervals = intervals_around(estimates, replicates, q)
-        warnings += _interval_warnings(settings, values.shape)
+        draws, calibration = (
+            bootstrap(fit.logs, q, fit.w, n_bootstrap, rng),
+            calibration_of(settings, values.shape),
+        )
+        intervals = intervals_around(estimates, draws, q, calibration, fit, by_scale)
+        n_blocks = draws.n_blocks
+        warnings += _interval_warnings(intervals, calibration)
     provenance = Provenance.of("multifractal_spectrum", rng=rng, landscape=values, q=q, **settings)
     return Spectrum(
         q=q,
-        **dict(zip(_ESTIMATES, estimates, strict=True)),
-        **{f"{name}_interval": found for name, found in zip(_ESTIMATES, intervals, strict=True)},
+        **estimates,
+        **{f"{name}_interval": found for name, found in intervals.items()},
         scales=fit.scales,
         n_leaders=fit.counts,
         n_blocks=n_blocks,
@@ -374,9 +368,10 @@ def _to_one(values, settings):
 
 
 def _without_integration(estimates, integration, q):
-    """Return (h, D, zeta, log-cumulants) of the image from those of its fractional integral."""
-    off = (integration, 0.0, integration * q, np.array([integration, 0, 0, 0]))
-    return [estimate - shift for estimate, shift in zip(estimates, off, strict=True)]
+    """Return h, D, zeta and log-cumulants of the image from those of its fractional integral, by name."""
+    off = dict(h=integration, D=0.0, zeta=integration * q)
+    off["log_cumulants"] = np.array([integration, 0, 0, 0])
+    return {name: estimate - off[name] for name, estimate in estimates.items()}
 
 
 def _checked_settings(**settings):
@@ -398,18 +393,15 @@ def _checked_settings(**settings):
     return settings | {"p": p, "scales": tuple(settings["scales"])}
 
 
-def _interval_warnings(settings, shape):
-    other = {name: settings[name] for name, value in _CALIBRATED.items() if settings[name] != value}
-    if other:
-        return (
-            f"intervals are calibrated for the default settings, not for {other}; validate_estimator tells their "
-            "coverage",
-        )
-    if min(shape) < _CALIBRATED_SIDE:
-        return (
-            f"intervals are calibrated for images of {_CALIBRATED_SIDE} pixels a side and more, not for {shape}",
-        )
-    return ()
+def _interval_warnings(intervals, calibration):
+    if np.isfinite(intervals["log_cumulants"]).all():
+        return ()
+    why = (
+        "none was calibrated for these settings and this size"
+        if calibration is None
+        else "no exact surface that they were calibrated on has such a c1"
+    )
+    return (f"no intervals: {why}; validate_estimator tells bias and spread at any settings",)
 
 
 def _require_leaders(scales, counts):

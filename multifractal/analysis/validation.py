@@ -9,6 +9,7 @@ from multifractal.base.checks import finite_vector, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
+from multifractal.base.statistics import mean_and_error
 from multifractal.landscapes.brownian import fbm_surface
 
 N_CUMULANTS = 4
@@ -24,8 +25,8 @@ class EstimatorValidation(Result):
     log_cumulants : ndarray, shape (n_hurst, n_surfaces, 4)
         Every estimate.
     bias, spread, coverage : ndarray, shape (n_hurst, 4)
-        Mean error of c1..c4, standard deviation between surfaces, and share of the surfaces whose 95 % interval holds the
-        truth (NaN without bootstrap).
+        Mean error of c1..c4, standard deviation between surfaces, and share of the surfaces with a 95 % interval whose
+        interval holds the truth (NaN where none has one, or without bootstrap).
     valid : ndarray, shape (n_hurst,)
         Share of the surfaces on which the condition of the method holds.
     n, n_surfaces : int
@@ -124,7 +125,7 @@ def validate_estimator(
         log_cumulants=estimates,
         bias=(estimates - truth).mean(axis=1),
         spread=estimates.std(axis=1, ddof=1),
-        coverage=covered.mean(axis=1),
+        coverage=mean_and_error(covered, axis=1)[0],
         valid=valid.mean(axis=(1, 2)),
         n=n,
         n_surfaces=n_surfaces,
@@ -140,11 +141,12 @@ def _one_surface(hurst, n, generator, dtype, settings):
         surface, rng=generator if settings.get("n_bootstrap") else None, **settings
     )
     truth = np.array([hurst, 0.0, 0.0, 0.0])
-    interval = spectrum.log_cumulants_interval
-    covered = (
-        np.full(4, np.nan) if interval is None else (interval[0] <= truth) & (truth <= interval[1])
-    )
-    return spectrum.log_cumulants, covered.astype(float), float(spectrum.diagnostics.valid)
+    if spectrum.log_cumulants_interval is None:
+        covered = np.full(N_CUMULANTS, np.nan)
+    else:
+        low, high = spectrum.log_cumulants_interval
+        covered = np.where(np.isfinite(low), (low <= truth) & (truth <= high), np.nan)
+    return spectrum.log_cumulants, covered, float(spectrum.diagnostics.valid)
 
 
 def _percent(share):
