@@ -40,8 +40,7 @@ SERVES = {
     "topology._augmented": ("level_components", "contour tree"),
     "topology._merge": ("flood", "merge tree"),
     "topology._reduced": ("level_components", "contour tree"),
-    "verdict._column_squares": ("mean_squares", "verdict"),
-    "verdict._row_squares": ("mean_squares", "verdict"),
+    "verdict._moments": ("mean_squares", "verdict"),
     "walking._advance": ("optimise", "one walk"),
     "walking._step_freely": ("descend_on_field", "descent on a FractalField"),
 }

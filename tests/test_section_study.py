@@ -106,7 +106,7 @@ def test_round_numbers_of_the_text(study):
         for name in pair.names
     ]
     assert np.abs(apart[:2]).max() < 0.01
-    assert 0.05 < min(apart[2:]) < max(apart[2:]) < 0.07
+    assert 0.05 < min(apart[2:]) < max(apart[2:]) < 0.075
     sd = {row.name: row.noise_sd for row in study.rows}
     assert 9 < sd["mlp batch live"] / sd["mlp batch live epoch 0"] < 11
     assert sd["mlp zoom 10000 float32"] == pytest.approx(1.5e-9, rel=0.05)
