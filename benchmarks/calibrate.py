@@ -68,13 +68,14 @@ def measure(case):
     truth = estimates.mean(axis=0) if case.truth is None else case.truth
     there = np.isfinite(low) & np.isfinite(high)
     stated = np.where(there, (high - low) / (2 * case.factor), np.nan)
-    ratio = np.nanmean(stated, axis=0) / estimates.std(axis=0, ddof=1)
+    stated = np.where(there, stated, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    ratio = stated / estimates.std(axis=0, ddof=1)
     held = ((low <= truth) & (truth <= high))[there]
     return Row(
         name=case.name,
         settings=case.settings,
         n=case.n,
-        ratio=float(np.exp(np.mean(np.log(ratio)))),
+        ratio=float(np.exp(np.log(ratio).mean())) if there.any() else float("nan"),
         covered=float(held.mean()) if there.any() else float("nan"),
         known=case.truth is not None,
         missing=float(1 - there.mean()),
@@ -85,6 +86,9 @@ def table(rows):
     """Return the rows as a Markdown table."""
     lines = ["| estimator | settings | repetitions | stated / true | covered |", "|---" * 5 + "|"]
     for row in rows:
+        if np.isnan(row.covered):
+            lines.append(f"| {row.name} | {row.settings} | {row.n} | none stated | |")
+            continue
         error = np.sqrt(max(row.covered * (1 - row.covered), 0.25 / row.n) / row.n)
         covered = f"{100 * row.covered:.0f} ± {100 * error:.0f} %" + ("" if row.known else " *")
         if row.missing:

@@ -167,8 +167,8 @@ def _of_walks():
             None,
             _STUDENT_8,
         ),
-        Case("clustering_curve, power", "no error is stated", _clustering, 40, 2.0),
-        Case("variogram, Hurst exponent", "no error is stated", _variogram, 40, 0.5),
+        Case("clustering_curve, power", "3000 uniform points", _clustering, 40, 2.0),
+        Case("variogram, Hurst exponent", "128², H = 0.5", _variogram, 40, 0.5),
     ]
 
 
@@ -340,14 +340,14 @@ def _problem():
 
 
 def _noise_scale(rng):
-    from landscape_viz import gradient_noise_scale
+    from landscape_viz.dynamics import gradient_noise_scale
 
     found = gradient_noise_scale(_problem(), small=8, big=64, n_draws=20, rng=rng)
     return found.value, found.low, found.high
 
 
 def _ball(rng):
-    from landscape_viz import ball_sharpness
+    from landscape_viz.sharpness import ball_sharpness
 
-    found = ball_sharpness(_problem(), 0.5, n_samples=20, n_ascent=0, rng=rng)
+    found = ball_sharpness(_problem(), 0.5, n_samples=20, n_ascent=1, rng=rng)
     return _with_error(found.mean, found.standard_error)
