@@ -59,7 +59,7 @@ def test_live_masks_of_neighbouring_points_and_seeds_differ():
     """Losses at 9 points of two seeds, all with masks of their own, are 18 different numbers."""
     problem = Problem(network, None, "mse", DATA)
     plane = directions.random(problem, 1, rng=1)
-    live = [Problem(network, problem.state, "mse", DATA, dropout="live", seed=s) for s in (0, 1)]
+    live = [Problem(network, problem.state, "mse", DATA, dropout="live", rng=s) for s in (0, 1)]
     values = [section(one, plane, [np.linspace(0, 1e-9, 9)]).values["loss"] for one in live]
     assert len(np.unique(values)) == 18
 

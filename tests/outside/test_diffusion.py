@@ -109,7 +109,7 @@ def test_the_fit_is_scipys_with_its_intervals_by_curve_fit():
 def test_a_fit_of_the_published_curve_is_the_published_fit(zenodo):
     """The paper's H = 0.5 file, line 2, with lag 1 counted twice: H = .52868, theta = 36647.2, k = 7.108e-5 (its code)."""
     file = source_data.read("fractional_brownian_surfaces/TAMSD_H=0.5.mat", zenodo)
-    found = fit_tamsd(file["xs"][2], file["ys"][2], learning_rate=1000.0, lags="published")
+    found = fit_tamsd(file["xs"][2], file["ys"][2], learning_rate=1000.0, lag_choice="published")
     assert found.hurst == pytest.approx(0.52868, abs=5e-6)
     assert found.theta == pytest.approx(36647.2, rel=1e-4)
     assert found.stiffness == pytest.approx(7.108e-5, rel=1e-3)
@@ -154,7 +154,7 @@ def test_the_langevin_equation_has_its_exact_moments():
     hurst, eta, beta = 0.7, 2.0, 5.0
     order, scale = 2 - 2 * hurst, gamma(2 * hurst - 1) * gamma(3 - 2 * hurst)
     found = fractional_langevin(
-        force, np.zeros(8000), n_steps=5, hurst=hurst, eta=eta, beta=beta, rng=0
+        force, np.zeros(8000), n_steps=5, hurst=hurst, learning_rate=eta, beta=beta, rng=0
     ).positions
     for step in (1, 2, 5):
         variance = 2 * eta**2 / (beta * scale) * step**order
@@ -174,7 +174,7 @@ def test_without_noise_a_harmonic_well_relaxes_as_mpmaths_mittag_leffler():
         1.0,
         n_steps=n,
         hurst=hurst,
-        eta=eta,
+        learning_rate=eta,
         beta=1.0,
         noise=np.zeros(n + 1),
     ).positions

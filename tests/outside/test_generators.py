@@ -137,15 +137,27 @@ def test_the_random_walk_of_no_intermittency_is_gaussian_and_with_it_heavy_taile
     Bacry, Delour & Muzy (2001): the fourth moment over the squared second one is 3 e^(4 Var omega) at the smallest scale; half
     of its logarithm is asked for, since differences average omega over a neighbourhood.
     """
-    kurtosis = {}
+    excess = {}
     for intermittency in (1e-9, 0.1):
         values = []
         for seed in range(12):
             f = np.asarray(multifractal_random_walk_2d(128, 0.5, intermittency, rng=seed))
             x = np.diff(f, 2, axis=0)
-            values.append(np.mean(x**4) / np.mean(x**2) ** 2)
-        kurtosis[intermittency] = np.mean(values), np.std(values, ddof=1) / np.sqrt(12)
-    mean, error = kurtosis[1e-9]
-    assert mean == pytest.approx(3, abs=5 * error)
-    mean, error = kurtosis[0.1]
-    assert np.log((mean - 5 * error) / 3) > 0.5 * 4 * 0.1 * np.log(64) / 2
+            values.append(np.log(np.mean(x**4) / np.mean(x**2) ** 2 / 3))
+        excess[intermittency] = np.mean(values), np.std(values, ddof=1) / np.sqrt(12)
+    mean, error = excess[1e-9]
+    assert mean == pytest.approx(0, abs=5 * error)
+    mean, error = excess[0.1]
+    assert mean - 5 * error > 0.5 * 4 * 0.1 * np.log(64) / 2
+
+
+def test_the_random_walks_variance_is_that_of_fractional_motion_whatever_its_intermittency():
+    """E|X(u) - X(v)|^2 = (r/N)^(2H) at lags 1, 3 and 8 of 16 pixels, lambda^2 = .05: exp(omega) times noise is white, variance 1."""
+    draws = [
+        np.asarray(multifractal_random_walk_2d(16, 0.4, 0.05, rng=seed)) for seed in range(600)
+    ]
+    for lag in (1, 3, 8):
+        squares = [np.mean((f[:, lag:] - f[:, :-lag]) ** 2) for f in draws]
+        error = np.std(squares, ddof=1) / np.sqrt(600)
+        assert np.mean(squares) == pytest.approx((lag / 16) ** 0.8, abs=5 * error)
+        assert error < 0.1 * (lag / 16) ** 0.8
