@@ -21,7 +21,6 @@ SERVES = {
     "clustering._counts_by_ring": ("mean_counts", "N(R)"),
     "displacement._add_segments": ("tamsd", "TAMSD"),
     "drift._walk_with_local_steps": ("local_walk", "walks with local steps"),
-    "fields._add_waves": ("fractal_field", "FractalField, 1000 points"),
     "minima._flatness_at": ("flatness", "minima and the flatness"),
     "minima._minima_in_rows": ("local_minima", "minima"),
     "landscape._gradient_rows": ("gradient", "gradient"),
@@ -42,7 +41,7 @@ SERVES = {
     "topology._reduced": ("level_components", "contour tree"),
     "verdict._moments": ("mean_squares", "verdict"),
     "walking._advance": ("optimise", "one walk"),
-    "walking._step_freely": ("descend_on_field", "descent on a FractalField"),
+    "walking._advance_on_waves": ("descend_on_field", "descent on a FractalField"),
 }
 
 

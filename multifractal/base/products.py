@@ -64,10 +64,8 @@ def add_scalar_products(left, right, first, stop, out):
     whole = width - width % _LANES
     partial = np.empty((4, _LANES))
     s0, s1, s2, s3 = partial[0], partial[1], partial[2], partial[3]
-    for i in range(0, n, 4):
-        # where fewer than four rows are left, the last is taken again
-        a0, a1 = left[i], left[min(i + 1, n - 1)]
-        a2, a3 = left[min(i + 2, n - 1)], left[min(i + 3, n - 1)]
+    for i in range(0, n - n % 4, 4):
+        a0, a1, a2, a3 = left[i], left[i + 1], left[i + 2], left[i + 3]
         for k in range(right.shape[0]):
             b = right[k, first:stop]
             partial[:] = 0.0
@@ -84,8 +82,24 @@ def add_scalar_products(left, right, first, stop, out):
                 s1[lane] += a1[m] * u
                 s2[lane] += a2[m] * u
                 s3[lane] += a3[m] * u
-            for r in range(min(4, n - i)):
-                total = 0.0
+            for r in range(4):
+                out[i + r, k] += _sum_of_lanes(partial[r])
+    for i in range(n - n % 4, n):
+        a0 = left[i]
+        for k in range(right.shape[0]):
+            b = right[k, first:stop]
+            s0[:] = 0.0
+            for m in range(0, whole, _LANES):
                 for lane in range(_LANES):
-                    total += partial[r, lane]
-                out[i + r, k] += total
+                    s0[lane] += a0[m + lane] * b[m + lane]
+            for m in range(whole, width):
+                s0[m - whole] += a0[m] * b[m]
+            out[i, k] += _sum_of_lanes(s0)
+
+
+@kernel
+def _sum_of_lanes(partial):
+    total = 0.0
+    for lane in range(_LANES):
+        total += partial[lane]
+    return total

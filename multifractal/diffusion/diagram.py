@@ -346,7 +346,7 @@ def _in_turn(function, work, executor):
 
 
 def _file(folder, job):
-    return Path(folder) / f"surface_H={job[0]:.6g}_{job[1]}.npz"
+    return Path(folder) / f"surface_H={float(job[0])!r}_{job[1]}.npz"
 
 
 def _stored(folder, job, settings):

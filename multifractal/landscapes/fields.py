@@ -198,6 +198,12 @@ class FractalField:
         return self.provenance.call
 
     @property
+    def only_waves(self):
+        """The waves as the kernel `add_waves` takes them, where they are one kept piece of one exponent; else None."""
+        one = self._kept is not None and len(self._kept) == 1 and self._amplitudes is not None
+        return self._kept[0] if one else None
+
+    @property
     def _largest_wave_number(self):
         return self.wavenumbers[1] * np.sqrt(self.dimension)
 
@@ -245,7 +251,7 @@ class FractalField:
         exponents, exponent_gradients = self._exponents(points)
         sums = np.zeros((len(points), 2))
         gradients = np.zeros((len(points) if want_gradient else 0, self.dimension))
-        self._over_waves(_add_waves, points, exponents, sums, gradients)
+        self._over_waves(add_waves, points, exponents, sums, gradients)
         if exponent_gradients is not None and want_gradient:
             slope = (
                 elementary.digamma(1 - exponents)
@@ -382,7 +388,7 @@ def _add_squares(vectors, out):
 
 
 @kernel
-def _add_waves(waves, points, of_point, sums, gradients):
+def add_waves(waves, points, of_point, sums, gradients):
     """Add to each point's sums a (cos(theta + phi) - cos phi), and that times ln k where `of_point` is given; and the gradient.
 
     As -2 a sin(theta/2) sin(theta/2 + phi), which is exact where theta is small (long waves, H near 1).
@@ -394,8 +400,8 @@ def _add_waves(waves, points, of_point, sums, gradients):
         x = points[low : low + _TILE_POINTS]
         for first in range(0, n_modes, _TILE_MODES):
             stop = min(first + _TILE_MODES, n_modes)
-            turns[:] = 0.0
-            add_product(x, waves.vectors, first, stop, turns)
+            turns[: len(x)] = 0.0
+            add_product(x, waves.vectors, first, stop, turns[: len(x)])
             for i in range(len(x)):
                 amplitudes = _amplitudes(waves, first, stop, of_point, low + i, terms)
                 _reduce(waves, first, stop, amplitudes, turns[i], terms)

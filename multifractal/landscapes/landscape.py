@@ -23,8 +23,8 @@ class Landscape:
     Parameters
     ----------
     values : array_like, shape (rows, cols), each at least 4
-        The loss at x = column, y = row. float32 is kept, everything else becomes float64. A copy is not made of an array
-        that is already of that dtype and contiguous; it must not be changed afterwards.
+        The loss at x = column, y = row. float32 is kept, everything else becomes float64. A copy is made, but of a
+        read-only array, and of one that is handed over with a `provenance`: it must not be changed afterwards.
     hoelder : float or array_like of shape (rows, cols), optional
         The Hoelder exponent that the surface was built with, if known, in (0, 1).
     provenance : Provenance, optional
@@ -37,7 +37,9 @@ class Landscape:
     """
 
     def __init__(self, values, hoelder=None, *, provenance=None):
-        values = checked_values(values, "values")
+        given, values = values, checked_values(values, "values")
+        if provenance is None and values.flags.writeable and np.may_share_memory(values, given):
+            values = values.copy()  # else a later change of it would leave the derivatives behind
         self.values = _read_only(values)
         self._hoelder = None if hoelder is None else _checked_hoelder(hoelder, values.shape)
         self.provenance = provenance or Provenance.of("Landscape", values=values)

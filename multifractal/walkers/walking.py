@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multifractal.base.kernels import kernel
+from multifractal.landscapes.fields import add_waves
 from multifractal.landscapes.landscape import (
     Landscape,
     _values_at,
@@ -102,6 +103,14 @@ def _noise(rule, streams, n_steps, dimension):
 def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, losses, taken):
     """Walk where there are no walls; each walker is evaluated alone, since a matrix product's bits depend on its size."""
     rule, moving = plan.rule, np.arange(len(rates))
+    waves = getattr(field, "only_waves", None)
+    if waves is not None and rule.noise == NO_NOISE:
+        rest = (field.reach, plan.n_steps, plan.first, plan.every, positions, losses, taken)
+        for begin in range(0, plan.n_steps + 1, _STEPS_PER_BLOCK):  # so that it can be interrupted
+            end = min(begin + _STEPS_PER_BLOCK, plan.n_steps + 1)
+            _advance_on_waves(waves, state, rates, rule.code, rule.numbers, begin, end, *rest)
+        unfolded[:] = positions
+        return
     values, gradient = np.full(len(rates), np.nan), np.zeros_like(state.position)
     for t in range(plan.n_steps + 1):
         for w in moving:
@@ -156,6 +165,33 @@ def _step_freely(state, gradient, rates, rule, p):
                 rule, p, gradient[w, k], velocity[w, k], square[w, k], decay
             )
             position[w, k] -= g * rates[w]
+
+
+@kernel
+def _advance_on_waves(
+    waves, state, rates, rule, p, begin, end, reach, n_steps, first, every, positions, losses, taken
+):
+    """Take steps begin..end on a `FractalField` of one piece and one exponent: what `_walk_on_field` does, to the bit."""
+    position, nowhere, sums = state.position, np.empty((0, 2)), np.full((len(rates), 2), np.nan)
+    gradient = np.zeros_like(position)
+    for t in range(begin, end):
+        for w in range(len(rates)):
+            if position[w, 0] == position[w, 0]:
+                sums[w] = 0.0
+                gradient[w] = 0.0
+                here = slice(w, w + 1)
+                add_waves(waves, position[here], nowhere, sums[here], gradient[here])
+        if t >= first and (t - first) % every == 0:
+            positions[:, (t - first) // every] = position
+            losses[:, (t - first) // every] = sums[:, 0]
+        if t == n_steps:
+            break
+        _step_freely(state, gradient, rates, rule, p)
+        for w in range(len(rates)):
+            if sums[w, 0] == sums[w, 0] and not np.abs(position[w]).max() < reach:
+                position[w] = np.nan
+                sums[w, 0] = np.nan
+                taken[w] = t
 
 
 @kernel

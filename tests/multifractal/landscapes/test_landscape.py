@@ -117,3 +117,14 @@ def test_positions_outside_are_refused(landscape):
     """A position beyond a wall is refused with the walls."""
     with pytest.raises(ValueError, match=re.escape("0 <= x <= 299 and 0 <= y <= 36")):
         landscape.value_at([[3, 4], [299.5, 4]])
+
+
+def test_a_change_of_the_array_does_not_reach_the_landscape():
+    """Values, gradient and Hessian belong together, whatever happens to the array that was passed."""
+    values = np.random.default_rng(0).normal(size=(8, 9))
+    landscape = Landscape(values)
+    before = landscape.values.copy()
+    _ = landscape.gradient
+    values[:] = 0
+    assert np.array_equal(landscape.values, before)
+    assert np.array_equal(landscape.gradient[..., 0], np.gradient(before)[1])

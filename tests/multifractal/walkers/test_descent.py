@@ -485,3 +485,16 @@ def test_a_single_walk_refuses_too():
         descend(rough(), (3, 4), learning_rate=-1, n_steps=3)
     with pytest.raises(ValueError, match=re.escape("start must have one dimension, got (1, 2)")):
         descend(rough(), [(3, 4)], learning_rate=1, n_steps=3)
+
+
+@pytest.mark.parametrize("method", ["gd", "momentum", "adam"])
+def test_the_compiled_walk_on_a_field_is_the_general_one(method, monkeypatch):
+    """A field of one piece walks in one kernel, with the bits of the loop that any field takes, stopped walkers included."""
+    field = FractalField(6, 0.5, rng=0, n_modes=200)
+    starts = np.random.default_rng(0).normal(size=(3, 6)) * 0.1
+    settings = {"learning_rates": [0.01, 1e30], "n_steps": 1300, "keep_every": 7, "method": method}
+    compiled = descend_ensemble(field, starts, **settings)
+    monkeypatch.setattr(FractalField, "only_waves", None)
+    general = descend_ensemble(field, starts, **settings)
+    for name in ("positions", "unfolded", "losses", "steps_taken"):
+        assert np.array_equal(getattr(compiled, name), getattr(general, name), equal_nan=True)
