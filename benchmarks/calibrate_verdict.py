@@ -1,6 +1,6 @@
 """Choose the thresholds of the verdict on synthetic fields, and print its confusion table on fresh ones.
 
-`python -m benchmarks.calibrate_verdict` takes about two minutes on one core. Seed 1 is for choosing, seed 2 for the table.
+`python -m benchmarks.calibrate_verdict` takes some two minutes on one core. Seed 1 is for choosing, seed 2 for the table.
 """
 
 import itertools

@@ -153,7 +153,9 @@ def test_the_code_of_the_page(monkeypatch, tmp_path):
         exec(code(), found)  # noqa: S102
     assert found["report"].kinds == ["rough"] * 3
     assert [axes[0][-1] for _, axes in asked] == [1, 0.1, 0.01]
-    assert all(len(problem.data[0]) == 256 and problem.dropout == "off" for problem, _ in asked)
+    assert all(
+        len(problem.data.whole()[0]) == 256 and problem.dropout == "off" for problem, _ in asked
+    )
     assert (tmp_path / "results" / "fractality.png").stat().st_size > 10_000
     assert found["model"].training
 
