@@ -36,6 +36,13 @@ def to_matlab(path, result, *, overwrite=False):
     overwrite : bool
         Replace an existing file.
 
+    Raises
+    ------
+    ValueError
+        When the name has another ending, or the result has no form for MATLAB.
+    FileExistsError
+        When the file exists and `overwrite` is False.
+
     Notes
     -----
     Arrays stay as they are: landscapes are [row, column] = [y, x], positions (x, y) counted from 0, where MATLAB counts from 1.
