@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from landscape_viz import matching
-from landscape_viz.connectivity import linear_path, trained_path
+from landscape_viz.connectivity import NetworkPath, linear_path, trained_path
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.problem import Problem
 from landscape_viz.loss.random_state import seeded
+from multifractal.base.result import Provenance
 from tests.landscape_viz.curvature.test_hessian import classification, mean_output, small_network
 
 
@@ -221,3 +222,17 @@ def test_same_seed_same_path():
     assert np.array_equal(make(rng=4).vectors, make(rng=4).vectors)
     assert not np.array_equal(make(rng=4).vectors, make(rng=5).vectors)
     assert set(other) == set(small_network().state_dict())
+
+
+def test_both_barriers_of_a_path_with_unequal_ends():
+    """Losses 1, 5, 2, 3 at t = 0, .25, .5, 1: above the chord 5 - 1.5 = 3.5, above the higher end 5 - 3 = 2."""
+    made = NetworkPath(
+        t=np.array([0, 0.25, 0.5, 1]),
+        losses=np.array([1.0, 5, 2, 3]),
+        coordinates=np.zeros((4, 1)),
+        vectors=np.array([[3.0, 4.0]]),
+        kind="linear",
+        provenance=Provenance.of("made up"),
+    )
+    assert made.barrier_above_line == pytest.approx(3.5)
+    assert made.barrier_height == pytest.approx(2)
