@@ -61,12 +61,17 @@ def projected(moves, vectors):
 def moved(model, vector):
     """Return a deep copy of a network whose trainable parameters are those in `vector`, one after the other."""
     model = copy.deepcopy(model)
+    place(model, vector)
+    return model
+
+
+def place(model, vector):
+    """Write the numbers of `vector` into the trainable parameters of a network."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 part, vector = vector[: parameter.numel()], vector[parameter.numel() :]
                 parameter.copy_(part.view_as(parameter))
-    return model
 
 
 def position(model):
@@ -80,7 +85,7 @@ def gradient(model, loss):
     parts = torch.autograd.grad(loss(model), parameters, allow_unused=True)
     return torch.cat(
         [
-            (torch.zeros_like(p) if part is None else part).reshape(-1)
+            (torch.zeros_like(p) if part is None else part.to_dense()).reshape(-1)
             for p, part in zip(parameters, parts, strict=True)
         ]
     )
@@ -89,11 +94,13 @@ def gradient(model, loss):
 def hessian_by_differences(model, loss, step=1e-5):
     """Return the Hessian of loss(model) by central differences of gradients, for float64 networks."""
     start = position(model)
-    rows = []
-    for k in range(len(start)):
-        move = torch.zeros_like(start)
-        move[k] = step
-        ahead, behind = (gradient(moved(model, start + s * move), loss) for s in (1, -1))
-        rows.append((ahead - behind) / (2 * step))
+    model, rows = copy.deepcopy(model), []
+
+    def gradient_at(vector):
+        place(model, vector)
+        return gradient(model, loss)
+
+    for move in step * torch.eye(len(start), dtype=start.dtype):
+        rows.append((gradient_at(start + move) - gradient_at(start - move)) / (2 * step))
     matrix = torch.stack(rows).numpy()
     return (matrix + matrix.T) / 2
