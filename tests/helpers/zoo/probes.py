@@ -13,7 +13,6 @@ from landscape_viz import (
     Problem,
     directions,
     fractal_report,
-    gradient_noise_scale,
     linear_path,
     section,
     spectral_density,
@@ -21,6 +20,7 @@ from landscape_viz import (
     trace,
     trained_path,
 )
+from landscape_viz.dynamics import gradient_noise_scale
 from landscape_viz.loss.objective import Objective
 from landscape_viz.sharpness import average_sharpness, fisher_rao_norm, sam_sharpness
 from multifractal.base.rng import realisation
