@@ -35,6 +35,9 @@ campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates t
 mutants: $(VENV)/.all  ## slips tried on the tests, resumable, hours; updates docs/reliability.md (MUTANTS=--help)
 	$(RUN) tools/mutants.py $(MUTANTS)
 
+zoo: $(VENV)/.all  ## every network of the zoo under every probe against brute force, resumable; writes docs/zoo.md
+	$(RUN) tools/zoo.py
+
 lint: $(VENV)/.all  ## ruff
 	$(RUN) -m ruff check .
 

@@ -7,7 +7,7 @@ import torch
 
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
-from landscape_viz.loss import batches
+from landscape_viz.loss import batches, sameness
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import checked_problem
 from multifractal.base.checks import positive_number, require, whole_number
@@ -347,6 +347,7 @@ def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"
         "choose other batch sizes",
     )
     objective = Objective(problem, device=device)
+    sameness.check_samples(objective, data)
     squares = np.empty((n_draws, 2))
     for i in range(n_draws):
         drawn = torch.as_tensor(realisation(rng, i).permutation(n_samples)[:big])

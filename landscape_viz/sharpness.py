@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_viz.curvature.twice import CheapSecondDerivatives
-from landscape_viz.loss import batches
+from landscape_viz.loss import batches, sameness
 from landscape_viz.loss.objective import Objective
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
@@ -371,6 +371,7 @@ def _radial_rates(objective, k):
         "have data whose tensors share their first length, the number of samples",
         "pass the samples along the first axis",
     )
+    sameness.check_samples(objective, batch)
     together = _rates_of_rows(objective, batch, count)
     if objective.problem.batch_norm == "batch" or objective.problem.dropout == "fixed":
         require(

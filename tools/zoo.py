@@ -20,7 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks: threads would only wait for each other
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # small networks: threads would only wait for each other
 
 from multifractal.base import files  # noqa: E402
 
@@ -47,7 +49,7 @@ def main(argv=None):
             with files.atomic_write(STORE, overwrite=True) as file:
                 file.write(json.dumps(kept, indent=1).encode())
     failed = [(n, p) for n in names for p in flags.probes if not good(kept, n, p)]
-    if flags.page and not failed and set(names) == set(ALL) and flags.probes == list(PROBES):
+    if flags.page and not failed and set(names) == set(ALL):
         PAGE.write_text(page(kept, list(ALL), list(PROBES)))
     print(f"{len(names) * len(flags.probes) - len(failed)} cells hold, {len(failed)} do not")
     return len(failed)
@@ -96,7 +98,10 @@ def report(name, found):
     """Print a network's row, failures in full."""
     seconds = sum(row[2] for row in found.values())
     counts = [sum(row[0] == kind for row in found.values()) for kind in ("right", "refused")]
-    print(f"{name}: {counts[0]} right, {counts[1]} refused of {len(found)}, {seconds:.0f} s", flush=True)
+    print(
+        f"{name}: {counts[0]} right, {counts[1]} refused of {len(found)}, {seconds:.0f} s",
+        flush=True,
+    )
     for probe, (outcome, words, _) in found.items():
         if outcome == "failed":
             print(f"  FAILED {probe}: {words}", flush=True)
@@ -106,15 +111,16 @@ def page(kept, names, probes):
     """Return docs/zoo.md."""
     notes, lines = [], []
     for name in names:
-        marks = [mark(kept[name][probe], notes) for probe in probes]
+        marks = [mark(kept[name].get(probe), notes) for probe in probes]
         lines.append(f"| {name} | {' | '.join(marks)} |")
     minutes = sum(row[2] for rows in kept.values() for row in rows.values()) / 60
-    rights = sum(row[0] == "right" for rows in kept.values() for row in rows.values())
+    outcomes = [row[0] for rows in kept.values() for row in rows.values()]
     return PAGE_TEXT.format(
         networks=len(names),
         probes=len(probes),
-        right=rights,
-        refused=len(names) * len(probes) - rights,
+        right=outcomes.count("right"),
+        refused=outcomes.count("refused"),
+        missing=len(names) * len(probes) - len(outcomes),
         minutes=f"{minutes:.0f}",
         head=f"| network | {' | '.join(probes)} |\n|---|{'---|' * len(probes)}",
         rows="\n".join(lines),
@@ -124,6 +130,8 @@ def page(kept, names, probes):
 
 def mark(row, notes):
     """Return what stands in a cell, and note the words of a refusal."""
+    if row is None:
+        return "–"
     if row[0] == "right":
         return "✓"
     words = re.sub(r"\s+", " ", re.sub(r", got .*; ", " ...; ", row[1], flags=re.DOTALL))
@@ -138,7 +146,7 @@ Small networks of every family that users bring ({networks}), each under every p
 float64, computed in plain torch beside the package. The loss is that of all data in one batch, the Hessian (at most 340 parameters)
 central differences of gradients, sections and paths are taken point by point on a copy. Agreement is to rounding: 2e-6 of the loss in
 float32, ten times that for gradients, a hundred times for the Hessian. **r** is refused, in words that say what to do; they stand
-below. {right} cells are right, {refused} are refused.
+below. {right} cells are right, {refused} are refused, {missing} (–) were not run.
 
 This page is written by `make zoo` ({minutes} minutes of processor time). The networks are in
 [`tests/helpers/zoo/`](../tests/helpers/zoo); add yours there.

@@ -41,9 +41,25 @@ def forward_over_reverse():
     return rows
 
 
+def fused_weight_norm():
+    """The second derivative of torch's fused weight_norm is wrong.
+
+    Two backward passes through `torch.nn.utils.parametrizations.weight_norm` (torch 2.14) give a matrix that is not even
+    symmetric; its gradients are right. `HessianOperator` writes the normalisation out. Against central differences of float64
+    gradients, largest error of an entry of the Hessian, over the largest entry:
+    """
+    name = "weight_norm"
+    true = by_differences(network(name))
+    ours = torch.as_tensor(HessianOperator(problem(name)).to_dense())
+    return [Row("weight_norm", error(by_autograd(network(name)), true), error(ours, true), 10)]
+
+
 def network(name):
     """Return a float64 network of three classes with that normalisation."""
     torch.manual_seed(0)
+    if name == "weight_norm":
+        first = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
+        return nn.Sequential(first, nn.Tanh(), nn.Linear(4, 3)).double()
     return nn.Sequential(nn.Linear(3, 4), LAYERS[name](), nn.Tanh(), nn.Linear(4, 3)).double()
 
 
@@ -69,6 +85,18 @@ def by_torch(model):
         for name, parameter in parameters.items()
     ]
     return torch.cat(rows)
+
+
+def by_autograd(model):
+    """Return the Hessian by two backward passes."""
+    parameters = list(model.parameters())
+    scalar = loss(model, dict(model.named_parameters()), *data())
+    slopes = torch.autograd.grad(scalar, parameters, create_graph=True)
+    rows = []
+    for slope in torch.cat([part.reshape(-1) for part in slopes]):
+        parts = torch.autograd.grad(slope, parameters, retain_graph=True)
+        rows.append(torch.cat([part.reshape(-1) for part in parts]))
+    return torch.stack(rows)
 
 
 def by_differences(model, step=1e-5):
@@ -97,4 +125,4 @@ def error(found, true):
     return float((found - true).abs().max() / true.abs().max())
 
 
-FINDINGS = (forward_over_reverse,)
+FINDINGS = (forward_over_reverse, fused_weight_norm)

@@ -1,4 +1,4 @@
-"""Layers whose second derivative torch computes slowly, or wrongly, written anew: the same function, to rounding.
+"""Layers whose second derivative torch computes slowly, wrongly or not at all, written anew: the same function, to rounding.
 
 BatchNorm in evaluation mode is x -> s x + t for each channel; torch differentiates its backward pass piece by piece over
 whole activations (a quarter of a Hessian-vector product of ResNet-20, measured). For ReLU it adds up tensors of zeros.
@@ -39,7 +39,39 @@ def _weight_norm(v, g, dim=0):
     return v * (g / v.pow(2).sum(others, keepdim=True).sqrt())
 
 
+def _embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
+    special = (max_norm, per_sample_weights, padding_idx)
+    if input.ndim == 2 and mode in ("mean", "sum") and all(x is None for x in special):
+        return getattr(functional.embedding(input, weight), mode)(dim=1)
+    return functional.embedding_bag(
+        input,
+        weight,
+        offsets,
+        max_norm,
+        norm_type,
+        scale_grad_by_freq,
+        mode,
+        sparse,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx,
+    )
+
+
 _REPLACED = {
+    functional.embedding_bag: _embedding_bag,
     torch._weight_norm: _weight_norm,
     functional.relu: _relu,
     torch.relu: _relu,

@@ -198,6 +198,25 @@ def _in_evaluation(objective, check, found):
             module.training = training
 
 
+def check_samples(objective, batch):
+    """Refuse a batch whose rows are no samples that stand for themselves: the nodes of a graph, sequences with time first."""
+    count, compared = batches.n_samples(batch), []
+    try:
+        _in_evaluation(
+            objective, lambda o, found: compared.append(_halved(o, found, batch)), objective.facts
+        )
+        whole, parts, close = compared[0]
+    except (RuntimeError, ValueError, IndexError) as error:
+        whole, parts, close = "a number", f"'{str(error).splitlines()[0]}'", False
+    require(
+        count is not None and close,
+        "data",
+        f"{whole} for a batch and {parts} for its two halves" if count else "other lengths",
+        "have samples along the first axis of each tensor that can be taken one by one",
+        "this probe needs the loss of single samples: put them first, one graph or one sequence a row",
+    )
+
+
 def _check_halves(objective, found):
     """Compare the loss of batches with that of their halves, weighted; what does not add up has no loss of a data set."""
     if isinstance(objective.loss_of, OwnLoss) or _draws(

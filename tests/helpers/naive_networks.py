@@ -92,7 +92,10 @@ def gradient(model, loss):
 
 
 def hessian_by_differences(model, loss, step=1e-5):
-    """Return the Hessian of loss(model) by central differences of gradients, for float64 networks."""
+    """Return the Hessian of loss(model) by central differences of gradients, for float64 networks.
+
+    Where torch leaves a gradient at zero whatever the weights (the row of `padding_idx`), the weight counts as one that stays.
+    """
     start = position(model)
     model, rows = copy.deepcopy(model), []
 
@@ -103,4 +106,5 @@ def hessian_by_differences(model, loss, step=1e-5):
     for move in step * torch.eye(len(start), dtype=start.dtype):
         rows.append((gradient_at(start + move) - gradient_at(start - move)) / (2 * step))
     matrix = torch.stack(rows).numpy()
+    matrix[~matrix.any(axis=0)] = 0
     return (matrix + matrix.T) / 2

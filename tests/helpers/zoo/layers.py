@@ -5,7 +5,16 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_viz import batch_loss
-from tests.helpers.zoo.entry import CLASSES, SAMPLES, Entry, cross_entropy, images, rows, tokens
+from tests.helpers.zoo.entry import (
+    CLASSES,
+    SAMPLES,
+    TOGETHER,
+    Entry,
+    cross_entropy,
+    images,
+    rows,
+    tokens,
+)
 
 
 def perceptron(*between, width=6):
@@ -249,19 +258,26 @@ ZOO = {
     "GroupNorm": Entry(group_norm, images, cross_entropy),
     "mixture of experts": Entry(Experts, rows, cross_entropy),
     "siamese": Entry(siamese, pairs, contrastive, batch_loss(contrastive)),
-    "graph convolution": Entry(Graph, graph, nodes, batch_loss(nodes), WHOLE),
+    "graph convolution": Entry(
+        Graph,
+        graph,
+        nodes,
+        batch_loss(nodes),
+        WHOLE,
+        refused={"Fisher-Rao": TOGETHER, "noise scale": TOGETHER},
+    ),
     "embedding bag, sparse": Entry(Bag, tokens, cross_entropy),
     "frozen backbone": Entry(frozen, rows, cross_entropy),
     "torch.compile'd": Entry(compiled, rows, cross_entropy, plain=perceptron),
     "DDP-wrapped": Entry(distributed, rows, cross_entropy, plain=perceptron),
     "float64": Entry(double, double_rows, cross_entropy),
     "bfloat16": Entry(half, half_rows, cross_entropy),
-    "quantised": Entry(quantised, rows, refused={"all": "model must have parameters"}),
+    "quantised": Entry(quantised, rows, refused={"all": "model must have (trainable )?parameters"}),
     "complex weights": Entry(
         Complex, rows, refused={"all": "model must have parameters of real floating numbers"}
     ),
     "stochastic forward": Entry(
-        Noisy, rows, refused={"all": "forward draws random numbers.*pass dropout='fixed'"}
+        Noisy, rows, refused={"all": "forward draws random numbers.*dropout='fixed'"}
     ),
     "returns its loss": Entry(OwnLoss, rows, own_loss, None),
     "dict in, dict out": Entry(Dicts, dicts, by_name, batch_loss(by_name)),

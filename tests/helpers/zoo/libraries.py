@@ -106,6 +106,27 @@ def vit():
     )
 
 
+class Norm(nn.Module):
+    """The norm of Llama and T5, in the dtype of its inputs; theirs rounds to float32 whatever that is."""
+
+    def forward(self, x):
+        """Return the normalised inputs."""
+        return self.weight * x / (x.square().mean(-1, keepdim=True) + self.variance_epsilon).sqrt()
+
+
+def in_double(make):
+    """Return a function that makes the network with such norms."""
+
+    def made():
+        model = make()
+        for module in model.modules():
+            if type(module).__name__ in ("LlamaRMSNorm", "T5LayerNorm"):
+                module.__class__ = Norm
+        return model
+
+    return made
+
+
 def sentences(rng):
     """Return words with padding, as a tokenizer gives them, and a label each."""
     from transformers import BatchEncoding
@@ -234,9 +255,24 @@ ZOO = {
         gpt2, texts, shifted, None, weight=after_the_shift, needs="transformers"
     ),
     "Llama (transformers)": Entry(
-        llama, texts, shifted, None, weight=after_the_shift, needs="transformers"
+        llama,
+        texts,
+        shifted,
+        None,
+        plain=in_double(llama),
+        weight=after_the_shift,
+        needs="transformers",
     ),
-    "T5 (transformers)": Entry(t5, texts, translated, None, weight=counted, needs="transformers"),
+    "T5 (transformers)": Entry(
+        t5,
+        texts,
+        translated,
+        None,
+        plain=in_double(t5),
+        step=1e-2,
+        weight=counted,
+        needs="transformers",
+    ),
     "ViT (transformers)": Entry(vit, pictures, classified, None, needs="transformers"),
     "ViT (timm)": Entry(timm_vit, images, cross_entropy, nn.CrossEntropyLoss(), needs="timm"),
     "LoRA (peft)": Entry(lora, rows, cross_entropy, needs="peft"),

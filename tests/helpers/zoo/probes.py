@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from landscape_viz.dynamics import gradient_noise_scale
 from landscape_viz.loss.objective import Objective
 from landscape_viz.sharpness import average_sharpness, fisher_rao_norm, sam_sharpness
 from multifractal.base.rng import realisation
-from tests.helpers.zoo.truth import Truth, mapped
+from tests.helpers.zoo.truth import NoTruth, Truth
 
 ROUNDING = {torch.float64: 1e-12, torch.float32: 2e-6, torch.bfloat16: 2e-2}
 """Relative error of a loss by dtype: some 20 roundings (two or three of bfloat16's)."""
@@ -40,7 +41,7 @@ class Subject:
     @functools.cached_property
     def truth(self):
         """The truth in plain torch."""
-        return Truth(self.entry)
+        return Truth(self.entry) if self.entry.truth else NoTruth()
 
     @functools.cached_property
     def problem(self):
@@ -71,17 +72,6 @@ class Subject:
         """Return the user's data."""
         whole = self.entry.data(torch.Generator().manual_seed(0))
         return self.entry.batches(whole) if self.entry.batches else whole
-
-    def loader(self):
-        """Return the data as something to loop over."""
-        whole = self.data()
-        if self.entry.batches:
-            return whole
-        size = self.entry.options.get("batch_size") or 1000
-        cut = lambda first: mapped(lambda tensor: tensor[first : first + size], whole)  # noqa: E731
-        count = len(next(iter(whole.values()) if hasattr(whole, "values") else iter(whole)))
-        count = len(whole) if isinstance(whole, torch.Tensor) else count
-        return [cut(first) for first in range(0, count, size)]
 
     def agree(self, found, true, factor=1.0, floor=0.0):
         """Raise unless `found` is `true` to rounding, over the largest |true| or `floor`; return the error."""
@@ -169,21 +159,23 @@ def at(subject, position):
 
 def all_directions(subject):
     """Random directions have the norms of the weights; principal and Hessian ones are those of plain numpy."""
+    vectors = directions.hessian(subject.problem, 2).vectors.astype(float)
+    top = np.linalg.eigvalsh(subject.truth.hessian)[::-1]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = np.sum(vectors @ subject.truth.hessian * vectors, axis=1)
+    scale = np.abs(top).max()
+    assert np.abs(values - top[:2]).max() <= (2e-3 + 100 * subject.rounding) * scale
     drawn = directions.random(subject.problem, 1, norm="layer", rng=0).vectors[0]
+    weights = subject.problem.unflatten(subject.truth.origin)
+    least = 1 if any(weight.ndim > 1 for weight in weights.values()) else -1
     for name, part in subject.problem.unflatten(drawn.astype(float)).items():
-        weight = subject.problem.unflatten(subject.truth.origin)[name]
-        wanted = weight.norm() if weight.ndim > 1 else 0.0
+        weight = weights[name]
+        wanted = weight.norm() if weight.ndim > least else 0.0  # biases stay, unless all are biases
         subject.agree(part.norm(), wanted, 10, float(weight.norm()))
     states, moves = run(subject)
     found = directions.pca(subject.problem, states, 2).vectors
     true = np.linalg.svd(moves, full_matrices=False)[2][:2]
     subject.agree(np.abs(np.sum(found * true, axis=1) / np.linalg.norm(found, axis=1)), 1.0, 100)
-    top = np.linalg.eigvalsh(subject.truth.hessian)[::-1]
-    vectors = directions.hessian(subject.problem, 2).vectors.astype(float)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    values = np.sum(vectors @ subject.truth.hessian * vectors, axis=1)
-    scale = np.abs(top).max()
-    assert np.abs(values - top[:2]).max() <= (2e-3 + 100 * subject.rounding) * scale
 
 
 def run(subject):
@@ -213,10 +205,11 @@ def sharpness(subject):
 
 def fisher_rao(subject):
     """The Fisher-Rao norm, sample by sample."""
+    found = fisher_rao_norm(subject.problem)
     shares = subject.truth.shares()
     slopes = shares @ subject.truth.origin
     squares = (len(shares) * slopes) ** 2
-    subject.agree(fisher_rao_norm(subject.problem).value, squares.mean(), 100)
+    subject.agree(found.value, squares.mean(), 100)
 
 
 def paths(subject):
@@ -234,6 +227,7 @@ def paths(subject):
 def noise_scale(subject):
     """The noise scale, from the gradients of the same draws."""
     small, big, n = 3, 8, 10
+    found = gradient_noise_scale(subject.problem, small=small, big=big, n_draws=3)
     squares = np.empty((3, 2))
     for i in range(3):
         rows = torch.as_tensor(realisation(0, i).permutation(n)[:big])
@@ -242,39 +236,42 @@ def noise_scale(subject):
             squares[i, k] = slope @ slope
     of_small, of_big = squares.mean(axis=0)
     noise = (of_small - of_big) / (1 / small - 1 / big)
-    found = gradient_noise_scale(subject.problem, small=small, big=big, n_draws=3)
-    subject.agree(found.noise, noise, 100, of_small)
+    subject.agree(found.variance, noise, 100, of_small)
 
 
 def full_analysis(subject):
-    """The analyzer's loss, eigenvalues and trace."""
-    loader = subject.loader()
-    options = {k: v for k, v in subject.entry.options.items() if k != "batch_size"}
-    analyzer = LossLandscapeAnalyzer(subject.model(), loader, loader, subject.entry.loss, **options)
-    found = analyzer.full_analysis()
-    true = np.linalg.eigvalsh(subject.truth.hessian)[::-1]
-    subject.agree(found.loss, subject.truth.loss(subject.truth.origin))
-    subject.agree(
-        found.top_eigenvalues, true[: len(found.top_eigenvalues)], 100, np.abs(true).max()
+    """The analyzer's loss, eigenvalues and trace, in evaluation mode."""
+    truth = (
+        Truth(replace(subject.entry, training=False)) if subject.entry.training else subject.truth
     )
+    data = subject.data()
+    found = LossLandscapeAnalyzer(subject.model(), data, data, subject.entry.loss).full_analysis()
+    true = np.linalg.eigvalsh(truth.hessian)[::-1]
+    subject.agree(found.loss, truth.loss(truth.origin))
+    largest = np.abs(true).max()
+    subject.agree(found.top_eigenvalues, true[: len(found.top_eigenvalues)], 100, largest)
     subject.agree(found.trace, true.sum(), 100, np.abs(true).sum())
 
 
 def fractality(subject):
-    """The fractal report's loss at the weights, and that its three zooms, computed apart, agree where they meet."""
+    """The fractal report's losses: at the weights, at the corners, and where its zooms meet, which are computed apart."""
     options = {k: v for k, v in subject.entry.options.items() if k != "batch_size"}
+    arguments = subject.model(), None, subject.entry.loss, subject.data()
+    problem = Problem(*arguments, precision="float64", **options)
     found = fractal_report(
-        subject.model(), subject.loader(), subject.entry.loss, n_points=113, **options
+        subject.model(), subject.data(), subject.entry.loss, n_points=113, **options
     )
     subject.agree(found.loss, subject.truth.loss(subject.truth.origin))
-    middle = found.losses.shape[1] // 2
-    for zoom in range(2):
-        near, far = found.losses[zoom], found.losses[zoom + 1]
-        steps = np.arange(-5, 6)
-        subject.agree(
-            far[np.ix_(middle + 10 * steps, middle + 10 * steps)],
-            near[np.ix_(middle + steps, middle + steps)],
-        )
+    vectors = directions.random(problem, 2, rng=realisation(0, 0)).vectors
+    for k, width in enumerate(found.half_widths):
+        for x, y in ((0, 0), (0, 1), (1, 0), (1, 1)):  # corners
+            place = width * (2 * np.array([x, y]) - 1)
+            true = subject.truth.loss(subject.truth.origin + place @ vectors)
+            subject.agree(found.losses[k][-y, -x], true, 2)
+    middle, steps = found.losses.shape[1] // 2, np.arange(-5, 6)
+    for near, far in zip(found.losses[:-1], found.losses[1:], strict=True):
+        inner = near[np.ix_(middle + steps, middle + steps)]
+        subject.agree(far[np.ix_(middle + 10 * steps, middle + 10 * steps)], inner)
 
 
 PROBES = {

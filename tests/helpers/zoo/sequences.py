@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_viz import batch_loss
-from tests.helpers.zoo.entry import CLASSES, Entry, cross_entropy, tokens
+from tests.helpers.zoo.entry import CLASSES, TOGETHER, Entry, cross_entropy, tokens
 
 WORDS = 7
 
@@ -105,6 +105,11 @@ def following(rng):
     return words[:, :-1].contiguous(), targets
 
 
+def by_four(batch):
+    """Return batches of four samples."""
+    return list(zip(*(part.split(4) for part in batch), strict=True))
+
+
 def flat(outputs, targets):
     """Return the mean over the words of a batch that count: no mean over samples."""
     return functional.cross_entropy(outputs, targets.reshape(-1))
@@ -160,7 +165,13 @@ ZOO = {
     "GRU": Entry(gru, tokens, cross_entropy),
     "LSTM": Entry(lstm, tokens, cross_entropy),
     "transformer, sequence first": Entry(
-        SequenceFirst, columns, column_truth, batch_loss(summed), {}, batches=two_uneven
+        SequenceFirst,
+        columns,
+        column_truth,
+        batch_loss(summed),
+        {},
+        batches=two_uneven,
+        refused={"Fisher-Rao": TOGETHER, "noise scale": "have batches of one shape"},
     ),
     "GPT with tied weights": Entry(
         GPT, following, flat_truth, batch_loss(flat_summed), weight=counted
@@ -169,6 +180,8 @@ ZOO = {
         GPT,
         following,
         loss=flat,
+        options={},
+        batches=by_four,
         refused={"all": "loss must be a mean over samples where there are several batches"},
     ),
     "encoder and decoder": Entry(Translator, sentences, translation, batch_loss(translation)),
