@@ -1,4 +1,4 @@
-# make demo | report | docs | test | quick | bench | campaign | mutants | lint | help.  VENV= names another environment, PYTHON= another
+# make demo | report | docs | test | quick | bench | campaign | zoo | mutants | lint | help.  VENV= names another environment, PYTHON= another
 # interpreter, CONSTRAINTS= a file of pins to install with (tests/helpers/oldest.txt).
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ PROFILE ?= quick
 CONSTRAINTS ?=
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo report docs test quick bench campaign mutants lint notebook
+.PHONY: help demo report docs test quick bench campaign zoo mutants lint notebook
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
