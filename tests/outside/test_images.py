@@ -70,6 +70,12 @@ def test_noise_that_was_added_is_found_and_none_in_a_smooth_image():
         n_bootstrap=49,
     )
     assert twins.sd == pytest.approx(s, rel=0.05)
+    edge = int(found.lags.max())
+    squares = np.mean(
+        np.diff(smooth[edge:-edge, edge:-edge], axis=0) ** 2
+    )  # the same along both axes
+    for measured in (found, twins):
+        assert measured.share[0] == pytest.approx(2 * s**2 / (2 * s**2 + squares), rel=0.02)
 
 
 def test_increments_of_a_parabola_grow_as_its_squares():
