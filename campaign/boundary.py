@@ -279,6 +279,7 @@ def _diffusion():
             mf.tamsd,
             {"positions": walk, "waiting_times": [0, 50], "lag_times": LAGS, "window": 200},
         ),
+        "walk_spectrum": (mf.walk_spectrum, {"positions": walk}),
         "diffusion_exponent": (
             mf.diffusion_exponent,
             {"lag_times": LAGS, "tamsd": curve, "lag_range": (1, 8)},
