@@ -98,8 +98,8 @@ def walk_spectrum(positions):
     `scipy.signal.periodogram`. Without the window the jump between the two ends of a walk would add a law of exponent 2 and
     hide any steeper one.
     """
-    walks = np.asarray(positions)
-    walks = finite_array("positions", walks[None] if walks.ndim == 2 else walks, 3, np.float64)
+    walks = finite_array("positions", positions, dtype=np.float64)
+    walks = finite_array("positions", walks[None] if walks.ndim == 2 else walks, 3)
     n_steps = walks.shape[1]
     require(n_steps >= 32, "positions", n_steps, "have at least 32 steps", "pass a longer walk")
     frequencies, density = scipy.signal.periodogram(
