@@ -324,6 +324,16 @@ def hessian(problem, n=2, *, tol=1e-3, rng=0):
         Relative accuracy of the eigenvalues (`eigenpairs.top_eigenpairs`); 1e-3 is our choice.
     rng : int, SeedSequence or Generator
         Start vector.
+
+    Returns
+    -------
+    Directions
+        A warning says so where the eigenvectors have not converged to `tol`.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not a whole number, or the problem has no Hessian.
     """
     n = whole_number("n", n)
     pairs = top_eigenpairs(HessianOperator(problem), n, tol=tol, rng=rng)

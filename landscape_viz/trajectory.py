@@ -147,7 +147,10 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
 
 
 def losses_at(problem, directions, coordinates):
-    """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64."""
+    """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64.
+
+    Raises ValueError where the columns are not as many as the directions, or are not finite.
+    """
     coordinates = finite_array("coordinates", coordinates, ndim=2, dtype=np.float64)
     directions = _checked_directions(directions)
     require(

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -246,7 +247,8 @@ def installed(tmp_path_factory):
 
 def test_wheel_draws_a_figure_outside_the_repository(installed, tmp_path):
     """The wheel carries style and data: a figure is drawn from a folder outside the repository."""
-    subprocess.run([installed, "-c", DRAW], check=True, cwd=tmp_path)
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([installed, "-c", DRAW], check=True, cwd=tmp_path, env=outside)
     assert {path.suffix for path in (tmp_path / "drawn").iterdir()} == {".png", ".pdf", ".npz"}
 
 

@@ -130,6 +130,11 @@ def batch_loss(function, reduction="mean"):
     reduction : {"mean", "sum"}
         "sum": the scalar is a sum over the batch, and the loss of the data set the sum over all of it.
 
+    Raises
+    ------
+    ValueError
+        If `function` cannot be called, or `reduction` is neither word.
+
     Examples
     --------
     >>> import landscape_viz

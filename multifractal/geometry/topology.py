@@ -154,6 +154,11 @@ def topology(landscape, *, connectivity="axis", of="minima"):
     -------
     Topology
 
+    Raises
+    ------
+    ValueError
+        If the landscape is not finite or has more than three dimensions, or a word is not one of those above.
+
     Examples
     --------
     >>> found = topology([3, 1, 2, 0, 5])
