@@ -35,9 +35,11 @@ def main(argv=None):
     from tests.helpers.zoo.probes import PROBES
 
     flags = parsed(argv, list(PROBES))
-    kept = {} if flags.fresh or not STORE.exists() else json.loads(STORE.read_text())
+    kept = json.loads(STORE.read_text()) if STORE.exists() else {}
     names = [name for name in ZOO if re.search(flags.networks, name)]
-    todo = {name: [p for p in flags.probes if not good(kept, name, p)] for name in names}
+    todo = {
+        name: [p for p in flags.probes if flags.fresh or not good(kept, name, p)] for name in names
+    }
     todo = {name: probes for name, probes in todo.items() if probes}
     with ProcessPoolExecutor(flags.workers) as pool:
         waiting = {pool.submit(run, name, probes): name for name, probes in todo.items()}
@@ -134,7 +136,7 @@ def mark(row, notes):
         return "–"
     if row[0] == "right":
         return "✓"
-    words = re.sub(r"\s+", " ", re.sub(r", got .*; ", " ...; ", row[1], flags=re.DOTALL))
+    words = re.sub(r"\s+", " ", re.sub(r", got .*?; ", " ...; ", row[1], flags=re.DOTALL))
     if words not in notes:
         notes.append(words)
     return f"r{notes.index(words) + 1}"

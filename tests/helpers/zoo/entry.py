@@ -31,8 +31,6 @@ class Entry:
     """Weight of a batch of one sample in the loss; by default 1."""
     shares: object = None
     """(model, batch) -> what each sample adds to the loss, where samples meet in the network (statistics of the batch)."""
-    step: float = 1e-5
-    """Of the truth's differences: a larger one where a network rounds to float32 within, whatever its weights."""
     refused: dict = field(default_factory=dict)
     """{probe: words of the refusal that is right}; "all" for every probe."""
     needs: str = ""

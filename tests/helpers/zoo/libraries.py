@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from landscape_viz import batch_loss
 from tests.helpers.zoo.entry import CLASSES, Entry, cross_entropy, images, rows
@@ -106,25 +107,18 @@ def vit():
     )
 
 
-class Norm(nn.Module):
-    """The norm of Llama and T5, in the dtype of its inputs; theirs rounds to float32 whatever that is."""
+class InDouble(TorchFunctionMode):
+    """Inside this block float64 tensors stay float64; norms and attention of Llama and T5 would round them to float32."""
 
-    def forward(self, x):
-        """Return the normalised inputs."""
-        return self.weight * x / (x.square().mean(-1, keepdim=True) + self.variance_epsilon).sqrt()
-
-
-def in_double(make):
-    """Return a function that makes the network with such norms."""
-
-    def made():
-        model = make()
-        for module in model.modules():
-            if type(module).__name__ in ("LlamaRMSNorm", "T5LayerNorm"):
-                module.__class__ = Norm
-        return model
-
-    return made
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Leave out conversions to float32."""
+        kwargs = kwargs or {}
+        wide = args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64
+        if wide and (func is torch.Tensor.float or torch.float32 in (*args[1:], *kwargs.values())):
+            if func in (torch.Tensor.float, torch.Tensor.to):
+                return args[0]
+            kwargs = {k: v for k, v in kwargs.items() if v is not torch.float32}
+        return func(*args, **kwargs)
 
 
 def sentences(rng):
@@ -166,7 +160,8 @@ def classified(model, batch):
 def shifted(model, batch):
     """Return the mean over all words that count of the word that follows, from the model's logits."""
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-    return _mean(model(**inputs).logits[:, :-1], batch["labels"][:, 1:])
+    with InDouble():
+        return _mean(model(**inputs).logits[:, :-1], batch["labels"][:, 1:])
 
 
 def translated(model, batch):
@@ -174,7 +169,8 @@ def translated(model, batch):
     labels = batch["labels"]
     before = torch.cat([torch.zeros_like(labels[:, :1]), labels[:, :-1].clamp(min=0)], dim=1)
     inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
-    return _mean(model(**inputs, decoder_input_ids=before).logits, labels)
+    with InDouble():
+        return _mean(model(**inputs, decoder_input_ids=before).logits, labels)
 
 
 def _mean(logits, labels):
@@ -255,24 +251,9 @@ ZOO = {
         gpt2, texts, shifted, None, weight=after_the_shift, needs="transformers"
     ),
     "Llama (transformers)": Entry(
-        llama,
-        texts,
-        shifted,
-        None,
-        plain=in_double(llama),
-        weight=after_the_shift,
-        needs="transformers",
+        llama, texts, shifted, None, weight=after_the_shift, needs="transformers"
     ),
-    "T5 (transformers)": Entry(
-        t5,
-        texts,
-        translated,
-        None,
-        plain=in_double(t5),
-        step=1e-2,
-        weight=counted,
-        needs="transformers",
-    ),
+    "T5 (transformers)": Entry(t5, texts, translated, None, weight=counted, needs="transformers"),
     "ViT (transformers)": Entry(vit, pictures, classified, None, needs="transformers"),
     "ViT (timm)": Entry(timm_vit, images, cross_entropy, nn.CrossEntropyLoss(), needs="timm"),
     "LoRA (peft)": Entry(lora, rows, cross_entropy, needs="peft"),

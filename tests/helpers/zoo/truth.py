@@ -48,7 +48,7 @@ class Truth:
     @functools.cached_property
     def hessian(self):
         """The Hessian at the origin, by central differences of gradients."""
-        return naive_networks.hessian_by_differences(self.model, self._loss_of, self.entry.step)
+        return naive_networks.hessian_by_differences(self.model, self._loss_of)
 
     def of_samples(self, rows):
         """Return the gradient of the loss of these samples alone."""
