@@ -38,8 +38,9 @@ mutants: $(VENV)/.all  ## slips tried on the tests, resumable, hours; updates do
 zoo: $(VENV)/.all  ## every network of the zoo under every probe against brute force, resumable; writes docs/zoo.md
 	$(RUN) tools/zoo.py
 
-lint: $(VENV)/.all  ## ruff
+lint: $(VENV)/.all  ## ruff and mypy
 	$(RUN) -m ruff check .
+	$(RUN) -m mypy
 
 notebook: $(VENV)/.demo  ## execute demo.ipynb and keep its outputs in the file
 	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --in-place

@@ -45,8 +45,8 @@ _PLAIN = [
     pathlib.PurePosixPath,
     np.dtype,
     np.ndarray,
-    np._core.multiarray.scalar,
-    np._core.multiarray._reconstruct,
+    np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
     *(
         type(np.dtype(kind))
         for kind in (

@@ -99,7 +99,7 @@ class Problem:
     rng: int = field(default=0, kw_only=True)  # a number, that every process draws the same from
     precision: str = field(default="as-is", kw_only=True)
     augmentation: str = field(default="refuse", kw_only=True)
-    memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)
+    memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)  # type: ignore[attr-defined]
     autocast: dict | None = field(default=None, kw_only=True, repr=False)
 
     seed = FormerName("rng")
@@ -297,7 +297,7 @@ class Problem:
         object.__setattr__(self, name, value)
 
 
-Problem.__init__ = renamed(seed="rng")(Problem.__init__)
+Problem.__init__ = renamed(seed="rng")(Problem.__init__)  # type: ignore[method-assign]
 
 
 class State(dict):

@@ -9,6 +9,7 @@ finished, so that a stopped study is resumed where it was.
 
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -79,7 +80,7 @@ class Wanted:
     double: bool = True
 
 
-_LIVE = {"images": BATCH, "dropout": "live"}
+_LIVE: dict[str, Any] = {"images": BATCH, "dropout": "live"}
 PLAN = {
     "mlp": Wanted(),
     "mlp zoom 10": Wanted(half_width=0.24),

@@ -1,15 +1,20 @@
 """Checks at the public boundary: every refusal names the argument, its value, the rule and the remedy."""
 
+from __future__ import annotations
+
 import numbers
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from multifractal.base.masks import mask_of
+from multifractal.base.types import Array, DTypeLike
 
 
-def refuse(argument, value, rule, remedy):
+def refuse(argument: str, value: Any, rule: str, remedy: str) -> ValueError:
     """Return the ValueError that says `argument` broke `rule`; the caller raises it."""
     text = (
         np.array2string(value, threshold=6, precision=6)
@@ -19,30 +24,32 @@ def refuse(argument, value, rule, remedy):
     return ValueError(f"{argument} must {rule}, got {text}; {remedy}")
 
 
-def require(condition, argument, value, rule, remedy):
+def require(condition: object, argument: str, value: Any, rule: str, remedy: str) -> None:
     """Raise the ValueError of `refuse` unless `condition` holds."""
     if not condition:
         raise refuse(argument, value, rule, remedy)
 
 
-def positive_number(argument, value, remedy="pass a positive finite number"):
+def positive_number(
+    argument: str, value: Any, remedy: str = "pass a positive finite number"
+) -> float:
     """Return `value` as a float, refusing what is not a positive finite number."""
     require(_is_finite(value) and value > 0, argument, value, "be a positive finite number", remedy)
     return float(value)
 
 
-def finite_number(argument, value, remedy="pass a finite number"):
+def finite_number(argument: str, value: Any, remedy: str = "pass a finite number") -> float:
     """Return `value` as a float, refusing what is not a finite number."""
     require(_is_finite(value), argument, value, "be a finite number", remedy)
     return float(value)
 
 
 def ascending_pair(
-    argument,
-    value,
-    remedy="pass (first, last)",
-    rule="be two finite numbers, the first the smaller",
-):
+    argument: str,
+    value: Any,
+    remedy: str = "pass (first, last)",
+    rule: str = "be two finite numbers, the first the smaller",
+) -> tuple[float, float]:
     """Return `value` as two floats, refusing what is not a pair of finite numbers, the first the smaller."""
     good = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
     good = good and len(value) == 2 and all(map(_is_finite, value)) and value[0] < value[1]
@@ -50,12 +57,12 @@ def ascending_pair(
     return float(value[0]), float(value[1])
 
 
-def whole_number(argument, value, minimum=1, remedy=None):
+def whole_number(argument: str, value: Any, minimum: int = 1, remedy: str | None = None) -> int:
     """Return `value` as an int, refusing what is not a whole number of at least `minimum`."""
     good = (
         isinstance(value, numbers.Integral)
         and not isinstance(value, bool | np.bool_)
-        and value >= minimum
+        and int(value) >= minimum
     )
     require(
         good,
@@ -68,7 +75,7 @@ def whole_number(argument, value, minimum=1, remedy=None):
     return int(value)
 
 
-def path(argument, value):
+def path(argument: str, value: Any) -> Path:
     """Return `value` as a Path, refusing what is not a path."""
     require(
         isinstance(value, str | os.PathLike),
@@ -80,7 +87,7 @@ def path(argument, value):
     return Path(value)
 
 
-def one_of(argument, value, choices):
+def one_of(argument: str, value: Any, choices: Collection[str]) -> str:
     """Return `value`, refusing what is not among `choices`."""
     good = isinstance(value, str) and value in choices
     require(
@@ -93,19 +100,21 @@ def one_of(argument, value, choices):
     return value
 
 
-def refuse_masked(argument, values):
+def refuse_masked(argument: str, values: Any) -> None:
     """Refuse masked entries."""
     mask = mask_of(values)
     require(
         mask is None,
         argument,
-        f"{np.sum(mask)} masked entries",
+        f"{0 if mask is None else mask.sum()} masked entries",
         "hold no masked entries",
         "fill them, or crop to where there are none",
     )
 
 
-def real_array(argument, values, ndim=None, dtype=None):
+def real_array(
+    argument: str, values: Any, ndim: int | None = None, dtype: DTypeLike | None = None
+) -> Array:
     """Return `values` as a real float array (float32 kept, all else float64), NaN and inf as they are.
 
     Masked entries are refused: their fill values are no data.
@@ -136,7 +145,9 @@ def real_array(argument, values, ndim=None, dtype=None):
     return np.asarray(array, dtype=kept)
 
 
-def finite_array(argument, values, ndim=None, dtype=None):
+def finite_array(
+    argument: str, values: Any, ndim: int | None = None, dtype: DTypeLike | None = None
+) -> Array:
     """Return `values` as by `real_array`, refusing NaN and inf and saying where."""
     array = real_array(argument, values, ndim, dtype)
     bad = ~np.isfinite(array)
@@ -151,7 +162,7 @@ def finite_array(argument, values, ndim=None, dtype=None):
     return array
 
 
-def finite_unless_masked(argument, values, ndim=None):
+def finite_unless_masked(argument: str, values: Any, ndim: int | None = None) -> Array:
     """Return `values` as by `finite_array`, with NaN in place of masked entries, which are the only ones that may be."""
     mask = mask_of(values)
     if mask is None:
@@ -167,17 +178,17 @@ def finite_unless_masked(argument, values, ndim=None):
     return np.where(mask, np.array(np.nan, array.dtype), array)
 
 
-def finite_vector(argument, values):
+def finite_vector(argument: str, values: Any) -> Array:
     """Return one number or a sequence of them as (n,) float64, refusing what `finite_array` does."""
     vector = np.atleast_1d(finite_array(argument, values, dtype=np.float64))
     require(vector.ndim == 1, argument, vector.shape, "have 1 dimension(s)", "reshape or slice it")
     return vector
 
 
-def float_dtype(dtype):
+def float_dtype(dtype: object) -> np.dtype[Any]:
     """Return the numpy dtype, refusing all but float32 and float64."""
     try:
-        kind = np.dtype(dtype)
+        kind: Any = np.dtype(cast(Any, dtype))
     except (TypeError, ValueError, KeyError):
         kind = None
     good = kind is not None and kind in (np.dtype(np.float32), np.dtype(np.float64))
@@ -185,14 +196,16 @@ def float_dtype(dtype):
     return kind
 
 
-def grid_shape(argument, n, minimum=4):
+def grid_shape(argument: str, n: Any, minimum: int = 4) -> tuple[int, int]:
     """Return (rows, cols) from an int (square) or a pair of ints, each at least `minimum`."""
     pair = (n, n) if isinstance(n, numbers.Integral) else n
     good = (
         isinstance(pair, tuple | list)
         and len(pair) == 2
         and all(
-            isinstance(k, numbers.Integral) and not isinstance(k, bool) and minimum <= k < 2**31
+            isinstance(k, numbers.Integral)
+            and not isinstance(k, bool)
+            and minimum <= int(k) < 2**31
             for k in pair
         )
     )
@@ -206,7 +219,7 @@ def grid_shape(argument, n, minimum=4):
     return int(pair[0]), int(pair[1])
 
 
-def _is_finite(value):
+def _is_finite(value: Any) -> bool:
     if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_):
         return False
     try:

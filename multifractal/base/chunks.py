@@ -1,23 +1,33 @@
 """One way to run chunks of work: in order, on threads (kernels release the GIL) or on any executor, with equal results."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from multifractal.base.checks import require
+from multifractal.base.types import Executor
+
+T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 
-def thread_count():
+def thread_count() -> int:
     """Return how many threads compiled kernels may use: $NUMBA_NUM_THREADS if set, else the processors we may run on."""
     asked = os.environ.get("NUMBA_NUM_THREADS", "")
     return int(asked) if asked.isdigit() and int(asked) > 0 else processor_count()
 
 
-def processor_count():
+def processor_count() -> int:
     """Return how many processors this process may run on (all of them where the system does not say)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_chunks(function, chunks, executor=None):
+def map_chunks(
+    function: Callable[..., T], chunks: Iterable[tuple[Any, ...]], executor: Executor | None = None
+) -> list[T]:
     """Return [function(*chunk) for chunk in chunks], in order; the chunks decide the bits, the workers never do.
 
     Without `executor` the chunks run on `thread_count()` threads of this process; `function` must then release the GIL to
@@ -40,7 +50,7 @@ def map_chunks(function, chunks, executor=None):
         return list(pool.map(lambda chunk: function(*chunk), chunks))
 
 
-def checked_executor(executor):
+def checked_executor(executor: Executor | None) -> Executor | None:
     """Return `executor`, refusing what cannot be submitted to; None is allowed."""
     require(
         executor is None or callable(getattr(executor, "submit", None)),
@@ -52,7 +62,7 @@ def checked_executor(executor):
     return executor
 
 
-def died(error, remedy):
+def died(error: E, remedy: str) -> E:
     """Return an error of the same type that says what a broken pool means and what to do."""
     return type(error)(
         f"a worker died: it was killed, ran out of memory or crashed, and its executor is broken; {remedy}"

@@ -1,5 +1,7 @@
 """Curves: one for each sample (a surface, a walk, a seed) over one abscissa; what figures draw with its interval."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ from multifractal.base.statistics import (
     one_more_interval,
     percentile_interval,
 )
+from multifractal.base.types import Array
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -34,16 +37,16 @@ class Curves(Result):
     over: str
     provenance: Provenance
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.samples)
 
     @property
-    def mean(self):
+    def mean(self) -> Estimate:
         """Estimate of the mean over samples, shape (n_x,)."""
         return mean_interval(self.samples, axis=0, of=self.over)
 
     @property
-    def geometric_mean(self):
+    def geometric_mean(self) -> Estimate:
         """Estimate of the geometric mean over the samples that are positive, shape (n_x,): Student's interval of the logarithm.
 
         Where none is, though some were measured, it is 0 without an interval.
@@ -51,38 +54,38 @@ class Curves(Result):
         positive = self.samples > 0
         logs = np.where(positive, np.log(np.where(positive, self.samples, 1.0)), np.nan)
         found = mean_interval(logs, axis=0, of=f"logarithms, {self.over}")
-        value, low, high = np.exp([found.value, found.low, found.high])
+        value, low, high = np.exp(np.array([found.value, found.low, found.high]))
         value = np.where((found.n == 0) & ~np.isnan(self.samples).all(axis=0), 0.0, value)
         return Estimate(value=value, low=low, high=high, n=found.n, how=found.how)
 
     @property
-    def median(self):
+    def median(self) -> Array:
         """Median over samples, shape (n_x,); NaN where there are none."""
         known = ~np.isnan(self.samples).all(axis=0)
         return np.where(known, np.nanmedian(np.where(known, self.samples, 0.0), axis=0), np.nan)
 
     @property
-    def spread(self):
+    def spread(self) -> Array:
         """Standard deviation of the samples, shape (n_x,); NaN with fewer than two."""
         _, error, n = mean_and_error(self.samples, axis=0)
         return error * np.sqrt(n)
 
     @property
-    def one_more(self):
+    def one_more(self) -> Array:
         """Where one further sample is expected with 95 %, samples being normal, shape (2, n_x)."""
         return one_more_interval(self.samples, axis=0)
 
     @property
-    def middle(self):
+    def middle(self) -> Array:
         """What the middle 95 % of the samples fill, shape (2, n_x)."""
         return percentile_interval(self.samples, axis=0)
 
     @property
-    def range(self):
+    def range(self) -> Array:
         """Smallest and largest sample, shape (2, n_x)."""
         return np.array([np.nanmin(self.samples, axis=0), np.nanmax(self.samples, axis=0)])
 
-    def share_above(self, threshold):
+    def share_above(self, threshold: float) -> Array:
         """Return the share of the samples above `threshold` among those that were measured, shape (n_x,)."""
         known = (~np.isnan(self.samples)).sum(axis=0)
         above = (self.samples > threshold).sum(axis=0)

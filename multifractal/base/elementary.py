@@ -7,11 +7,16 @@ compiler may vectorise but neither reorder nor contract. Error below 0.6 units i
 Symbols: a number is carried as high + low where one double is too short (T. J. Dekker, Numer. Math. 18 (1971) 224).
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from multifractal.base.kernels import kernel
+from multifractal.base.types import Array, ArrayLike
 
 # division by zero gives inf here, as in numpy: a check that raises would keep loops from being vectorised
 _kernel = kernel(error_model="numpy")
@@ -35,17 +40,17 @@ _HALF_LOG_TAU = 0.9189385332046727
 _STIRLING_FROM = 12.0
 
 
-def exp(x):
+def exp(x: ArrayLike) -> Any:
     """Return e^x of an array or number, float64."""
     return _over(_exp_all, x)
 
 
-def log(x):
+def log(x: ArrayLike) -> Any:
     """Return ln x of an array or number, float64: -inf at 0, NaN below."""
     return _over(_log_all, x)
 
 
-def power(x, y):
+def power(x: ArrayLike, y: ArrayLike) -> Any:
     """Return x^y of arrays or numbers, float64, for x >= 0 (NaN below 0)."""
     x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
     out = np.empty(x.shape)
@@ -53,27 +58,27 @@ def power(x, y):
     return out[()]
 
 
-def sinpi(x):
+def sinpi(x: ArrayLike) -> Any:
     """Return sin(pi x) of an array or number, float64."""
     return _over(_sinpi_all, x)
 
 
-def cospi(x):
+def cospi(x: ArrayLike) -> Any:
     """Return cos(pi x) of an array or number, float64."""
     return _over(_cospi_all, x)
 
 
-def log_gamma(x):
+def log_gamma(x: ArrayLike) -> Any:
     """Return ln Gamma(x) of positive numbers, float64; the error is some 1e-15, absolute up to 10 and relative beyond."""
     return _over(_log_gamma_all, x)
 
 
-def digamma(x):
+def digamma(x: ArrayLike) -> Any:
     """Return the derivative of ln Gamma at positive numbers, float64; the error is as that of `log_gamma`."""
     return _over(_digamma_all, x)
 
 
-def _over(loop, x):
+def _over(loop: Callable[[Array, Array], None], x: ArrayLike) -> Any:
     x = np.asarray(x, np.float64)
     out = np.empty(x.shape)
     loop(np.ravel(x), out.reshape(-1))
@@ -81,7 +86,7 @@ def _over(loop, x):
 
 
 @_inline
-def _product(a, b):
+def _product(a: float, b: float) -> tuple[float, float]:
     """Return a b as high + low, exactly."""
     high = a * b
     c, d = 134217729.0 * a, 134217729.0 * b
@@ -91,7 +96,7 @@ def _product(a, b):
 
 
 @_inline
-def _exp_of_sum(high, low):
+def _exp_of_sum(high: float, low: float) -> float:
     """Return e^(high + low), |low| far below |high|."""
     x = min(max(high, -800.0), 800.0)  # beyond, 0 and inf; NaN comes back at the end
     k = np.rint(x * _LOG2_E)
@@ -112,7 +117,7 @@ def _exp_of_sum(high, low):
 
 
 @_inline
-def _log_as_sum(x):
+def _log_as_sum(x: float) -> tuple[float, float]:
     """Return ln x as high + low with some 65 good bits, for positive finite x."""
     small = x < 2.3e-308
     bits = np.float64(x * 18014398509481984.0 if small else x).view(np.int64)
@@ -143,13 +148,13 @@ def _log_as_sum(x):
 
 
 @_kernel
-def exp_of(x):
+def exp_of(x: float) -> float:
     """Return e^x of one number (kernel)."""
     return _exp_of_sum(x, 0.0)
 
 
 @_kernel
-def log_of(x):
+def log_of(x: float) -> float:
     """Return ln x of one number (kernel)."""
     if not 0.0 < x < np.inf:
         return -np.inf if x == 0.0 else (x if x > 0.0 else np.nan)
@@ -158,20 +163,20 @@ def log_of(x):
 
 
 @_kernel
-def power_of(x, y):
+def power_of(x: float, y: float) -> float:
     """Return x^y of two numbers, x >= 0 (kernel)."""
     return _power_inside(x, y) if 0.0 < x < np.inf and abs(y) < 1e15 else _power_at_ends(x, y)
 
 
 @_inline
-def _power_inside(x, y):
+def _power_inside(x: float, y: float) -> float:
     high, low = _log_as_sum(x)
     p, p_rest = _product(high, y)
     return _exp_of_sum(p, p_rest + low * y)
 
 
 @_kernel
-def _power_at_ends(x, y):
+def _power_at_ends(x: float, y: float) -> float:
     if y == 0.0 or x == 1.0:
         return 1.0
     if not x >= 0.0 or y != y:
@@ -180,7 +185,7 @@ def _power_at_ends(x, y):
 
 
 @_inline
-def _sine_and_cosine(x):
+def _sine_and_cosine(x: float) -> tuple[float, float, float]:
     """Return (sin(pi r), cos(pi r), n mod 4), r = x - n/2 within 1/4 of 0."""
     n = np.rint(2.0 * x)
     r = x - 0.5 * n
@@ -204,7 +209,7 @@ def _sine_and_cosine(x):
 
 
 @_kernel
-def sinpi_of(x):
+def sinpi_of(x: float) -> float:
     """Return sin(pi x) of one number (kernel)."""
     sine, cosine, quarter = _sine_and_cosine(x)
     value = cosine if quarter == 1.0 else sine
@@ -213,7 +218,7 @@ def sinpi_of(x):
 
 
 @_kernel
-def cospi_of(x):
+def cospi_of(x: float) -> float:
     """Return cos(pi x) of one number (kernel)."""
     sine, cosine, quarter = _sine_and_cosine(x)
     value = -sine if quarter == 1.0 else cosine
@@ -222,7 +227,7 @@ def cospi_of(x):
 
 
 @_kernel
-def log_gamma_of(x):
+def log_gamma_of(x: float) -> float:
     """Return ln Gamma of one positive number (kernel): Stirling's series, after steps up to where it is exact."""
     product = 1.0
     while x < _STIRLING_FROM:
@@ -235,7 +240,7 @@ def log_gamma_of(x):
 
 
 @_kernel
-def digamma_of(x):
+def digamma_of(x: float) -> float:
     """Return the derivative of ln Gamma at one positive number (kernel)."""
     steps = 0.0
     while x < _STIRLING_FROM:
@@ -248,13 +253,13 @@ def digamma_of(x):
 
 
 @_kernel
-def _exp_all(x, out):
+def _exp_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = exp_of(x[i])
 
 
 @_kernel
-def _log_all(x, out):
+def _log_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         high, low = _log_as_sum(x[i])
         out[i] = high + low
@@ -264,7 +269,7 @@ def _log_all(x, out):
 
 
 @_kernel
-def _power_all(x, y, out):
+def _power_all(x: Array, y: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = _power_inside(x[i], y[i])
     for i in range(len(x)):  # apart, as above
@@ -273,24 +278,24 @@ def _power_all(x, y, out):
 
 
 @_kernel
-def _sinpi_all(x, out):
+def _sinpi_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = sinpi_of(x[i])
 
 
 @_kernel
-def _cospi_all(x, out):
+def _cospi_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = cospi_of(x[i])
 
 
 @_kernel
-def _log_gamma_all(x, out):
+def _log_gamma_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = log_gamma_of(x[i])
 
 
 @_kernel
-def _digamma_all(x, out):
+def _digamma_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = digamma_of(x[i])

@@ -1,22 +1,27 @@
 """Files we write: atomic, never pickled, carrying a SHA-256 of their content that is checked on load."""
 
+from __future__ import annotations
+
 import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 from multifractal.base import checks
+from multifractal.base.types import Array, ArrayLike, PathLike
 
 try:
     import fcntl
 except ImportError:  # not on Windows, where what a killed process leaves stays
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 _META = "__metadata__"
 
@@ -26,7 +31,7 @@ class DamagedFileError(ValueError):
 
 
 @contextmanager
-def atomic_write(path, *, overwrite=False):
+def atomic_write(path: PathLike, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
     """Yield a binary file that becomes `path` only when the block ends well: flushed, fsynced, then renamed.
 
     Raises FileExistsError before any work when `path` exists and `overwrite` is False. On an error the old file stays.
@@ -51,7 +56,7 @@ def atomic_write(path, *, overwrite=False):
 
 
 @contextmanager
-def locked(path):
+def locked(path: PathLike) -> Iterator[None]:
     """Hold the lock that tells `remove_leftovers` that `path`, a file or folder, is in use; needs no undoing if killed."""
     lock = _lock(path)
     try:
@@ -60,7 +65,7 @@ def locked(path):
         _unlock(lock)
 
 
-def remove_leftovers(paths):
+def remove_leftovers(paths: Iterable[Path]) -> None:
     """Delete those temporary files and folders that no living process has locked: those of one that was killed."""
     for path in paths if fcntl is not None else ():
         try:
@@ -78,7 +83,7 @@ def remove_leftovers(paths):
             os.close(lock)
 
 
-def hold(file):
+def hold(file: int | IO[Any]) -> None:
     """Lock an open file or descriptor for this process until it is closed; OSError when another process holds it.
 
     Where there are no such locks (on Windows), nothing is locked.
@@ -87,7 +92,7 @@ def hold(file):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def refuse_existing(path, overwrite):
+def refuse_existing(path: PathLike, overwrite: bool) -> None:
     """Raise FileExistsError when `path` exists and may not be replaced."""
     if Path(path).exists() and not overwrite:
         raise FileExistsError(
@@ -95,15 +100,22 @@ def refuse_existing(path, overwrite):
         )
 
 
-def save_arrays(path, arrays, metadata, *, overwrite=False):
+def save_arrays(
+    path: PathLike,
+    arrays: Mapping[str, ArrayLike],
+    metadata: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write `arrays` (name -> ndarray) and JSON-able `metadata` to one `.npz` with its SHA-256."""
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    text = json.dumps({"metadata": metadata, "sha256": _digest(arrays, metadata)}, sort_keys=True)
+    kept: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    text = json.dumps({"metadata": metadata, "sha256": _digest(kept, metadata)}, sort_keys=True)
     with atomic_write(path, overwrite=overwrite) as file:
-        np.savez(file, **arrays, **{_META: np.array(text)})
+        kept[_META] = np.array(text)
+        np.savez(file, **kept)
 
 
-def load_arrays(path):
+def load_arrays(path: PathLike) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return (arrays, metadata) of a file written by `save_arrays`, after checking its SHA-256.
 
     Raises
@@ -132,13 +144,13 @@ def load_arrays(path):
     return arrays, record["metadata"]
 
 
-def file_sha256(path):
+def file_sha256(path: PathLike) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(arrays, metadata):
+def _digest(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -147,7 +159,7 @@ def _digest(arrays, metadata):
     return digest.hexdigest()
 
 
-def _temporary_beside(path):
+def _temporary_beside(path: Path) -> tuple[int, str, int | None]:
     """Return (handle, name, lock) of a new temporary file, another than one deleted as a leftover before it was locked."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -162,7 +174,7 @@ def _temporary_beside(path):
         _unlock(lock)
 
 
-def _lock(path):
+def _lock(path: PathLike) -> int | None:
     """Return a descriptor that holds the lock of `path`; None where there are no locks."""
     if fcntl is None:
         return None
@@ -175,12 +187,12 @@ def _lock(path):
     return lock
 
 
-def _unlock(lock):
+def _unlock(lock: int | None) -> None:
     if lock is not None:
         os.close(lock)
 
 
-def _umask():
+def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -4,12 +4,16 @@ Numba's own `cache=True` watches the kernel's file only, while a kernel's machin
 constants it names, from whatever file. Here the code kept on disk is marked with a hash of all of them.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import sys
 import types
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -18,7 +22,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 _OPTIONS = {"nogil": True, "fastmath": False, "parallel": False}
 
 
-def kernel(function=None, **options):
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Compile `function` at its first call: it releases the GIL, and its machine code is kept for later processes.
 
     `@kernel`, or `@kernel(inline="always")` with options of `numba.njit`. Never `fastmath` nor `parallel`: bits must
@@ -31,15 +35,15 @@ def kernel(function=None, **options):
     _source_hash(
         function.__code__.co_filename
     )  # of what was imported, not of what an edit leaves there later
-    dispatcher._cache = _LateCache(function)
+    dispatcher._cache = _LateCache(cast(types.FunctionType, function))
     return dispatcher
 
 
-def fingerprint(function):
+def fingerprint(function: types.FunctionType) -> str:
     """Return a hash of the sources that the machine code of a kernel's Python `function` is made of, and of its constants."""
     package, digest, seen = function.__module__.partition(".")[0], hashlib.sha256(), set()
 
-    def take(value):
+    def take(value: Any) -> None:
         value = getattr(value, "py_func", value)
         if isinstance(value, types.FunctionType):
             take_function(value)
@@ -52,7 +56,7 @@ def fingerprint(function):
         else:
             digest.update(repr(value).encode())
 
-    def take_function(f):
+    def take_function(f: types.FunctionType) -> None:
         if f in seen:
             return
         seen.add(f)
@@ -68,14 +72,14 @@ def fingerprint(function):
     return digest.hexdigest()
 
 
-def _names(code):
+def _names(code: types.CodeType) -> set[str]:
     """Return all names that a code object and those inside it refer to."""
     inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return set(code.co_names).union(*map(_names, inner))
 
 
 @functools.cache
-def _source_hash(path):
+def _source_hash(path: str) -> bytes:
     try:
         return hashlib.sha256(Path(path).read_bytes()).digest()
     except OSError:  # typed at a prompt, or in an archive
@@ -85,7 +89,7 @@ def _source_hash(path):
 class _StampedImpl(CompileResultCacheImpl):
     """Where numba would keep the code, with our mark in place of its own."""
 
-    def __init__(self, function):
+    def __init__(self, function: types.FunctionType) -> None:
         super().__init__(function)
         self._locator.get_source_stamp = functools.partial(fingerprint, function)
 
@@ -97,38 +101,38 @@ class _StampedCache(FunctionCache):
 class _LateCache(NullCache):
     """Opens the cache at the first compilation, when all that the kernel calls has been defined."""
 
-    def __init__(self, function):
+    def __init__(self, function: types.FunctionType) -> None:
         self._function = function
 
     @functools.cached_property
-    def _cache(self):
+    def _cache(self) -> Any:
         try:
             return _StampedCache(self._function)
         except RuntimeError:  # numba found no place
             return _not_kept("no folder for it can be written")
 
     @property
-    def cache_path(self):
+    def cache_path(self) -> Any:
         return self._cache.cache_path
 
-    def load_overload(self, sig, target_context):
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return self._cache.load_overload(sig, target_context)
         except OSError as error:
             self.__dict__["_cache"] = _not_kept(error)
 
-    def save_overload(self, sig, data):
+    def save_overload(self, sig: Any, data: Any) -> None:
         try:
             self._cache.save_overload(sig, data)
         except OSError as error:  # a full disk, a folder that was taken away
             self.__dict__["_cache"] = _not_kept(error)
 
-    def flush(self):
+    def flush(self) -> None:
         self._cache.flush()
 
 
 @functools.cache
-def _warn_once():
+def _warn_once() -> None:
     warnings.warn(
         "compiled kernels cannot be kept on disk, so each process compiles them anew (some seconds); "
         "set NUMBA_CACHE_DIR to a folder that you can write",
@@ -137,6 +141,6 @@ def _warn_once():
     )
 
 
-def _not_kept(reason):
+def _not_kept(reason: object) -> Any:
     _warn_once()
     return NullCache()

@@ -5,12 +5,18 @@ entries, and where a formula leaves them out exactly (the variogram and TAMSD ov
 only) they are read as NaN.
 """
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from multifractal.base.types import Array
 
-def mask_of(values):
+
+def mask_of(values: object) -> Array | None:
     """Return where entries are masked, or None where none is.
 
     Seen are numpy's masked arrays and other array classes with a `mask` (astropy's), those within lists, and those that
@@ -39,17 +45,17 @@ def mask_of(values):
     return None
 
 
-def _mask_of_items(values):
+def _mask_of_items(values: Sequence[object]) -> Array | None:
     masks = [mask_of(item) for item in values if not isinstance(item, numbers.Number)]
     if all(mask is None for mask in masks):
         return None
     return np.array([_mask_or_clear(item) for item in values])
 
 
-def _mask_or_clear(item):
+def _mask_or_clear(item: Any) -> Array:
     mask = mask_of(item)
     return np.zeros(np.shape(item), bool) if mask is None else mask
 
 
-def _unless_empty(mask):
+def _unless_empty(mask: Array) -> Array | None:
     return mask if mask.any() else None

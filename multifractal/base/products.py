@@ -3,16 +3,19 @@
 BLAS adds up in an order of its own on each processor, and for each shape.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from multifractal.base.kernels import kernel
+from multifractal.base.types import Array
 
 _COLS = 512  # of a tile of `product`: what it holds stays in the first level of cache
 _LANES = 16  # partial sums of a scalar product
 
 
 @kernel
-def product(left, right):
+def product(left: Array, right: Array) -> Array:
     """Return `left @ right`, (n, k) by (k, m), each entry summed in the order of k (kernel)."""
     out = np.zeros((left.shape[0], right.shape[1]))
     tile = np.empty((left.shape[0], _COLS))
@@ -25,7 +28,7 @@ def product(left, right):
 
 
 @kernel
-def add_product(left, right, first, stop, out):
+def add_product(left: Array, right: Array, first: int, stop: int, out: Array) -> None:
     """Add `left @ right[:, first:stop]` to the first columns of `out`; each entry is summed in order (kernel)."""
     n, depth = left.shape
     width = stop - first
@@ -52,13 +55,13 @@ def add_product(left, right, first, stop, out):
 
 
 @kernel
-def _add_multiple(factor, values, out):
+def _add_multiple(factor: float, values: Array, out: Array) -> None:
     for m in range(len(values)):
         out[m] += factor * values[m]
 
 
 @kernel
-def add_scalar_products(left, right, first, stop, out):
+def add_scalar_products(left: Array, right: Array, first: int, stop: int, out: Array) -> None:
     """Add `left[:, : stop - first] @ right[:, first:stop].T` to `out`: 16 partial sums, then their sum in order (kernel)."""
     n, width = len(out), stop - first
     whole = width - width % _LANES
@@ -98,7 +101,7 @@ def add_scalar_products(left, right, first, stop, out):
 
 
 @kernel
-def _sum_of_lanes(partial):
+def _sum_of_lanes(partial: Array) -> float:
     total = 0.0
     for lane in range(_LANES):
         total += partial[lane]

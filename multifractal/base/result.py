@@ -1,22 +1,27 @@
 """Results: frozen dataclasses that know where they came from, and save to and load from one checked file."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import importlib.metadata
 import platform
 import re
 import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from multifractal._version import __version__
 from multifractal.base import files
 from multifractal.base.rng import describe
+from multifractal.base.types import Array, PathLike, Rng
 
 _RECORDED = ("numpy", "scipy", "numba")
 _ARRAY, _ITEMS, _CLASS = "__array__", "__items__", "__class__"
 FORMAT = 1  # of files: 0 had neither its number nor the classes of results within results
-_CLASSES = {}  # results by name, which a file names
+_CLASSES: dict[str, Any] = {}  # results by name, which a file names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +33,15 @@ class Provenance:
     versions: dict = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, function, /, *, rng=None, packages=_RECORDED, **arguments):
+    def of(
+        cls,
+        function: str,
+        /,
+        *,
+        rng: Rng | None = None,
+        packages: Iterable[str] = _RECORDED,
+        **arguments: Any,
+    ) -> Provenance:
         """Record a call of the function named `function`; large arrays are recorded by shape."""
         words = ", ".join(f"{name}={_in_words(value)}" for name, value in arguments.items())
         versions = {"multifractal": __version__, "python": platform.python_version()}
@@ -50,16 +63,24 @@ class Result:
         Old names of the class.
     """
 
-    _renamed, _formerly = {}, ()
+    _renamed: ClassVar[Mapping[str, str | None]] = {}
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    _formerly: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, *, renamed=None, formerly=(), **others):
+    def __init_subclass__(
+        cls,
+        *,
+        renamed: Mapping[str, str | None] | None = None,
+        formerly: tuple[str, ...] = (),
+        **others: Any,
+    ) -> None:
         super().__init_subclass__(**others)
         cls._renamed, cls._formerly = renamed or {}, formerly
         _CLASSES[cls.__name__] = cls
 
-    def save(self, path, *, overwrite=False):
+    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Write this result to one `.npz` with a SHA-256 (no pickles); `load` reads it back."""
-        arrays = {}
+        arrays: dict[str, Any] = {}
         fields = {
             field.name: _packed(getattr(self, field.name), field.name, arrays)
             for field in dataclasses.fields(self)
@@ -73,7 +94,7 @@ class Result:
         files.save_arrays(path, arrays, metadata, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> Self:
         """Read a result written by `save`, of this version or an older one.
 
         Raises
@@ -101,28 +122,32 @@ class Result:
             ) from None
 
     @classmethod
-    def _upgraded(cls, fields, arrays, form):
+    def _upgraded(
+        cls, fields: dict[str, Any], arrays: Mapping[str, Array], form: int
+    ) -> dict[str, Any]:
         """Return the packed fields of a file of a format as this one packs them; a class whose layout has changed overrides it."""
         return fields
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Name each array by its shape and dtype, everything else by its value."""
         fields = [f for f in dataclasses.fields(self) if f.repr and f.name != "provenance"]
         return f"{type(self).__name__}({', '.join(f'{f.name}={_in_words(getattr(self, f.name))}' for f in fields)})"
 
 
 @functools.cache
-def _version_of(package):
+def _version_of(package: str) -> str:
     return importlib.metadata.version(package)  # about a millisecond: it reads the disk
 
 
-def _packed(value, name, arrays):
+def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
     """Return `value` as JSON can hold it; arrays, also in tuples, dicts and dataclasses, go to `arrays` by dotted name."""
     if isinstance(value, np.ndarray | np.generic):
         arrays[name] = value
         return {_ARRAY: name}
     if dataclasses.is_dataclass(value):
-        of_class = {_CLASS: type(value).__name__} if isinstance(value, Result) else {}
+        of_class: dict[str, Any] = (
+            {_CLASS: type(value).__name__} if isinstance(value, Result) else {}
+        )
         return of_class | {
             f.name: _packed(getattr(value, f.name), f"{name}.{f.name}", arrays)
             for f in dataclasses.fields(value)
@@ -137,7 +162,7 @@ def _packed(value, name, arrays):
     return value
 
 
-def unpacked(value, kind, arrays):
+def unpacked(value: Any, kind: Any, arrays: Mapping[str, Array]) -> Any:
     """Return what `_packed` was given, for a field that is annotated with the type `kind`."""
     if isinstance(value, dict):
         if set(value) == {_ARRAY}:
@@ -146,7 +171,7 @@ def unpacked(value, kind, arrays):
         if set(value) == {_ITEMS}:
             inner = _inner(kind)
             return {key: unpacked(item, inner, arrays) for key, item in value[_ITEMS]}
-        kind = _CLASSES.get(value.get(_CLASS), _dataclass_in(kind))
+        kind = _CLASSES.get(value.get(_CLASS, ""), _dataclass_in(kind))
         if kind is not None:
             return _built(kind, value, arrays)
         return {key: unpacked(item, None, arrays) for key, item in value.items()}
@@ -156,7 +181,7 @@ def unpacked(value, kind, arrays):
     return value
 
 
-def _built(kind, fields, arrays):
+def _built(kind: Any, fields: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
     """Return a dataclass from its packed fields: those of old names renamed, those of none by their defaults."""
     renamed = getattr(kind, "_renamed", {})
     given = {renamed.get(name, name): value for name, value in fields.items() if name != _CLASS}
@@ -169,30 +194,36 @@ def _built(kind, fields, arrays):
     missing = [name for name, field in known.items() if name not in given and _needed(field)]
     if missing:
         raise _Misfit(f"lacks fields of {kind.__name__} without default: {', '.join(missing)}")
-    return kind(**{name: unpacked(v, known[name].type, arrays) for name, v in given.items()})
+    types = _types(kind)
+    return kind(**{name: unpacked(v, types[name], arrays) for name, v in given.items()})
+
+
+@functools.cache
+def _types(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)  # as types, where the module writes annotations as text
 
 
 class _Misfit(Exception):
     """The fields in a file are not those of its class."""
 
 
-def _needed(field):
+def _needed(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _inner(kind):
+def _inner(kind: Any) -> Any:
     """Return what a container type holds, the X of tuple[X, ...], list[X] or dict[str, X]; None if it does not say."""
     inner = [each for each in typing.get_args(kind) if each is not Ellipsis]
     return inner[-1] if inner else None
 
 
-def _dataclass_in(kind):
+def _dataclass_in(kind: Any) -> Any:
     """Return the dataclass of an annotation, the X of X or X | None; None if there is none."""
     kinds = [each for each in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(each)]
     return kinds[0] if kinds else None
 
 
-def _in_words(value):
+def _in_words(value: object) -> str:
     if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
         return f"({', '.join(map(_in_words, value))})"
     if isinstance(value, np.ndarray) and value.size > 8:
@@ -204,6 +235,6 @@ def _in_words(value):
     return re.sub(r" at 0x[0-9a-f]+>", ">", repr(value))  # no two runs have the same addresses
 
 
-def _frozen(array):
+def _frozen(array: Array) -> Array:
     array.setflags(write=False)
     return array

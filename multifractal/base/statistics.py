@@ -5,12 +5,16 @@ left out, and both the count `n` and the words of `how` say so. Every interval i
 (low, high); where an interval cannot be known, it is NaN.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import bdtr, ndtr, stdtrit
 
 from multifractal.base.checks import real_array, require
+from multifractal.base.types import Array, ArrayLike
 
 TAIL = 0.025  # on either side of the 95 %
 
@@ -36,31 +40,31 @@ class Estimate:
     how: str
 
     @property
-    def interval(self):
+    def interval(self) -> Array:
         """The ends of the interval, axis 0 = (low, high)."""
         return np.array([self.low, self.high])
 
     @property
-    def bars(self):
+    def bars(self) -> Array:
         """How far the interval reaches below and above the value, axis 0 = (below, above): what `errorbar` takes."""
         return np.array([self.value - self.low, self.high - self.value])
 
-    def contains(self, number):
+    def contains(self, number: float | Array) -> Any:
         """Return whether `number` lies in the interval, elementwise; False where there is no interval."""
         return (self.low <= number) & (number <= self.high)
 
-    def __str__(self):
+    def __str__(self) -> str:
         if np.ndim(self.value):
             return f"{np.shape(self.value)} estimates, {self.how}"
-        if not np.isfinite([self.low, self.high]).all():
+        if not np.isfinite(self.interval).all():
             return f"{self.value:.3g} (no interval, {self.how})"
-        digits = max(0, min(8, 2 - int(np.floor(np.log10(max(self.high - self.low, 1e-8))))))
+        digits = max(0, min(8, 2 - int(np.floor(np.log10(max(float(self.high - self.low), 1e-8))))))
         return (
             f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}] ({self.how})"
         )
 
 
-def mean_interval(samples, axis=-1, of="samples"):
+def mean_interval(samples: ArrayLike, axis: int = -1, of: str = "samples") -> Estimate:
     """Return the mean of independent samples with its 95 % interval by Student's t.
 
     Parameters
@@ -95,7 +99,7 @@ def mean_interval(samples, axis=-1, of="samples"):
     return Estimate(value=mean, low=low, high=high, n=n, how=how)
 
 
-def mean_and_error(samples, axis=-1):
+def mean_and_error(samples: ArrayLike, axis: int = -1) -> tuple[Any, Any, Any]:
     """Return (mean, standard error of it, count) over `axis` of the samples that are not NaN; NaN where too few."""
     samples = np.moveaxis(real_array("samples", samples, dtype=np.float64), axis, -1)
     there = ~np.isnan(samples)
@@ -107,7 +111,7 @@ def mean_and_error(samples, axis=-1):
     return mean[()], error[()], n[()]
 
 
-def student_interval(value, error, degrees):
+def student_interval(value: float | Array, error: float | Array, degrees: int | Array) -> Array:
     """Return the 95 % interval of estimates with a standard error of so many degrees of freedom, axis 0 = (low, high).
 
     For a jackknife or a regression. NaN without a degree of freedom, where the factor is infinite.
@@ -118,7 +122,7 @@ def student_interval(value, error, degrees):
         return np.array([value - half, value + half])
 
 
-def jackknife_interval(value, left_out):
+def jackknife_interval(value: float | Array, left_out: Array) -> Array:
     """Return the 95 % interval of an estimate by its values with one sample `left_out` each, axis 0 = (low, high).
 
     The jackknife's standard error with Student's t of n - 1 degrees of freedom; samples along axis 0 of `left_out`.
@@ -128,7 +132,7 @@ def jackknife_interval(value, left_out):
     return student_interval(value, error, n - 1)
 
 
-def percentile_interval(draws, axis=0, n=None):
+def percentile_interval(draws: ArrayLike, axis: int = 0, n: int | None = None) -> Array:
     """Return the interval that the middle 95 % of `draws` (a bootstrap's, or samples themselves) fill, axis 0 = (low, high).
 
     NaN are left out; NaN where all are. With `n`, the number of samples that a bootstrap resampled, the percentiles are moved
@@ -143,7 +147,7 @@ def percentile_interval(draws, axis=0, n=None):
     return np.where(known, ends, np.nan)
 
 
-def median_interval(samples, of="samples"):
+def median_interval(samples: ArrayLike, of: str = "samples") -> Estimate:
     """Return the median of independent samples with its interval by order statistics, which asks for no law of them.
 
     The k-th smallest and k-th largest, with k the largest for which the chance of missing the median is at most 5 %. NaN are
@@ -162,7 +166,7 @@ def median_interval(samples, of="samples"):
     return Estimate(value=value, low=low, high=high, n=n, how=how)
 
 
-def one_more_interval(samples, axis=-1):
+def one_more_interval(samples: ArrayLike, axis: int = -1) -> Array:
     """Return the interval in which one further sample is expected with 95 %, samples being normal, axis 0 = (low, high).
 
     mean +- t sd sqrt(1 + 1/n): wider than the interval of the mean, and what a single published number is compared with.
@@ -171,5 +175,5 @@ def one_more_interval(samples, axis=-1):
     return student_interval(mean, error * np.sqrt(n + 1), n - 1)
 
 
-def _divided(total, count):
+def _divided(total: Array, count: Array) -> Any:
     return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)

@@ -12,6 +12,7 @@ import numbers
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -41,7 +42,8 @@ LARGEST_HURST = _REACHES[-1][0]
 _BAND = 64  # rows that a thread takes at a time
 # square roots of eigenvalues are kept up to so many bytes, if 8 of their size fit
 _KEPT_BYTES, _KEPT_AT_LEAST = 2**28, 8
-_kept, _lock = OrderedDict(), threading.Lock()
+_kept: OrderedDict[Any, Any] = OrderedDict()
+_lock = threading.Lock()
 # negative eigenvalues down to this share of the largest are rounding of the transform, and become zero
 _ROUNDING = 1e-14
 

@@ -156,7 +156,7 @@ class Measured(Result):
 
     quantities: dict[str, Quantity]
     results: dict
-    provenance: Provenance = None
+    provenance: Provenance | None = None
 
     def __getitem__(self, name):
         """Return the Quantity of this name."""

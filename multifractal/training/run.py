@@ -65,7 +65,7 @@ class Training:
         )
 
 
-Training.__init__ = renamed(seed="rng")(Training.__init__)
+Training.__init__ = renamed(seed="rng")(Training.__init__)  # type: ignore[method-assign]
 
 
 @renamed(out="folder")
