@@ -26,10 +26,10 @@ test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requi
 quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change: under 90 s on two cores
 	$(RUN) -m pytest -q -n 2 --dist loadfile -m "quick and not slow"
 
-bench: $(VENV)/.all  ## time every kernel against its naive twin; updates the README's table
+bench: $(VENV)/.all  ## time every kernel against its naive twin; updates docs/benchmarks.md
 	$(RUN) -m benchmarks
 
-campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates the README's table
+campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates docs/reliability.md
 	$(RUN) -m campaign
 
 mutants: $(VENV)/.all  ## slips tried on the tests, resumable, hours; updates docs/reliability.md (MUTANTS=--help)

@@ -1,6 +1,6 @@
 """Run the benchmarks: `python -m benchmarks [WORD ...]`; `growth` alone fits exponents of growth with size.
 
-Without words every case runs but those on request (8192²), and results.json and the README's tables are written. Words
+Without words every case runs but those on request (8192²), and results.json and docs/benchmarks.md is written. Words
 choose cases by name, and only print, except that cases on request take their place there.
 """
 

@@ -1,4 +1,4 @@
-"""Time a kernel against its naive twin in one run, in turn, and write the tables the README shows.
+"""Time a kernel against its naive twin in one run, in turn, and write the tables of docs/benchmarks.md.
 
 A module `benchmarks/bench_<chapter>.py` defines `cases()`, a list of `Case` and `Parts`. `results.json` keeps each timing;
 growth, and cases that run on request only, stay from their last run, with the machine and date of that.
@@ -156,7 +156,7 @@ def write_growth(rows):
 
 
 def text():
-    """Return what the README says of the timings on record: machine, table, and what was measured elsewhere."""
+    """Return what the page says of the timings on record: machine, table, and what was measured elsewhere."""
     record = stored()
     timings, machine = record["timings"], record["machine"]
     elsewhere = sorted({t.measured for t in timings if t.measured} - {machine})
@@ -168,7 +168,7 @@ def text():
 
 
 def growth_text():
-    """Return what the README says of the growth on record."""
+    """Return what the page says of the growth on record."""
     growth = stored()["growth"]
     return f"Measured on {growth['machine']}.\n\n{growth_table(growth['rows'])}"
 

@@ -12,7 +12,7 @@ def main(arguments=None):
     parser.add_argument(
         "words",
         nargs="*",
-        help="part of a kind's name; none: all, and the README's table is written",
+        help="part of a kind's name; none: all, and the table of docs/reliability.md is written",
     )
     parser.add_argument("--count", type=int, help="at most so many trials of each kind")
     parser.add_argument("--list", action="store_true", help="name the kinds and stop")

@@ -1,4 +1,4 @@
-"""Carry out trials in child processes, remember each as it is done, and give the table the README shows.
+"""Carry out trials in child processes, remember each as it is done, and give the table of docs/reliability.md.
 
 A module `campaign/<chapter>.py` defines `kinds()`, a list of `Kind`. The trials of a kind are numbered; trial i depends on
 its number only, never on the others. They run in batches, each batch in a fresh Python, so that a crash of the interpreter
@@ -138,13 +138,13 @@ def machine():
 
 
 def write(records, results=RESULTS):
-    """Write `results.json`, of which the README's table is made."""
+    """Write `results.json`, of which the page's table is made."""
     with files.atomic_write(results, overwrite=True) as file:
         file.write((json.dumps({"machine": machine(), "kinds": records}, indent=1) + "\n").encode())
 
 
 def text(results=RESULTS):
-    """Return what the README says of the campaign on record."""
+    """Return what the page says of the campaign on record."""
     record = json.loads(results.read_text())
     return f"Measured with {record['machine']}.\n\n{table(record['kinds'])}"
 

@@ -53,7 +53,7 @@ def test_every_ending_is_an_outcome_and_nothing_is_done_twice(tmp_path, monkeypa
 
 
 def test_the_table_is_of_the_results_on_record(tmp_path):
-    """What is written to results.json is what the README's text is made of; unfinished kinds say how far they came."""
+    """What is written to results.json is what the page's text is made of; unfinished kinds say how far they came."""
     (kind,) = campaign_fakes.kinds()
     record = harness.report(kind, {0: ("good", ""), 1: ("bad", "why")}, 90.0)
     harness.write([record], tmp_path / "results.json")

@@ -22,15 +22,16 @@ from tools import marks  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results"
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 
 def tables():
     """Return a function that makes the text, by (page, name of its marks)."""
     found = {
-        (README, "benchmarks"): benchmarks.text,
-        (README, "growth"): benchmarks.growth_text,
-        (README, "campaign"): campaign.text,
-        (ROOT / "docs" / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
+        (DOCS / "benchmarks.md", "benchmarks"): benchmarks.text,
+        (DOCS / "benchmarks.md", "growth"): benchmarks.growth_text,
+        (DOCS / "reliability.md", "campaign"): campaign.text,
+        (DOCS / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
     }
     for page, result, module in (
         ("section_study.md", SectionStudy, section_study_tables),
@@ -38,7 +39,7 @@ def tables():
     ):
         stored = result.load(RESULTS / f"{module.NAME}.npz")
         found |= {
-            (ROOT / "docs" / page, name): partial(table, stored)
+            (DOCS / page, name): partial(table, stored)
             for name, table in module.TABLES.items()
         }
     return found
