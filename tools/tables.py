@@ -39,8 +39,7 @@ def tables():
     ):
         stored = result.load(RESULTS / f"{module.NAME}.npz")
         found |= {
-            (DOCS / page, name): partial(table, stored)
-            for name, table in module.TABLES.items()
+            (DOCS / page, name): partial(table, stored) for name, table in module.TABLES.items()
         }
     return found
 
