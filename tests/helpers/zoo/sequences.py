@@ -91,7 +91,7 @@ class GPT(nn.Module):
 
     def forward(self, x):
         """Return logits of every word of the batch, one below the other: the first length is not the number of samples."""
-        x = self.words(x) + self.places(torch.arange(x.shape[1]))
+        x = self.words(x) + self.places(torch.arange(x.shape[1], device=x.device))
         q, k, v = self.qkv(self.before(x))[:, None].chunk(3, dim=-1)
         x = x + self.out(functional.scaled_dot_product_attention(q, k, v, is_causal=True)[:, 0])
         return self.head(self.after(x)).view(-1, WORDS)
