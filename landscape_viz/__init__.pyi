@@ -4,6 +4,7 @@ from . import directions as directions
 from . import dynamics as dynamics
 from . import figures as figures
 from . import models as models
+from . import monitor as monitor
 from . import probe_figures as probe_figures
 from . import sharpness as sharpness
 from . import training as training
@@ -33,6 +34,8 @@ from .matching import sequential_groups as sequential_groups
 from .loss.batch_loss import batch_loss as batch_loss
 from .loss.objective import Objective as Objective
 from .loss.problem import Problem as Problem
+from .monitor.edge_monitor import EdgeMonitor as EdgeMonitor
+from .monitor.record import EdgeRecord as EdgeRecord
 from .sections import Section as Section
 from .sections import section as section
 from .training import TrainingHistory as TrainingHistory

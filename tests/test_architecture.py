@@ -13,7 +13,7 @@ pytestmark = pytest.mark.quick
 MODEL = (
     "base source_data landscapes analysis geometry walkers diffusion measured training figures reproduction"
 ).split()
-NETWORKS = ["loss", "curvature", "figures", "", "studies"]
+NETWORKS = ["loss", "curvature", "monitor", "figures", "", "studies"]
 FULLEST = 18
 
 

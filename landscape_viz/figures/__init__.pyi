@@ -1,6 +1,7 @@
 from .probes import save_figure as save_figure
 from .probes import spectrum as spectrum
 from .probes import edge_of_stability as edge_of_stability
+from .probes import edge_record as edge_record
 from .probes import paths as paths
 from .probes import fractality as fractality
 from .sections import contour as contour

@@ -12,7 +12,7 @@ from multifractal.figures._style import (
     styled,
 )
 
-__all__ = ["edge_of_stability", "fractality", "paths", "save_figure", "spectrum"]
+__all__ = ["edge_of_stability", "edge_record", "fractality", "paths", "save_figure", "spectrum"]
 
 
 @styled
@@ -232,3 +232,58 @@ def fractality(report, *, ax=None):
     )
     axes[1, 1].legend(loc="lower center")
     return axes
+
+
+_WORDS = {
+    "critical_sharpness": ("critical sharpness", OURS, "-"),
+    "batch_sharpness": ("batch sharpness", PUBLISHED, "o"),
+    "directional_sharpness": ("directional sharpness", "#009E73", "s"),
+    "largest_eigenvalue": ("largest eigenvalue", "#CC79A7", "^"),
+    "preconditioned_sharpness": ("preconditioned sharpness", "#CC79A7", "v"),
+}
+
+
+@styled
+def edge_record(record, *, ax=None):
+    """Draw a watched run: its loss, and below it each indicator over its own bound, where 1 is the edge.
+
+    Parameters
+    ----------
+    record : EdgeRecord
+    ax : array of two Axes, optional
+
+    Returns
+    -------
+    array of two Axes
+    """
+    above, below = ax = axes_or_new(ax, 2, 1, figsize=(4.8, 5.2), sharex=True)
+    above.plot(record.steps, record["loss"], color=OURS, linewidth=1)
+    above.set(ylabel="loss of the batch", yscale="log" if (record["loss"] > 0).all() else "linear")
+    above.set_title(f"{record.optimizer}, {record.n_parameters} parameters", loc="left")
+    for name, (words, colour, mark) in _WORDS.items():
+        ratio = record[name] / record.bound(name)
+        if not np.isfinite(ratio).any():
+            continue
+        error = record.columns.get(f"{name}_error", np.zeros(len(ratio)))
+        error = error / record.bound(name)
+        if mark == "-":
+            below.fill_between(
+                record.steps, ratio - error, ratio + error, color=colour, alpha=0.3, linewidth=0
+            )
+            below.plot(record.steps, ratio, color=colour, linewidth=1, label=words)
+        else:
+            there = np.isfinite(ratio)
+            below.errorbar(
+                record.steps[there],
+                ratio[there],
+                np.nan_to_num(error[there]),
+                color=colour,
+                marker=mark,
+                markersize=3,
+                linewidth=0.8,
+                label=words,
+            )
+    below.axhline(1, color=THEORY, linestyle="--", linewidth=0.8)
+    below.set(xlabel="step", ylabel="indicator / its bound", yscale="log")
+    below.legend(loc="best", fontsize="small")
+    return ax
