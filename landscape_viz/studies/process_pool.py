@@ -12,11 +12,13 @@ def workers(count):
     if count == 0:
         return nullcontext()
     return ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        count, multiprocessing.get_context("spawn"), initializer=end_with_parent
     )
 
 
-def _end_with_parent():
+def end_with_parent():
+    """Let this worker end when its parent does, however that ends: the initializer of an executor of processes."""
+
     # A worker holds both ends of its queue, so that it would wait for ever for a parent that was killed by SIGKILL.
     def watch():
         multiprocessing.parent_process().join()

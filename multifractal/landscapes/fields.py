@@ -15,6 +15,7 @@ import numpy as np
 
 from multifractal.base import elementary
 from multifractal.base.checks import (
+    ascending_pair,
     finite_number,
     positive_number,
     real_array,
@@ -74,6 +75,8 @@ class FractalField:
         Range of distances over which the law is to hold; our choice 0.01 to 1. Keep |x| to about the larger.
     tol : float
         Largest share of the variogram that the missing long and short waves may take over these scales; our choice 0.05.
+    wavenumbers : (float, float), optional
+        kmin and kmax per sqrt(d), in place of those that `scales` and `tol` ask for: the same waves for every exponent.
     memory : int
         Bytes that may be kept for directions (8 M d in all); our choice 2^28. Beyond it they are drawn again, block by
         block, at each evaluation: the same numbers, memory that does not grow with M d, and more time (see `benchmarks`).
@@ -107,6 +110,7 @@ class FractalField:
         n_modes=4096,
         scales=(0.01, 1.0),
         tol=0.05,
+        wavenumbers=None,
         memory=2**28,
     ):
         self.dimension = whole_number("dimension", dimension)
@@ -115,7 +119,8 @@ class FractalField:
         lowest, highest = self._hurst_range = _checked_range(self.hurst, hurst_range)
         shortest, longest = _checked_scales(scales)
         tol, memory = positive_number("tol", tol), finite_number("memory", memory)
-        self.wavenumbers = wavenumbers_for(
+        band = None if wavenumbers is None else _checked_band(wavenumbers, longest)
+        self.wavenumbers = band or wavenumbers_for(
             self.dimension, np.linspace(lowest, highest, 33), shortest, longest, tol
         )
         self.provenance = Provenance.of(
@@ -126,6 +131,7 @@ class FractalField:
             n_modes=n_modes,
             scales=(shortest, longest),
             tol=tol,
+            **({} if band is None else {"wavenumbers": band}),
         )
         self._seeds = as_seed_sequence(rng)
         generator = realisation(self._seeds, 0)
@@ -379,6 +385,20 @@ def _checked_scales(scales):
     return shortest, longest
 
 
+def _checked_band(wavenumbers, longest):
+    rule, remedy = (
+        "be a pair of numbers 0 < kmin < kmax",
+        "pass the longest wave's and the shortest's",
+    )
+    low, high = ascending_pair("wavenumbers", wavenumbers, remedy, rule)
+    require(0 < low < high, "wavenumbers", wavenumbers, rule, remedy)
+    most = _LARGEST_TURN * math.tau / longest
+    require(
+        high <= most, "wavenumbers", wavenumbers, f"be at most {most:.2g}", "pass a smaller kmax"
+    )
+    return low, high
+
+
 @kernel
 def _add_squares(vectors, out):
     """Add the squares of each column, in the order of the rows."""
@@ -416,26 +436,34 @@ def add_waves(waves, points, of_point, sums, gradients):
 def _add_curvature(waves, points, of_point, along, products):
     """Add the Hessian at each point times its row of `along`: sum of -a cos(theta + phi) k (k . v)."""
     n_modes = waves.vectors.shape[1]
-    turns, speeds = np.empty((2, _TILE_POINTS, _TILE_MODES))
+    turns = np.empty((_TILE_POINTS, _TILE_MODES))
+    speeds = np.empty((_TILE_POINTS, _TILE_MODES))
     for low in range(0, len(points), _TILE_POINTS):
         x, v = points[low : low + _TILE_POINTS], along[low : low + _TILE_POINTS]
         for first in range(0, n_modes, _TILE_MODES):
             stop = min(first + _TILE_MODES, n_modes)
-            turns[:] = 0.0
-            speeds[:] = 0.0
-            add_product(x, waves.vectors, first, stop, turns)
-            add_product(v, waves.vectors, first, stop, speeds)
+            turns[: len(x)] = 0.0
+            speeds[: len(x)] = 0.0
+            add_product(x, waves.vectors, first, stop, turns[: len(x)])
+            add_product(v, waves.vectors, first, stop, speeds[: len(x)])
             for i in range(len(x)):
-                for m in range(first, stop):
-                    scale = waves.scales[m]
-                    sine, cosine = _half_angle(turns[i, m - first] * scale)
-                    shifted_sine = sine * waves.phases[0, m] + cosine * waves.phases[1, m]
-                    shifted_cosine = cosine * waves.phases[0, m] - sine * waves.phases[1, m]
-                    whole = shifted_cosine * cosine - shifted_sine * sine
-                    rate = math.tau * scale
-                    speeds[i, m - first] *= -waves.amplitudes[m] * whole * (rate * rate)
+                _curve(waves, first, stop, turns[i], speeds[i])
             out = products[low : low + _TILE_POINTS]
             add_scalar_products(speeds, waves.vectors, first, stop, out)
+
+
+@kernel
+def _curve(waves, first, stop, turns, speeds):
+    """Write the factors of some modes' vectors in the Hessian's product over `speeds`, turns along v (kernel)."""
+    scales, amplitudes = waves.scales[first:stop], waves.amplitudes[first:stop]
+    cosines, sines = waves.phases[0, first:stop], waves.phases[1, first:stop]
+    for m in range(stop - first):
+        sine, cosine = _half_angle(turns[m] * scales[m])
+        shifted_sine = sine * cosines[m] + cosine * sines[m]
+        shifted_cosine = cosine * cosines[m] - sine * sines[m]
+        whole = shifted_cosine * cosine - shifted_sine * sine
+        rate = math.tau * scales[m]
+        speeds[m] *= -amplitudes[m] * whole * (rate * rate)
 
 
 @kernel
