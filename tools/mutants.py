@@ -1,20 +1,27 @@
 """Try slips of a careless refactoring on the test suite: `make mutants`, or ``python tools/mutants.py --help``.
 
 A slip is made in a copy of the tree, and the tests that reach it are run: first those that call the function (or refer to it,
-when it is compiled), the quickest first, then the other tests of their files. It is killed when one fails, or when they
-outrun the limit. Everything is kept in the folder, so a run that was stopped goes on. The table of docs/reliability.md is
-written from all results so far; `tools/mutants_explained.json` says, by key, why a survivor is one.
+when it is compiled), the quickest first, then the other tests of their files. It is killed when one fails, or when they use
+ten times the processor time that they were measured at (and a minute). A loaded machine kills nothing: what outruns the limit
+of the clock, which is for what hangs, is counted with them as killed by time. With `--near` only the test file that mirrors
+the slip's own and the few that name its function are mapped and run, the areas in the order of `PRIORITY`.
+Everything is kept in the folder, so a run that was stopped goes on. The table of docs/reliability.md is written from all
+results so far; `tools/mutants_explained.json` says, by key, why a survivor is one.
 """
 
 import argparse
 import ast
 import collections
 import concurrent.futures
+import contextlib
 import gzip
 import hashlib
+import importlib
 import json
 import os
 import queue
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,7 +36,13 @@ import mutation
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, EXPLAINED = ROOT / "docs/reliability.md", ROOT / "tools/mutants_explained.json"
 MARKS = "<!-- mutants: written by tools/mutants.py -->", "<!-- mutants end -->"
-KILLED, LATE, SURVIVED = "killed", "killed by the clock", "survived"
+KILLED, LATE, SURVIVED = "killed", "killed by time", "survived"
+PRIORITY = {"model": 1, "networks": 1, "scripts": 2, "figures": 3}  # the others first
+# Tests that are dear, and where a slip in a formula should not be noticed first.
+_DEAR = re.compile(
+    "notebook|demo|site|zoo|ll_visual|experiments|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network"
+)
+_NEAR = 4  # test files for one slip
 _LEFT_OUT = {".git", ".mutants", ".venv", "__pycache__", "results", "node_modules"}
 _GOAL = {"kernels": 95, "statistics": 95, "rules": 95, "files": 95}  # per cent; 85 elsewhere
 
@@ -47,21 +60,32 @@ def main(arguments=None):
     parser.add_argument(
         "--workers", type=int, default=1, help="trees, each with one process at a time"
     )
-    parser.add_argument("--limit", type=float, default=300, help="seconds for one slip")
+    parser.add_argument("--limit", type=float, default=7200, help="seconds for one slip that hangs")
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutants")
     parser.add_argument("--again", action="store_true", help="try the survivors again")
     parser.add_argument(
         "--tests", nargs="*", default=["tests"], help="only these, and slips they reach"
     )
+    parser.add_argument("--near", action="store_true", help="only the tests nearest to each slip")
     asked = parser.parse_args(arguments)
     run = Run(asked.folder, asked.workers, asked.limit, time.monotonic() + 60 * asked.minutes)
-    run.map_tests(asked.tests)
+    run.map_tests([] if asked.near else asked.tests)
     mutants = mutation.chosen(ROOT, asked.count)
     mine = [m for m in mutants if asked.area in (None, m.area)]
     if asked.tests != ["tests"]:
         mine = [m for m in mine if run.reached[f"{m.path}::{m.scope}"]]
-    run.try_all(mine, asked.again)
+    run.try_all(_in_turn(mine), asked.again, asked.near)
     write_table(run.results, mutants)
+
+
+def _in_turn(mutants):
+    """Return the slips by priority, one of each area at a time, so that a part of a run says something of each."""
+    count = collections.Counter()
+    order = {}
+    for m in mutants:
+        order[m.key] = (PRIORITY.get(m.area, 0), count[m.area])
+        count[m.area] += 1
+    return sorted(mutants, key=lambda m: order[m.key])
 
 
 class Run:
@@ -71,6 +95,7 @@ class Run:
         self.folder, self.limit, self.end = folder.resolve(), limit, end
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / ".gitignore").write_text("*\n")
+        _load_libraries(self.folder)
         self.trees = queue.SimpleQueue()
         for number in range(workers):
             self.trees.put(_copy(self.folder / f"tree{number}"))
@@ -89,27 +114,57 @@ class Run:
         """Run every test file once that is new or was changed, with its calls traced."""
         found = [path for name in tests for path in sorted((ROOT / name).rglob("test_*.py"))]
         found += [ROOT / name for name in tests if name.endswith(".py")]
-        found.sort(key=lambda path: -path.stat().st_size)  # the long ones first
-        digests = {path.relative_to(ROOT).as_posix(): _digest(path) for path in found}
+        self.tests, self.reached = {}, collections.defaultdict(set)
+        self.references, self.words = _references(), {}
+        self._map(sorted(found, key=lambda path: -path.stat().st_size))  # the long ones first
+
+    def _map(self, files):
+        digests = {path.relative_to(ROOT).as_posix(): _digest(path) for path in files}
         new = [name for name, digest in digests.items() if digest not in self.map]
         outcomes = self.pool.map(lambda name: self._map_file(name, digests[name]), new)
         _report(outcomes, len(new), "test files mapped")
         self._save_map(0)
-        self.tests = {}
         for digest in digests.values():
-            self.tests |= self.map.get(digest, {})
-        self.reached = collections.defaultdict(set)
-        for test, entry in self.tests.items():
-            for call in entry["calls"] if entry["passed"] else ():
-                self.reached[call].add(test)
-        self.references = _references()
+            tests = self.map.get(digest, {})
+            self.tests |= tests
+            for test, entry in tests.items():
+                for call in entry["calls"] if entry["passed"] else ():
+                    self.reached[call].add(test)
 
-    def try_all(self, mutants, again):
-        """Try the slips that have no result yet, and the survivors once more if asked."""
+    def try_all(self, mutants, again, near=False):
+        """Try the slips that have no result yet, and the survivors once more if asked; their own tests only, if near."""
         done = {key for key, r in self.results.items() if not (again and r["outcome"] == SURVIVED)}
         left = [m for m in mutants if m.key not in done]
-        outcomes = self.pool.map(self._try, left)
-        _report(outcomes, len(left), "slips tried")
+        for part in [[m] for m in left] if near else [left]:
+            if near and time.monotonic() < self.end:
+                self._map(self._near(part[0]))
+            _report(self.pool.map(self._try, part), len(left), "slips tried")
+
+    def _near(self, mutant):
+        """Return the test file that mirrors the slip's own, and the others that name its function or its callers most."""
+        if not self.words:
+            paths = [
+                p for p in sorted((ROOT / "tests").rglob("test_*.py")) if not _DEAR.search(p.name)
+            ]
+            self.words = {p: collections.Counter(re.findall(r"\w+", p.read_text())) for p in paths}
+        asked = _assigned(mutant) if mutant.scope == "<module>" else mutant.scope.split(".")
+        names = {name for name in asked if len(name) > 3 and name[0] != "_"}
+        waiting = [asked[-1]] if asked and not names else []
+        while waiting and len(names) < 8:
+            for caller in sorted(self.references[waiting.pop(0)]):
+                word = caller.split("::")[1].split(".")[-1]
+                if word not in names:
+                    waiting += [word]
+                    names.add(word)
+        own = (
+            ROOT
+            / "tests"
+            / Path(mutant.path).parent
+            / f"test_{Path(mutant.path).stem.strip('_')}.py"
+        )
+        rank = {p: (p != own, -sum(words[n] for n in names)) for p, words in self.words.items()}
+        named = [p for p in self.words if p == own or rank[p][1] < 0]
+        return sorted(named, key=lambda p: rank[p])[:_NEAR]
 
     def _map_file(self, name, digest):
         if time.monotonic() > self.end:
@@ -149,17 +204,13 @@ class Run:
         files = sorted({test.split("::")[0] for test in direct}, key=lambda f: self._cost(f))
         tree = self.trees.get()
         path, began, outcome, by = tree / mutant.path, time.monotonic(), SURVIVED, ""
-        original, fresh = (ROOT / mutant.path).read_text(), tree / f".numba-{mutant.key}"
-        compiled = mutant.area == "kernels" or mutant.scope == "<module>"
+        original = (ROOT / mutant.path).read_text()
         try:
             path.write_text(mutant.apply(original))
             for tests in (direct[:60], files):
-                left = self.limit - (time.monotonic() - began)
-                if tests and left > 0 and outcome == SURVIVED:
-                    cache = {"NUMBA_CACHE_DIR": str(fresh)} if compiled else {}
-                    outcome, by = self._pytest(tree, tests, left, ["-x"], **cache)
+                if tests and outcome == SURVIVED:
+                    outcome, by = self._pytest(tree, tests, 60 + 10 * self._seconds(tests), ["-x"])
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
             path.write_text(original)
             self.trees.put(tree)
         result = {"key": mutant.key, "outcome": outcome if direct else SURVIVED, "by": by}
@@ -187,32 +238,78 @@ class Run:
     def _cost(self, file):
         return sum(e["seconds"] for test, e in self.tests.items() if test.startswith(f"{file}::"))
 
+    def _seconds(self, tests):
+        return sum(self.tests[t]["seconds"] if "::" in t else self._cost(t) for t in tests)
+
     def _pytest(self, tree, tests, seconds, options, **environment):
-        """Run tests in a tree; return the outcome and the test that failed."""
-        # No .pyc: one of the same size and second as a slip would hide it.
-        same = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-        environment = os.environ | same | {"NUMBA_CACHE_DIR": str(tree / ".numba")} | environment
-        environment.setdefault("MULTIFRACTAL_SHARED", str(ROOT.parent / "shared"))
-        skip = [
-            f"--deselect={test}"
-            for test, e in getattr(self, "tests", {}).items()
-            if not e["passed"]
-        ]
-        command = [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider"]
-        child = subprocess.Popen(
-            [*command, *options, *tests, *skip], cwd=tree, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        try:
-            said = child.communicate(timeout=seconds)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
+        """Run tests in a tree for so many seconds of processor time; return the outcome and the test that failed."""
+        skip = [f"--deselect={t}" for t, e in getattr(self, "tests", {}).items() if not e["passed"]]
+        command = ["-q", "--tb=line", "-p", "no:cacheprovider", *options, *tests, *skip]
+        said = self.folder / f"said-{tree.name}.txt"
+        code = _in_child(lambda: _run_tests(tree, command, seconds, environment), said, self.limit)
+        if code in (None, -signal.SIGXCPU, -signal.SIGKILL):
             return LATE, ""
-        if child.returncode == 4 and "not found" in said:
-            raise RuntimeError(f"the map of the tests is not this tree's: {said[-500:]}")
-        failed = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        return (SURVIVED if child.returncode in (0, 5) else KILLED), " ".join(failed)[:200]
+        lines = said.read_text(errors="replace").splitlines()
+        if code == 4 and any("not found" in line for line in lines):
+            raise RuntimeError(f"the map of the tests is not this tree's: {lines[-5:]}")
+        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        return (SURVIVED if code in (0, 5) else KILLED), " ".join(failed)[:200]
+
+
+def _in_child(work, said, limit):
+    """Do work in a fork of this process, which has the large libraries; return its exit code, None after the limit."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            for number in (1, 2):
+                os.dup2(
+                    os.open(
+                        said,
+                        os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if number == 1 else os.O_APPEND),
+                    ),
+                    number,
+                )
+            code = int(work())
+        except BaseException as error:
+            print("ERROR", repr(error), flush=True)
+            code = 70
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.2)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _run_tests(tree, command, seconds, environment):
+    """Run pytest in this process, in a tree; the processes that it starts have as much processor time each."""
+    import pytest
+
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 30))
+    # No .pyc: one of the same size and second as a slip would hide it.
+    same = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ.update(same | environment)
+    os.environ.setdefault("MULTIFRACTAL_SHARED", str(ROOT.parent / "shared"))
+    sys.dont_write_bytecode = True
+    os.chdir(tree)
+    sys.path[0] = str(tree)
+    sys.argv = ["pytest", *command]
+    return pytest.main(command)
+
+
+def _load_libraries(folder):
+    """Import what is large and not ours once, for all the processes that run tests."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(folder / "numba")}
+    for name in "numpy numba scipy.stats scipy.optimize scipy.ndimage matplotlib.figure torch pytest".split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _copy(tree):
@@ -266,6 +363,13 @@ def _references():
     return found
 
 
+def _commit():
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    return f" at commit {done.stdout.strip()}" if done.returncode == 0 else ""
+
+
 def _targets(statement):
     return [
         n.id
@@ -293,7 +397,7 @@ def write_table(results, mutants):
     explained = json.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     tried = [m for m in mutants if m.key in results]
     lines = [
-        "| area | slips | killed | of them by the clock | survived | killed, goal |",
+        "| area | slips | killed | of them by time | survived | killed, goal |",
         "|---|---|---|---|---|---|",
     ]
     for area in ["kernels", *mutation.AREAS]:
@@ -302,6 +406,8 @@ def write_table(results, mutants):
         if n := len(outcomes):
             share = f"{100 * (n - alive) / n:.0f} %, {_GOAL.get(area, 85)} %"
             lines.append(f"| {area} | {n} | {n - alive} | {late} | {alive} | {share} |")
+    part = "the whole run" if len(tried) == len(mutants) else "a part of the run"
+    lines = [f"{len(tried)} of {len(mutants)} slips were tried{_commit()}: {part}.", "", *lines]
     lines += ["", "What survived, and why:" if tried else "Nothing was tried yet.", ""]
     for m in tried:
         if results[m.key]["outcome"] == SURVIVED:
