@@ -1,5 +1,7 @@
 """Figures of probes show the numbers of their results."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from landscape_viz import (
     top_eigenpairs,
     trained_path,
 )
-from landscape_viz.figures import probes
+from landscape_viz.figures import probes, summaries
 from tests.landscape_viz.test_connectivity import ACROSS, RING
 from tests.landscape_viz.test_dynamics import QUADRATIC
 
@@ -33,7 +35,31 @@ def test_spectrum_shows_density_band_and_eigenvalues():
     shown = line.get_ydata() > line.get_ydata().min()
     np.testing.assert_array_equal(line.get_ydata()[shown], density.density[shown])
     np.testing.assert_array_equal(ticks.get_xdata(), pairs.values)
+    edges = ax.collections[0].get_paths()[0].vertices
+    for at, (low, high) in zip(density.grid[::50], density.interval.T[::50], strict=True):
+        ends = edges[edges[:, 0] == at, 1]
+        floor = ax.get_ylim()[0]  # nothing is drawn below it
+        assert [ends.min(), ends.max()] == pytest.approx([max(low, floor), max(high, floor)])
     assert "n = 6, 2 probes of 4 steps" in ax.get_title(loc="left")
+
+
+def test_the_summary_of_a_hessian_shows_residuals_density_and_band():
+    """Bars reach one residual to either side of each eigenvalue; curve, band and ticks stand at their own eigenvalues."""
+    operator = HessianOperator(QUADRATIC)
+    density, pairs = spectral_density(operator, n_probes=2, n_steps=4), top_eigenpairs(operator, 2)
+    pairs = replace(pairs, residuals=0.1 * np.arange(1, 3))
+    left, right = summaries.hessian(pairs, density)
+    bars = np.array([bar[:, 1] for bar in left.containers[0].lines[2][0].get_segments()])
+    np.testing.assert_allclose(
+        bars, pairs.values[:, None] + pairs.residuals[:, None] * np.array([-1, 1])
+    )
+    curve, _, ticks = right.get_lines()
+    np.testing.assert_array_equal(curve.get_xdata(), density.grid)
+    floor = right.get_ylim()[0]
+    np.testing.assert_allclose(curve.get_ydata(), np.maximum(density.density, floor))
+    np.testing.assert_array_equal(ticks.get_xdata(), pairs.values)
+    edges = right.collections[0].get_paths()[0].vertices
+    assert edges[:, 1].max() == pytest.approx(density.interval.max())
 
 
 def test_edge_of_stability_shows_sharpness_and_edge():

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 
 from multifractal import (
+    CurvatureRoughness,
+    EdgeOfStability,
+    LyapunovExponents,
+    Provenance,
     diffusion_exponent,
     fbm_surface,
     lyapunov_exponents,
     multifractal_spectrum,
     tamsd,
 )
-from multifractal.figures import displacement, dynamics, spectra
+from multifractal.base.curves import Curves
+from multifractal.figures import displacement, dynamics, reproduction, spectra, surface
+from multifractal.reproduction.claim import Measured, Quantity
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +78,82 @@ def test_error_bars_of_a_spectrum_lie_along_their_own_axes():
     drawn_D = np.array([segment[:, 1] for segment in along.get_segments()])
     assert drawn_h == pytest.approx(np.stack([h - 0.1, h + 0.2], axis=1))
     assert drawn_D == pytest.approx(np.stack([D - 0.3, D + 0.05], axis=1))
+
+
+X = np.array([1.0, 2.0, 5.0])
+LAW = CurvatureRoughness(
+    hoelder=np.array([0.8, 0.6, 0.4]),
+    curvature=7e-8 * X,
+    lower=3e-8 * X,
+    upper=11e-8 * X,
+    counts=np.array([3, 4, 5]),
+    exact=5e-8 * X**2,
+    published_x=X,
+    prefactor=6.87e-8,
+    prefactor_error=0.12e-8,
+    provenance=Provenance("made up"),
+)
+
+
+def drawn_as(axis, words):
+    """Return the points of the line whose label holds these words."""
+    (line,) = [line for line in axis.lines if words in line.get_label()]
+    return line.get_xydata()
+
+
+def test_laws_of_curvature_stand_where_they_are():
+    """Means, quartiles, the exact law and the paper's each at the paper's abscissa; the prefactor is told in its own power of ten."""
+    axis = surface.curvature_law(LAW)
+    assert drawn_as(axis, "mean") == pytest.approx(np.column_stack([X, 7e-8 * X]), rel=1e-12)
+    assert drawn_as(axis, "exact") == pytest.approx(np.column_stack([X, 5e-8 * X**2]), rel=1e-12)
+    assert drawn_as(axis, "paper") == pytest.approx(np.column_stack([X, 6.87e-8 * X]), rel=1e-12)
+    band = axis.collections[0].get_paths()[0].vertices
+    for x in X:
+        ends = band[band[:, 0] == x, 1]
+        assert [ends.min(), ends.max()] == pytest.approx([3e-8 * x, 11e-8 * x], rel=1e-12)
+    (told,) = [
+        text.get_text() for text in axis.get_legend().get_texts() if "m =" in text.get_text()
+    ]
+    assert told == r"paper's law, m = 6.87(0.12)$\times 10^{-8}$"
+
+
+def test_the_report_draws_the_law_with_the_prefactor_it_measured():
+    """A prefactor of 6.5, told in 1e-8, is drawn as 6.5e-8 x beside our means and the exact law."""
+    found = Curves(x=X, samples=np.outer([6e-8, 8e-8], X), over="surfaces", provenance=None)
+    m = Quantity.single("prefactor", 6.5, Provenance("made up"))
+    measured = Measured(quantities={"prefactor": m}, results={"law": LAW, "curvature": found})
+    axis = reproduction.curvature(measured)
+    assert drawn_as(axis, "paper") == pytest.approx(np.column_stack([X, 6.5e-8 * X]), rel=1e-12)
+    assert drawn_as(axis, "exact") == pytest.approx(np.column_stack([X, LAW.exact]), rel=1e-12)
+    assert axis.containers[0].lines[0].get_xydata() == pytest.approx(
+        np.column_stack([X, 7e-8 * X]), rel=1e-12
+    )
+
+
+def test_bars_of_sharpness_and_bands_of_trials_are_their_intervals():
+    """Sharpness has a skewed interval on its axis, 10^interval; the running mean its own band, both ends."""
+    spread = np.array([-1.0, 0, 0, 2.0])
+    edge = EdgeOfStability(
+        sharpness=10.0 ** (np.array([0.5, 0.2])[:, None, None] + spread[:, None]),
+        learning_rates=np.array([1.0, 2.0]),
+        n_steps=9,
+        kind="hessian",
+        provenance=None,
+    )
+    axis = dynamics.sharpness_by_rate(edge)
+    bars = np.array([one[:, 1] for one in axis.containers[0].lines[2][0].get_segments()])
+    assert bars == pytest.approx(10**edge.interval.T, rel=1e-9)
+    found = LyapunovExponents(
+        exponents=(0.1 * np.arange(2)[:, None] + spread)[..., None] * np.ones(2),
+        learning_rates=np.array([1.0, 2.0]),
+        n_steps=9,
+        burn_in=3,
+        method="tangent",
+        provenance=None,
+    )
+    axis, running = dynamics.lyapunov_by_trial(found, rate_index=1), found.running(1)
+    band = axis.collections[0].get_paths()[0].vertices
+    for trial in (2, 3, 4):
+        ends = band[band[:, 0] == trial, 1]
+        expected = [running.low[trial - 1], running.high[trial - 1]]
+        assert [ends.min(), ends.max()] == pytest.approx(expected)
