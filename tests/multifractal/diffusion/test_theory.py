@@ -190,3 +190,16 @@ def test_a_curve_that_rises_faster_than_the_law_can_is_said_to(exponent, steep):
         warnings.simplefilter("always")
         fit_tamsd(lags, 3.0 * lags**exponent, learning_rate=1.0)
     assert [f"rises as tau^{exponent:.2f} " in str(w.message) for w in said] == [True] * steep
+
+
+@pytest.mark.parametrize(("errors_above", "warns"), [(2.8, False), (3.6, True)])
+def test_a_slope_is_steep_where_students_interval_of_three_degrees_says_so(errors_above, warns):
+    """Five lags on a line of slope 1.1 + k of its standard errors: k lies on either side of t(.975, 3) = 3.18."""
+    x, off = np.arange(12) * np.log10(2), 0.02 * np.array([1, -2, 0, 2, -1])
+    error = 0.02 / (np.sqrt(3) * np.log10(2))  # of the slope: residuals of sum of squares 10 at spacing log10 2
+    y = np.minimum(x, x[4]) * (1.1 + errors_above * error) + 0.3 * np.maximum(x - x[4], 0)
+    y[:5] += off
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit_tamsd(2 ** np.arange(12), 10**y, learning_rate=1.0)
+    assert any("rises as" in str(one.message) for one in said) == warns
