@@ -196,7 +196,9 @@ def test_a_curve_that_rises_faster_than_the_law_can_is_said_to(exponent, steep):
 def test_a_slope_is_steep_where_students_interval_of_three_degrees_says_so(errors_above, warns):
     """Five lags on a line of slope 1.1 + k of its standard errors: k lies on either side of t(.975, 3) = 3.18."""
     x, off = np.arange(12) * np.log10(2), 0.02 * np.array([1, -2, 0, 2, -1])
-    error = 0.02 / (np.sqrt(3) * np.log10(2))  # of the slope: residuals of sum of squares 10 at spacing log10 2
+    error = 0.02 / (
+        np.sqrt(3) * np.log10(2)
+    )  # of the slope: residuals of sum of squares 10 at spacing log10 2
     y = np.minimum(x, x[4]) * (1.1 + errors_above * error) + 0.3 * np.maximum(x - x[4], 0)
     y[:5] += off
     with warnings.catch_warnings(record=True) as said:
