@@ -96,6 +96,26 @@ def test_residuals_are_true():
     np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(5), atol=1e-12)
 
 
+def test_residuals_that_are_large_are_true():
+    """Stopped after 12 products, the residuals reported are |H v - theta v|: all above 1e-3, to 1e-9 of themselves."""
+    a = matrix(SPECTRA["bulk"])
+    found = top_eigenpairs(a, 5, max_products=12)
+    true = np.linalg.norm(a @ found.vectors - found.vectors * found.values, axis=0)
+    assert true.min() > 1e-3
+    np.testing.assert_allclose(found.residuals, true, rtol=1e-9)
+
+
+def test_a_sequence_knows_its_residuals():
+    """The last coefficient times the last component of each Ritz vector is |H v - theta v| (Paige), after 10 steps."""
+    a = matrix(SPECTRA["bulk"])
+    lanczos = Lanczos(a, np.random.default_rng(0).normal(size=len(a)), 11, None)
+    lanczos.advance(10)
+    theta, s, residuals = lanczos.ritz()
+    vectors = lanczos.basis[:, :10] @ s
+    true = np.linalg.norm(a @ vectors - vectors * theta, axis=0)
+    np.testing.assert_allclose(residuals, true, rtol=1e-9, atol=1e-12)
+
+
 def single_precision():
     """Return the small network in float32."""
     return small_network().float()

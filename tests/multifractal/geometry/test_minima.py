@@ -18,7 +18,7 @@ from multifractal import (
     mbm_surface,
     paper_hoelder_map,
 )
-from multifractal.geometry.clustering import PAPER_RADII, _two_segments
+from multifractal.geometry.clustering import PAPER_RADII, _default_fit_range, _two_segments
 from multifractal.geometry.curvature import exact_curvature, published_curvature
 from tests.helpers import naive
 
@@ -194,6 +194,18 @@ def test_the_crossover_of_a_disc_is_its_size():
     assert curve.power == pytest.approx(2, abs=0.05)
     assert curve.outer_power == pytest.approx(0, abs=0.02)
     np.testing.assert_allclose(curve.fit([10, 300]), [314, len(points)], rtol=0.1)
+
+
+def test_the_fit_begins_at_two_and_ends_at_the_basin_or_half_of_all():
+    """By default N of the first radius fitted is the first of 2 at least, that of the last the last up to its bound."""
+    radii, counts = np.arange(1.0, 8), np.array([1, 1.99, 2, 5, 20, 20.01, 30])
+    assert _default_fit_range(radii, counts, 20) == (3, 5)
+    points = np.random.default_rng(2).uniform(0, 1000, (400, 2))
+    for centres, most in ((None, 200), (points[:150], 150), (points[:250], 200)):
+        curve = clustering_curve(points, centres)
+        first, last = np.searchsorted(curve.radii, curve.fit_range)
+        assert curve.counts[first - 1] < 2 <= curve.counts[first]
+        assert curve.counts[last] <= most < curve.counts[last + 1]
 
 
 def test_the_fit_recovers_two_powers_exactly(tmp_path):

@@ -1,0 +1,102 @@
+"""Rules turn at their thresholds, to either side by epsilon; what a study draws, it draws once."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from multifractal import Provenance
+from multifractal.reproduction import exponents, surface_claims
+from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Quantity
+from multifractal.reproduction.study import Study
+
+CALL = Provenance("made up")
+HALF, SPREAD, N, EPSILON = 0.01, 0.03, 10, 1e-6
+ONE_MORE = stats.t.ppf(0.975, N - 1) * SPREAD * np.sqrt(1 + 1 / N)
+
+
+def told(value, n=N):
+    """Return a Quantity of an interval of HALF to either side."""
+    return Quantity(
+        words="",
+        value=value,
+        low=value - HALF,
+        high=value + HALF,
+        spread=SPREAD,
+        n=n,
+        over="walks",
+        unit="",
+        published="",
+        provenance=CALL,
+    )
+
+
+def verdict(published, mean, one=None, n=N):
+    """Return the verdict on a stated exponent."""
+    stated = exponents.Stated("mean", "one", published, (1, 9), "somewhere")
+    found = {"mean": told(mean, n), "one": told(mean if one is None else one)}
+    return exponents.judge([stated], found).verdict
+
+
+@pytest.mark.parametrize(
+    ("published", "threshold", "above", "below"),
+    [
+        (0.9, 1 - HALF, NOT_REPRODUCED, CORRECTED),  # the whole interval below ordinary diffusion
+        (0.9, HALF, CORRECTED, NOT_REPRODUCED),  # and above rest
+        (1.1, 1 + HALF, CORRECTED, NOT_REPRODUCED),
+    ],
+)
+def test_the_kind_of_diffusion_turns_at_ordinary_diffusion_and_at_rest(
+    published, threshold, above, below
+):
+    """The end of the interval of the mean decides, whatever one walk shows."""
+    assert verdict(published, threshold + EPSILON, one=3) == above
+    assert verdict(published, threshold - EPSILON, one=3) == below
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_number_is_another_beyond_one_more_walk_and_its_decimal(side):
+    """Student's interval of one more sample (n - 1 degrees of freedom), and half a unit of the paper's one decimal."""
+    reach = ONE_MORE + 0.05
+    assert verdict(0.5, 0.5, one=0.5 + side * (reach - EPSILON)) == REPRODUCED
+    assert verdict(0.5, 0.5, one=0.5 + side * (reach + EPSILON)) == CORRECTED
+
+
+def test_one_walk_is_no_mean():
+    """With one sample nothing is reproduced; two have an interval."""
+    assert verdict(0.5, 0.5, n=1) == NOT_REPRODUCED
+    assert verdict(0.5, 0.5, n=2) == REPRODUCED
+
+
+def test_no_surface_is_drawn_twice():
+    """Surfaces and monofractal ones of a study differ from each other; so do the streams of (i), (i, k) and (k, i)."""
+    study = Study(n_surfaces=4, size=32)
+    surfaces = [study.surface(i).values.tobytes() for i in range(4)]
+    surfaces += [
+        study.monofractal(hurst, i).values.tobytes() for hurst in (0.4, 0.5) for i in range(4)
+    ]
+    assert len(set(surfaces)) == len(surfaces)
+    keys = [(i,) for i in range(4)] + list(itertools.product(range(4), repeat=2))
+    assert len({study.rng(*key).random() for key in keys}) == len(keys)
+
+
+def test_powers_are_compared_where_there_are_two_basins(monkeypatch):
+    """A surface with one basin has no curves at all; one whose rougher basin has none counts for the smoother power only."""
+    curve = {"power": 1.7, "crossover": 30.0}
+    both = {
+        "smoother": SimpleNamespace(**curve),
+        "rougher": SimpleNamespace(power=1.5, crossover=9.0),
+    }
+    drawn = [both, {}, {"smoother": SimpleNamespace(**curve)}, both]
+    with monkeypatch.context() as patch:
+        patch.setattr(surface_claims, "lowest_and_basins", lambda study, i: (None, ["a basin"]))
+        assert surface_claims._curves_of(None, 0) == {}
+    monkeypatch.setattr(surface_claims, "_curves_of", lambda study, i: drawn[i])
+    monkeypatch.setattr(surface_claims, "_monofractal_power", lambda study, i: 1.6)
+    monkeypatch.setattr(surface_claims, "_drawn_curves", lambda *_: {})
+    found = surface_claims._measure_clustering(Study(n_surfaces=4, size=32)).quantities
+    assert found["difference"].value == pytest.approx(0.2)
+    counts = [found[name].n for name in ("difference", "smoother_power", "rougher_power")]
+    assert counts == [2, 3, 2]
