@@ -144,10 +144,18 @@ def signature(name, thing):
 
 
 def written(parameter):
-    """Return a parameter as its author wrote it; a default that is a class by its short name."""
+    """Return a parameter without its type, which the text below states; a default that is a class by its short name."""
+    parameter = parameter.replace(annotation=inspect.Parameter.empty)
     if inspect.isclass(parameter.default) and parameter.default is not inspect.Parameter.empty:
         return f"{parameter.name}={parameter.default.__module__}.{parameter.default.__name__}"
     return str(parameter)
+
+
+def call_of(method):
+    """Return the arguments of a method in brackets, without `self` and types."""
+    found = inspect.signature(method)
+    given = [one.replace(annotation=one.empty) for one in found.parameters.values()]
+    return str(found.replace(parameters=given[1:], return_annotation=found.empty))
 
 
 def fields(cls):
@@ -178,11 +186,7 @@ def members(cls):
             or not inspect.getdoc(member)
         ):
             continue
-        call = (
-            str(inspect.signature(member)).replace("self, ", "").replace("self", "")
-            if inspect.isfunction(member)
-            else ""
-        )
+        call = call_of(member) if inspect.isfunction(member) else ""
         listed.append(
             f"- `{name}{call}`: {' '.join(inspect.getdoc(member).split(chr(10) * 2)[0].split())}"
         )

@@ -10,6 +10,8 @@ images that share all but the noise (the same section under live dropout from tw
 product of their differences holds no noise. From a single image the noise can only be told by assuming how the rest grows.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,8 @@ from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 from multifractal.base.statistics import student_interval
+from multifractal.base.types import Rng
+from multifractal.landscapes.landscape import LandscapeLike
 
 _TILES = 8  # along each side
 N_TILES = _TILES**2  # that are resampled
@@ -83,7 +87,13 @@ class NoiseShare(Result):
 
 
 @renamed(values="landscape")
-def increment_law(landscape, other=None, *, n_bootstrap=199, rng):
+def increment_law(
+    landscape: LandscapeLike,
+    other: LandscapeLike | None = None,
+    *,
+    n_bootstrap: int = 199,
+    rng: Rng,
+) -> IncrementLaw:
     """Return the growth of an image with distance, lag by lag.
 
     All differences are taken about the same pixels, those at least the longest lag from the border. The intervals resample
@@ -137,7 +147,14 @@ def increment_law(landscape, other=None, *, n_bootstrap=199, rng):
 
 
 @renamed(values="landscape")
-def noise_share(landscape, other=None, *, exponent=2.0, n_bootstrap=199, rng):
+def noise_share(
+    landscape: LandscapeLike,
+    other: LandscapeLike | None = None,
+    *,
+    exponent: float = 2.0,
+    n_bootstrap: int = 199,
+    rng: Rng,
+) -> NoiseShare:
     """Return how much of the differences of an image is white noise.
 
     From one image it is an upper bound if the rest is rougher than `exponent` says, or has structure of a pixel or two; on

@@ -11,6 +11,8 @@ k = 0 and valid d_k at k = N - 1. Each orientation is kept on its own valid regi
 on in both directions, where entry r is k = r + N - 1 and its children are entries 2r + N - 1 and 2r + N of the level before.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import numbers
@@ -23,6 +25,7 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.deprecation import renamed
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
+from multifractal.landscapes.landscape import LandscapeLike
 
 _ROWS_PER_CHUNK = 128
 # Coefficients below this many epsilon of the largest |value| that they touch are rounding: constants and planes gave up to 2.7
@@ -58,7 +61,14 @@ class WaveletLeaders(Result):
 
 
 @renamed(values="landscape")
-def wavelet_leaders(landscape, *, wavelet="db2", p=math.inf, integration=0.0, first_scale=2):
+def wavelet_leaders(
+    landscape: LandscapeLike,
+    *,
+    wavelet: str = "db2",
+    p: float = math.inf,
+    integration: float = 0.0,
+    first_scale: int = 2,
+) -> WaveletLeaders:
     """Return the wavelet leaders (p = inf) or p-leaders of an image at every scale, without finite-size correction.
 
     A leader is the largest |coefficient| (L1-normalised) in the 3x3 neighbourhood of its place, at its own and all finer

@@ -1,8 +1,12 @@
 """How rough an image is, without wavelets: variogram, isotropic power spectrum, and a map of local Hoelder exponents."""
 
+from __future__ import annotations
+
 import functools
 import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
@@ -21,6 +25,8 @@ from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.fourier import along, rfft2
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import ArrayLike, Pair
+from multifractal.landscapes.landscape import LandscapeLike
 
 _H_TABLE = np.linspace(0.002, 0.998, 499)  # exponents between which the amplitude law is inverted
 _SECOND_DIFFERENCE = {-1: 1.0, 0: -2.0, 1: 1.0}
@@ -109,7 +115,7 @@ class LocalHoelder(Result, renamed={"window": "smoothing"}):
 
     window = FormerName("smoothing")
 
-    def compared_with(self, prescribed):
+    def compared_with(self, prescribed: ArrayLike) -> Any:
         """Return (correlation, root mean square difference) of the exponents and prescribed ones, both (rows, cols)."""
         prescribed = real_array("prescribed", prescribed, dtype=np.float64)
         correlation = np.corrcoef(prescribed.ravel(), self.hoelder.ravel())[0, 1]
@@ -117,7 +123,7 @@ class LocalHoelder(Result, renamed={"window": "smoothing"}):
 
 
 @renamed(values="landscape")
-def variogram(landscape, lags=None):
+def variogram(landscape: LandscapeLike, lags: ArrayLike | None = None) -> Variogram:
     """Return the variogram of an image along both axes.
 
     Parameters
@@ -149,7 +155,7 @@ def variogram(landscape, lags=None):
         isinstance(lags, np.ndarray) and lags.ndim == 1
     )
     require(good, "lags", lags, "be a sequence of whole numbers", "pass a list")
-    lags = np.array([whole_number("lags", lag) for lag in lags])
+    lags = np.array([whole_number("lags", lag) for lag in cast(Iterable[int], lags)])
     require(
         len(lags) > 0 and lags.max() < shortest,
         "lags",
@@ -180,7 +186,7 @@ def variogram(landscape, lags=None):
 
 
 @renamed(values="landscape")
-def power_spectrum(landscape, fit_range=None):
+def power_spectrum(landscape: LandscapeLike, fit_range: Pair | None = None) -> PowerSpectrum:
     """Return the isotropic power spectrum of an image, with its exponent.
 
     The mean is taken off and a Hann window applied, since the jump between opposite borders would otherwise leak a spectrum
@@ -246,7 +252,12 @@ def power_spectrum(landscape, fit_range=None):
 
 
 @renamed(window="smoothing")
-def local_hoelder(landscape, smoothing=16.0, *, method="ratio"):
+def local_hoelder(
+    landscape: LandscapeLike,
+    smoothing: float = 16.0,
+    *,
+    method: Literal["ratio", "amplitude"] = "ratio",
+) -> LocalHoelder:
     """Return a map of local Hoelder exponents from second differences, in a Gaussian window about each pixel.
 
     With e_k the local mean square of v(u + k) - 2 v(u) + v(u - k), both axes:

@@ -1,8 +1,11 @@
 """The multifractal spectrum of an image from its wavelet leaders, with intervals, diagnostics and warnings."""
 
+from __future__ import annotations
+
 import math
 import numbers
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +33,8 @@ from multifractal.base.checks import (
 )
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, ArrayLike, Rng
+from multifractal.landscapes.landscape import LandscapeLike
 
 # a scale with fewer (8 x 8) enters only when asked for: a bootstrap block would be most of it
 MIN_LEADERS = 64
@@ -90,7 +95,7 @@ class Spectrum(Result):
     provenance: Provenance
 
 
-def q_grid(smallest=0.01, largest=5.0, n=10):
+def q_grid(smallest: float = 0.01, largest: float = 5.0, n: int = 10) -> Array:
     """Return the paper's orders of moments: 0, +-1, +-2 and +-n values log-spaced between two orders, ascending, distinct.
 
     Parameters
@@ -150,20 +155,20 @@ PAPER_SURFACE_SETTINGS = {
 
 @renamed(values="landscape")
 def multifractal_spectrum(
-    landscape,
+    landscape: LandscapeLike,
     *,
-    wavelet="db2",
-    p=math.inf,
-    integration=0.0,
-    correction=True,
-    first_scale=2,
-    scales=(3, None),
-    weights="count",
-    q=None,
-    floor="relative",
-    n_bootstrap=0,
-    rng=None,
-):
+    wavelet: str = "db2",
+    p: float = math.inf,
+    integration: float = 0.0,
+    correction: bool = True,
+    first_scale: int = 2,
+    scales: tuple[int, int | None] = (3, None),
+    weights: Literal["count", "uniform"] = "count",
+    q: ArrayLike | None = None,
+    floor: Literal["relative", "absolute"] = "relative",
+    n_bootstrap: int = 0,
+    rng: Rng | None = None,
+) -> Spectrum:
     """Return the multifractal spectrum of an image by wavelet leaders, with diagnostics and, if asked, intervals.
 
     The defaults are our choice: on exact fractional Brownian surfaces of 1024 x 1024 they give c1 within 0.01 of H for
@@ -247,7 +252,8 @@ def multifractal_spectrum(
         *warnings_of(diagnostics, fit, estimates, scaled, q=q, moments=moments),
         *artefacts_of(scaled),
     )
-    intervals, n_blocks = dict.fromkeys(estimates), None
+    intervals: dict[str, Any] = dict.fromkeys(estimates)
+    n_blocks = None
     if n_bootstrap:
         draws, calibration = (
             bootstrap(fit.logs, q, fit.w, n_bootstrap, rng),
@@ -415,7 +421,7 @@ def _require_leaders(scales, counts):
     )
 
 
-def _checked_q(q):
+def _checked_q(q: ArrayLike | None) -> Array:
     if q is None:
         return q_grid()
     q = finite_array("q", q, ndim=1, dtype=np.float64)

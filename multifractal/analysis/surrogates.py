@@ -1,12 +1,16 @@
 """Surrogates: images that keep part of what an image has, to see what an estimate rests on."""
 
+from __future__ import annotations
+
 from multifractal.base.checks import finite_array, whole_number
 from multifractal.base.deprecation import renamed
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, Rng
+from multifractal.landscapes.landscape import LandscapeLike
 
 
 @renamed(values="landscape")
-def shuffle_within_blocks(landscape, block=4, *, rng):
+def shuffle_within_blocks(landscape: LandscapeLike, block: int = 4, *, rng: Rng) -> Array:
     """Return the image with its pixels shuffled within square blocks: the envelope stays, order at pixel scale is lost.
 
     An exponent that survives this is one of noise and of its envelope, not of a rough surface.

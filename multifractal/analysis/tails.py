@@ -6,7 +6,10 @@ nothing of stability; the other three assume a symmetric stable law, so on light
 particular the block estimator used for the noise of SGD reads alpha < 2 from light-tailed samples of unequal variance.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +20,7 @@ from multifractal.base.checks import finite_array, one_of, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 from multifractal.base.statistics import percentile_interval
+from multifractal.base.types import ArrayLike, Rng
 
 METHODS = ("hill", "quantiles", "characteristic", "blocks")
 _LEAST = 100  # samples
@@ -61,20 +65,27 @@ class TailIndex(Result):
     provenance: Provenance
 
     @property
-    def steady(self):
+    def steady(self) -> bool:
         """Whether the block estimates of the smallest and the largest blocks agree within their intervals."""
         low, high = self.block_interval
         return bool(low[0] <= high[-1] and low[-1] <= high[0])
 
     @property
-    def agree(self):
+    def agree(self) -> bool:
         """Whether the intervals of all estimators that assume a stable law (all but Hill's) share a value."""
         stable = [k for k, method in enumerate(self.methods) if method != "hill"]
         low, high = self.interval[:, stable]
         return bool(low.max(initial=-np.inf) <= high.min(initial=np.inf))
 
 
-def tail_index(samples, *, methods=METHODS, run_length=1, n_bootstrap=200, rng=None):
+def tail_index(
+    samples: ArrayLike,
+    *,
+    methods: Sequence[str] = METHODS,
+    run_length: int = 1,
+    n_bootstrap: int = 200,
+    rng: Rng | None = None,
+) -> TailIndex:
     """Estimate the tail exponent alpha of samples, each estimator with its interval.
 
     Parameters

@@ -1,6 +1,9 @@
 """What a setting of the spectrum is worth: its bias, spread and coverage on exact surfaces of known exponents."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +13,7 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.statistics import mean_and_error
+from multifractal.base.types import ArrayLike, DTypeLike, Executor, Rng
 from multifractal.landscapes.brownian import fbm_surface
 
 N_CUMULANTS = 4
@@ -46,7 +50,7 @@ class EstimatorValidation(Result):
     settings: dict
     provenance: Provenance
 
-    def table(self):
+    def table(self) -> str:
         """Return the validation as a Markdown table, one row for each exponent."""
         rows = [
             "| H | c1 bias | c1 spread | c2 bias | c2 spread | c1 covered | c2 covered | valid |",
@@ -63,15 +67,15 @@ class EstimatorValidation(Result):
 
 
 def validate_estimator(
-    hurst=(0.3, 0.5, 0.7, 0.9),
+    hurst: ArrayLike = (0.3, 0.5, 0.7, 0.9),
     *,
-    n=512,
-    n_surfaces=8,
-    rng,
-    dtype=np.float32,
-    executor=None,
-    **settings,
-):
+    n: int = 512,
+    n_surfaces: int = 8,
+    rng: Rng,
+    dtype: DTypeLike = np.float32,
+    executor: Executor | None = None,
+    **settings: Any,
+) -> EstimatorValidation:
     """Return the bias and spread of `multifractal_spectrum` at some setting, measured on exact surfaces.
 
     Parameters

@@ -6,12 +6,14 @@ import numbers
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from multifractal.base.masks import mask_of
 from multifractal.base.types import Array, DTypeLike
+
+S = TypeVar("S", bound=str | None)
 
 
 def refuse(argument: str, value: Any, rule: str, remedy: str) -> ValueError:
@@ -87,7 +89,7 @@ def path(argument: str, value: Any) -> Path:
     return Path(value)
 
 
-def one_of(argument: str, value: Any, choices: Collection[str]) -> str:
+def one_of(argument: str, value: S, choices: Collection[str]) -> S:
     """Return `value`, refusing what is not among `choices`."""
     good = isinstance(value, str) and value in choices
     require(

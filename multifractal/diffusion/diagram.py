@@ -12,6 +12,8 @@ theory says 1 up to H = 1/2 and 2 - 2H above, whatever the rate. What is found i
   crossing, not a plateau. For H = .1 ... .5 it holds from rates of about 30, 100, 300, 1000 and 3000 on.
 """
 
+from __future__ import annotations
+
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, describe, realisation
 from multifractal.base.statistics import percentile_interval
+from multifractal.base.types import Array, ArrayLike, Executor, Pair, PathLike, Rng
 from multifractal.diffusion.displacement import tamsd
 from multifractal.diffusion.theory import diffusion_exponent_law
 from multifractal.landscapes.brownian import fbm_surface
@@ -89,15 +92,15 @@ class DiffusionDiagram(Result, renamed={"n_starts": "n_walkers"}):
     def of(
         cls,
         *,
-        curves,
-        at_rest,
-        hursts,
-        learning_rates,
-        lag_times,
-        waiting_time,
-        n_walkers,
-        provenance,
-    ):
+        curves: Array,
+        at_rest: Array,
+        hursts: Array,
+        learning_rates: Array,
+        lag_times: Array,
+        waiting_time: int,
+        n_walkers: int,
+        provenance: Provenance,
+    ) -> DiffusionDiagram:
         """Return the diagram that curves and shares at rest make, with its exponents and their intervals over surfaces."""
         exponents, low, high = _exponents(curves, lag_times)
         return cls(
@@ -115,24 +118,24 @@ class DiffusionDiagram(Result, renamed={"n_starts": "n_walkers"}):
         )
 
     @property
-    def regions(self):
+    def regions(self) -> Array:
         """Index into `REGIONS`, shape (n_hursts, n_rates): trapped where most walks rest, diffusive from exponent 0.9."""
         moving = np.where(self.exponents >= _DIFFUSIVE, 2, 1)
         return np.where((self.at_rest.mean(axis=1) > 0.5) | np.isnan(self.exponents), 0, moving)
 
     @property
-    def law_holds(self):
+    def law_holds(self) -> Array:
         """Where walks move and the interval comes within 0.05 of the theory's exponent, shape (n_hursts, n_rates)."""
         law = diffusion_exponent_law(self.hursts)[:, None]
         return (self.low - _CLOSE <= law) & (law <= self.high + _CLOSE) & (self.regions > 0)
 
     @property
-    def typical_step(self):
+    def typical_step(self) -> Array:
         """Root mean square step after the waiting time, in pixels, shape (n_hursts, n_rates)."""
         return np.sqrt(self.curves[..., 0].mean(axis=1))
 
     @property
-    def step_correlation(self):
+    def step_correlation(self) -> Array:
         """Correlation of the gradient across one typical step, shape (n_hursts, n_rates)."""
         pairs = zip(self.typical_step, self.hursts, strict=True)
         return np.stack([gradient_correlation(step, hurst) for step, hurst in pairs])
@@ -141,17 +144,17 @@ class DiffusionDiagram(Result, renamed={"n_starts": "n_walkers"}):
 @renamed(n_starts="n_walkers")
 def diffusion_diagram(
     *,
-    hursts=HURSTS,
-    learning_rates=LEARNING_RATES,
-    n_surfaces=5,
-    n_walkers=30,
-    waiting_time=1000,
-    lag_range=(1, 10),
-    size=1024,
-    rng,
-    folder=None,
-    executor=None,
-):
+    hursts: ArrayLike = HURSTS,
+    learning_rates: ArrayLike = LEARNING_RATES,
+    n_surfaces: int = 5,
+    n_walkers: int = 30,
+    waiting_time: int = 1000,
+    lag_range: Pair = (1, 10),
+    size: int = 1024,
+    rng: Rng,
+    folder: PathLike | None = None,
+    executor: Executor | None = None,
+) -> DiffusionDiagram:
     """Measure the short-time diffusion exponent on exact surfaces for each Hurst exponent and learning rate.
 
     Parameters
@@ -265,7 +268,7 @@ def diffusion_diagram(
     )
 
 
-def gradient_correlation(distance, hurst):
+def gradient_correlation(distance: ArrayLike, hurst: float) -> Array:
     """Return the correlation of the grid gradient of a fractional Brownian surface with itself at a distance in pixels.
 
     Exact for central differences, averaged over directions: the covariance at separation r is proportional to the sum over

@@ -5,6 +5,8 @@ lag tau (Ly & Gong 2025, Methods). Two paths give the same numbers: sums over se
 full relative accuracy, and Fourier transforms, which win when nearly all lags are asked for; each call takes the cheaper.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,7 @@ from multifractal.base.kernels import kernel
 from multifractal.base.masks import mask_of
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import jackknife_interval, mean_and_error
+from multifractal.base.types import Array, ArrayLike, Pair
 
 _LAGS_PER_CHUNK = 16
 # elements of the walk that stay in the first cache while all lags of a chunk pass over them
@@ -61,11 +64,11 @@ class Displacement(Result):
     provenance: Provenance
 
     @property
-    def values(self):
+    def values(self) -> Array:
         """Mean over walks, shape (n_waiting, n_lags)."""
         return self.per_walk.mean(axis=0)
 
-    def exponent(self, lag_range, *, waiting_time=None):
+    def exponent(self, lag_range: Pair, *, waiting_time: int | None = None) -> DiffusionExponent:
         """Return the `DiffusionExponent` over a range of lags, as `diffusion_exponent` fits it to the curves of all walks.
 
         Parameters
@@ -85,7 +88,7 @@ class Displacement(Result):
         curves = self.curves(waiting_time)
         return diffusion_exponent(curves.x, curves.samples, lag_range=lag_range)
 
-    def curves(self, waiting_time, over="walks"):
+    def curves(self, waiting_time: int | None, over: str = "walks") -> Curves:
         """Return the curves at a waiting time of the table as `Curves` over the lags, one for each walk."""
         times = self.waiting_times.tolist()
         require(
@@ -99,19 +102,23 @@ class Displacement(Result):
         return Curves(x=self.lag_times, samples=samples, over=over, provenance=self.provenance)
 
     @property
-    def geometric_mean(self):
+    def geometric_mean(self) -> Array:
         """Geometric mean over the walks that move, shape (n_waiting, n_lags): of displacements that differ by factors."""
         flat = self.per_walk.reshape(len(self.per_walk), -1)
-        found = Curves(x=np.arange(flat.shape[1]), samples=flat, over="", provenance=None)
-        return found.geometric_mean.value.reshape(self.per_walk.shape[1:])
+        found = Curves(
+            x=np.arange(flat.shape[1]), samples=flat, over="", provenance=self.provenance
+        )
+        return np.reshape(found.geometric_mean.value, self.per_walk.shape[1:])
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> Array:
         """Standard error of `values` over walks, shape (n_waiting, n_lags); NaN when there is one walk only."""
         return mean_and_error(self.per_walk, axis=0)[1]
 
 
-def tamsd(positions, *, waiting_times, lag_times, window):
+def tamsd(
+    positions: ArrayLike, *, waiting_times: ArrayLike, lag_times: ArrayLike, window: int
+) -> Displacement:
     """Return the time-averaged mean squared displacement by waiting time and lag.
 
     Parameters
@@ -203,7 +210,9 @@ class DiffusionExponent(Result):
     provenance: Provenance
 
 
-def diffusion_exponent(lag_times, tamsd, *, lag_range):
+def diffusion_exponent(
+    lag_times: ArrayLike, tamsd: ArrayLike, *, lag_range: Pair
+) -> DiffusionExponent:
     """Fit the exponent of tau^alpha by least squares in log-log coordinates, with a 95 % interval.
 
     Parameters
@@ -290,7 +299,7 @@ def _as_walks(positions):
     return walks
 
 
-def _whole_numbers(argument, values):
+def _whole_numbers(argument: str, values: ArrayLike) -> Array:
     array = np.atleast_1d(values if type(values) is np.ndarray else real_array(argument, values))
     good = (
         array.ndim == 1

@@ -5,6 +5,8 @@ The displacement of a walk of Hurst exponent H grows as lag^(2H) and its power f
 lags is then at high and low frequencies.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,8 @@ import scipy.signal
 
 from multifractal.base.checks import ascending_pair, finite_array, require, whole_number
 from multifractal.base.result import Provenance, Result
-from multifractal.base.statistics import mean_interval
+from multifractal.base.statistics import Estimate, mean_interval
+from multifractal.base.types import Array, ArrayLike, Pair
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -36,11 +39,11 @@ class WalkSpectrum(Result):
     provenance: Provenance
 
     @property
-    def values(self):
+    def values(self) -> Array:
         """Mean over walks, shape (n,)."""
         return self.per_walk.mean(axis=0)
 
-    def exponent(self, frequency_range, *, bins=20):
+    def exponent(self, frequency_range: Pair, *, bins: int = 20) -> Estimate:
         """Return beta of power ~ frequency^-beta over a range of frequencies, as an `Estimate`.
 
         Each walk's log power is averaged in logarithmic bins, and a line fitted through the bins by least squares, weighted by how
@@ -75,7 +78,7 @@ class WalkSpectrum(Result):
         return mean_interval(-(y @ x) / (x @ (x / counts)), of="walks")
 
 
-def walk_spectrum(positions):
+def walk_spectrum(positions: ArrayLike) -> WalkSpectrum:
     """Return the power spectral density of one walk or several.
 
     Parameters

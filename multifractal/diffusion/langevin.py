@@ -13,7 +13,11 @@ Symbols: w(n) = sum over nodes l of W_l e^(-s_l (n-1)) for n >= 2, from w(n) = a
 s > 0 of s^(-alpha-1) (1 - e^-s) e^(-s (n-1)); z_l is the memory of node l.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -31,7 +35,8 @@ from multifractal.base.elementary import exp, log_gamma, power
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
-from multifractal.diffusion.potentials import gradient_of, named_gradient
+from multifractal.base.types import Array, ArrayLike, Rng
+from multifractal.diffusion.potentials import Potential, gradient_of, named_gradient
 from multifractal.landscapes.brownian import fbm_path
 
 _ORDER = 10  # of each quadrature panel: the kernel is right to 1e-14 with it
@@ -65,7 +70,17 @@ class LangevinPath(Result, renamed={"eta": "learning_rate"}):
 
 
 @renamed(eta="learning_rate")
-def fractional_langevin(gradient, x0, *, n_steps, hurst, learning_rate, beta, rng=None, noise=None):
+def fractional_langevin(
+    gradient: Potential | Callable[[float], float],
+    x0: ArrayLike,
+    *,
+    n_steps: int,
+    hurst: float,
+    learning_rate: float,
+    beta: float,
+    rng: Rng | None = None,
+    noise: ArrayLike | None = None,
+) -> LangevinPath:
     """Integrate the overdamped fractional Langevin equation in one dimension.
 
     Parameters
@@ -117,7 +132,7 @@ def fractional_langevin(gradient, x0, *, n_steps, hurst, learning_rate, beta, rn
     rate, beta = positive_number("learning_rate", learning_rate), positive_number("beta", beta)
     driver = gradient_of(gradient)
     noise = _checked_noise(noise, (*starts.shape, n_steps + 1))
-    seed = as_seed_sequence(rng) if noise is None else None
+    seed = as_seed_sequence(cast(Rng, rng)) if noise is None else None
     provenance = Provenance.of(
         "fractional_langevin",
         rng=rng,
@@ -204,7 +219,7 @@ def _integrate(own_gradient, kind, numbers, start, noise, c1, c2, decay, weights
     return -1
 
 
-def published_noise(n_steps, hurst, *, seed=0):
+def published_noise(n_steps: int, hurst: float, *, seed: int = 0) -> Array:
     """Draw the noise of the paper's path: a Davies-Harte path of the `fbm` package, from a seed of numpy's old generator.
 
     Parameters
@@ -319,7 +334,7 @@ def _rotate(a, vectors, p, q):
     a[p, q] = a[q, p] = 0.0
 
 
-def _checked_noise(noise, shape):
+def _checked_noise(noise: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
     if noise is not None:
         noise = finite_array("noise", noise, dtype=np.float64)
         require(

@@ -5,6 +5,8 @@ and c2: the same response to the force in the first step, the same noise per ste
 neither memory nor correlated noise. Each is also run without its force, to tell what noise alone does.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,7 @@ from multifractal.base.checks import finite_number, positive_number, require, wh
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
+from multifractal.base.types import Array, ArrayLike, Rng
 from multifractal.diffusion.langevin import fractional_langevin
 from multifractal.diffusion.potentials import PaperPotential, Potential
 
@@ -51,7 +54,7 @@ class WellPassage(Result):
     temperature: float
     provenance: Provenance
 
-    def arrived(self, kind, steps):
+    def arrived(self, kind: str, steps: ArrayLike) -> Array:
         """Return the share of paths of `kind` that have arrived within `steps` (an array), shape of `steps`."""
         arrivals = self.arrivals[self.kinds.index(kind)]
         return np.searchsorted(
@@ -62,15 +65,15 @@ class WellPassage(Result):
 @renamed(n_paths="n_walkers", eta="learning_rate")
 def well_passage(
     *,
-    potential=None,
-    x0=-700.0,
-    n_steps=10_000,
-    n_walkers=100,
-    hurst=0.7,
-    learning_rate=1000.0,
-    beta=5e3,
-    rng,
-):
+    potential: PaperPotential | None = None,
+    x0: float = -700.0,
+    n_steps: int = 10_000,
+    n_walkers: int = 100,
+    hurst: float = 0.7,
+    learning_rate: float = 1000.0,
+    beta: float = 5e3,
+    rng: Rng,
+) -> WellPassage:
     """Measure first passage into the harmonic well of the paper's potential, and the time in it.
 
     Parameters

@@ -4,8 +4,11 @@ A potential is a small frozen object with `value(x)` and `gradient(x)`; kernels 
 numbers never compile anything anew. A gradient of your own enters as a function that `numba.njit` has compiled.
 """
 
+from __future__ import annotations
+
 import functools
 from dataclasses import astuple, dataclass
+from typing import ClassVar
 
 import numpy as np
 from numba import cfunc
@@ -13,6 +16,7 @@ from numba import cfunc
 from multifractal.base.checks import require
 from multifractal.base.elementary import sinpi_of
 from multifractal.base.kernels import kernel
+from multifractal.base.types import Array, ArrayLike
 
 _OWN, _HARMONIC, _WASHBOARD, _PAPER = range(4)
 
@@ -21,7 +25,9 @@ _OWN, _HARMONIC, _WASHBOARD, _PAPER = range(4)
 class Potential:
     """Base of the named potentials: V(x) and its derivative, for arrays."""
 
-    def gradient(self, x):
+    _kind: ClassVar[int]
+
+    def gradient(self, x: ArrayLike) -> Array:
         """Return dV/dx at `x`, of the shape of `x`, float64."""
         x = np.asarray(x, dtype=np.float64)
         out = np.empty(x.size)
@@ -37,7 +43,7 @@ class HarmonicPotential(Potential):
 
     _kind = _HARMONIC
 
-    def value(self, x):
+    def value(self, x: ArrayLike) -> Array:
         """Return V at `x`."""
         return 0.5 * self.stiffness * np.square(x)
 
@@ -52,7 +58,7 @@ class TiltedWashboard(Potential):
 
     _kind = _WASHBOARD
 
-    def value(self, x):
+    def value(self, x: ArrayLike) -> Array:
         """Return V at `x`."""
         return -self.amplitude * np.cos(
             2 * np.pi * np.asarray(x) / self.period
@@ -76,7 +82,7 @@ class PaperPotential(Potential):
 
     _kind = _PAPER
 
-    def value(self, x):
+    def value(self, x: ArrayLike) -> Array:
         """Return V at `x`, continuous, with V(0) = 0."""
         x = np.asarray(x, dtype=np.float64)
         washboard = TiltedWashboard(self.amplitude, self.period, self.bias).value

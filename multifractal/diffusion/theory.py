@@ -11,8 +11,11 @@ The H of a fit describes the walk's memory. It is NOT the exponent of the surfac
 surfaces of 0.4 and 0.5 are fitted by .513 and .527.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import optimize, stats
@@ -29,6 +32,7 @@ from multifractal.base.checks import (
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import student_interval
+from multifractal.base.types import Array, ArrayLike
 
 _N_LAGS = 20  # log-spaced lags of a fit, before repeats are dropped (paper's code)
 _MARGIN = 1e-6  # fits stay so far inside H in (1/2, 1)
@@ -38,7 +42,9 @@ _STEEPEST = 1.1  # a slope surely above this is outside the law; independent ste
 _LARGEST_PLATEAU = 1e6  # times the largest value; a curve that still rises wants an infinite one
 
 
-def theoretical_tamsd(lag_times, *, learning_rate, hurst, theta, stiffness):
+def theoretical_tamsd(
+    lag_times: ArrayLike, *, learning_rate: float, hurst: float, theta: float, stiffness: float
+) -> Array:
     """Return the law's displacement at each lag.
 
     Parameters
@@ -91,7 +97,7 @@ def theoretical_tamsd(lag_times, *, learning_rate, hurst, theta, stiffness):
     )
 
 
-def diffusion_exponent_law(hurst):
+def diffusion_exponent_law(hurst: ArrayLike) -> Array:
     """Return the theory's short-time diffusion exponent on a surface of Hurst exponent `hurst`: 1 to 1/2, then 2 - 2 hurst.
 
     Parameters
@@ -150,7 +156,7 @@ class TamsdFit(Result):
     lag_times: np.ndarray
     provenance: Provenance
 
-    def curve(self, lag_times):
+    def curve(self, lag_times: ArrayLike) -> Array:
         """Return the fitted law at each lag."""
         return theoretical_tamsd(
             lag_times,
@@ -162,7 +168,13 @@ class TamsdFit(Result):
 
 
 @renamed(lags="lag_choice")
-def fit_tamsd(lag_times, tamsd, *, learning_rate, lag_choice="distinct"):
+def fit_tamsd(
+    lag_times: ArrayLike,
+    tamsd: ArrayLike,
+    *,
+    learning_rate: float,
+    lag_choice: Literal["distinct", "published"] = "distinct",
+) -> TamsdFit:
     """Fit the law to a displacement curve by least squares of log10, at 20 log-spaced lags up to the longest.
 
     Parameters

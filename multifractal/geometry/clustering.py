@@ -3,6 +3,8 @@
 N(R) ~ R^a up to a crossover R0, the size of the cluster, and grows at another pace beyond it (Ly & Gong 2025, Fig. 3).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ from multifractal.base.checks import ascending_pair, finite_array, refuse, requi
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, ArrayLike, Pair
 
 _CENTRES_PER_CHUNK = 512
 _CELLS = 4096  # of the table that gives the first radius to look at
@@ -48,14 +51,20 @@ class ClusteringCurve(Result):
     residual: float
     provenance: Provenance
 
-    def fit(self, radii):
+    def fit(self, radii: ArrayLike) -> Array:
         """Return the fitted N at `radii` (pixels)."""
         radii = finite_array("radii", radii, dtype=np.float64)
         slope = np.where(radii < self.crossover, self.power, self.outer_power)
         return self.prefactor * self.crossover**self.power * (radii / self.crossover) ** slope
 
 
-def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
+def clustering_curve(
+    points: ArrayLike,
+    centres: ArrayLike | None = None,
+    radii: ArrayLike | None = None,
+    *,
+    fit_range: Pair | None = None,
+) -> ClusteringCurve:
     """Count points around centres as a function of distance, and fit a power law with a crossover.
 
     Parameters
@@ -125,7 +134,7 @@ def clustering_curve(points, centres=None, radii=None, *, fit_range=None):
     )
 
 
-def _as_points(argument, points):
+def _as_points(argument: str, points: ArrayLike) -> Array:
     points = finite_array(argument, points, ndim=2, dtype=np.float64)
     if points.shape[1] != 2 or len(points) == 0:
         raise refuse(

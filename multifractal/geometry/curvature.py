@@ -3,6 +3,8 @@
 Rough ground is curved: E||Hess||_F^2 falls with H as N^(-2H), times a constant that belongs to the difference stencil.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import mean_and_error
-from multifractal.landscapes.landscape import as_landscape
+from multifractal.landscapes.landscape import LandscapeLike, as_landscape
 
 _EDGE = 2  # rows and columns at each wall where the twice-applied stencil is one-sided
 
@@ -49,7 +51,7 @@ class CurvatureRoughness(Result):
     provenance: Provenance
 
 
-def curvature_roughness(landscape, *, bins=20):
+def curvature_roughness(landscape: LandscapeLike, *, bins: int = 20) -> CurvatureRoughness:
     """Average the squared Frobenius norm of the Hessian in bins of the Hoelder exponent, against two laws.
 
     The exact law of `numpy.gradient` applied twice is in `exact_curvature`, the paper's abscissa in `published_curvature`:
@@ -88,7 +90,7 @@ def curvature_roughness(landscape, *, bins=20):
         "pass a larger one",
     )
     inner, size = (slice(_EDGE, -_EDGE),) * 2, max(landscape.shape)
-    hoelder = landscape.hoelder[inner].ravel()
+    hoelder = np.asarray(landscape.hoelder)[inner].ravel()
     curvature = sum(
         np.square(e[inner], dtype=np.float64) for e in landscape.hessian_eigenvalues
     ).ravel()

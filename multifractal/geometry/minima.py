@@ -4,7 +4,11 @@ A minimum is strictly below its 4 neighbours, at interior points only. Flatness 
 eigenvalues l1, l2 of the grid Hessian (`numpy.gradient` applied twice), so 1/F^4 is its squared Frobenius norm.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -15,7 +19,8 @@ from multifractal.base.checks import finite_array, positive_number, require, who
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
-from multifractal.landscapes.landscape import as_landscape
+from multifractal.base.types import Array
+from multifractal.landscapes.landscape import LandscapeLike, as_landscape
 
 _ROWS_PER_CHUNK = 256
 
@@ -41,19 +46,19 @@ class Minima(Result):
     hoelder: np.ndarray | None
     provenance: Provenance
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.losses)
 
-    def lowest(self, count=3000):
+    def lowest(self, count: int = 3000) -> Minima:
         """Return the `count` lowest minima (default: paper), or all when there are fewer."""
         return self.at(slice(0, whole_number("count", count)))
 
-    def within(self, box):
+    def within(self, box: Sequence[float]) -> Minima:
         """Return the minima in `box`, (x first, x last, y first, y last) in pixels, ends included."""
         x, y = self.positions.T
         return self.at((x >= box[0]) & (x <= box[1]) & (y >= box[2]) & (y <= box[3]))
 
-    def at(self, index):
+    def at(self, index: slice | Array) -> Minima:
         """Return the minima at `index`, a slice, mask or array of indices."""
         hoelder = None if self.hoelder is None else self.hoelder[index]
         return replace(
@@ -117,7 +122,7 @@ class LossHistogram(Result):
     provenance: Provenance
 
 
-def local_minima(landscape):
+def local_minima(landscape: LandscapeLike) -> Minima:
     """Find the local minima of a landscape.
 
     Parameters
@@ -155,7 +160,7 @@ def local_minima(landscape):
     )
 
 
-def flatness(landscape):
+def flatness(landscape: LandscapeLike) -> Array:
     """Return F = (l1^2 + l2^2)^(-1/4) of the grid Hessian's eigenvalues at every grid point.
 
     Parameters
@@ -172,7 +177,7 @@ def flatness(landscape):
     return _flatness_at(low, high, np.arange(low.size)).reshape(landscape.shape)
 
 
-def basins(minima, *, link_length=12.0, among=6):
+def basins(minima: Minima, *, link_length: float = 12.0, among: int = 6) -> Basins:
     """Group minima into basins: connected components under a link length.
 
     Parameters
@@ -225,7 +230,7 @@ def basins(minima, *, link_length=12.0, among=6):
     )
 
 
-def loss_histogram(landscape, box, *, bins=50):
+def loss_histogram(landscape: LandscapeLike, box: Any, *, bins: int = 50) -> LossHistogram:
     """Count the losses of the grid points in a box.
 
     Parameters

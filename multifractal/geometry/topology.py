@@ -9,7 +9,10 @@ Comput. Geom. 24, 2003). Equal values are ordered by their place in the array, s
 (Freudenthal's triangulation: 6 neighbours in two dimensions, 14 in three), on which merge and split tree belong together.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +20,8 @@ from multifractal.analysis.verdict import verdict_of
 from multifractal.base.checks import finite_array, one_of, require
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, ArrayLike
+from multifractal.landscapes.landscape import LandscapeLike
 
 CONNECTIVITY = ("axis", "simplicial")
 _LEAST_SIDE = 16  # pixels that a verdict on roughness needs
@@ -69,16 +74,18 @@ class Topology(Result):
     provenance: Provenance
 
     @property
-    def pairs(self):
+    def pairs(self) -> Array:
         """(birth, death) of each minimum but the lowest, shape (n - 1, 2): the persistence diagram of dimension 0."""
         return np.column_stack([self.births, self.deaths])[1:]
 
     @property
-    def persistence(self):
+    def persistence(self) -> Array:
         """How far each minimum but the lowest lies below the saddle that ends it, shape (n - 1,), units of the loss."""
         return (self.deaths - self.births)[1:]
 
-    def smad(self, *, weights=None, normalize=False):
+    def smad(
+        self, *, weights: Literal["volume", "persistence"] | None = None, normalize: bool = False
+    ) -> float:
         """Return the saddle-minimum average distance: the mean height of a minimum's first saddle above it.
 
         Parameters
@@ -107,7 +114,7 @@ class Topology(Result):
         height = self.node_values.max() - self.births[0]
         return float(mean / height if normalize and height else mean)
 
-    def simplified(self, persistence):
+    def simplified(self, persistence: float) -> Array:
         """Return the indices of the minima whose persistence is at least `persistence`, the lowest always among them."""
         return np.flatnonzero(self.deaths - self.births >= persistence)
 
@@ -132,13 +139,18 @@ class ContourTree(Result):
     provenance: Provenance
 
     @property
-    def degrees(self):
+    def degrees(self) -> Array:
         """Arcs that go down and up from each node, shape (n, 2); a minimum has (0, 1), a maximum (1, 0)."""
         n = len(self.values)
         return np.column_stack([np.bincount(self.arcs[:, k], minlength=n) for k in (1, 0)])
 
 
-def topology(landscape, *, connectivity="axis", of="minima"):
+def topology(
+    landscape: LandscapeLike,
+    *,
+    connectivity: Literal["axis", "simplicial"] = "axis",
+    of: Literal["minima", "maxima"] = "minima",
+) -> Topology:
     """Flood a landscape and return its merge tree, the persistence of its minima and the volumes of their basins.
 
     Parameters
@@ -191,7 +203,7 @@ def topology(landscape, *, connectivity="axis", of="minima"):
     )
 
 
-def contour_tree(landscape):
+def contour_tree(landscape: LandscapeLike) -> ContourTree:
     """Return the contour tree of a landscape on Freudenthal's triangulation of its grid.
 
     Parameters

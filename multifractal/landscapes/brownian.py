@@ -6,6 +6,8 @@ Symbols: H Hurst exponent, alpha = 2H, L diagonal of the grid in pixels, R reach
 the torus in pixels, lambda eigenvalues of the torus covariance, c0, c2, beta constants that join its pieces at r = L.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import numbers
@@ -24,6 +26,7 @@ from multifractal.base.fourier import along
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, DTypeLike, Rng, Shape
 from multifractal.landscapes.landscape import Landscape
 
 # (largest H, R): the smallest reach, in steps, at which no eigenvalue is negative for grids of 4 to 2048 pixels.
@@ -73,7 +76,9 @@ class SurfaceNoise(Result):
     provenance: Provenance
 
 
-def surface_noise(n, *, max_hurst, rng, dtype=np.float64):
+def surface_noise(
+    n: Shape, *, max_hurst: float, rng: Rng, dtype: DTypeLike = np.float64
+) -> SurfaceNoise:
     """Draw the noise that couples surfaces of different exponents: one `rng`, one torus, any H up to `max_hurst`.
 
     Parameters
@@ -93,7 +98,14 @@ def surface_noise(n, *, max_hurst, rng, dtype=np.float64):
     return noise_or_draw(None, shape, reach_for(max_hurst, margin=True), rng, dtype)
 
 
-def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
+def fbm_surface(
+    n: Shape,
+    hurst: float,
+    *,
+    rng: Rng | None = None,
+    dtype: DTypeLike = np.float64,
+    noise: SurfaceNoise | None = None,
+) -> Landscape:
     """Draw an exact fractional Brownian surface, E|B(u) - B(v)|^2 = (|u - v| / N)^(2 hurst), N the longer side in pixels.
 
     Parameters
@@ -131,7 +143,7 @@ def fbm_surface(n, hurst, *, rng=None, dtype=np.float64, noise=None):
     return Landscape(values, hurst, provenance=provenance)
 
 
-def fbm_path(n, hurst, *, rng):
+def fbm_path(n: int, hurst: float, *, rng: Rng) -> Array:
     """Draw an exact fractional Brownian path of `n` points, B_0 = 0 and E|B_i - B_j|^2 = (|i - j| / n)^(2 hurst).
 
     Parameters

@@ -4,6 +4,8 @@ Symbols: W multipliers, c_j L1-normalised wavelet coefficients at scale 2^j, J =
 walk, lambda^2 its intermittency, L its integral scale in pixels.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import pywt
 
@@ -20,12 +22,20 @@ from multifractal.base.elementary import exp, log
 from multifractal.base.fourier import irfft2, rfft2
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, DTypeLike, Rng, Shape
 from multifractal.landscapes import brownian
 from multifractal.landscapes.landscape import Landscape
 from multifractal.landscapes.laws import LogNormal, LogPoisson
 
 
-def wavelet_cascade(n, law, *, rng, wavelet="db3", dtype=np.float64):
+def wavelet_cascade(
+    n: int,
+    law: LogNormal | LogPoisson,
+    *,
+    rng: Rng,
+    wavelet: str = "db3",
+    dtype: DTypeLike = np.float64,
+) -> Landscape:
     """Draw a random wavelet cascade: coefficients are products of multipliers down a quadtree, with random signs.
 
     One tree of multipliers serves the three orientations, whose signs are independent. It starts from one coefficient of
@@ -87,7 +97,8 @@ def wavelet_cascade(n, law, *, rng, wavelet="db3", dtype=np.float64):
     provenance = Provenance.of(
         "wavelet_cascade", rng=rng, n=n, law=law, wavelet=wavelet, dtype=dtype.name
     )
-    generator, sizes, details = as_generator(rng), np.ones((1, 1)), []
+    generator, details = as_generator(rng), []
+    sizes: Array = np.ones((1, 1))
     for scale in range(n_scales, 0, -1):
         signs = 2.0 * generator.integers(0, 2, (3, *sizes.shape), dtype=np.int8) - 1
         details.append(tuple((signs * sizes * 2.0**scale).astype(dtype)))
@@ -103,8 +114,14 @@ def wavelet_cascade(n, law, *, rng, wavelet="db3", dtype=np.float64):
 
 
 def multifractal_random_walk_2d(
-    n, hurst, intermittency, *, rng, integral_scale=None, dtype=np.float64
-):
+    n: Shape,
+    hurst: float,
+    intermittency: float,
+    *,
+    rng: Rng,
+    integral_scale: float | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Landscape:
     """Draw a two-dimensional multifractal random walk: a fractional integral of order H + 1 of exp(omega) x white noise.
 
     omega is Gaussian with covariance lambda^2 ln+(L/r), and lambda^2 (ln L + 1) at r = 0. The law is

@@ -8,8 +8,12 @@ Symbols: d dimension, H Hurst exponent (it may vary with x), M number of modes, 
 phases. A wave vector is kept as a normal vector and its scale, in turns (2 pi radians): whole turns then drop out exactly.
 """
 
+from __future__ import annotations
+
 import math
 from collections import namedtuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +33,7 @@ from multifractal.base.kernels import kernel
 from multifractal.base.products import add_product, add_scalar_products
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_seed_sequence, realisation
+from multifractal.base.types import Array, ArrayLike, Pair, Rng
 
 _PIECE = 2**20  # numbers of directions drawn from one seed; the bits depend on it
 _PIECES_AT_ONCE = 8  # drawn by threads and held, where directions are not kept
@@ -102,17 +107,17 @@ class FractalField:
 
     def __init__(
         self,
-        dimension,
-        hurst,
+        dimension: int,
+        hurst: float | Callable[[Array], Any],
         *,
-        rng,
-        hurst_range=None,
-        n_modes=4096,
-        scales=(0.01, 1.0),
-        tol=0.05,
-        wavenumbers=None,
-        memory=2**28,
-    ):
+        rng: Rng,
+        hurst_range: Pair | None = None,
+        n_modes: int = 4096,
+        scales: Pair = (0.01, 1.0),
+        tol: float = 0.05,
+        wavenumbers: Pair | None = None,
+        memory: float = 2**28,
+    ) -> None:
         self.dimension = whole_number("dimension", dimension)
         self.n_modes = whole_number("n_modes", n_modes, minimum=2)
         self.hurst = hurst if callable(hurst) else _exponent("hurst", hurst)
@@ -150,11 +155,11 @@ class FractalField:
         self._kept = map_chunks(self._draw, enumerate(self._pieces)) if keep else None
 
     @property
-    def reach(self):
+    def reach(self) -> float:
         """How far out phases keep 12 of their 52 bits: descent stops a walker whose largest coordinate is not below it."""
         return _LARGEST_TURN * 2 * math.pi / self._largest_wave_number
 
-    def hessian_product(self, x, v):
+    def hessian_product(self, x: ArrayLike, v: ArrayLike) -> Array:
         """Return the Hessian at points `x` times vectors `v`, both of shape (..., d), without forming it.
 
         In closed form where the exponent is the same everywhere; else by a central difference of the gradient along each
@@ -172,23 +177,23 @@ class FractalField:
             self._over_waves(_add_curvature, points, None, along, products)
         return products.reshape(*shape, self.dimension)
 
-    def hessian(self, x):
+    def hessian(self, x: ArrayLike) -> Array:
         """Return the Hessian at one point `x` of shape (d,), (d, d) float64, symmetric to rounding; 8 d^2 bytes."""
         points, shape = self._points(x)
         require(shape == (), "x", np.shape(x), "be one point", "pass its coordinates")
         axes = np.eye(self.dimension)
         return self.hessian_product(np.broadcast_to(points, axes.shape), axes)
 
-    def value(self, x):
+    def value(self, x: ArrayLike) -> Any:
         """Return the field at points `x` of shape (..., d): an array of shape (...), float64."""
         points, shape = self._points(x)
         return self._evaluate(points, want_gradient=False)[0].reshape(shape)[()]
 
-    def gradient(self, x):
+    def gradient(self, x: ArrayLike) -> Array:
         """Return the gradient at points `x` of shape (..., d): an array of the same shape, float64."""
         return self.value_and_gradient(x)[1]
 
-    def value_and_gradient(self, x):
+    def value_and_gradient(self, x: ArrayLike) -> tuple[Any, Array]:
         """Return value (...) and gradient (..., d) at points `x` of shape (..., d), float64, in one pass over the modes.
 
         Raises
@@ -204,10 +209,10 @@ class FractalField:
         return self.provenance.call
 
     @property
-    def only_waves(self):
+    def only_waves(self) -> Any:
         """The waves as the kernel `add_waves` takes them, where they are one kept piece of one exponent; else None."""
         one = self._kept is not None and len(self._kept) == 1 and self._amplitudes is not None
-        return self._kept[0] if one else None
+        return self._kept[0] if one and self._kept else None
 
     @property
     def _largest_wave_number(self):

@@ -4,7 +4,10 @@ Derivatives are those of `numpy.gradient` (central differences inside, one-sided
 grid points the value and each gradient component are interpolated bilinearly (Ly & Gong 2025, Methods).
 """
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from multifractal.base.checks import finite_array, real_array, refuse, require
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance
+from multifractal.base.types import Array, ArrayLike, DTypeLike, PathLike
 
 _ROWS_PER_CHUNK = 256
 
@@ -36,39 +40,45 @@ class Landscape:
         When `values` is not two-dimensional, is smaller than 4x4, or holds NaN or inf; when `hoelder` does not fit.
     """
 
-    def __init__(self, values, hoelder=None, *, provenance=None):
-        given, values = values, checked_values(values, "values")
-        if provenance is None and values.flags.writeable and np.may_share_memory(values, given):
-            values = values.copy()  # else a later change of it would leave the derivatives behind
-        self.values = _read_only(values)
-        self._hoelder = None if hoelder is None else _checked_hoelder(hoelder, values.shape)
-        self.provenance = provenance or Provenance.of("Landscape", values=values)
+    def __init__(
+        self,
+        values: ArrayLike,
+        hoelder: ArrayLike | None = None,
+        *,
+        provenance: Provenance | None = None,
+    ) -> None:
+        kept = checked_values(values, "values")
+        if provenance is None and kept.flags.writeable and np.may_share_memory(kept, values):
+            kept = kept.copy()  # else a later change of it would leave the derivatives behind
+        self.values = _read_only(kept)
+        self._hoelder = None if hoelder is None else _checked_hoelder(hoelder, kept.shape)
+        self.provenance = provenance or Provenance.of("Landscape", values=kept)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(rows, cols)."""
         return self.values.shape
 
     @property
-    def hoelder(self):
+    def hoelder(self) -> Array | None:
         """The prescribed Hoelder exponent at each grid point, shape (rows, cols), or None; read-only."""
         return None if self._hoelder is None else np.broadcast_to(self._hoelder, self.shape)
 
     @cached_property
-    def gradient(self):
+    def gradient(self) -> Array:
         """`numpy.gradient` of the values, shape (rows, cols, 2) and their dtype: [..., 0] is d/dx, [..., 1] is d/dy."""
         gradient = np.empty((*self.shape, 2), self.values.dtype)
         _over_rows(_gradient_rows, self.shape[0], self.values, gradient)
         return _read_only(gradient)
 
     @cached_property
-    def hessian_eigenvalues(self):
+    def hessian_eigenvalues(self) -> Array:
         """Eigenvalues of the grid Hessian (`numpy.gradient` applied twice), shape (2, rows, cols), ascending."""
         eigenvalues = np.empty((2, *self.shape), self.values.dtype)
         _over_rows(_hessian_eigenvalue_rows, self.shape[0], self.gradient, eigenvalues)
         return _read_only(eigenvalues)
 
-    def value_at(self, xy):
+    def value_at(self, xy: ArrayLike) -> Array:
         """Return the bilinearly interpolated value at positions `xy`.
 
         Parameters
@@ -90,7 +100,7 @@ class Landscape:
         _values_at(self.values, points, out)
         return out.reshape(shape)[()]
 
-    def gradient_at(self, xy):
+    def gradient_at(self, xy: ArrayLike) -> Array:
         """Return the gradient (d/dx, d/dy), interpolated bilinearly from the grid, at positions `xy`.
 
         Parameters
@@ -112,7 +122,7 @@ class Landscape:
         _gradients_at(self.gradient, points, out)
         return out.reshape(*shape, 2)
 
-    def save(self, path, *, overwrite=False):
+    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Write values, Hoelder map and provenance to one `.npz` that carries a SHA-256.
 
         Raises FileExistsError when `path` exists and `overwrite` is False.
@@ -124,7 +134,7 @@ class Landscape:
         files.save_arrays(path, arrays, metadata, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> Landscape:
         """Read what `save` wrote, after checking its SHA-256; raises `DamagedFileError` when that fails."""
         arrays, metadata = files.load_arrays(path)
         if metadata.get("class") != "Landscape":
@@ -135,7 +145,7 @@ class Landscape:
             arrays["values"], arrays.get("hoelder"), provenance=Provenance(**metadata["provenance"])
         )
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         """Let `numpy.asarray(landscape)` give the values."""
         return np.array(self.values, dtype=dtype, copy=copy)
 
@@ -146,7 +156,7 @@ class Landscape:
     def __repr__(self):
         return f"Landscape(<{self.values.dtype} {self.shape}>, {self.provenance.call})"
 
-    def checked_positions(self, argument, xy):
+    def checked_positions(self, argument: str, xy: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return positions within the walls, or NaN, as (n, 2) float64, and the shape of what has one value a position."""
         xy = real_array(argument, xy, dtype=np.float64)
         require(
@@ -168,6 +178,10 @@ class Landscape:
         return np.ascontiguousarray(xy.reshape(-1, 2)), xy.shape[:-1]
 
 
+LandscapeLike: TypeAlias = Landscape | ArrayLike
+"""What every function that reads a landscape takes: one, or an array of shape (rows, cols)."""
+
+
 def _rebuilt(values, hoelder, provenance):
     return Landscape(values, hoelder, provenance=provenance)
 
@@ -186,7 +200,7 @@ def _checked_hoelder(hoelder, shape):
     return _read_only(hoelder)
 
 
-def _read_only(array):
+def _read_only(array: Array) -> Array:
     array = np.asarray(array, order="C").view()
     array.setflags(write=False)
     return array
@@ -202,14 +216,14 @@ def _over_rows(kernel, n_rows, source, out):
     )
 
 
-def as_landscape(landscape, argument="landscape"):
+def as_landscape(landscape: LandscapeLike, argument: str = "landscape") -> Landscape:
     """Return `landscape` as a `Landscape`, which an array of values becomes; refuse anything else by the argument's name."""
     if isinstance(landscape, Landscape):
         return landscape
     return Landscape(checked_values(landscape, argument))
 
 
-def checked_values(values, argument):
+def checked_values(values: ArrayLike, argument: str) -> Array:
     """Return a finite 2-D array of at least 4x4, float32 kept and all else float64."""
     values = finite_array(argument, values, ndim=2)
     require(min(values.shape) >= 4, argument, values.shape, "be at least 4x4", "pass a larger grid")

@@ -4,6 +4,9 @@ For a field, mean |increment or wavelet coefficient|^q at scale s grows as s^zet
 the log-cumulants; D(h) = min over q of 2 + q h - zeta(q), reached at h = zeta'(q) (Legendre transform).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial
 
@@ -11,13 +14,22 @@ import numpy as np
 
 from multifractal.base.checks import finite_array, finite_number, positive_number, require
 from multifractal.base.elementary import LN2, exp, power
+from multifractal.base.types import Array, ArrayLike
 
 
 @dataclass(frozen=True)
 class ScalingLaw:
     """Base of the laws: `zeta(q)` and its derivative `exponent(q)`; here what follows from them."""
 
-    def spectrum(self, q):
+    def zeta(self, q: ArrayLike) -> Array:
+        """Return the scaling exponents at orders `q`."""
+        raise NotImplementedError
+
+    def exponent(self, q: ArrayLike) -> Array:
+        """Return zeta'(q)."""
+        raise NotImplementedError
+
+    def spectrum(self, q: ArrayLike) -> tuple[Array, Array]:
         """Return h(q) and D(q), each of the shape of `q`; D is NaN where it would be negative (no such point is seen)."""
         q = finite_array("q", q)
         h = self.exponent(q)
@@ -57,20 +69,20 @@ class LogNormal(ScalingLaw):
         )
 
     @property
-    def log_cumulants(self):
+    def log_cumulants(self) -> Array:
         """c1 to c4."""
         return np.array([self.c1, self.c2, 0.0, 0.0])
 
-    def zeta(self, q):
+    def zeta(self, q: ArrayLike) -> Array:
         """Return the scaling exponents at orders `q`."""
         q = finite_array("q", q)
         return self.c1 * q + self.c2 * q**2 / 2
 
-    def exponent(self, q):
+    def exponent(self, q: ArrayLike) -> Array:
         """Return zeta'(q)."""
         return self.c1 + self.c2 * finite_array("q", q)
 
-    def multipliers(self, generator, shape):
+    def multipliers(self, generator: np.random.Generator, shape: int | tuple[int, ...]) -> Array:
         """Draw independent multipliers W, ln W normal of mean -c1 ln 2 and variance -c2 ln 2."""
         # abs: -0.0 is no scale
         return exp(generator.normal(-self.c1 * LN2, np.sqrt(abs(self.c2) * LN2), shape))
@@ -119,23 +131,23 @@ class LogPoisson(ScalingLaw):
         )
 
     @property
-    def log_cumulants(self):
+    def log_cumulants(self) -> Array:
         """c1 to c4: c_n = -rate ln(beta)^n / ln 2, plus gamma in c1."""
         return (
             np.array([self.gamma, 0, 0, 0]) - self.rate * np.log(self.beta) ** np.arange(1, 5) / LN2
         )
 
-    def zeta(self, q):
+    def zeta(self, q: ArrayLike) -> Array:
         """Return the scaling exponents at orders `q`."""
         return (
             self.gamma * np.asarray(q) + self.rate * (1 - self.beta ** finite_array("q", q)) / LN2
         )
 
-    def exponent(self, q):
+    def exponent(self, q: ArrayLike) -> Array:
         """Return zeta'(q)."""
         return self.gamma - self.rate * np.log(self.beta) * self.beta ** finite_array("q", q) / LN2
 
-    def multipliers(self, generator, shape):
+    def multipliers(self, generator: np.random.Generator, shape: int | tuple[int, ...]) -> Array:
         """Draw independent multipliers W = 2^(-gamma) beta^P."""
         return power(2.0, -self.gamma) * power(self.beta, generator.poisson(self.rate, shape))
 
@@ -157,7 +169,7 @@ class Multinomial(ScalingLaw):
         When there are not four, one is not positive, or their sum is not 1.
     """
 
-    weights: tuple
+    weights: Sequence[float]
 
     def __post_init__(self):
         weights = finite_array("weights", self.weights, ndim=1)
@@ -168,7 +180,7 @@ class Multinomial(ScalingLaw):
         object.__setattr__(self, "weights", tuple(map(float, weights / weights.sum())))
 
     @property
-    def log_cumulants(self):
+    def log_cumulants(self) -> Array:
         """c1 to c4 of zeta around q = 0."""
         cumulants, moments = np.zeros(4), [np.mean(np.log(self.weights) ** n) for n in range(5)]
         for n in range(1, 5):
@@ -182,12 +194,12 @@ class Multinomial(ScalingLaw):
             )
         return -cumulants / LN2
 
-    def zeta(self, q):
+    def zeta(self, q: ArrayLike) -> Array:
         """Return 2 + tau(q) at orders `q`."""
         logs = np.multiply.outer(np.log2(self.weights), finite_array("q", q))
         return 2 - np.logaddexp2.reduce(logs, axis=0)
 
-    def exponent(self, q):
+    def exponent(self, q: ArrayLike) -> Array:
         """Return tau'(q)."""
         logs = np.multiply.outer(np.log2(self.weights), finite_array("q", q))
         powers = np.exp2(logs - logs.max(axis=0))  # of the largest, so that no order overflows

@@ -1,5 +1,8 @@
 """Multiplicative measures on a square (the p-model in two dimensions) and the spectrum of a measure by box sums."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +10,9 @@ import numpy as np
 from multifractal.base.checks import finite_array, float_dtype, require
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.types import ArrayLike, DTypeLike, Rng
 from multifractal.landscapes.cascades import power_of_two
-from multifractal.landscapes.landscape import Landscape
+from multifractal.landscapes.landscape import Landscape, LandscapeLike
 from multifractal.landscapes.laws import Multinomial
 
 
@@ -30,7 +34,9 @@ class MeasureSpectrum(Result):
     provenance: Provenance
 
 
-def multiplicative_measure(n, weights, *, rng, dtype=np.float64):
+def multiplicative_measure(
+    n: int, weights: Sequence[float], *, rng: Rng, dtype: DTypeLike = np.float64
+) -> Landscape:
     """Draw a multiplicative measure: each square gives its four quarters the shares `weights`, in random order.
 
     Parameters
@@ -72,7 +78,7 @@ def multiplicative_measure(n, weights, *, rng, dtype=np.float64):
     return Landscape(masses.astype(dtype), provenance=provenance)
 
 
-def measure_spectrum(masses, q):
+def measure_spectrum(masses: LandscapeLike, q: ArrayLike) -> MeasureSpectrum:
     """Return the spectrum of a measure on a square of 2^J pixels from its sums over boxes of sides 1 to 2^(J-1).
 
     Parameters

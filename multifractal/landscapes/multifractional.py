@@ -7,6 +7,8 @@ grow with K. K is found beforehand, without a draw, from the mean square error o
 Symbols: H Hoelder exponent, H_k nodes, l_k Lagrange polynomials on the nodes, s_H square roots of the eigenvalues of B_H.
 """
 
+from __future__ import annotations
+
 import functools
 
 import numpy as np
@@ -22,7 +24,9 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import map_chunks
 from multifractal.base.elementary import cospi, sinpi
 from multifractal.base.kernels import kernel
+from multifractal.base.types import Array, ArrayLike, DTypeLike, Rng, Shape
 from multifractal.landscapes import brownian
+from multifractal.landscapes.brownian import SurfaceNoise
 from multifractal.landscapes.landscape import Landscape
 
 _ROWS_PER_CHUNK = 128
@@ -33,7 +37,7 @@ _PROBES = 33  # exponents at which the interpolation error is evaluated
 _MOST_LEVELS = 80
 
 
-def paper_hoelder_map(n=1024):
+def paper_hoelder_map(n: Shape = 1024) -> Array:
     """Return the paper's Hoelder map, H(x, y) = 0.5 + 0.2 sin(2 pi x / cols) cos(3 pi y / (2 rows)).
 
     Parameters
@@ -54,7 +58,14 @@ def paper_hoelder_map(n=1024):
     return 0.5 + 0.2 * sinpi(2 * x / cols) * cospi(1.5 * y / rows)
 
 
-def mbm_surface(hoelder_map, *, rng=None, dtype=np.float64, tol=1e-4, noise=None):
+def mbm_surface(
+    hoelder_map: ArrayLike,
+    *,
+    rng: Rng | None = None,
+    dtype: DTypeLike = np.float64,
+    tol: float = 1e-4,
+    noise: SurfaceNoise | None = None,
+) -> Landscape:
     """Draw a multifractional Brownian surface: near each pixel it is a fractional Brownian surface of that pixel's exponent.
 
     Parameters

@@ -1,5 +1,7 @@
 """The Weierstrass-Mandelbrot surface: plane waves of geometrically growing frequency, each in a direction of its own."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -16,6 +18,7 @@ from multifractal.base.elementary import cospi, exp, log, power, sinpi
 from multifractal.base.products import product
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_generator
+from multifractal.base.types import DTypeLike, Rng, Shape
 from multifractal.landscapes.fields import log_variogram_constant, wavenumbers_for
 from multifractal.landscapes.landscape import Landscape
 
@@ -25,7 +28,9 @@ _BAND = 64  # rows that a thread takes at a time
 _LARGEST_HURST = 0.99  # beyond it the longest wave exceeds the range of a double
 
 
-def weierstrass_mandelbrot(n, hurst, *, base=1.05, rng, dtype=np.float64):
+def weierstrass_mandelbrot(
+    n: Shape, hurst: float, *, base: float = 1.05, rng: Rng, dtype: DTypeLike = np.float64
+) -> Landscape:
     """Draw sum over m of a b^(-H m) [cos phi_m - cos(b^m k_m . x + phi_m)], k_m a random direction for each m.
 
     The amplitude a = (ln b / C)^(1/2) gives E|f(u) - f(v)|^2 = (|u - v|/N)^(2 hurst) between pixels, N the longer side, up

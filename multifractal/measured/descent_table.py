@@ -4,6 +4,9 @@ A run is a training from one seed, or some walkers on one surface, of which the 
 logarithm of the length of a tangent vector of the map theta -> theta - rate grad L(theta) that was 1 long at the start.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -12,9 +15,10 @@ from multifractal.base.checks import require, whole_number
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.base.statistics import mean_and_error, mean_interval
+from multifractal.base.statistics import Estimate, mean_and_error, mean_interval
+from multifractal.base.types import Array, ArrayLike, Pair, Rng
 from multifractal.diffusion.displacement import diffusion_exponent, tamsd
-from multifractal.landscapes.landscape import as_landscape
+from multifractal.landscapes.landscape import LandscapeLike, as_landscape
 from multifractal.walkers.descent import checked_rates, descend_ensemble
 from multifractal.walkers.stability import EdgeOfStability, lyapunov_exponents, sharpness_at
 
@@ -69,34 +73,34 @@ class DescentTable(Result):
     provenance: Provenance
 
     @property
-    def exponents(self):
+    def exponents(self) -> Array:
         """Largest Lyapunov exponent per step over the second half of each run, shape (s, rates, runs)."""
         with np.errstate(invalid="ignore"):  # minus infinity, where a step forgot everything
             grown = self.stretch[..., -1] - self.stretch[..., -3]
         return grown / (self.times[:, -1] - self.times[:, -3])[:, None, None]
 
     @property
-    def mean_exponents(self):
+    def mean_exponents(self) -> Estimate:
         """Estimate of the mean of `exponents` over the runs that lasted, shape (s, rates)."""
         return over_runs(self.exponents)
 
     @property
-    def mean_edge_at_start(self):
+    def mean_edge_at_start(self) -> Array:
         """Mean of `edge_at_start` over runs, shape (s, rates): NaN if one diverged."""
         return np.mean(self.edge_at_start, axis=-1)
 
     @property
-    def mean_tamsd(self):
+    def mean_tamsd(self) -> Array:
         """Mean of `tamsd` over the runs that lasted, shape (s, rates, waiting times, lags)."""
         return mean_and_error(self.tamsd, axis=2)[0]
 
     @property
-    def resolution(self):
+    def resolution(self) -> Array:
         """The exponent of a vector that grew e-fold in the second half, shape (s,): smaller ones are not told from 0."""
         return 1.0 / (self.times[:, -1] - self.times[:, -3])
 
     @property
-    def sign(self):
+    def sign(self) -> Array:
         """Sign of the largest exponent, shape (s, rates): 1 chaotic, -1 contracting, 0 not told from zero, NaN diverged.
 
         The 95 % interval over runs lies above `resolution` (or below minus that), or it does not. NaN unless two runs
@@ -107,7 +111,7 @@ class DescentTable(Result):
         told = np.where(low > limit, 1.0, np.where(high < -limit, -1.0, 0.0))
         return np.where(np.isfinite(low), told, np.nan)
 
-    def diffusion(self, waiting, lag_range):
+    def diffusion(self, waiting: int, lag_range: Pair) -> Array:
         """Return the exponent of displacement ~ lag^alpha of each run, shape (s, rates, runs); NaN where it is at rest.
 
         Parameters
@@ -122,7 +126,7 @@ class DescentTable(Result):
         for place in np.ndindex(found.shape):
             lags, curve = self.lag_times[place[0]], self.tamsd[(*place, waiting)]
             n_steps = self.times[place[0], -1]
-            reach = tuple(share * n_steps if share < 1 else share for share in lag_range)
+            reach = [share * n_steps if share < 1 else share for share in lag_range]
             even = lags % 2 == 0
             moves = (
                 np.isfinite(curve).all()
@@ -132,7 +136,7 @@ class DescentTable(Result):
                 found[place] = diffusion_exponent(lags[even], curve[even], lag_range=reach).exponent
         return found
 
-    def of(self, system):
+    def of(self, system: str | int) -> DescentTable:
         """Return the table of one system, by name or number."""
         k = self.systems.index(system) if isinstance(system, str) else system
         parts = {
@@ -224,7 +228,15 @@ def displacement_of(positions, n_steps):
 
 
 @renamed(surfaces="landscapes")
-def walk_table(system, landscapes, *, learning_rates, n_walkers=8, n_steps=4000, rng=0):
+def walk_table(
+    system: str,
+    landscapes: Sequence[LandscapeLike],
+    *,
+    learning_rates: ArrayLike,
+    n_walkers: int = 8,
+    n_steps: int = 4000,
+    rng: Rng = 0,
+) -> DescentTable:
     """Walk on surfaces and return the table of one system, with one run a surface.
 
     Parameters
@@ -246,8 +258,8 @@ def walk_table(system, landscapes, *, learning_rates, n_walkers=8, n_steps=4000,
     rates = checked_rates(learning_rates)
     times, (waiting_times, lag_times, _) = stretch_times(n_steps), schedule(n_steps)
     runs = []
-    landscapes = [as_landscape(one, "landscapes") for one in landscapes]
-    for k, surface in enumerate(landscapes):
+    surfaces = [as_landscape(one, "landscapes") for one in landscapes]
+    for k, surface in enumerate(surfaces):
         walls = np.array(surface.shape[::-1]) - 1
         starts = realisation(rng, k).uniform(0, walls, size=(n_walkers, 2))
         runs.append(_walked(surface, starts, rates, times))
@@ -256,7 +268,7 @@ def walk_table(system, landscapes, *, learning_rates, n_walkers=8, n_steps=4000,
     made_by = Provenance.of(
         "walk_table",
         rng=rng,
-        landscapes=len(landscapes),
+        landscapes=len(surfaces),
         learning_rates=rates,
         n_walkers=n_walkers,
         n_steps=n_steps,

@@ -1,5 +1,7 @@
 """A model surface with the local exponents of a measured section of a loss: where it can have them, and where not."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +10,8 @@ from multifractal.analysis.roughness import local_hoelder
 from multifractal.base.checks import finite_array
 from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.result import Provenance, Result
-from multifractal.landscapes.landscape import Landscape
+from multifractal.base.types import Rng
+from multifractal.landscapes.landscape import Landscape, LandscapeLike
 from multifractal.landscapes.multifractional import mbm_surface
 
 # the model's exponents are held between these (our choice; its limits are 0 and 1)
@@ -51,28 +54,28 @@ class SectionModel(Result, renamed={"window": "smoothing"}):
     window = FormerName("smoothing")
 
     @property
-    def landscape(self):
+    def landscape(self) -> Landscape:
         """The model surface as a `Landscape` with its exponents."""
         return Landscape(self.values, self.hoelder, provenance=self.provenance)
 
     @property
-    def share_smooth(self):
+    def share_smooth(self) -> float:
         """Share of pixels whose measured exponent is 1 or more: differentiable there, which no such surface is."""
         return float((self.measured >= 1).mean())
 
     @property
-    def share_noise(self):
+    def share_noise(self) -> float:
         """Share of pixels whose measured exponent is `LOWEST` or less: noise from pixel to pixel."""
         return float((self.measured <= LOWEST).mean())
 
     @property
-    def share_followed(self):
+    def share_followed(self) -> float:
         """Share of pixels where the model has the measured exponent."""
         return float((self.measured == self.hoelder).mean())
 
 
 @renamed(section="landscape", window="smoothing")
-def model_of_section(landscape, *, rng, smoothing=8.0):
+def model_of_section(landscape: LandscapeLike, *, rng: Rng, smoothing: float = 8.0) -> SectionModel:
     """Draw a model surface with the same local exponents as a section, and with gradients of the same size.
 
     The section's exponents are those of `local_hoelder(section, smoothing)`, the surface is `mbm_surface` of that map. It is

@@ -4,6 +4,8 @@
 which needs no torch to be read.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,15 +168,15 @@ class SectionStudy(Result):
     provenance: Provenance
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """Names of the rows, in their order."""
         return [row.name for row in self.rows]
 
-    def row(self, name):
+    def row(self, name: str) -> SectionRow:
         """Return the `SectionRow` of this name."""
         return self.rows[self.names.index(one_of("name", name, self.names))]
 
-    def landscape(self, name):
+    def landscape(self, name: str) -> Landscape:
         """Return a section that is kept in this file as a `Landscape`, index [y, x], in nats."""
         k = self.kept.index(one_of("name", name, self.kept))
         return Landscape(

@@ -1,5 +1,7 @@
 """Is full-batch training chaotic? Tangent vectors along runs of the supplement's network, with and without dropout."""
 
+from __future__ import annotations
+
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -7,12 +9,15 @@ from multifractal.base.checks import require, whole_number
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
+from multifractal.base.types import ArrayLike
 from multifractal.measured.descent_table import (
+    DescentTable,
     displacement_of,
     schedule,
     stretch_times,
     training_record,
 )
+from multifractal.training.tables import Table
 from multifractal.walkers.descent import checked_rates
 
 _CHUNK = 4000  # epochs a call of the compiled loop
@@ -21,7 +26,14 @@ _TANGENT = 2
 
 
 @renamed(seeds="n_runs")
-def training_table(table, *, learning_rates, dropout=0.0, n_runs=5, n_steps=4000):
+def training_table(
+    table: Table,
+    *,
+    learning_rates: ArrayLike,
+    dropout: float = 0.0,
+    n_runs: int = 5,
+    n_steps: int = 4000,
+) -> DescentTable:
     """Train the 16-unit network of the paper's supplement at each rate from each seed, and return what descent did.
 
     The training map is theta -> theta - rate grad L(theta), and the tangent vector follows v -> v - rate H v, H the Hessian

@@ -1,5 +1,7 @@
 """Does full-batch training diffuse anomalously? Displacement of a run by waiting time, exponents by regime, sharpness."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,12 +9,14 @@ import numpy as np
 from multifractal import source_data
 from multifractal.base.checks import finite_number, positive_number, require
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, PathLike
 from multifractal.diffusion.displacement import (
     DiffusionExponent,
     Displacement,
     diffusion_exponent,
     tamsd,
 )
+from multifractal.training.run import FullBatchRun
 
 WINDOW = 100_000  # paper, Supplementary; waiting times reach as far, lags a tenth of it
 _REACH = 2.1  # window + longest waiting time + longest lag, in windows
@@ -27,7 +31,7 @@ REGIMES = (
 )
 
 
-def training_displacement(run):
+def training_displacement(run: FullBatchRun) -> Displacement:
     """Return the time-averaged mean squared displacement of a run at the published waiting times and lags.
 
     Parameters
@@ -67,7 +71,9 @@ def training_displacement(run):
     return tamsd(run.positions, waiting_times=waiting_times, lag_times=lag_times, window=window)
 
 
-def published_displacement(learning_rate=0.1, dropout=0.0, folder=None):
+def published_displacement(
+    learning_rate: float = 0.1, dropout: float = 0.0, folder: PathLike | None = None
+) -> Displacement:
     """Return the published displacement of a run of a million epochs, from the paper's source data; repeated lags once.
 
     Parameters
@@ -121,7 +127,7 @@ class RegimeExponent(Result):
     provenance: Provenance
 
 
-def regime_exponents(displacement):
+def regime_exponents(displacement: Displacement) -> list[RegimeExponent]:
     """Return the diffusion exponent in each regime that the curves reach.
 
     Where the displacement over one epoch exceeds that over two, the run oscillates with period two across the valley (the
@@ -156,6 +162,6 @@ def regime_exponents(displacement):
     return found
 
 
-def sharpness_over_edge(run):
+def sharpness_over_edge(run: FullBatchRun) -> Array:
     """Return largest Hessian eigenvalue x learning rate / 2 at the run's `sharpness_epochs`; 1 is the edge of stability."""
     return run.sharpness * run.parameters["learning_rate"] / 2

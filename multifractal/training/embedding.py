@@ -1,5 +1,7 @@
 """A picture of a long path in many dimensions: principal components, and t-SNE of a sample with the rest placed exactly."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ from multifractal.base.checks import positive_number, refuse, refuse_masked, req
 from multifractal.base.chunks import thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.types import ArrayLike, Rng
 
 _ROWS = 16_384  # rows taken from disk at a time
 
@@ -43,7 +46,15 @@ class PathEmbedding(Result):
     provenance: Provenance
 
 
-def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0, progress=True):
+def embed_path(
+    positions: ArrayLike,
+    *,
+    last: int = 500_000,
+    sample: int = 10_000,
+    perplexity: float = 500,
+    rng: Rng = 0,
+    progress: bool = True,
+) -> PathEmbedding:
     """Embed a path in two dimensions by t-SNE of a sample and by principal components.
 
     Parameters
@@ -93,9 +104,9 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
         "pass a smaller perplexity or a longer path",
     )
     generator = as_generator(rng)
-    sample = _one_of_each_stretch(len(window), n_sampled, generator)
+    drawn = _one_of_each_stretch(len(window), n_sampled, generator)
     mean, axes, explained = _principal_axes(window, first)
-    rotated = (window[sample] - mean) @ axes
+    rotated = (window[drawn] - mean) @ axes
     placed = _tsne(rotated, perplexity, int(generator.integers(2**31)), progress)
     points, components = _place_all(window, mean, axes, rotated, placed, progress)
     provenance = Provenance.of(
@@ -111,7 +122,7 @@ def embed_path(positions, *, last=500_000, sample=10_000, perplexity=500, rng=0,
         points=points,
         components=components,
         explained=explained,
-        sample=sample,
+        sample=drawn,
         first=first,
         perplexity=perplexity,
         provenance=provenance,

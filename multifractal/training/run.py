@@ -1,5 +1,7 @@
 """The supplementary experiment: train a small network by full-batch descent, keep every position, and read the run back."""
 
+from __future__ import annotations
+
 import dataclasses
 import datetime
 import os
@@ -14,7 +16,9 @@ from tqdm.auto import tqdm
 from multifractal.base import files
 from multifractal.base.checks import float_dtype, one_of, positive_number, require, whole_number
 from multifractal.base.deprecation import FormerName, renamed
+from multifractal.base.types import Array, PathLike
 from multifractal.training.run_folder import RunFolder, read_record, read_rows, require_space
+from multifractal.training.tables import Table
 
 CURVES = "learning_curves.npz"
 OUTPUTS = (CURVES, "displacement.npz", "embedding.npz")
@@ -57,7 +61,7 @@ class Training:
         one_of("standardise", self.standardise, ("all", "train"))
 
     @property
-    def default_folder(self):
+    def default_folder(self) -> Path:
         """Folder of the run, in the published form."""
         return Path(
             "results",
@@ -69,7 +73,15 @@ Training.__init__ = renamed(seed="rng")(Training.__init__)  # type: ignore[metho
 
 
 @renamed(out="folder")
-def train_full_batch(table, training, folder, *, resume=False, overwrite=False, chunk=10_000):
+def train_full_batch(
+    table: Table,
+    training: Training,
+    folder: PathLike,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    chunk: int = 10_000,
+) -> FullBatchRun:
     """Train the 16-unit network of the paper's supplement by full-batch gradient descent, into a folder.
 
     Parameters
@@ -248,7 +260,7 @@ class FullBatchRun:
     """
 
     @renamed(path="folder")
-    def __init__(self, folder):
+    def __init__(self, folder: PathLike) -> None:
         self.path = Path(folder)
         self.parameters = read_record(self.path)["parameters"]
 
@@ -257,31 +269,31 @@ class FullBatchRun:
         return read_rows(self.path)
 
     @property
-    def positions(self):
+    def positions(self) -> Array:
         """Parameters at epochs 0, every, 2 every, ..., shape (positions, parameters), a read-only memory map."""
         return self._rows["trajectory"]
 
     @property
-    def losses(self):
+    def losses(self) -> Array:
         """Training loss, and test loss if there are test rows, before each epoch's step; shape (epochs, 1 or 2)."""
         return self._rows["losses"]
 
     @property
-    def sharpness(self):
+    def sharpness(self) -> Array:
         """Largest eigenvalue of the full Hessian at `sharpness_epochs`, shape (n,), float64."""
         return self._rows["max_eigs"]
 
     @property
-    def sharpness_epochs(self):
+    def sharpness_epochs(self) -> Array:
         """Epochs of `sharpness`, shape (n,)."""
         return np.arange(len(self.sharpness)) * self.parameters["hess_every"]
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         """Epochs done."""
         return len(self.losses)
 
-    def in_words(self):
+    def in_words(self) -> str:
         """Return the run in words, for a title."""
         p = self.parameters
         return f"{p['dataset']}, rate {p['learning_rate']:g}, dropout {p['dropout']:g}, {self.epochs} epochs"

@@ -1,5 +1,7 @@
 """Tables to train on: airfoil self-noise (looked for, then fetched) and diabetes (comes with scikit-learn)."""
 
+from __future__ import annotations
+
 import hashlib
 import tempfile
 import warnings
@@ -11,6 +13,7 @@ import numpy as np
 
 from multifractal.base import files
 from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
+from multifractal.base.types import Array, ArrayLike, PathLike
 
 AIRFOIL_FILE = "airfoil_self_noise.dat"
 # UCI Machine Learning Repository, data set 291 (Brooks, Pope, Marcolini 1989, NASA RP 1218; CC BY 4.0)
@@ -44,7 +47,7 @@ class Table:
     sha256: str  # of the numbers, float64, row by row, target last
 
     @classmethod
-    def of(cls, name, values):
+    def of(cls, name: str, values: ArrayLike) -> Table:
         """Return the table whose last column is the target; refuses NaN, inf and constant columns."""
         values = np.ascontiguousarray(real_array("values", values, dtype=np.float64))
         require(
@@ -55,9 +58,11 @@ class Table:
             "pass one row a case, the target last",
         )
         _refuse_unfinite(name, values)
-        return cls(name, values[:, :-1], values[:, -1], hashlib.sha256(values).hexdigest())
+        return cls(
+            name, values[:, :-1], values[:, -1], hashlib.sha256(values.tobytes()).hexdigest()
+        )
 
-    def standardised(self, n_train, by="all"):
+    def standardised(self, n_train: int, by: str = "all") -> tuple[Array, Array]:
         """Return (inputs, target) with mean 0 and variance 1 in each column.
 
         Parameters
@@ -95,7 +100,7 @@ class Table:
         return values[:, :-1], values[:, -1]
 
 
-def load_table(dataset="airfoil", data="data", *, fetch=True):
+def load_table(dataset: str = "airfoil", data: PathLike = "data", *, fetch: bool = True) -> Table:
     """Return a table by name.
 
     Parameters

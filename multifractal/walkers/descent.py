@@ -5,7 +5,10 @@ Methods); the other rules are in `optimizers`. The unfolded track is the walk on
 it back gives the position. A field has no walls, and there the two are the same.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,8 +26,9 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
 from multifractal.base.statistics import mean_and_error
-from multifractal.landscapes.landscape import Landscape, as_landscape
-from multifractal.walkers.field import as_ground, check_field
+from multifractal.base.types import Array, ArrayLike, Executor, Rng
+from multifractal.landscapes.landscape import Landscape, LandscapeLike, as_landscape
+from multifractal.walkers.field import Field, as_ground, check_field
 from multifractal.walkers.optimizers import checked_rule, require_rng
 from multifractal.walkers.walking import Plan, reflect, walk_together
 
@@ -65,7 +69,7 @@ class Walk(Result):
     provenance: Provenance
 
     @property
-    def completed(self):
+    def completed(self) -> Any:
         """Whether the walk was never stopped."""
         return self.steps_taken == len(self.positions) - 1
 
@@ -106,19 +110,27 @@ class Ensemble(Result):
     provenance: Provenance
 
     @property
-    def completed(self):
+    def completed(self) -> Any:
         """Whether each walker was never stopped, shape (n_rates, n_starts)."""
         return self.steps_taken == self.n_steps
 
     @property
-    def mean_losses(self):
+    def mean_losses(self) -> Array:
         """Mean loss over the walkers that go on, shape (n_rates, kept)."""
         return mean_and_error(self.losses, axis=1)[0]
 
 
 def descend(
-    landscape, start, *, learning_rate, n_steps, unfold="exact", method="gd", rng=None, **parameters
-):
+    landscape: LandscapeLike | Field,
+    start: ArrayLike,
+    *,
+    learning_rate: float,
+    n_steps: int,
+    unfold: Literal["exact", "published"] = "exact",
+    method: str = "gd",
+    rng: Rng | None = None,
+    **parameters: Any,
+) -> Walk:
     """Walk downhill from `start`.
 
     Parameters
@@ -205,19 +217,19 @@ def descend(
 
 
 def descend_ensemble(
-    landscape,
-    starts,
+    landscape: LandscapeLike | Field,
+    starts: ArrayLike,
     *,
-    learning_rates,
-    n_steps,
-    unfold="exact",
-    keep_last=None,
-    keep_every=1,
-    method="gd",
-    rng=None,
-    executor=None,
-    **parameters,
-):
+    learning_rates: ArrayLike,
+    n_steps: int,
+    unfold: Literal["exact", "published"] = "exact",
+    keep_last: int | None = None,
+    keep_every: int = 1,
+    method: str = "gd",
+    rng: Rng | None = None,
+    executor: Executor | None = None,
+    **parameters: Any,
+) -> Ensemble:
     """Walk downhill from each start at each learning rate; each walk is the same to the bit as `descend` gives it alone.
 
     Parameters
@@ -331,7 +343,7 @@ def descend_ensemble(
     )
 
 
-def start_near_maximum(landscape, rng):
+def start_near_maximum(landscape: LandscapeLike, rng: Rng) -> Array:
     """Return the global maximum's position plus a standard normal step, reflected into the grid, shape (2,), float64.
 
     Parameters
@@ -373,7 +385,7 @@ def _checked(
     return rates, Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every)
 
 
-def checked_starts(ground, starts, argument="starts"):
+def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> Array:
     """Return `starts` as (n, d) float64: within the walls of a landscape, or in the dimension of a field."""
     starts = finite_array(argument, starts, ndim=2, dtype=np.float64)
     dimension = 2 if isinstance(ground, Landscape) else ground.dimension
@@ -398,7 +410,7 @@ def checked_starts(ground, starts, argument="starts"):
     return np.ascontiguousarray(starts)
 
 
-def checked_rates(learning_rates):
+def checked_rates(learning_rates: ArrayLike) -> Array:
     """Return `learning_rates` as (n,) float64, all positive and finite."""
     rates = finite_vector("learning_rates", learning_rates)
     require(

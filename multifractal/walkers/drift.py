@@ -5,7 +5,11 @@ the same walks: the lengths of their steps in their order, their increments in a
 place. The last one tells what comes from steps being short where it is flat from what comes from descending.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -17,8 +21,9 @@ from multifractal.base.elementary import cospi, sinpi
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
-from multifractal.base.statistics import mean_interval
-from multifractal.landscapes.landscape import as_landscape, interpolate_gradient
+from multifractal.base.statistics import Estimate, mean_interval
+from multifractal.base.types import Array, ArrayLike, Rng
+from multifractal.landscapes.landscape import LandscapeLike, as_landscape, interpolate_gradient
 from multifractal.walkers.descent import descend_ensemble, start_near_maximum
 from multifractal.walkers.walking import reflect
 
@@ -68,12 +73,12 @@ class Drift(Result, renamed={"window": "smoothing"}):
 
     window = FormerName("smoothing")
 
-    def mean_shares(self, kind, field):
+    def mean_shares(self, kind: str, field: str) -> Estimate:
         """Return the Estimate of the share in each tenth over surfaces, shape (10,): each surface is the mean of its walkers."""
         shares = self.shares[self.kinds.index(kind), self.fields.index(field)]
         return mean_interval(shares, axis=0, of="surfaces")
 
-    def arrived(self, kind, steps):
+    def arrived(self, kind: str, steps: ArrayLike) -> Array:
         """Return the share of all walkers of `kind` that have arrived within `steps` (an array), shape of `steps`."""
         arrivals = self.arrivals[self.kinds.index(kind)].ravel()
         arrivals = np.sort(arrivals[arrivals != NEVER])
@@ -82,15 +87,15 @@ class Drift(Result, renamed={"window": "smoothing"}):
 
 @renamed(window="smoothing")
 def drift_to_flat(
-    landscapes,
+    landscapes: Iterable[LandscapeLike],
     *,
-    learning_rate=1000.0,
-    n_steps=9999,
-    n_walkers=20,
-    start="maximum",
-    smoothing=64,
-    rng,
-):
+    learning_rate: float = 1000.0,
+    n_steps: int = 9999,
+    n_walkers: int = 20,
+    start: Literal["maximum", "uniform"] = "maximum",
+    smoothing: int = 64,
+    rng: Rng,
+) -> Drift:
     """Measure how descent prefers flat ground, on several landscapes, against three controls.
 
     The controls start where the walkers do and have the same walls:
@@ -150,22 +155,23 @@ def drift_to_flat(
     # one array would be taken for its rows
     good = hasattr(landscapes, "__iter__") and not hasattr(landscapes, "__array__")
     require(good, "landscapes", landscapes, "be several landscapes", "pass a list of them")
-    shares, arrivals = [], []
+    by_surface, passages = [], []
     for i, landscape in enumerate(landscapes):
         landscape = as_landscape(landscape, "landscapes")
         stream = realisation(rng, i)
         walks = _walks(landscape, learning_rate, n_steps, n_walkers, start, stream)
         maps = decile_maps(landscape, smoothing)
-        shares.append([[_shares(tenths, walk) for tenths in maps] for walk in walks])
-        arrivals.append([first_passage(maps[1] == N_DECILES - 1, walk) for walk in walks])
+        by_surface.append([[_shares(tenths, walk) for tenths in maps] for walk in walks])
+        passages.append([first_passage(maps[1] == N_DECILES - 1, walk) for walk in walks])
     require(
-        len(shares) > 0,
+        len(by_surface) > 0,
         "landscapes",
-        len(shares),
+        len(by_surface),
         "hold at least one landscape",
         "pass a list of landscapes",
     )
-    shares, arrivals = np.moveaxis(shares, 0, 2), np.moveaxis(arrivals, 0, 1)
+    shares = np.moveaxis(np.array(by_surface), 0, 2)
+    arrivals = np.moveaxis(np.array(passages), 0, 1)
     return Drift(
         shares=shares,
         arrivals=arrivals,

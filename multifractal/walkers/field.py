@@ -3,8 +3,10 @@
 `FractalField` is one; a user's own loss, written in numpy or anything else, is one as soon as it has these three names.
 """
 
+from __future__ import annotations
+
 import numbers
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -51,7 +53,7 @@ class Field(Protocol):
     dimension: int
     reach: float
 
-    def value_and_gradient(self, x):
+    def value_and_gradient(self, x: Any) -> tuple[Any, Any]:
         """Return the loss (a number) and its gradient (shape (d,)) at a point `x` of shape (d,), float64."""
 
 

@@ -5,8 +5,11 @@ the reflections and Dg the derivative of the interpolated gradient, so Lyapunov 
 Symbols: g gradient, Dg its derivative, v tangent vector, d0 and T start distance and period of the published estimator.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,8 +18,10 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.elementary import log_of
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
-from multifractal.base.statistics import mean_and_error, mean_interval
+from multifractal.base.statistics import Estimate, mean_and_error, mean_interval
+from multifractal.base.types import Array, ArrayLike
 from multifractal.landscapes.landscape import (
+    LandscapeLike,
     _values_at,
     as_landscape,
     cell_and_weights,
@@ -55,7 +60,7 @@ class EdgeOfStability(Result):
     provenance: Provenance
 
     @property
-    def share_positive(self):
+    def share_positive(self) -> Array:
         """Share of the positions where the sharpness is positive, (n_rates,): only these have a logarithm.
 
         Positions of walkers that were stopped (NaN) are not counted; NaN where all were.
@@ -64,19 +69,19 @@ class EdgeOfStability(Result):
         return _divided((self.sharpness > 0).sum(axis=(1, 2)), known)
 
     @property
-    def log10_by_start(self):
+    def log10_by_start(self) -> Array:
         """Mean log10 sharpness of each walk over its positions of positive sharpness, (n_rates, n_starts); NaN if none."""
         positive = self.sharpness > 0
         logs = np.log10(np.where(positive, self.sharpness, 1.0))
         return _divided(logs.sum(axis=2), positive.sum(axis=2))
 
     @property
-    def mean_log10(self):
+    def mean_log10(self) -> Array:
         """Mean over walks of `log10_by_start`, (n_rates,)."""
         return self._estimate.value
 
     @property
-    def interval(self):
+    def interval(self) -> Array:
         """95 % Student interval of `mean_log10` over walks, (2, n_rates); NaN with fewer than two walks."""
         return self._estimate.interval
 
@@ -85,13 +90,13 @@ class EdgeOfStability(Result):
         return mean_interval(self.log10_by_start, of="walks")
 
     @property
-    def holds(self):
+    def holds(self) -> Array:
         """Whether the interval contains log10(2 / learning rate), (n_rates,) bool."""
         edge = np.log10(2 / self.learning_rates)
         return self._estimate.contains(edge)
 
     @property
-    def range(self):
+    def range(self) -> Array:
         """Lowest and highest rate of the longest run of neighbouring rates at which it holds, (2,); NaN if there is none."""
         runs = np.split(np.arange(len(self.holds)), np.flatnonzero(np.diff(self.holds)) + 1)
         longest = max((run for run in runs if self.holds[run[0]]), key=len, default=None)
@@ -121,22 +126,22 @@ class LyapunovExponents(Result):
     provenance: Provenance
 
     @property
-    def mean(self):
+    def mean(self) -> Array:
         """Mean over walks, (n_rates, 2)."""
         return mean_and_error(self.exponents, axis=1)[0]
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> Array:
         """Standard error of `mean` over walks, (n_rates, 2)."""
         return mean_and_error(self.exponents, axis=1)[1]
 
     @property
-    def interval(self):
+    def interval(self) -> Array:
         """95 % Student interval of `mean` over walks, (2, n_rates, 2); NaN with fewer than two walks."""
         return mean_interval(self.exponents, axis=1, of="walks").interval
 
     @property
-    def median(self):
+    def median(self) -> Array:
         """Median over walks, (n_rates, 2): the mean mixes trapped and chaotic ones."""
         some = ~np.isnan(self.exponents).all(axis=1)
         return np.where(
@@ -144,19 +149,27 @@ class LyapunovExponents(Result):
         )
 
     @property
-    def share_positive(self):
+    def share_positive(self) -> Array:
         """Share of walks whose largest exponent is positive, (n_rates,)."""
         largest = self.exponents[..., 0]
         return _divided((largest > 0).sum(axis=1), (~np.isnan(largest)).sum(axis=1))
 
-    def running(self, rate_index):
+    def running(self, rate_index: int) -> Estimate:
         """Return the Estimate of the mean of the largest exponent over the first 1, 2, ... walks, each (n_starts,)."""
         largest = self.exponents[rate_index, :, 0]
         first = np.where(np.tri(len(largest), dtype=bool), largest, np.nan)
         return mean_interval(first, of="walks, the first so many")
 
 
-def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, sharpness="hessian"):
+def edge_of_stability(
+    landscape: LandscapeLike,
+    *,
+    learning_rates: ArrayLike,
+    starts: ArrayLike,
+    n_steps: int,
+    last: int = 100,
+    sharpness: Literal["hessian", "map", "published"] = "hessian",
+) -> EdgeOfStability:
     """Walk from each start at each rate and return the sharpness at the last positions.
 
     Parameters
@@ -216,7 +229,11 @@ def edge_of_stability(landscape, *, learning_rates, starts, n_steps, last=100, s
     )
 
 
-def sharpness_at(landscape, positions, kind="hessian"):
+def sharpness_at(
+    landscape: LandscapeLike,
+    positions: ArrayLike,
+    kind: Literal["hessian", "map", "published"] = "hessian",
+) -> Array:
     """Return the sharpness of a `landscape` at positions (..., 2) inside the walls, (...) float64.
 
     `kind` is as `sharpness` of `edge_of_stability`.
@@ -239,7 +256,15 @@ def sharpness_at(landscape, positions, kind="hessian"):
     return out.reshape(shape)
 
 
-def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, method="tangent"):
+def lyapunov_exponents(
+    landscape: LandscapeLike,
+    *,
+    learning_rates: ArrayLike,
+    starts: ArrayLike,
+    n_steps: int,
+    burn_in: int,
+    method: Literal["tangent", "two_trajectories"] = "tangent",
+) -> LyapunovExponents:
     """Return the Lyapunov exponents of plain descent from each start at each rate.
 
     Parameters
@@ -332,7 +357,7 @@ def lyapunov_exponents(landscape, *, learning_rates, starts, n_steps, burn_in, m
     )
 
 
-def two_trajectories_ceiling(shape):
+def two_trajectories_ceiling(shape: tuple[int, int]) -> Array:
     """Return where the published estimator saturates on a landscape of this shape: ln(D/d0)/T, and its hard limit.
 
     D is the mean distance of two independent uniform points (a separation that has forgotten where it began), and for the
