@@ -1,8 +1,12 @@
 """The house style, applied in a context (global settings are never touched), and saving a figure with its numbers."""
 
+from __future__ import annotations
+
 import functools
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -10,14 +14,24 @@ import numpy as np
 import PIL.Image
 
 from multifractal.base import files
+from multifractal.base.types import Array, ArrayLike, PathLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    ManyAxes: TypeAlias = Sequence[Axes] | Array  # one for each panel
+
 
 HOUSE_STYLE = Path(__file__).with_name("house.mplstyle")
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # Okabe & Ito's palette by role: the same thing has the same colour in every figure.
 OURS, PUBLISHED, THEORY, CONTROL = "#0072B2", "#D55E00", "#000000", "#999999"
 
 
-def styled(figure_function):
+def styled(figure_function: F) -> F:
     """Decorate a figure function: it draws in the house style and leaves global settings alone."""
 
     @functools.wraps(figure_function)
@@ -27,7 +41,7 @@ def styled(figure_function):
         with plt.style.context(HOUSE_STYLE):
             return figure_function(*args, **kwargs)
 
-    return draw
+    return cast(F, draw)
 
 
 def axes_or_new(ax, n_rows=1, n_cols=1, **subplots):
@@ -39,7 +53,7 @@ def axes_or_new(ax, n_rows=1, n_cols=1, **subplots):
     return plt.subplots(n_rows, n_cols, **subplots)[1]
 
 
-def save_figure(axes, folder, name, **numbers):
+def save_figure(axes: Axes | ManyAxes, folder: PathLike, name: str, **numbers: ArrayLike) -> Figure:
     """Write the figure of `axes` as `name.png` and `name.pdf` in `folder`, and the `numbers` behind it as `name.npz`.
 
     In a notebook the picture that was written is shown, smaller, and the figure is not drawn once more.

@@ -1,11 +1,27 @@
 """Figures of displacement: the TAMSD by waiting time, in two panels, with its fitted exponents."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from multifractal.base.types import Array, Pair
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.base.statistics import Estimate
+    from multifractal.diffusion.displacement import Displacement
+    from multifractal.diffusion.frequencies import WalkSpectrum
+    from multifractal.figures._style import ManyAxes
+    from multifractal.walkers.descent import Walk
+
 
 OFFSET = 1.9  # fitted lines stand above their curves by this factor, so that both are seen
 PALEST = 0.88  # share of the colour map in use: its end is too pale on white
@@ -13,8 +29,13 @@ PALEST = 0.88  # share of the colour map in use: its end is too pale on white
 
 @styled
 def tamsd_by_waiting_time(
-    displacements, *, exponents=None, split=3800, y_label="TAMSD (grid units²)", ax=None
-):
+    displacements: Mapping[str, Displacement],
+    *,
+    exponents: Mapping[str, Any] | None = None,
+    split: int = 3800,
+    y_label: str = "TAMSD (grid units²)",
+    ax: ManyAxes | None = None,
+) -> Array:
     """Draw displacement curves by waiting time: one row a set of curves, waiting times below `split` left, the rest right.
 
     Parameters
@@ -66,7 +87,9 @@ def tamsd_by_waiting_time(
 
 
 @styled
-def unfolded_tracks(walk, as_published, published=None, *, ax=None):
+def unfolded_tracks(
+    walk: Walk, as_published: Walk, published: Array | None = None, *, ax: Axes | None = None
+) -> Axes:
     """Draw one walk where it is on the grid, unfolded exactly and as published, and the paper's own track where given.
 
     Parameters
@@ -147,7 +170,12 @@ def _draw_scale(ax, colours, longest):
 
 
 @styled
-def walk_spectra(spectra, *, exponents=None, ax=None):
+def walk_spectra(
+    spectra: Mapping[str, WalkSpectrum],
+    *,
+    exponents: Mapping[str, Sequence[tuple[Pair, Estimate]]] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the power of walks against frequency, with the power laws fitted.
 
     Parameters

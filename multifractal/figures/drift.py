@@ -1,8 +1,22 @@
 """Figures of drift: time by tenth of the grid and first passages, against controls; passage into the harmonic well."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.diffusion.passage import WellPassage
+    from multifractal.figures._style import ManyAxes
+    from multifractal.walkers.drift import Drift
+
 
 _STYLES = (
     {"color": OURS, "marker": "o"},
@@ -18,7 +32,9 @@ _LABELS = {
 
 
 @styled
-def drift_shares(drift, *, fields=("flatness", "low loss"), axes=None):
+def drift_shares(
+    drift: Drift, *, fields: Sequence[str] = ("flatness", "low loss"), axes: ManyAxes | None = None
+) -> Array:
     """Draw the share of time in each tenth of the grid, one panel a field, and the first passages to the flattest.
 
     Parameters
@@ -70,7 +86,7 @@ def drift_shares(drift, *, fields=("flatness", "low loss"), axes=None):
 
 
 @styled
-def passage_into_well(passage, ax=None):
+def passage_into_well(passage: WellPassage, ax: Axes | None = None) -> Axes:
     """Draw the share of paths that have entered the well against time, with and without force, fractional and ordinary.
 
     Parameters

@@ -1,8 +1,22 @@
 """Dynamics: loss by step, sharpness where walkers settle, Lyapunov exponents by rate and by trial."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from multifractal.base.types import Array, ArrayLike
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.figures._style import ManyAxes
+    from multifractal.walkers.descent import Ensemble
+    from multifractal.walkers.stability import EdgeOfStability, LyapunovExponents
+
 
 _RATE = "learning rate (pixel² per unit of loss)"
 _KINDS = {
@@ -13,7 +27,7 @@ _KINDS = {
 
 
 @styled
-def loss_by_step(ensemble, *, ax=None):
+def loss_by_step(ensemble: Ensemble, *, ax: Axes | None = None) -> Axes:
     """Draw the loss against the step, one curve a learning rate: the mean over starts.
 
     Parameters
@@ -40,7 +54,9 @@ def loss_by_step(ensemble, *, ax=None):
 
 
 @styled
-def sharpness_by_rate(*results, published=None, ax=None):
+def sharpness_by_rate(
+    *results: EdgeOfStability, published: EdgeOfStability | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the sharpness where walkers settle against the learning rate, with 2/rate and the range where they agree.
 
     Parameters
@@ -113,7 +129,15 @@ def sharpness_by_rate(*results, published=None, ax=None):
 
 
 @styled
-def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge=None, ax=None):
+def lyapunov_by_rate(
+    exact: LyapunovExponents,
+    estimate: LyapunovExponents | None = None,
+    *,
+    published: Mapping[str, Array] | None = None,
+    ceiling: float | None = None,
+    edge: EdgeOfStability | None = None,
+    ax: ManyAxes | None = None,
+) -> Array:
     """Draw Lyapunov exponents against the learning rate, and beside them the share of walks that are chaotic.
 
     Parameters
@@ -204,7 +228,9 @@ def lyapunov_by_rate(exact, estimate=None, *, published=None, ceiling=None, edge
 
 
 @styled
-def lyapunov_by_trial(*results, rate_index=0, ax=None):
+def lyapunov_by_trial(
+    *results: LyapunovExponents, rate_index: int = 0, ax: Axes | None = None
+) -> Axes:
     """Draw the running estimate of the largest exponent against the number of trials, with its 95 % interval.
 
     Parameters
@@ -226,7 +252,7 @@ def lyapunov_by_trial(*results, rate_index=0, ax=None):
     }
     for result in results:
         found = result.running(rate_index)
-        trials = np.arange(1, len(found.value) + 1)
+        trials = np.arange(1, np.size(found.value) + 1)
         name, colour = names[result.method]
         told = f"{name}: {found.value[-1]:.3f} ± {found.bars[1, -1]:.3f}"
         ax.plot(trials, found.value, color=colour, label=told)
@@ -242,7 +268,9 @@ def lyapunov_by_trial(*results, rate_index=0, ax=None):
 
 
 @styled
-def sharpness_along(tracks, axes=None):
+def sharpness_along(
+    tracks: Mapping[str, tuple[ArrayLike, ArrayLike, float]], axes: ManyAxes | None = None
+) -> Array:
     """Draw the sharpness along walks or training runs, a panel each, with the edge of stability, 2 over the learning rate.
 
     Parameters

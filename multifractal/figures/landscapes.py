@@ -1,16 +1,34 @@
 """Figures of the family of landscapes: each as a map, with its measured spectrum on its analytic one."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.colors import LogNorm
 
+from multifractal.base.types import Array
 from multifractal.figures._style import OURS, THEORY, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from multifractal.figures._style import ManyAxes
+    from multifractal.landscapes.landscape import Landscape
+
 
 _DRAWN = 512  # pixels drawn along a side: no more would be seen
 _LEAST_EXTENT = 0.5  # of a spectrum's axis along h, so that a monofractal's spread is not blown up
 
 
 @styled
-def landscape_gallery(landscapes, measured, analytic, *, logarithmic=(), axes=None):
+def landscape_gallery(
+    landscapes: Mapping[str, Landscape],
+    measured: Mapping[str, tuple[Array, Array]],
+    analytic: Mapping[str, tuple[Array, Array]],
+    *,
+    logarithmic: Collection[str] = (),
+    axes: ManyAxes | None = None,
+) -> Array:
     """Draw landscapes in a row, each above its spectrum D(h): measured, one line a realisation, and analytic.
 
     Parameters

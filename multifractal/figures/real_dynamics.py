@@ -1,17 +1,30 @@
 """Figures of real landscapes and real training beside the model: walks on a section, and chaos and displacement by rate."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.measured.descent_table import SHORT, over_runs
+
+if TYPE_CHECKING:
+    from multifractal.figures._style import ManyAxes
+    from multifractal.measured.real_dynamics import RealDynamics, SectionWalks
+
 
 _COLOURS = (OURS, PUBLISHED, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _FLOOR = 1e-5  # exponents smaller than this are drawn in the linear middle of the axis
 
 
 @styled
-def section_beside_model(walks, paths, *, section=0, ax=None):
+def section_beside_model(
+    walks: SectionWalks, paths: Sequence[Array], *, section: int = 0, ax: ManyAxes | None = None
+) -> Array:
     """Draw a measured section and the model surface of its local exponents, and what walkers do on both.
 
     Parameters
@@ -72,8 +85,12 @@ def section_beside_model(walks, paths, *, section=0, ax=None):
 
 @styled
 def training_beside_model(
-    found, *, curves=(("dropout 0", 2), ("dropout 0.75", 2)), surface_rate=300.0, ax=None
-):
+    found: RealDynamics,
+    *,
+    curves: Sequence[tuple[str, int]] = (("dropout 0", 2), ("dropout 0.75", 2)),
+    surface_rate: float = 300.0,
+    ax: ManyAxes | None = None,
+) -> Array:
     """Draw real training and walks on the paper's surface: displacement by waiting time, and Lyapunov exponent by rate.
 
     Parameters

@@ -4,17 +4,28 @@ Each takes `measured`, a claim's `Measured`, and optionally `ax` or `axes` to dr
 axes.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.lines import Line2D
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.figures.spectra import model_spectra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.figures._style import ManyAxes
+
 
 _FLATTEST = 10  # enlarged (paper)
 
 
 @styled
-def curvature(measured, ax=None):
+def curvature(measured: Any, ax: Axes | None = None) -> Axes:
     """Draw curvature against the paper's abscissa: ours, the exact law of the stencil, and the paper's law."""
     ax, (law, found) = axes_or_new(ax), (measured.results[name] for name in ("law", "curvature"))
     m = measured["prefactor"].value * 1e-8
@@ -40,7 +51,7 @@ def curvature(measured, ax=None):
 
 
 @styled
-def minima(measured, ax=None):
+def minima(measured: Any, ax: Axes | None = None) -> Axes:
     """Draw the lowest minima of one surface, coloured by flatness; the ten flattest enlarged."""
     ax = axes_or_new(ax, figsize=(5.2, 4.2))
     lowest = measured.results["lowest"]
@@ -67,7 +78,7 @@ def minima(measured, ax=None):
 
 
 @styled
-def clustering(measured, ax=None):
+def clustering(measured: Any, ax: Axes | None = None) -> Axes:
     """Draw N(R) of the smoother and the rougher basins of all surfaces, and the published power laws up to their R0."""
     ax, handles = axes_or_new(ax), []
     for name, colour, power, radius in (
@@ -118,7 +129,7 @@ def clustering(measured, ax=None):
 
 
 @styled
-def losses(measured, ax=None):
+def losses(measured: Any, ax: Axes | None = None) -> Axes:
     """Draw the densities of the losses in the basin's box and on the whole surface; the paper's box where it is here."""
     ax, results = axes_or_new(ax), measured.results
     edges = results["whole"].x
@@ -162,7 +173,7 @@ def losses(measured, ax=None):
 
 
 @styled
-def surface_spectrum(measured, ax=None):
+def surface_spectrum(measured: Any, ax: Axes | None = None) -> Axes:
     """Draw the spectra of multifractal and monofractal surfaces, ours and published, over the prescribed exponents."""
     ax, results = axes_or_new(ax), measured.results
     ax.axvspan(0.3, 0.7, color=CONTROL, alpha=0.15, linewidth=0)
@@ -176,7 +187,7 @@ def surface_spectrum(measured, ax=None):
 
 
 @styled
-def section_spectra_by_rule(measured, axes=None):
+def section_spectra_by_rule(measured: Any, axes: ManyAxes | None = None) -> Array:
     """Draw the published spectra by epoch beside noise and a monofractal, and those of the published sections."""
     axes, results = axes_or_new(axes, 2, 1, figsize=(4.6, 8.4)), measured.results
     for name, colour, words in (

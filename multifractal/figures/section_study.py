@@ -1,8 +1,18 @@
 """Figure of the study of real loss sections: what dropout does to them, and what remains without it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from multifractal.figures._style import ManyAxes
+    from multifractal.measured.section_study import SectionStudy
+
 
 _CLIP = 10.0  # of the profile, in nats
 _MODES = {
@@ -15,7 +25,7 @@ _LEVELS = {2: "twice differentiable", 1.5: "gradient jumps", 1: "rough below", 0
 
 
 @styled
-def section_study(study, axes=None):
+def section_study(study: SectionStudy, axes: ManyAxes | None = None) -> Array:
     """Draw what a `SectionStudy` found, in six panels.
 
     Parameters

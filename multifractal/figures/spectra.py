@@ -1,20 +1,35 @@
 """Figures of the analysis: multifractal spectra of model surfaces and real sections, sections in relief, Hoelder maps."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from multifractal.analysis.spectra import Spectra, of_file, several
 from multifractal.base import files
+from multifractal.base.types import Array, ArrayLike, PathLike
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.analysis.roughness import LocalHoelder
+    from multifractal.analysis.spectrum import Spectrum
+    from multifractal.figures._style import ManyAxes
+
 
 CLIP = 10.0  # loss above the minimum at which a section is cut for display (paper)
 _MARKERS = "osD^v<>"
 
 
 @styled
-def model_spectra(spectra, published=None, ax=None):
+def model_spectra(
+    spectra: Mapping[str, Any], published: Mapping[str, Any] | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the spectra of model surfaces, from scratch and as published, in one panel.
 
     Parameters
@@ -60,7 +75,7 @@ def model_spectra(spectra, published=None, ax=None):
 
 
 @styled
-def published_epochs(published, axes=None):
+def published_epochs(published: Mapping[int, Any], axes: ManyAxes | None = None) -> Array:
     """Draw the published spectra of a network's section after some epochs, a panel each; missing ones are named as such.
 
     Parameters
@@ -102,7 +117,11 @@ def published_epochs(published, axes=None):
 
 
 @styled
-def section_spectra(spectra, shuffled=None, axes=None):
+def section_spectra(
+    spectra: Mapping[str, Spectrum],
+    shuffled: Mapping[str, Spectrum] | None = None,
+    axes: ManyAxes | None = None,
+) -> Array:
     """Draw the spectra of sections with 95 % intervals, a panel each, under the verdict on each.
 
     Parameters
@@ -174,7 +193,13 @@ def section_spectra(spectra, shuffled=None, axes=None):
 
 
 @styled
-def section_relief(loss, coordinates=None, *, clip=CLIP, ax=None):
+def section_relief(
+    loss: ArrayLike,
+    coordinates: Sequence[ArrayLike] | None = None,
+    *,
+    clip: float = CLIP,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw a section of a loss in relief, cut at `clip` above its minimum.
 
     Parameters
@@ -218,7 +243,9 @@ def section_relief(loss, coordinates=None, *, clip=CLIP, ax=None):
 
 
 @styled
-def sections_in_relief(sections, *, clip=CLIP, axes=None):
+def sections_in_relief(
+    sections: Mapping[str, ArrayLike], *, clip: float = CLIP, axes: ManyAxes | None = None
+) -> Array:
     """Draw several sections in relief, each cut at `clip` above its minimum.
 
     Parameters
@@ -246,7 +273,15 @@ def sections_in_relief(sections, *, clip=CLIP, axes=None):
     return axes
 
 
-def write_section_page(path, loss, coordinates=None, *, clip=CLIP, title="", overwrite=False):
+def write_section_page(
+    path: PathLike,
+    loss: ArrayLike,
+    coordinates: Sequence[ArrayLike] | None = None,
+    *,
+    clip: float = CLIP,
+    title: str = "",
+    overwrite: bool = False,
+) -> Path:
     """Write a section in relief, cut at `clip` above its minimum, as one HTML file that needs no network.
 
     Parameters
@@ -280,7 +315,7 @@ def write_section_page(path, loss, coordinates=None, *, clip=CLIP, title="", ove
 
 
 @styled
-def hoelder_maps(prescribed, found, axes=None):
+def hoelder_maps(prescribed: ArrayLike, found: LocalHoelder, axes: ManyAxes | None = None) -> Array:
     """Draw a prescribed Hoelder map, the one recovered from a surface, and one against the other.
 
     Parameters

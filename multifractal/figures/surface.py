@@ -1,17 +1,34 @@
 """Figures of the surface: a walk on it, curvature against roughness, its minima and their clustering, losses in a basin."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.figures._style import ManyAxes
+    from multifractal.geometry.clustering import ClusteringCurve
+    from multifractal.geometry.curvature import CurvatureRoughness
+    from multifractal.geometry.minima import Basins, LossHistogram, Minima
+    from multifractal.landscapes.landscape import Landscape
+    from multifractal.walkers.descent import Walk
+
 
 _DRAWN = 96  # points drawn along a side of the surface in three dimensions
 _FLATTEST = 10  # enlarged (paper)
 
 
 @styled
-def surface_with_walk(landscape, walk, axes=None):
+def surface_with_walk(landscape: Landscape, walk: Walk, axes: ManyAxes | None = None) -> Array:
     """Draw the landscape in relief and as a map, with a walk on it coloured by the step.
 
     Parameters
@@ -49,7 +66,7 @@ def surface_with_walk(landscape, walk, axes=None):
 
 
 @styled
-def surface_gallery(landscapes, axes=None):
+def surface_gallery(landscapes: Mapping[str, Landscape], axes: ManyAxes | None = None) -> Array:
     """Draw landscapes in relief in a row, under their titles: surfaces of three Hurst exponents, say.
 
     Parameters
@@ -72,7 +89,7 @@ def surface_gallery(landscapes, axes=None):
 
 
 @styled
-def map_beside_surface(landscape, axes=None):
+def map_beside_surface(landscape: Landscape, axes: ManyAxes | None = None) -> Array:
     """Draw the prescribed Hoelder exponent of each place as a map, and the surface in relief beside it.
 
     Parameters
@@ -103,7 +120,7 @@ def map_beside_surface(landscape, axes=None):
 
 
 @styled
-def curvature_law(result, ax=None):
+def curvature_law(result: CurvatureRoughness, ax: Axes | None = None) -> Axes:
     """Draw the binned curvature with its quartile band against the exact law and the paper's, y = m x.
 
     Parameters
@@ -148,7 +165,14 @@ def curvature_law(result, ax=None):
 
 
 @styled
-def minima_map(minima, basins, landscape, *, basin=None, ax=None):
+def minima_map(
+    minima: Minima,
+    basins: Basins,
+    landscape: Landscape,
+    *,
+    basin: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the minima coloured by flatness, with an inset on one basin and one contour of the loss in it.
 
     Parameters
@@ -214,7 +238,13 @@ def minima_map(minima, basins, landscape, *, basin=None, ax=None):
 
 
 @styled
-def clustering_curves(smoother, rougher, *, names=("smoother basin", "rougher basin"), ax=None):
+def clustering_curves(
+    smoother: ClusteringCurve,
+    rougher: ClusteringCurve,
+    *,
+    names: Sequence[str] = ("smoother basin", "rougher basin"),
+    ax: Axes | None = None,
+) -> Axes:
     """Draw N(R) of two basins with their two-segment power laws and crossovers.
 
     Parameters
@@ -255,7 +285,7 @@ def clustering_curves(smoother, rougher, *, names=("smoother basin", "rougher ba
 
 
 @styled
-def basin_losses(histogram, *, name="basin", ax=None):
+def basin_losses(histogram: LossHistogram, *, name: str = "basin", ax: Axes | None = None) -> Axes:
     """Draw the histogram of the losses of the grid points in a basin's box.
 
     Parameters

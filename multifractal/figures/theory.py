@@ -1,18 +1,34 @@
 """Figures of the theory of diffusion: fits of the law, the diagram of exponents and its slice, the Langevin path."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import Normalize
 
+from multifractal.base.types import Array, ArrayLike
 from multifractal.figures._style import OURS, PUBLISHED, THEORY, axes_or_new, styled
 from multifractal.figures.displacement import draw_exponent, scale_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.base.curves import Curves
+    from multifractal.diffusion.diagram import DiffusionDiagram
+    from multifractal.diffusion.displacement import DiffusionExponent, Displacement
+    from multifractal.diffusion.langevin import LangevinPath
+    from multifractal.figures._style import ManyAxes
+
 
 _MARKS = "os^D"
 _COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")  # of Okabe & Ito's palette
 
 
 @styled
-def tamsd_fits(panels, *, ax=None):
+def tamsd_fits(panels: Mapping[str, Mapping[str, Any]], *, ax: ManyAxes | None = None) -> Array:
     """Draw displacement curves with the theory's fits, one panel a set of curves.
 
     Parameters
@@ -63,7 +79,7 @@ def tamsd_fits(panels, *, ax=None):
 
 
 @styled
-def alpha_diagram(diagram, *, ax=None):
+def alpha_diagram(diagram: DiffusionDiagram, *, ax: ManyAxes | None = None) -> Array:
     """Draw the exponents of a `DiffusionDiagram` by Hurst exponent and learning rate, and against the step's correlation.
 
     Left: the diagram, grey where walks are trapped, circles where the theory holds (its interval comes within 0.05 of it),
@@ -147,7 +163,14 @@ def _draw_collapse(ax, diagram, moving):
 
 
 @styled
-def alpha_slice(diagram, law, *, learning_rates=(1000.0, 3000.0, 1e5), published=None, ax=None):
+def alpha_slice(
+    diagram: DiffusionDiagram,
+    law: tuple[ArrayLike, ArrayLike],
+    *,
+    learning_rates: Sequence[float] = (1000.0, 3000.0, 1e5),
+    published: Curves | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw exponents by Hurst exponent at some learning rates, with intervals, the theory, and the paper's where given.
 
     Parameters
@@ -205,7 +228,14 @@ def alpha_slice(diagram, law, *, learning_rates=(1000.0, 3000.0, 1e5), published
 
 
 @styled
-def langevin_path(path, potential, displacement, *, exponents=(), ax=None):
+def langevin_path(
+    path: LangevinPath,
+    potential: tuple[ArrayLike, ArrayLike],
+    displacement: Displacement,
+    *,
+    exponents: Sequence[tuple[DiffusionExponent, float]] = (),
+    ax: ManyAxes | None = None,
+) -> Array:
     """Draw a fractional Langevin path, its potential beside it, and its displacement by waiting time.
 
     Parameters

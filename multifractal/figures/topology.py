@@ -1,14 +1,27 @@
 """Figures of a landscape's topology: the persistence diagram, and the merge tree beside its contour map."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multifractal.figures._style import ManyAxes
+    from multifractal.geometry.topology import Topology
+    from multifractal.landscapes.landscape import LandscapeLike
+
 
 _LEVELS = 20  # contour lines of the map
 
 
 @styled
-def persistence_diagram(found, *, ax=None):
+def persistence_diagram(found: Topology, *, ax: Axes | None = None) -> Axes:
     """Draw where basins are born and where they end; far above the diagonal are the minima that matter.
 
     Parameters
@@ -45,7 +58,13 @@ def persistence_diagram(found, *, ax=None):
 
 
 @styled
-def merge_tree(found, landscape, *, persistence=0.0, axes=None):
+def merge_tree(
+    found: Topology,
+    landscape: LandscapeLike,
+    *,
+    persistence: float = 0.0,
+    axes: ManyAxes | None = None,
+) -> Array:
     """Draw a map of an image with its minima, and beside it the tree in which their basins merge.
 
     Parameters

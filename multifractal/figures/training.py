@@ -1,11 +1,25 @@
 """Figures of full-batch training: displacement by waiting time, pictures of the path, learning curves and sharpness."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
+from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, styled
+
+if TYPE_CHECKING:
+    from multifractal.diffusion.displacement import Displacement
+    from multifractal.figures._style import ManyAxes
+    from multifractal.training.displacement import RegimeExponent
+    from multifractal.training.embedding import PathEmbedding
+    from multifractal.training.run import FullBatchRun
+
 
 # fitted lines stand above their curves (late ones below) by this factor, so that both are seen
 _OFFSET = 2.2
@@ -15,7 +29,13 @@ _CURVE_POINTS = 2000  # of a learning curve, at epochs evenly spaced in the loga
 
 
 @styled
-def training_tamsd(panels, exponents=None, *, n_columns=2, ax=None):
+def training_tamsd(
+    panels: Mapping[str, Displacement],
+    exponents: Mapping[str, Sequence[RegimeExponent]] | None = None,
+    *,
+    n_columns: int = 2,
+    ax: ManyAxes | None = None,
+) -> Array:
     """Draw displacement curves of training runs by waiting time, one panel a run, with the exponents of its regimes.
 
     Where a run oscillates with period two (one epoch moves further than two), even lags are a line and odd lags dots.
@@ -53,7 +73,13 @@ def training_tamsd(panels, exponents=None, *, n_columns=2, ax=None):
 
 
 @styled
-def training_paths(embeddings, *, published=None, every=1, ax=None):
+def training_paths(
+    embeddings: Mapping[str, PathEmbedding],
+    *,
+    published: Mapping[str, Array] | None = None,
+    every: int = 1,
+    ax: ManyAxes | None = None,
+) -> Array:
     """Draw each run's path in its first two principal components (left) and by t-SNE (right), coloured by the epoch.
 
     Parameters
@@ -104,7 +130,7 @@ def training_paths(embeddings, *, published=None, every=1, ax=None):
 
 
 @styled
-def learning_and_sharpness(runs, ax=None):
+def learning_and_sharpness(runs: Mapping[str, FullBatchRun], ax: ManyAxes | None = None) -> Array:
     """Draw each run's learning curve (left) and its largest Hessian eigenvalue against 2/learning rate (right).
 
     Parameters

@@ -20,7 +20,7 @@ from multifractal.analysis.verdict import verdict_of
 from multifractal.base.checks import finite_array, one_of, require
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
-from multifractal.base.types import Array, ArrayLike
+from multifractal.base.types import Array
 from multifractal.landscapes.landscape import LandscapeLike
 
 CONNECTIVITY = ("axis", "simplicial")

@@ -5,6 +5,8 @@ staging folder if it is an archive, parsed once, and only then moved into place;
 what was put there. So an interrupted or refused download leaves what was there before, and the next one goes on.
 """
 
+from __future__ import annotations
+
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from urllib.parse import quote
 
 from multifractal.base import files
 from multifractal.base.files import DamagedFileError
+from multifractal.base.types import PathLike
 from multifractal.source_data import _archives, _manifest, _places, _reading
 from multifractal.source_data._catalogue import is_source_data, shapes_of
 from multifractal.source_data._content import checked
@@ -36,7 +39,13 @@ class Fetched:
     present: list = field(default_factory=list)
 
 
-def fetch(folder=None, *, server=SERVER, retries=3, progress=False):
+def fetch(
+    folder: PathLike | None = None,
+    *,
+    server: str = SERVER,
+    retries: int = 3,
+    progress: bool = False,
+) -> Fetched:
     """Download what is missing of the record doi 10.5281/zenodo.14997499. This is the only function that opens a socket.
 
     Parameters

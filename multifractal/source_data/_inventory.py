@@ -1,10 +1,13 @@
 """What of the source data is there, and whether it is intact."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from multifractal.base.files import DamagedFileError, file_sha256
+from multifractal.base.types import PathLike
 from multifractal.source_data._catalogue import NAMES
 from multifractal.source_data._manifest import known_checksums
 from multifractal.source_data._reading import UnverifiedFileWarning, find, read
@@ -20,12 +23,12 @@ class Entry:
     good: bool
 
 
-def inventory(folder=None):
+def inventory(folder: PathLike | None = None) -> list[Entry]:
     """Return one `Entry` for each of `NAMES`, without reading the files; `folder` as for `find`."""
     return [_listed(name, folder) for name in NAMES]
 
 
-def verify(folder=None):
+def verify(folder: PathLike | None = None) -> list[Entry]:
     """Return one `Entry` for each of `NAMES`, every file that is there read and checked; `folder` as for `find`."""
     return [_verified(entry, folder) if entry.path else entry for entry in inventory(folder)]
 

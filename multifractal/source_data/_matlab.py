@@ -1,10 +1,21 @@
 """Write results as MATLAB files, under the names of the paper's source data where it has them."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import scipy.io
 
 from multifractal.base import files
 from multifractal.base.checks import refuse
+from multifractal.base.result import Result
+from multifractal.base.types import PathLike
+
+if TYPE_CHECKING:
+    from multifractal.landscapes.landscape import Landscape
+
 
 # By class: MATLAB's name of each attribute; the paper's own where its record holds such a file.
 _NAMES = {
@@ -23,7 +34,9 @@ _NAMES = {
 }
 
 
-def to_matlab(path, result, *, overwrite=False):
+def to_matlab(
+    path: PathLike, result: Result | Landscape | Mapping[str, Any], *, overwrite: bool = False
+) -> None:
     """Write a landscape, walk, displacement, spectrum or section as a `.mat` file that MATLAB and Octave load.
 
     Parameters

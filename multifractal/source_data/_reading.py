@@ -1,5 +1,7 @@
 """Find a file of the paper's source data and read it: checksum first, then keys, shapes and finiteness."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import numpy as np
 
 from multifractal.base import checks, files
 from multifractal.base.files import DamagedFileError
+from multifractal.base.types import Array, PathLike
 from multifractal.source_data import _mat, _places
 from multifractal.source_data._catalogue import shapes_of
 from multifractal.source_data._content import checked
@@ -37,7 +40,7 @@ def folders():
     )
 
 
-def find(name, folder=None):
+def find(name: str, folder: PathLike | None = None) -> Path:
     """Return the path of a file of the paper's source data.
 
     Parameters
@@ -70,7 +73,7 @@ def find(name, folder=None):
     )
 
 
-def available(name, folder=None):
+def available(name: str, folder: PathLike | None = None) -> bool:
     """Return whether `find` finds the file; `name` and `folder` as there."""
     try:
         find(name, folder)
@@ -79,7 +82,7 @@ def available(name, folder=None):
     return True
 
 
-def read(name, folder=None):
+def read(name: str, folder: PathLike | None = None) -> dict[str, Array]:
     """Read one file of the paper's source data.
 
     The file's SHA-256 is compared with the one that `fetch` recorded, and a file with another one is refused. Without a
@@ -126,7 +129,7 @@ def read(name, folder=None):
     return checked(arrays, shapes_of(name), path)
 
 
-def accept(name, folder=None):
+def accept(name: str, folder: PathLike | None = None) -> str:
     """Take the file that `find` finds as right: its form is checked and its SHA-256 recorded, so that `read` is silent.
 
     For a file that another person saved again, or for which no checksum is known; only what its content was when it was
