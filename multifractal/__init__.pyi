@@ -93,7 +93,7 @@ from .walkers.stability import LyapunovExponents as LyapunovExponents
 from .walkers.stability import edge_of_stability as edge_of_stability
 from .walkers.stability import lyapunov_exponents as lyapunov_exponents
 from .walkers.stability import sharpness_at as sharpness_at
-from .walkers.stability import two_trajectories_ceiling as two_trajectories_ceiling
+from .walkers.two_trajectories import two_trajectories_ceiling as two_trajectories_ceiling
 from .analysis.surrogates import shuffle_within_blocks as shuffle_within_blocks
 from .training.tables import Table as Table
 from .training.tables import load_table as load_table

@@ -34,7 +34,10 @@ SERVES = {
     "roughness._mean_square": ("mean_squares", "variogram"),
     "stability._map_sharpness": ("jacobian", "sharpness of the map"),
     "stability._tangent": ("lyapunov", "Lyapunov exponents, 40 rates"),
-    "stability._two_trajectories": ("two_trajectories", "Lyapunov exponents, published estimator"),
+    "two_trajectories.two_trajectories": (
+        "two_trajectories",
+        "Lyapunov exponents, published estimator",
+    ),
     "topology._arcs": ("level_components", "contour tree"),
     "topology._augmented": ("level_components", "contour tree"),
     "topology._merge": ("flood", "merge tree"),
@@ -53,6 +56,7 @@ PARTS = {
     "fields._add_squares",
     "langevin.gauss_points",
     "products.product",
+    "tangent._orthonormalise",
 }
 
 

@@ -17,11 +17,8 @@ from multifractal.reproduction.claim import (
     Measured,
     Quantity,
 )
-from multifractal.walkers.stability import (
-    edge_of_stability,
-    lyapunov_exponents,
-    two_trajectories_ceiling,
-)
+from multifractal.walkers.stability import edge_of_stability, lyapunov_exponents
+from multifractal.walkers.two_trajectories import two_trajectories_ceiling
 
 _RATES = np.logspace(0, 4, 40)  # paper
 _RANGE = (25.0, 1000.0)  # of the edge of stability: paper

@@ -31,8 +31,9 @@ class Field(Protocol):
 
     Notes
     -----
-    An optional method `hessian_product(x, v)` returns the derivative of the gradient at `x` along `v`, shape (d,); only
-    `method="sgd"` with `noise="curvature"` needs it. Ensembles call a field from several threads, one walker at a time;
+    An optional method `hessian_product(x, v)` returns the derivative of the gradient at `x` along `v`, shape (d,);
+    `method="sgd"` with `noise="curvature"`, `lyapunov_exponents`, `edge_of_stability` and `sharpness_at` need it.
+    Ensembles call a field from several threads, one walker at a time;
     with an executor of processes the field is sent to each, so it must be picklable there.
 
     Examples

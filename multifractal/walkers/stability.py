@@ -1,39 +1,35 @@
 """Where walkers settle, and whether they are chaotic: sharpness against 2/lr, and Lyapunov exponents of the map.
 
 One step of descent is the map x -> reflect(x - lr g(x)). Inside a grid cell its derivative is S (I - lr Dg), S the signs of
-the reflections and Dg the derivative of the interpolated gradient, so Lyapunov exponents need no second trajectory.
+the reflections and Dg the derivative of the interpolated gradient, so Lyapunov exponents need no second trajectory. On a
+field without walls it is I - lr H, H the Hessian, and `tangent` carries the vectors.
 Symbols: g gradient, Dg its derivative, v tangent vector, d0 and T start distance and period of the published estimator.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from multifractal.base.checks import grid_shape, one_of, require, whole_number
+from multifractal.base.checks import one_of, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.elementary import log_of
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import Estimate, mean_and_error, mean_interval
 from multifractal.base.types import Array, ArrayLike
-from multifractal.landscapes.landscape import (
-    LandscapeLike,
-    _values_at,
-    as_landscape,
-    cell_and_weights,
-    interpolate_gradient,
-)
+from multifractal.landscapes.landscape import Landscape, LandscapeLike, _values_at, cell_and_weights
 from multifractal.walkers.descent import checked_rates, checked_starts, descend_ensemble
+from multifractal.walkers.field import Field, as_ground
+from multifractal.walkers.tangent import carry, require_products, sharpness_on_field
+from multifractal.walkers.two_trajectories import STEPS_RUN, two_trajectories
 from multifractal.walkers.walking import interpolate_jacobian, reflect
 
 _WALKERS_IN_LOCKSTEP = 64  # as in `descent`
 # cos and sin of 0.7: along no axis and no diagonal, so that symmetry does not keep a vector from turning
 _COS, _SIN = 0.7648421872844885, 0.644217687237691
-_D0, _T, _T_RUN = 0.1, 10, 9  # the published code's: it divides by 10 steps after running 9
 # of the exact exponents, and the sizes that the products in between must stay within
 _STEPS_PER_LOGARITHM, _SMALL, _LARGE = 8, 1e-100, 1e100
 SHARPNESSES = ("hessian", "map", "published")
@@ -109,8 +105,8 @@ class LyapunovExponents(Result):
 
     Attributes
     ----------
-    exponents : ndarray, shape (n_rates, n_starts, 2), float64
-        "two_trajectories" knows the largest only.
+    exponents : ndarray, shape (n_rates, n_starts, n_exponents), float64
+        Both on a landscape, of which "two_trajectories" knows the largest only; on a field as many as were asked for.
     learning_rates : ndarray, shape (n_rates,), float64
     n_steps : int
     burn_in : int
@@ -127,22 +123,22 @@ class LyapunovExponents(Result):
 
     @property
     def mean(self) -> Array:
-        """Mean over walks, (n_rates, 2)."""
+        """Mean over walks, (n_rates, n_exponents)."""
         return mean_and_error(self.exponents, axis=1)[0]
 
     @property
     def standard_error(self) -> Array:
-        """Standard error of `mean` over walks, (n_rates, 2)."""
+        """Standard error of `mean` over walks, (n_rates, n_exponents)."""
         return mean_and_error(self.exponents, axis=1)[1]
 
     @property
     def interval(self) -> Array:
-        """95 % Student interval of `mean` over walks, (2, n_rates, 2); NaN with fewer than two walks."""
+        """95 % Student interval of `mean` over walks, (2, n_rates, n_exponents); NaN with fewer than two walks."""
         return mean_interval(self.exponents, axis=1, of="walks").interval
 
     @property
     def median(self) -> Array:
-        """Median over walks, (n_rates, 2): the mean mixes trapped and chaotic ones."""
+        """Median over walks, (n_rates, n_exponents): the mean mixes trapped and chaotic ones."""
         some = ~np.isnan(self.exponents).all(axis=1)
         return np.where(
             some, np.nanmedian(np.where(some[:, None], self.exponents, 0.0), axis=1), np.nan
@@ -162,7 +158,7 @@ class LyapunovExponents(Result):
 
 
 def edge_of_stability(
-    landscape: LandscapeLike,
+    landscape: LandscapeLike | Field,
     *,
     learning_rates: ArrayLike,
     starts: ArrayLike,
@@ -174,10 +170,11 @@ def edge_of_stability(
 
     Parameters
     ----------
-    landscape : Landscape or array_like of shape (rows, cols)
+    landscape : Landscape, array_like of shape (rows, cols), or Field
+        A field needs the method `hessian_product(x, v)`.
     learning_rates : array_like, shape (n_rates,)
         Paper: `logspace(0, 4, 40)`.
-    starts : array_like, shape (n_starts, 2)
+    starts : array_like, shape (n_starts, 2) or (n_starts, d)
         Paper: 10.
     n_steps : int
         Paper: 4999, that is 5000 positions.
@@ -186,7 +183,9 @@ def edge_of_stability(
     sharpness : {"hessian", "map", "published"}
         "hessian": the largest eigenvalue of the grid Hessian, interpolated bilinearly. "map": the largest real part of an
         eigenvalue of Dg, the derivative of the gradient that the walker feels, whose 2/lr is the map's own stability limit.
-        "published": the largest absolute eigenvalue of the grid Hessian, which counts negative curvature as sharp.
+        "published": the largest absolute eigenvalue of the grid Hessian, which counts negative curvature as sharp. On a field
+        "hessian" and "map" are the same: the largest eigenvalue, from the whole Hessian up to 48 dimensions and by Lanczos to
+        a relative 1e-6 beyond (by LAPACK: its last bits depend on the processor).
 
     Returns
     -------
@@ -198,7 +197,9 @@ def edge_of_stability(
         As `descend_ensemble` does.
     """
     one_of("sharpness", sharpness, SHARPNESSES)
-    landscape = as_landscape(landscape)
+    landscape = as_ground(landscape)
+    if not isinstance(landscape, Landscape):
+        require_products(landscape)
     n_steps, last = whole_number("n_steps", n_steps), whole_number("last", last)
     require(
         last <= n_steps + 1,
@@ -230,11 +231,11 @@ def edge_of_stability(
 
 
 def sharpness_at(
-    landscape: LandscapeLike,
+    landscape: LandscapeLike | Field,
     positions: ArrayLike,
     kind: Literal["hessian", "map", "published"] = "hessian",
 ) -> Array:
-    """Return the sharpness of a `landscape` at positions (..., 2) inside the walls, (...) float64.
+    """Return the sharpness of a `landscape` at positions (..., 2) inside the walls, or of a field at (..., d): (...) float64.
 
     `kind` is as `sharpness` of `edge_of_stability`.
 
@@ -243,10 +244,12 @@ def sharpness_at(
     ValueError
         When a position lies outside the grid, or the kind is unknown.
     """
-    landscape = as_landscape(landscape)
+    landscape, one = as_ground(landscape), one_of("kind", kind, SHARPNESSES)
+    if not isinstance(landscape, Landscape):
+        return sharpness_on_field(landscape, positions, "LM" if one == "published" else "LA")
     points, shape = landscape.checked_positions("positions", positions)
     out = np.empty(len(points))
-    if one_of("kind", kind, SHARPNESSES) == "map":
+    if kind == "map":
         _map_sharpness(landscape.gradient, points, out)
     else:
         eigenvalues = landscape.hessian_eigenvalues
@@ -257,22 +260,24 @@ def sharpness_at(
 
 
 def lyapunov_exponents(
-    landscape: LandscapeLike,
+    landscape: LandscapeLike | Field,
     *,
     learning_rates: ArrayLike,
     starts: ArrayLike,
     n_steps: int,
     burn_in: int,
     method: Literal["tangent", "two_trajectories"] = "tangent",
+    n_exponents: int | None = None,
 ) -> LyapunovExponents:
     """Return the Lyapunov exponents of plain descent from each start at each rate.
 
     Parameters
     ----------
-    landscape : Landscape or array_like of shape (rows, cols)
+    landscape : Landscape, array_like of shape (rows, cols), or Field
+        A field needs the method `hessian_product(x, v)`.
     learning_rates : array_like, shape (n_rates,)
         Paper: `logspace(0, 4, 40)`.
-    starts : array_like, shape (n_starts, 2)
+    starts : array_like, shape (n_starts, 2) or (n_starts, d)
         Paper: 100.
     n_steps : int
         Steps in all.
@@ -282,7 +287,9 @@ def lyapunov_exponents(
         "tangent": both exponents by the exact tangent map; the second from ln|det|, as Gram-Schmidt would give it.
         "two_trajectories": the published estimator, for comparison: the separation of a walker started d0 = 0.1 away,
         brought back to d0 every T = 10 steps (9 are run, 10 divided by), of which the last period counts. Separations
-        cannot outgrow the landscape, so it saturates; see `two_trajectories_ceiling`.
+        cannot outgrow the landscape, so it saturates; see `two_trajectories_ceiling`. A field has "tangent" only.
+    n_exponents : int, optional
+        How many exponents on a field, the first so many of its d: by default the largest. A landscape has both.
 
     Returns
     -------
@@ -311,11 +318,13 @@ def lyapunov_exponents(
     >>> np.exp(found.mean).round(6).tolist()
     [[0.75, 0.5]]
     """
-    landscape = as_landscape(landscape)
+    landscape = as_ground(landscape)
     starts, rates = checked_starts(landscape, starts), checked_rates(learning_rates)
     n_steps, burn_in = whole_number("n_steps", n_steps), whole_number("burn_in", burn_in, minimum=0)
-    one_of("method", method, ("tangent", "two_trajectories"))
-    shortest = 1 if method == "tangent" else _T_RUN
+    on_grid = isinstance(landscape, Landscape)
+    one_of("method", method, ("tangent", "two_trajectories") if on_grid else ("tangent",))
+    n_exponents = _checked_count(n_exponents, on_grid, starts.shape[1])
+    shortest = 1 if method == "tangent" else STEPS_RUN
     require(
         burn_in <= n_steps - shortest,
         "burn_in",
@@ -323,21 +332,20 @@ def lyapunov_exponents(
         f"leave {shortest} of the n_steps = {n_steps}",
         "walk longer or leave out less",
     )
-    kernel = _tangent if method == "tangent" else _two_trajectories
-    exponents = np.empty((len(rates) * len(starts), 2))
-    gradient = landscape.gradient
+    exponents = np.empty((len(rates) * len(starts), n_exponents))
     which_rate, which_start = np.divmod(np.arange(len(exponents)), len(starts))
-    chunks = [
-        slice(first, first + _WALKERS_IN_LOCKSTEP)
-        for first in range(0, len(exponents), _WALKERS_IN_LOCKSTEP)
-    ]
-    map_chunks(
-        kernel,
-        [
-            (gradient, starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in, exponents[c])
-            for c in chunks
-        ],
-    )
+    if on_grid:
+        kernel = _tangent if method == "tangent" else two_trajectories
+        gradient = landscape.gradient
+        parts = range(0, len(exponents), _WALKERS_IN_LOCKSTEP)
+        chunks = [slice(first, first + _WALKERS_IN_LOCKSTEP) for first in parts]
+        work = [(starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in) for c in chunks]
+        work = [(gradient, *one, exponents[c]) for one, c in zip(work, chunks, strict=True)]
+        map_chunks(kernel, work)
+    else:
+        exponents[:] = carry(
+            landscape, starts[which_start], rates[which_rate], n_steps, burn_in, n_exponents
+        )
     made_by = Provenance.of(
         "lyapunov_exponents",
         landscape=landscape,
@@ -346,9 +354,10 @@ def lyapunov_exponents(
         n_steps=n_steps,
         burn_in=burn_in,
         method=method,
+        **({} if on_grid else {"n_exponents": n_exponents}),
     )
     return LyapunovExponents(
-        exponents=exponents.reshape(len(rates), len(starts), 2),
+        exponents=exponents.reshape(len(rates), len(starts), n_exponents),
         learning_rates=rates,
         n_steps=n_steps,
         burn_in=burn_in,
@@ -357,21 +366,14 @@ def lyapunov_exponents(
     )
 
 
-def two_trajectories_ceiling(shape: tuple[int, int]) -> Array:
-    """Return where the published estimator saturates on a landscape of this shape: ln(D/d0)/T, and its hard limit.
-
-    D is the mean distance of two independent uniform points (a separation that has forgotten where it began), and for the
-    hard limit the diagonal.
-    """
-    b, a = (side - 1.0 for side in grid_shape("shape", shape))
-    c = math.hypot(a, b)
-    mean = (
-        a**3 / b**2
-        + b**3 / a**2
-        + c * (3 - (a / b) ** 2 - (b / a) ** 2)
-        + 2.5 * (b**2 / a * math.log((a + c) / b) + a**2 / b * math.log((b + c) / a))
-    ) / 15
-    return np.log(np.array([mean, c]) / _D0) / _T
+def _checked_count(n_exponents, on_grid, dimension):
+    if n_exponents is None:
+        return 2 if on_grid else 1
+    n_exponents = whole_number("n_exponents", n_exponents)
+    good = n_exponents == 2 if on_grid else n_exponents <= dimension
+    rule = "be 2 on a landscape" if on_grid else f"be at most the field's {dimension} dimensions"
+    require(good, "n_exponents", n_exponents, rule, "leave it out")
+    return n_exponents
 
 
 def _divided(total, count):
@@ -387,17 +389,6 @@ def _map_sharpness(gradient, points, out):
             continue
         xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
         out[k] = 0.5 * (xx + yy) + np.sqrt(max(0.25 * (xx - yy) ** 2 + xy * yx, 0.0))
-
-
-@kernel
-def _step(gradient, x, y, rate):
-    """Return the next position and the signs of its reflections; NaN when out of reach (kernel)."""
-    gx, gy = interpolate_gradient(gradient, x, y)
-    x, sign_x = reflect(x - gx * rate, gradient.shape[1] - 1.0)
-    y, sign_y = reflect(y - gy * rate, gradient.shape[0] - 1.0)
-    if x != x or y != y:
-        x = y = np.nan
-    return x, y, sign_x, sign_y
 
 
 @kernel
@@ -470,29 +461,3 @@ def _tangent_step(gradient, x, y, vx, vy, rate):
         if x != x or y != y:
             x = y = np.nan
     return x, y, vx, vy, abs(xx * yy - xy * yx)
-
-
-@kernel
-def _two_trajectories(gradient, starts, rates, n_steps, burn_in, exponents):
-    """Log separation after the last period, per counted step; the second walker restarts d0 away in the same direction."""
-    wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
-    for w in range(len(starts)):
-        x, y = starts[w, 0], starts[w, 1]
-        for _ in range(burn_in):
-            if x == x:
-                x, y, _sx, _sy = _step(gradient, x, y, rates[w])
-        dx, dy, distance, separation = _COS * _D0, _SIN * _D0, _D0, np.nan
-        for _ in range((n_steps - burn_in) // _T_RUN):
-            x2, y2 = (
-                reflect(x + dx * _D0 / distance, wall_x)[0],
-                reflect(y + dy * _D0 / distance, wall_y)[0],
-            )
-            for _t in range(_T_RUN):
-                if x == x and x2 == x2:
-                    x, y, _sx, _sy = _step(gradient, x, y, rates[w])
-                    x2, y2, _sx, _sy = _step(gradient, x2, y2, rates[w])
-            separation = np.sqrt((x2 - x) ** 2 + (y2 - y) ** 2)
-            if separation > 0:  # else both have become one: start again in the old direction
-                dx, dy, distance = x2 - x, y2 - y, separation
-        exponents[w, 0] = log_of(separation / _D0) / _T
-        exponents[w, 1] = np.nan

@@ -7,7 +7,8 @@ made orthonormal again at each step (Benettin et al., Meccanica 15, 1980); their
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from multifractal.base.checks import require
+from multifractal.base.checks import real_array, require
+from multifractal.base.chunks import map_chunks
 from multifractal.base.elementary import log_of
 from multifractal.base.kernels import kernel
 from multifractal.landscapes.fields import FractalField
@@ -78,6 +79,18 @@ def top_curvature(field, point, which="LA", tol=1e-6):
     first = _first_vectors(1, d)[0]
     found = eigsh(operator, k=1, which=which, v0=first, tol=tol, return_eigenvectors=False)[0]
     return float(found if which == "LA" else abs(found))
+
+
+def sharpness_on_field(field, positions, which):
+    """Return the top curvature at positions (..., d), refusing what has another shape: (...) float64."""
+    require_products(field)
+    positions = real_array("positions", positions, dtype=np.float64)
+    good = positions.ndim >= 1 and positions.shape[-1] == field.dimension
+    rule = f"have shape (..., {field.dimension})"
+    require(good, "positions", positions.shape, rule, "stack the coordinates last")
+    points = positions.reshape(-1, field.dimension)
+    found = map_chunks(top_curvature, [(field, point, which) for point in points])
+    return np.array(found, dtype=np.float64).reshape(positions.shape[:-1])
 
 
 def require_products(field):
