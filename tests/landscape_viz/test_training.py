@@ -80,6 +80,32 @@ def test_training_learns_and_its_history_is_true():
     )
 
 
+def test_each_epoch_has_masks_of_its_own(monkeypatch):
+    """Over six epochs of two seeds the generators of dropout are seeded with twelve different numbers."""
+    seeds, seeded = [], training.seeded
+
+    def noted(seed):
+        seeds.append(seed)
+        return seeded(seed)
+
+    monkeypatch.setattr(training, "seeded", noted)
+    for rng in (0, 1):
+        training.train(_model(), _data(), epochs=6, rng=rng)
+    assert len(set(seeds)) == len(seeds) == 12
+
+
+def test_evaluation_drops_nothing_and_leaves_the_mode():
+    """A network in training mode, half of it dropped, is evaluated whole, and is in training mode afterwards."""
+    data, model = _data(), _model(dropout=0.5)
+    model.train()
+    found = training.evaluate(model, data.test_inputs, data.test_targets)
+    assert model.training
+    with torch.no_grad():
+        outputs = model.eval()(data.test_inputs)
+    expected = cross_entropy(outputs.double(), data.test_targets).item()
+    assert found["loss"] == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_resumed_runs_are_bitwise_the_straight_one(tmp_path, optimizer):
     """Stopping after epochs 1 and 3 and going on gives the same bits and history as five epochs in one go."""

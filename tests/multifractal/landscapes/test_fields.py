@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from scipy.special import hyp0f1
 
 from multifractal import FractalField, fbm_surface
+from multifractal.landscapes import fields
 from multifractal.landscapes.fields import log_variogram_constant
 from tests.helpers import naive
 
@@ -48,6 +49,22 @@ def waves_of(field):
     vectors = np.concatenate([(w.vectors * w.scales).T for w in field._kept]) * 2 * np.pi
     cosines, sines = field._phases
     return vectors, np.arctan2(sines, cosines)
+
+
+def test_phases_and_every_piece_of_vectors_have_a_stream_of_their_own(monkeypatch):
+    """Drawn in five pieces, the keys of the seed sequences are six different ones."""
+    keys, original = [], np.random.SeedSequence
+
+    class Noted(original):
+        def __init__(self, entropy=None, *, spawn_key=(), **rest):
+            super().__init__(entropy, spawn_key=spawn_key, **rest)
+            keys.append(tuple(spawn_key))
+
+    monkeypatch.setattr(np.random, "SeedSequence", Noted)
+    monkeypatch.setattr(fields, "_PIECE", 64)
+    FractalField(dimension=8, hurst=0.5, n_modes=40, rng=3)
+    drawn = [key for key in keys if key]
+    assert len(set(drawn)) == len(drawn) == 6
 
 
 @pytest.mark.parametrize("d", [1, 2, 10, 1000])
