@@ -42,7 +42,6 @@ PRIORITY = {"model": 1, "networks": 1, "scripts": 2, "figures": 3}  # the others
 _DEAR = re.compile(
     "notebook|demo|site|zoo|ll_visual|experiments|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network"
 )
-_NEAR = 4  # test files for one slip
 _LEFT_OUT = {".git", ".mutants", ".venv", "__pycache__", "results", "node_modules"}
 _GOAL = {"kernels": 95, "statistics": 95, "rules": 95, "files": 95}  # per cent; 85 elsewhere
 
@@ -66,7 +65,9 @@ def main(arguments=None):
     parser.add_argument(
         "--tests", nargs="*", default=["tests"], help="only these, and slips they reach"
     )
-    parser.add_argument("--near", action="store_true", help="only the tests nearest to each slip")
+    parser.add_argument(
+        "--near", type=int, nargs="?", const=4, default=0, help="so many test files for each slip"
+    )
     asked = parser.parse_args(arguments)
     run = Run(asked.folder, asked.workers, asked.limit, time.monotonic() + 60 * asked.minutes)
     run.map_tests([] if asked.near else asked.tests)
@@ -131,14 +132,20 @@ class Run:
                 for call in entry["calls"] if entry["passed"] else ():
                     self.reached[call].add(test)
 
-    def try_all(self, mutants, again, near=False):
-        """Try the slips that have no result yet, and the survivors once more if asked; their own tests only, if near."""
+    def try_all(self, mutants, again, near=0):
+        """Try the slips that have no result yet, and the survivors once more if asked; on `near` test files only, if given."""
         done = {key for key, r in self.results.items() if not (again and r["outcome"] == SURVIVED)}
         left = [m for m in mutants if m.key not in done]
-        for part in [[m] for m in left] if near else [left]:
-            if near and time.monotonic() < self.end:
-                self._map(self._near(part[0]))
-            _report(self.pool.map(self._try, part), len(left), "slips tried")
+        if not near:
+            _report(self.pool.map(self._try, left), len(left), "slips tried")
+        for number, mutant in enumerate(left if near else (), 1):
+            for files in (1, near):  # the nearest kills most of them
+                if time.monotonic() < self.end:
+                    self._map(self._near(mutant)[:files])
+                    said = self._try(mutant)
+                    if files == near or self.results[mutant.key]["outcome"] != SURVIVED:
+                        print(f"{number} of {len(left)} slips tried: {said}", flush=True)
+                        break
 
     def _near(self, mutant):
         """Return the test file that mirrors the slip's own, and the others that name its function or its callers most."""
@@ -164,7 +171,7 @@ class Run:
         )
         rank = {p: (p != own, -sum(words[n] for n in names)) for p, words in self.words.items()}
         named = [p for p in self.words if p == own or rank[p][1] < 0]
-        return sorted(named, key=lambda p: rank[p])[:_NEAR]
+        return sorted(named, key=lambda p: rank[p])
 
     def _map_file(self, name, digest):
         if time.monotonic() > self.end:

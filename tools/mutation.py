@@ -145,7 +145,7 @@ class _Finder(ast.NodeVisitor):
             return
         value = getattr(node.value, "value", None)
         if node.arg == "axis" and type(value) is int:
-            self.add("axis", node.value, str(1 - value))
+            self.add("axis", node.value, "1" if value == 0 else "0")
         elif node.arg == "ddof" and type(value) is int:
             self.add("ddof", node.value, str(1 - value))
         else:

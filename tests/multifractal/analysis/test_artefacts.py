@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from multifractal import fbm_surface, multifractal_spectrum, wavelet_leaders
+from multifractal.analysis.artefacts import artefacts_of
 from multifractal.analysis.flat import flat_pixels, flat_places, flat_shares
 from multifractal.analysis.leaders import wavelet_coefficients
 
@@ -115,6 +116,19 @@ def test_an_image_that_is_flat_nearly_everywhere_is_not_valid():
     found = multifractal_spectrum(step)
     assert not found.diagnostics.valid
     assert any("too few leaders would be left" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("end", [-1, 1])
+@pytest.mark.parametrize(
+    ("side", "cut", "said"), [(100, 15, False), (100, 16, True), (200, 40, False), (200, 41, True)]
+)
+def test_saturation_needs_a_number_and_a_share_of_pixels(end, side, cut, said):
+    """16 pixels at the least, and more than a thousandth: of 100 x 100 the number decides, of 200 x 200 the share."""
+    values = np.random.default_rng(0).permutation(side**2).astype(float)
+    values = end * np.minimum(values, side**2 - cut).reshape(side, side)
+    found = artefacts_of(values)
+    assert len(found) == said
+    assert all(f"its {'largest' if end == 1 else 'smallest'} value" in words for words in found)
 
 
 @pytest.mark.parametrize("ends", [(0, 0.98), (0.02, 1), (0.05, 0.95)])

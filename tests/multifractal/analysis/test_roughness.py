@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from statsmodels.api import WLS, add_constant
 
 from multifractal import (
     LocalHoelder,
@@ -14,6 +15,7 @@ from multifractal import (
     power_spectrum,
     variogram,
 )
+from multifractal.analysis import roughness
 from tests.helpers import naive
 
 pytestmark = pytest.mark.quick
@@ -61,6 +63,16 @@ def test_the_error_of_a_spectrum_with_a_bend_is_that_of_its_rings():
     ripple = 30 * np.cos(2 * np.pi * np.arange(256) / 17) * np.ones((256, 1))
     plain, bent = (power_spectrum(rng.normal(size=(256, 256)) + x) for x in (0, ripple))
     assert bent.exponent_error > 2 * plain.exponent_error
+
+
+def test_the_slope_of_rings_and_its_error_are_another_packages():
+    """Slope and error by scatter are statsmodels' weighted regression with White's (HC0) error, to 1e-12 of themselves."""
+    rng = np.random.default_rng(1)
+    x, n_modes = np.linspace(0, 3, 12), np.arange(1, 13.0) * 1e6  # so many that the scatter decides
+    y = 2 - 1.3 * x + rng.normal(size=12)
+    slope, error = roughness._weighted_slope(x, y, n_modes)
+    other = WLS(y, add_constant(x), weights=n_modes).fit(cov_type="HC0")
+    assert (slope, error) == pytest.approx((other.params[1], other.bse[1]), rel=1e-10)
 
 
 def test_the_power_of_white_noise_is_its_variance():

@@ -21,6 +21,7 @@ from multifractal import (
 )
 from multifractal.analysis.bootstrap import BLOCK, _add_picked, _blocks, bootstrap
 from multifractal.analysis.scaling import cumulants_of
+from multifractal.analysis.spectrum import _require_leaders
 from tests.helpers import naive
 
 ROUGH = np.random.default_rng(0).normal(size=(257, 300)).cumsum(axis=0).cumsum(axis=1)
@@ -412,3 +413,10 @@ def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
         multifractal_spectrum(**({"landscape": ROUGH} | change))
+
+
+def test_two_leaders_at_a_scale_are_enough_and_one_is_not():
+    """With counts of 2 and more nothing is refused; with one the scale is named."""
+    _require_leaders(np.array([3, 4]), np.array([9, 2]))
+    with pytest.raises(ValueError, match=re.escape("scale(s) [4]")):
+        _require_leaders(np.array([3, 4]), np.array([9, 1]))

@@ -206,6 +206,9 @@ def test_the_fit_begins_at_two_and_ends_at_the_basin_or_half_of_all():
         first, last = np.searchsorted(curve.radii, curve.fit_range)
         assert curve.counts[first - 1] < 2 <= curve.counts[first]
         assert curve.counts[last] <= most < curve.counts[last + 1]
+        fitted = slice(first, last + 1)
+        off = np.log(curve.counts[fitted]) - np.log(curve.fit(curve.radii[fitted]))
+        assert curve.residual == pytest.approx(np.sqrt(np.mean(off**2)), rel=1e-9)
 
 
 def test_the_fit_recovers_two_powers_exactly(tmp_path):
