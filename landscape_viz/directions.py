@@ -136,9 +136,11 @@ def random(problem, n=2, *, norm="filter", rng=0):
     n, weights = whole_number("n", n), checked_problem(problem).unflatten(problem.weights())
     weights = {name: tensor.numpy() for name, tensor in weights.items()}
     scale = _Scale(problem, weights, norm)
-    vectors = [scale.normalised(realisation(seed, k)) for k in range(n)]
+    vectors = np.empty((n, sum(w.size for w in weights.values())), scale.kind)
+    for k, vector in enumerate(vectors):
+        scale.normalised(realisation(seed, k), vector)
     return Directions(
-        vectors=np.array(vectors),
+        vectors=vectors,
         labels=[f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
         provenance=_of("random", rng=seed, n=n, norm=norm),
     )
@@ -353,32 +355,34 @@ class _Scale:
 
     def __init__(self, problem, weights, norm):
         self.weights, self.norm, self.groups = weights, norm, problem.filters
+        single = all(w.dtype == np.float32 for w in weights.values())
+        self.kind = np.float32 if single else np.float64
         # tensors of one dimension move only where there is nothing else
         self.least = 2 if any(w.ndim > 1 for w in weights.values()) else 0
         self.sizes = {n: self._norms(n, w) for n, w in weights.items() if w.ndim >= self.least}
         self._look_at_zeros()
 
-    def normalised(self, generator):
-        """Return one direction as a vector."""
-        kind = (
-            np.float32 if all(w.dtype == np.float32 for w in self.weights.values()) else np.float64
-        )
-        draws = {
-            name: generator.standard_normal(weight.shape, dtype=kind)
-            if name in self.sizes
-            else np.zeros_like(weight)
-            for name, weight in self.weights.items()
-        }
+    def normalised(self, generator, vector):
+        """Write one direction into `vector`, tensor by tensor."""
+        first, drawn = 0, 0.0
+        for name, weight in self.weights.items():
+            part = vector[first : first + weight.size]
+            first += weight.size
+            if name not in self.sizes:
+                part[:] = 0.0
+                continue
+            draw = generator.standard_normal(weight.shape, dtype=self.kind)
+            if self.norm == "model":
+                drawn += np.sum(np.square(draw, dtype=np.float64))
+                part[:] = draw.ravel()
+            else:
+                part[:] = self._scaled(name, draw).ravel()
         if self.norm == "model":
             moving = np.sqrt(sum(np.sum(size**2) for size in self.sizes.values()))
-            drawn = np.sqrt(sum(np.sum(np.square(d, dtype=np.float64)) for d in draws.values()))
-            return np.concatenate([(d * kind(moving / drawn)).ravel() for d in draws.values()])
-        return np.concatenate([self._scaled(name, draw).ravel() for name, draw in draws.items()])
+            vector *= self.kind(moving / np.sqrt(drawn))
 
     def _scaled(self, name, draw):
         """Return `draw` with each filter (or the whole tensor) scaled to the norm of that of the weights."""
-        if name not in self.sizes:
-            return draw
         rows = self._rows(name, draw)
         drawn = np.linalg.norm(rows, axis=1)
         scale = (self.sizes[name] / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)

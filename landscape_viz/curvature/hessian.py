@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.loss.batches import n_samples
-from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.objective import Objective, as_tensor
 from multifractal.base.checks import finite_number, positive_number, refuse
 
 _BUDGET = 2e9  # bytes
@@ -91,15 +91,16 @@ class HessianOperator(LinearOperator):
     def _matvec(self, vector):
         self.products += 1
         objective = self.objective
-        v = torch.as_tensor(np.array(vector, dtype=self.dtype).reshape(-1)).to(objective.device)
+        v = as_tensor(vector, self.dtype).to(objective.device)
         total = torch.zeros_like(v)
         with self._saying_what_fits(self._graphs), objective.evaluating():
             for k in range(len(objective.batches)):
                 graph = self._graphs[k] if self.retained else self._gradient_graph(k)
-                total += self._product(graph, v)
-        return total.cpu().numpy() + self.dtype.type(self.damping) * np.asarray(
-            vector, self.dtype
-        ).reshape(-1)
+                self._add_product(graph, v, total)
+        found = total.cpu().numpy()
+        if self.damping:
+            found += self.dtype.type(self.damping) * np.asarray(vector, self.dtype).reshape(-1)
+        return found
 
     def _adjoint(self):
         return self
@@ -107,10 +108,11 @@ class HessianOperator(LinearOperator):
     def _gradient_graph(self, k):
         with CheapSecondDerivatives(), sdpa_kernel(SDPBackend.MATH):
             loss = self.objective.batch_loss(k)
-        graph = self.objective.flat_gradient(loss, create_graph=True)
-        if _is_cut(graph):
+        parameters = list(self.objective.parameters.values())
+        slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+        if any(slope is not None and _is_cut(slope) for slope in slopes):
             raise self._refusal()
-        return graph
+        return slopes
 
     def _refusal(self):
         return refuse(
@@ -150,15 +152,43 @@ class HessianOperator(LinearOperator):
                 "is kept"
             ) from error
 
-    def _product(self, graph, v):
-        if graph.grad_fn is None:  # the loss is linear in the parameters
-            return torch.zeros_like(v)
+    def _add_product(self, slopes, v, total):
+        """Add the derivative of the slopes along v to `total`."""
+        sizes = [p.numel() for p in self.objective.parameters.values()]
+        moving = [
+            (slope, part.view(slope.shape).to(slope.dtype))
+            for slope, part in zip(slopes, torch.split(v, sizes), strict=True)
+            if slope is not None and slope.grad_fn is not None  # else the loss is linear in it
+        ]
+        if not moving:
+            return
+        targets = [part for part in torch.split(total, sizes)]
         try:
-            return self.objective.flat_gradient(graph, grad_outputs=v, retain_graph=self.retained)
+            self._accumulate(*zip(*moving, strict=True), targets)
         except RuntimeError as error:
             if _LACKING in str(error):
                 raise self._refusal() from error
             raise
+
+    def _accumulate(self, slopes, directions, targets):
+        """Let autograd add each part to its place in the result: the parts are never all in memory at once."""
+        parameters = list(self.objective.parameters.values())
+        places = [
+            target.view(p.shape) if target.dtype == p.dtype else torch.zeros_like(p)
+            for p, target in zip(parameters, targets, strict=True)
+        ]
+        for parameter, place in zip(parameters, places, strict=True):
+            parameter.grad = place
+        try:
+            torch.autograd.backward(
+                slopes, directions, retain_graph=self.retained, inputs=parameters
+            )
+        finally:
+            for parameter in parameters:
+                parameter.grad = None
+        for place, target in zip(places, targets, strict=True):
+            if place.dtype != target.dtype:
+                target += place.reshape(-1)
 
 
 def _is_cut(graph):

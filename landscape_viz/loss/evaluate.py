@@ -9,8 +9,10 @@ import torch
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz.loss import batches, metrics, sameness
-from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.objective import Objective, as_tensor
 from landscape_viz.loss.precision import tolerance
+
+_KEPT = 32e6  # bytes of weights up to which sums are kept (our choice): beyond, memory is dearer than an addition
 
 
 class Evaluator:
@@ -42,28 +44,16 @@ class Evaluator:
         self.metrics = metrics.named(self.objective.facts.metrics if measured is None else measured)
         if "accuracy" in self.metrics.values() and "accuracy" not in self.objective.facts.metrics:
             metrics.require_accuracy(self.metrics, None)
-        self._origin = torch.as_tensor(self.objective.origin).to(self.device)
         self._vectors = [self._as_vector(vector) for vector in vectors]
-        self._partial = [torch.empty_like(self._origin) for _ in self._vectors[1:]]
-        self._weights = self._origin.clone() if self._vectors else self._origin
-        self._position = [None] * len(self._vectors)
-        self.objective.point(self._weights)
+        self._weights = self.objective.vector
+        self._positions = _positions(self.problem, self._vectors, self._weights)
         self.path = "plain"
         self._keep_on_device()
         self._try_channels_last()
 
     def move(self, position):
         """Set the weights to origin + sum_k position[k] vectors[k], added up in this order whatever came before."""
-        start = self._origin
-        last = len(position) - 1
-        changed = False
-        for k, coordinate in enumerate(position):
-            changed = changed or coordinate != self._position[k]
-            target = self._weights if k == last else self._partial[k]
-            if changed or k == last:
-                torch.add(start, self._vectors[k], alpha=coordinate, out=target)
-            start = target
-        self._position = list(position)
+        self._positions.go(position)
         self.objective.point(self._weights)
 
     def measure(self, index=0):
@@ -80,7 +70,7 @@ class Evaluator:
     @property
     def relative_size(self):
         """Norm of the weights over that of the first direction; 1 where there is none."""
-        ours = float(self._origin.norm())
+        ours = self._positions.norm_of_origin
         theirs = float(self._vectors[0].norm()) if self._vectors else 0.0
         return ours / theirs if ours > 0 and theirs > 0 else 1.0
 
@@ -169,4 +159,61 @@ class Evaluator:
         objective.point(self._weights)
 
     def _as_vector(self, vector):
-        return torch.as_tensor(np.array(vector)).to(self._origin)
+        return as_tensor(vector).to(self.objective.vector)
+
+
+def _positions(problem, vectors, weights):
+    """Return the positions along `vectors` of a problem whose weights, a tensor, are at the origin now."""
+    return _Kept(vectors, weights) if weights.nbytes <= _KEPT else _Lean(problem, vectors, weights)
+
+
+class _Kept:
+    """Positions of a small network: the origin and the sums of all directions but the last, which change once a row, are kept."""
+
+    def __init__(self, vectors, weights):
+        self._vectors, self._weights, self._origin = vectors, weights, weights.clone()
+        self._partial = [torch.empty_like(weights) for _ in vectors[1:]]
+        self._position = [None] * len(vectors)
+
+    @property
+    def norm_of_origin(self):
+        """Euclidean norm of the weights at the origin."""
+        return float(self._origin.norm())
+
+    def go(self, position):
+        """Write the weights at a position."""
+        start, last, changed = self._origin, len(position) - 1, False
+        for k, coordinate in enumerate(position):
+            changed = changed or coordinate != self._position[k]
+            target = self._weights if k == last else self._partial[k]
+            if changed or k == last:
+                torch.add(start, self._vectors[k], alpha=coordinate, out=target)
+            start = target
+        self._position = list(position)
+
+
+class _Lean:
+    """Positions of a large network: the origin is what the problem holds, tensor by tensor."""
+
+    def __init__(self, problem, vectors, weights):
+        self._vectors, self._weights = vectors, weights
+        self._origin = [problem.state[name].reshape(-1).to(weights) for name in problem.shapes]
+
+    @property
+    def norm_of_origin(self):
+        """Euclidean norm of the weights at the origin."""
+        return float(sum(part.norm().double() ** 2 for part in self._origin) ** 0.5)
+
+    def go(self, position):
+        """Write the weights at a position."""
+        for k, coordinate in enumerate(position):
+            if k:
+                self._weights.add_(self._vectors[k], alpha=coordinate)
+            else:
+                self._start(coordinate)
+
+    def _start(self, coordinate):
+        sizes = [len(part) for part in self._origin]
+        ways = torch.split(self._vectors[0], sizes), torch.split(self._weights, sizes)
+        for origin, way, target in zip(self._origin, *ways, strict=True):
+            torch.add(origin, way, alpha=coordinate, out=target)

@@ -1,7 +1,9 @@
 """Objective: the loss of a problem and its derivatives as functions of one flat vector of the parameters that move."""
 
+import warnings
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,8 +32,6 @@ class Objective:
 
     Attributes
     ----------
-    origin : ndarray, shape (size,)
-        The problem's weights, in `dtype`.
     batches : sequence
         What `term(k)` is the loss of.
 
@@ -60,10 +60,18 @@ class Objective:
         self.loss_of = made(self.problem.loss)
         self.batches = self.problem.batches()
         self.memory_format, self.facts = torch.contiguous_format, None
-        self._weights = self.problem.weights().to(self.device)
-        self.point(self._weights)
-        self.origin = self._weights.cpu().numpy()
+        self._weights = self._gathered()
         self.facts = sameness.facts(self)
+
+    @cached_property
+    def origin(self):
+        """The problem's weights, shape (size,), made when first asked for."""
+        return self.problem.weights().numpy()
+
+    @property
+    def vector(self):
+        """The tensor that the parameters are views of: what is written into it moves the network (after `point`, always)."""
+        return self._weights
 
     def get(self):
         """Return the present parameters as a vector, shape (size,)."""
@@ -78,10 +86,23 @@ class Objective:
         """Make the network's parameters views of `vector`, a tensor, or copies where dtype or memory order differ."""
         parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
         for parameter, part in zip(self.parameters.values(), parts, strict=True):
-            part = part.view(parameter.shape).to(parameter.dtype)
-            if part.ndim == 4:
-                part = part.contiguous(memory_format=self.memory_format)
-            parameter.data = part
+            self._show(parameter, part)
+
+    def _gathered(self):
+        """Return the problem's weights as one vector on the device, which takes the place of each tensor as it is copied."""
+        vector = torch.empty(self.size, dtype=self.problem.dtype, device=self.device)
+        parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
+        for (name, parameter), part in zip(self.parameters.items(), parts, strict=True):
+            part.copy_(self.problem.state[name].reshape(-1))
+            self._show(parameter, part)
+        return vector
+
+    def _show(self, parameter, part):
+        """Make a parameter a view of a part of a vector, or a copy."""
+        part = part.view(parameter.shape).to(parameter.dtype)
+        if part.ndim == 4:
+            part = part.contiguous(memory_format=self.memory_format)
+        parameter.data = part
 
     @contextmanager
     def at(self, vector):
@@ -185,6 +206,14 @@ class Objective:
     def _as_vector(self, vector):
         vector = torch.as_tensor(np.array(vector, dtype=self.dtype).reshape(-1))
         return vector.to(self.device)
+
+
+def as_tensor(array, dtype=None):
+    """Return a one-dimensional array as a tensor on its memory, a copy where dtype or order differ; to be read only."""
+    array = np.ascontiguousarray(np.asarray(array, dtype=dtype).reshape(-1))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _mask_seed(problem, index):

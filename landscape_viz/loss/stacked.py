@@ -70,7 +70,7 @@ class StackedEvaluator(Evaluator):
 
     def _launch(self, positions):
         stack = torch.empty(
-            (len(positions), len(self._origin)), dtype=self._origin.dtype, device=self.device
+            (len(positions), len(self._weights)), dtype=self._weights.dtype, device=self.device
         )
         for row, position in zip(stack, positions, strict=True):
             self.move(position)
@@ -140,7 +140,9 @@ class StackedEvaluator(Evaluator):
         for hook in hooks:
             hook.remove()
         free, _ = torch.cuda.mem_get_info(self.device)
-        return max(1, min(_MOST, int(_SHARE_OF_MEMORY * free / (sum(given) + self._origin.nbytes))))
+        return max(
+            1, min(_MOST, int(_SHARE_OF_MEMORY * free / (sum(given) + self._weights.nbytes)))
+        )
 
 
 class _Called(torch.nn.Module):

@@ -232,7 +232,7 @@ class Words(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.EmbeddingBag(5, 4), nn.Tanh())
+        self.body = nn.Sequential(nn.EmbeddingBag(5, 4, mode="max"), nn.Tanh())
         self.last = nn.Linear(4, 3)
 
     def forward(self, x):

@@ -184,6 +184,15 @@ def test_a_cuda_device_gives_the_same_values(problem, at_once):
     np.testing.assert_allclose(there, here, rtol=1000 * np.finfo(float).eps)
 
 
+def test_large_networks_give_the_same_values_without_kept_sums(problem, monkeypatch):
+    """Where no sums of directions are kept, each point is what it is with them, to 100 roundings of float64."""
+    plane, axes = directions.random(problem, 3, rng=0), ["-1:1:3", "-1:1:2", "-1:1:3"]
+    kept = section(problem, plane, axes)
+    monkeypatch.setattr("landscape_viz.loss.evaluate._KEPT", 0)
+    lean = section(problem, plane, axes)
+    np.testing.assert_allclose(lean.grid, kept.grid, rtol=100 * np.finfo(float).eps)
+
+
 def test_losses_of_each_sample_are_refused(problem):
     """A loss that is not one number a batch is refused with the remedy."""
     unreduced = Problem(double_network, None, small_networks.each_sample, problem.data)
