@@ -1,10 +1,12 @@
 """The Hessian of a problem's loss as a linear operator: products with vectors, never the matrix."""
 
+import inspect
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_viz.curvature.twice import CheapSecondDerivatives
@@ -13,6 +15,7 @@ from landscape_viz.loss.objective import Objective, as_tensor
 from multifractal.base.checks import finite_number, positive_number, refuse
 
 _BUDGET = 2e9  # bytes
+_TAKES_EDGES = "GradientEdge" in str(inspect.signature(torch.autograd.backward))  # torch 2.5
 _LACKING = "is not implemented"  # what torch says of a derivative that it lacks
 
 
@@ -112,7 +115,7 @@ class HessianOperator(LinearOperator):
         slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
         if any(slope is not None and _is_cut(slope) for slope in slopes):
             raise self._refusal()
-        return slopes
+        return [None if s is None or s.grad_fn is None else _root(s) for s in slopes]
 
     def _refusal(self):
         return refuse(
@@ -155,16 +158,16 @@ class HessianOperator(LinearOperator):
     def _add_product(self, slopes, v, total):
         """Add the derivative of the slopes along v to `total`."""
         sizes = [p.numel() for p in self.objective.parameters.values()]
+        parts = zip(self.objective.parameters.values(), torch.split(v, sizes), strict=True)
         moving = [
-            (slope, part.view(slope.shape).to(slope.dtype))
-            for slope, part in zip(slopes, torch.split(v, sizes), strict=True)
-            if slope is not None and slope.grad_fn is not None  # else the loss is linear in it
+            (slope, part.view(p.shape).to(p.dtype))
+            for slope, (p, part) in zip(slopes, parts, strict=True)
+            if slope is not None  # else the loss is linear in it
         ]
         if not moving:
             return
-        targets = [part for part in torch.split(total, sizes)]
         try:
-            self._accumulate(*zip(*moving, strict=True), targets)
+            self._accumulate(*zip(*moving, strict=True), torch.split(total, sizes))
         except RuntimeError as error:
             if _LACKING in str(error):
                 raise self._refusal() from error
@@ -189,6 +192,11 @@ class HessianOperator(LinearOperator):
         for place, target in zip(places, targets, strict=True):
             if place.dtype != target.dtype:
                 target += place.reshape(-1)
+
+
+def _root(tensor):
+    """Return what `torch.autograd.backward` starts from: the edge alone, which does not hold the numbers, or the tensor."""
+    return get_gradient_edge(tensor) if _TAKES_EDGES else tensor
 
 
 def _is_cut(graph):
