@@ -216,7 +216,7 @@ def test_the_script_itself_killed_at_random_times(tmp_path):
         (["--lr", "0"], ValueError, "learning_rate must be a positive finite number, got 0.0"),
         (["--epochs", "0"], ValueError, "epochs must be a whole number, at least 1, got 0"),
         (["--every", "0"], ValueError, "every must be a whole number"),
-        (["--seed", "-1"], ValueError, "seed must be a whole number"),
+        (["--seed", "-1"], ValueError, "rng must be a whole number"),
         (["--ntrain", "443"], ValueError, "n_train must be at most the table's 442 rows, got 443"),
         (["--lr", "1e9"], FloatingPointError, "the training must stay finite"),
         ([], FileExistsError, "--resume"),

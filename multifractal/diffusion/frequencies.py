@@ -43,12 +43,21 @@ class WalkSpectrum(Result):
         """Mean over walks, shape (n,)."""
         return self.per_walk.mean(axis=0)
 
+    def level(self, frequency_range: Pair, exponent: float) -> float:
+        """Return c of the power law c frequency^-exponent that lies on the mean over walks: a geometric mean over the range."""
+        low, high = ascending_pair("frequency_range", frequency_range)
+        inside = (self.frequencies >= low) & (self.frequencies <= high)
+        return float(
+            np.exp(
+                np.mean(np.log(self.values[inside]) + exponent * np.log(self.frequencies[inside]))
+            )
+        )
+
     def exponent(self, frequency_range: Pair, *, bins: int = 20) -> Estimate:
         """Return beta of power ~ frequency^-beta over a range of frequencies, as an `Estimate`.
 
         Each walk's log power is averaged in logarithmic bins, and a line fitted through the bins by least squares, weighted by how
-        many frequencies each holds; the
-        interval is Student's t over walks, NaN for a single one.
+        many frequencies each holds; the interval is Student's t over walks, NaN for a single one.
 
         Parameters
         ----------

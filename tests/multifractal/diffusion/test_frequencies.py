@@ -52,3 +52,16 @@ def test_refusals():
         mf.walk_spectrum(np.full((50, 2), np.nan))
     with pytest.raises(ValueError, match="frequency_range must hold"):
         mf.walk_spectrum(np.random.default_rng(0).normal(size=(64, 2))).exponent((1e-5, 1e-4))
+
+
+def test_level_of_an_exact_power_law():
+    """On power 3 f^-2 at every frequency the level is 3 and the exponent 2, by the definition."""
+    frequencies = np.arange(1, 65) / 128
+    found = mf.WalkSpectrum(
+        frequencies=frequencies,
+        per_walk=3 * frequencies[None] ** -2.0,
+        n_steps=128,
+        provenance=mf.Provenance("by hand"),
+    )
+    assert found.level((0.05, 0.4), 2.0) == pytest.approx(3)
+    assert found.exponent((0.02, 0.4)).value == pytest.approx(2)
