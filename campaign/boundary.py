@@ -160,6 +160,11 @@ def _analysis():
                 "scales": (2, None),
             },
         ),
+        "tail_index": (
+            functools.partial(mf.tail_index, n_bootstrap=20),
+            {"samples": _walk(), "methods": ("hill", "quantiles"), "run_length": 1, "rng": 0},
+        ),
+        "mean_interval": (mf.mean_interval, {"samples": np.ones((4, 3)), "axis": 0, "of": "ones"}),
         "shuffle_within_blocks": (
             mf.shuffle_within_blocks,
             {"landscape": image, "block": 4, "rng": 0},
@@ -388,6 +393,21 @@ def _tables_and_files():
                 "every": 1,
                 "standardise": "all",
             },
+        ),
+        "embed_path": (
+            mf.embed_path,
+            {
+                "positions": _walk()[:40],
+                "last": 40,
+                "sample": 30,
+                "perplexity": 5,
+                "rng": 0,
+                "progress": False,
+            },
+        ),
+        "to_matlab": (
+            mf.source_data.to_matlab,
+            {"path": "written.mat", "result": {"a": image}, "overwrite": True},
         ),
         "published_displacement": (
             mf.published_displacement,

@@ -28,10 +28,24 @@ def calls():
             },
         ),
         "directions.random": (lv.directions.random, {"problem": problem, "n": 2, "rng": 0}),
+        "directions.toward": (
+            lambda problem, states: lv.directions.toward(problem, states),  # one of its *states
+            {"problem": problem, "states": states[0]},
+        ),
+        "directions.combined": (
+            lambda directions: lv.directions.combined(plane, directions),
+            {"directions": plane},
+        ),
+        "directions.gram": (lv.directions.gram, {"vectors": np.ones((2, 9)), "block": 4}),
+        "directions.random_walk_shares": (
+            lv.directions.random_walk_shares,
+            {"n_states": 9, "about": "end"},
+        ),
         "directions.from_vectors": (
             lv.directions.from_vectors,
             {"problem": problem, "vectors": np.array(plane.vectors)},
         ),
+        "batch_loss": (lv.batch_loss, {"function": _loss, "reduction": "mean"}),
         "section": (
             lv.section,
             {
@@ -55,6 +69,10 @@ def calls():
             {"operator": operator, "k": 2, "tol": 1e-2, "rng": 0},
         ),
         "trace": (lv.trace, {"operator": operator, "n_products": 8, "rng": 0}),
+        "condition_number": (
+            lv.condition_number,
+            {"eigenvalues": [3.0, 1.0, 0.1], "threshold": 0.5},
+        ),
         "spectral_density": (
             lv.spectral_density,
             {"operator": operator, "n_probes": 2, "n_steps": 5, "width": None, "rng": 0},
@@ -143,6 +161,25 @@ def calls():
             lv.trajectory.losses_at,
             {"problem": problem, "directions": plane, "coordinates": [[0.0, 0.1]]},
         ),
+        "trajectory.embedding": (
+            lv.trajectory.embedding,
+            {
+                "problem": problem,
+                "states": [_network().state_dict() for _ in range(8)],
+                "perplexity": 2,
+                "rng": 0,
+                "progress": False,
+            },
+        ),
+        "sequential_groups": (lv.sequential_groups, {"model": model}),
+        "permuted": (
+            lv.permuted,
+            {
+                "state": model.state_dict(),
+                "groups": lv.sequential_groups(model),
+                "permutations": [np.arange(5)],
+            },
+        ),
         "match": (
             lv.match,
             {
@@ -193,12 +230,21 @@ def calls():
                 "overwrite": False,
             },
         ),
+        "training.evaluate": (
+            lv.training.evaluate,
+            {"model": model, "inputs": data[0], "targets": data[1], "device": "cpu"},
+        ),
+        "training.saved_epochs": (lv.training.saved_epochs, {"folder": "nowhere"}),
         "models.build": (
             lv.models.build,
             {"name": "mlp", "rng": 0, "input_shape": (1, 8, 8), "n_classes": 3},
         ),
         "checkpoint.load": (lv.checkpoint.load, {"path": "nothing-here.pt"}),
     }
+
+
+def _loss(model, batch):
+    return model(batch[0]).mean()
 
 
 def _network():

@@ -66,9 +66,6 @@ def _trial(part, index, folder):
         with contextlib.chdir(folder), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             function(**(arguments | changes))
-    except FloatingPointError as error:  # a descent that diverges says so, and what to lower
-        good = re.search(r"finite.*; .", str(error), re.DOTALL)
-        return (REFUSED, "") if good else ("POORLY REFUSED", f"{said}: {str(error)[:300]}")
     except (ValueError, TypeError, *_FILES) as error:
         good = isinstance(error, _FILES) or (
             _SAID.search(str(error)) and _names_one(error, arguments)

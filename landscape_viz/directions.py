@@ -16,6 +16,8 @@ from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
 
 NORMS = ("filter", "layer", "model")
+ABOUT = ("end", "mean")
+_MOST_STATES = 10_000  # their Gram matrix takes 800 MB
 _TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their code)
 
 
@@ -162,7 +164,7 @@ def toward(problem, *states):
         "pass the other network's state_dict()",
     )
     origin = problem.weights().double()
-    for state in states:
+    for state in _checked_states(states):
         _warn_of_unmoved(problem, state)
     vectors = [(problem.flatten(state).double() - origin).numpy() for state in states]
     return from_vectors(problem, vectors, [f"towards network {k + 2}" for k in range(len(states))])
@@ -216,7 +218,17 @@ def from_vectors(problem, vectors, labels=None):
 
 
 def combined(*directions):
-    """Return several `directions` (each a `Directions` of the same problem) as one, in order."""
+    """Return several `directions` (each a `Directions` of the same problem) as one, in order; ValueError where they are not."""
+    for d in directions:
+        _checked_directions(d)
+    lengths = sorted({d.vectors.shape[1] for d in directions})
+    require(
+        len(lengths) == 1,
+        "directions",
+        lengths,
+        "be those of one problem, one at least",
+        "make them from the same problem",
+    )
     return Directions(
         vectors=np.concatenate([d.vectors for d in directions]),
         labels=[label for d in directions for label in d.labels],
@@ -245,7 +257,7 @@ def pca(problem, states, n=2, *, about="end"):
     ValueError
         When the states span fewer than `n` directions.
     """
-    one_of("about", about, ("end", "mean"))
+    one_of("about", about, ABOUT)
     moves = displacements(problem, states)
     products = gram(moves)
     if about == "mean":
@@ -276,6 +288,14 @@ def random_walk_shares(n_states, about="end"):
     Gram matrix of steps s and t about the end is exactly proportional to the steps that
     both still have to go. For many states: 81 % and 9 % about the end, 61 % and 15 % about the mean.
     """
+    n_states, about = whole_number("n_states", n_states, 2), one_of("about", about, ABOUT)
+    require(
+        n_states <= _MOST_STATES,
+        "n_states",
+        n_states,
+        f"be at most {_MOST_STATES}",
+        "pass fewer: the shares of many states do not depend on their number",
+    )
     left = np.arange(n_states)[::-1]
     products = np.minimum.outer(left, left).astype(np.float64)
     values = np.linalg.eigvalsh(products if about == "end" else _centred(products))[::-1]
@@ -418,7 +438,8 @@ class _Scale:
 
 
 def gram(vectors, block=1 << 20):
-    """Return vectors @ vectors.T in float64, block by block of columns."""
+    """Return vectors @ vectors.T in float64, of an array of shape (n, n_parameters), block by block of columns."""
+    vectors, block = real_array("vectors", vectors, ndim=2), whole_number("block", block)
     total = np.zeros((len(vectors), len(vectors)))
     for first in range(0, vectors.shape[1], block):
         part = vectors[:, first : first + block].astype(np.float64)

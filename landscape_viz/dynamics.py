@@ -1,5 +1,6 @@
 """Full-batch descent of a real network, watched: sharpness against 2 / eta, modified loss, displacement, chaos, noise."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss import batches, sameness
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import checked_problem
-from multifractal.base.checks import positive_number, require, whole_number
+from multifractal.base.checks import diverged, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, realisation
 from multifractal.base.statistics import jackknife_interval, mean_and_error
@@ -102,8 +103,8 @@ def full_batch_descent(
 
     Raises
     ------
-    FloatingPointError
-        When the loss is no longer finite: says at which step.
+    DivergedError
+        When the loss is no longer finite: says at which step. It is a ValueError and a FloatingPointError.
     """
     rate, n_steps = (
         positive_number("learning_rate", learning_rate),
@@ -121,8 +122,11 @@ def full_batch_descent(
         value, gradient = objective.value_and_gradient(w)
         losses.append(value)
         if not np.isfinite(losses[-1]):
-            raise FloatingPointError(
-                f"the loss is {losses[-1]} at step {step}; lower the learning rate (now {rate:g})"
+            raise diverged(
+                "learning_rate",
+                rate,
+                f"leave the loss finite, which is {losses[-1]} at step {step}",
+                "lower the learning rate",
             )
         norms.append(np.linalg.norm(gradient.astype(np.float64)))
         if every[0] and step % every[0] == 0:
@@ -170,15 +174,17 @@ class TrainingLyapunov(Result):
     Attributes
     ----------
     value : float
-        Mean of ln |v_{t+1}| / |v_t| over the steps after the burn-in.
+        Mean of ln |v_{t+1}| / |v_t| over the steps after the burn-in; NaN of a run that diverged.
     standard_error : float
-        Of that mean, from ten blocks of steps: neighbouring steps are not independent.
+        Of that mean, from ten blocks of steps: neighbouring steps are not independent; NaN of a run that diverged.
     rates : ndarray, shape (n_steps,), float64
-        Logarithm of the growth at each step after the burn-in.
+        Logarithm of the growth at each step after the burn-in; NaN from where the run diverged.
     losses : ndarray, shape (burn_in + n_steps,), float64
-        Before each step.
+        Before each step; NaN after the divergence.
     positions : ndarray, shape (n_kept, n_parameters)
-        The weights after 0, keep_every, ... steps; empty when none were kept.
+        The weights after 0, keep_every, ... steps, up to the divergence; empty when none were kept.
+    diverged_at : int or None
+        The step, burn-in included, at which loss or tangent vector was no longer finite; None when all of them were.
     provenance : Provenance
     """
 
@@ -187,7 +193,15 @@ class TrainingLyapunov(Result):
     rates: np.ndarray
     losses: np.ndarray
     positions: np.ndarray
+    diverged_at: int | None = None
     provenance: Provenance
+
+    @property
+    def status(self):
+        """What the run was, in words: "finite", or where it diverged and what to do."""
+        if self.diverged_at is None:
+            return "finite"
+        return f"diverged at step {self.diverged_at}, so that it has no exponent; lower the learning rate"
 
 
 def training_lyapunov(
@@ -215,13 +229,12 @@ def training_lyapunov(
     Returns
     -------
     TrainingLyapunov
+        Of a run that diverges the exponent is NaN, with a warning; `status` says where.
 
     Raises
     ------
     ValueError
         When the rate is not positive, or `n_steps` is below 20.
-    FloatingPointError
-        When the tangent vector is no longer finite: says at which step.
     """
     rate = positive_number("learning_rate", learning_rate)
     n_steps, burn_in = whole_number("n_steps", n_steps, 20), whole_number("burn_in", burn_in, 0)
@@ -230,12 +243,8 @@ def training_lyapunov(
     objective = operator.objective
     v = as_generator(rng).standard_normal(objective.size)
     v /= np.linalg.norm(v)
-    growth, losses, kept, w = (
-        np.empty(burn_in + n_steps),
-        np.empty(burn_in + n_steps),
-        [],
-        objective.origin.copy(),
-    )
+    growth, losses = np.full((2, burn_in + n_steps), np.nan)
+    kept, w, diverged_at = [], objective.origin.copy(), None
     for step in range(burn_in + n_steps + 1):
         if every and step % every == 0:
             kept.append(w)
@@ -245,11 +254,9 @@ def training_lyapunov(
         losses[step], gradient = objective.value_and_gradient()
         v = v - rate * operator.matvec(v.astype(objective.dtype)).astype(np.float64)
         size = np.linalg.norm(v)
-        if not np.isfinite(size):
-            raise FloatingPointError(
-                f"the tangent vector is not finite at step {step}; lower the learning rate "
-                f"(now {rate:g})"
-            )
+        if not np.isfinite([size, losses[step]]).all():
+            diverged_at = step
+            break
         growth[step], v = np.log(size), v / size
         w = w - objective.dtype.type(rate) * gradient
     counted = growth[burn_in:]
@@ -265,12 +272,18 @@ def training_lyapunov(
         keep_every=every,
     )
     positions = np.array(kept, objective.dtype).reshape(len(kept), objective.size)
+    if diverged_at is not None:
+        warnings.warn(
+            f"training diverged at step {diverged_at} at the learning rate {rate:g}: no exponent; lower the learning rate",
+            stacklevel=2,
+        )
     return TrainingLyapunov(
         value=float(counted.mean()),
         standard_error=float(mean_and_error(blocks)[1]),
         rates=counted,
         losses=losses,
         positions=positions,
+        diverged_at=diverged_at,
         provenance=made_by,
     )
 

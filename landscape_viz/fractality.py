@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from landscape_viz import directions
 from landscape_viz.loss import data
 from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
 from multifractal.analysis.increments import increment_law
-from multifractal.analysis.spectrum import multifractal_spectrum
-from multifractal.base.checks import positive_number, whole_number
+from multifractal.analysis.spectrum import multifractal_spectrum, q_grid
+from multifractal.analysis.verdict import verdict_of
+from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.measured.section_study import SMALL_SECTION_SETTINGS
@@ -19,6 +22,10 @@ from multifractal.measured.section_study import SMALL_SECTION_SETTINGS
 ZOOMS = (1, 10, 100)
 _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
 _N_BOOTSTRAP = 199
+_ROUNDINGS = 64  # epsilons that the losses of a constant plane differ by at most, relative to the largest (our choice)
+_CONSTANT = SimpleNamespace(
+    kind="constant", words="constant in this plane", rough_range=(), rough_exponent=np.nan
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -34,7 +41,8 @@ class FractalReport(Result):
     losses : ndarray, shape (3, n_points, n_points), float64
         Index [zoom, y, x].
     kinds, verdicts : list of str
-        "rough", "smooth" or "noise" at the scale of a pixel, and the same in words (`multifractal.analysis.verdict`).
+        "constant" where the loss does not change in the plane, to rounding; else "rough", "smooth", "noise", "jumps" or "cannot
+        tell" at the scale of a pixel; and the same in words (`multifractal.analysis.verdict`).
     rough_distances : ndarray, shape (3, 2)
         First and last distance of the rough range in units of the filters' norms, or NaN.
     rough_exponents : ndarray, shape (3,)
@@ -48,13 +56,13 @@ class FractalReport(Result):
     exponents_interval : ndarray, shape (2, 3, n_lags - 1)
         95 %, axis 0 = (low, high), as for all intervals.
     h, D : ndarray, shape (3, n_q)
-        Spectra, of our default orders of moments.
+        Spectra, of our default orders of moments; NaN where the plane is constant, or all but a few points of it are.
     c1, c2 : ndarray, shape (3,)
     c1_interval, c2_interval : ndarray, shape (2, 3)
         95 %, calibrated for 512 pixels a side and more only.
     valid : ndarray of bool, shape (3,)
         Whether the spectrum's condition holds.
-    dropout, batch_norm : str
+    dropout, batch_norm, norm : str
     provenance : Provenance
     """
 
@@ -79,6 +87,7 @@ class FractalReport(Result):
     valid: np.ndarray
     dropout: str
     batch_norm: str
+    norm: str = "filter"
     provenance: Provenance
 
     @classmethod
@@ -99,6 +108,8 @@ class FractalReport(Result):
         )
 
     def _zoom_in_words(self, k):
+        if self.kinds[k] == "constant":
+            return f"± {self.half_widths[k]:g}: {self.verdicts[k]}."
         low, high = self.exponents_interval[:, k, 0]
         spectrum = (
             "the spectrum is not defined here"
@@ -114,19 +125,40 @@ class FractalReport(Result):
         )
 
     def _conclusion(self):
-        if "noise" in self.kinds:
-            where = [
-                f"± {width:g}"
-                for width, kind in zip(self.half_widths, self.kinds, strict=True)
-                if kind == "noise"
-            ]
+        constant = [kind == "constant" for kind in self.kinds]
+        if all(constant):
+            return self._of_constant("in this plane")
+        if any(constant):
+            return f"{self._of_constant(f'at {self._widths(constant)}')} {self._of_the_rest()}"
+        return self._of_the_rest()
+
+    def _widths(self, chosen):
+        return ", ".join(f"± {w:g}" for w, yes in zip(self.half_widths, chosen, strict=True) if yes)
+
+    def _of_constant(self, where):
+        remedy = (
+            "choose other params=, or a wider plane (half_width=)"
+            if self.norm == "model"
+            else "norm='model' moves also what has norm zero; else choose other params=, or a wider plane (half_width=)"
+        )
+        return (
+            f"The loss is constant {where}: it does not depend on what moves there, as with a LoRA whose second factors are "
+            f"zero, a head of zeros or dead units. {remedy[0].upper()}{remedy[1:]}."
+        )
+
+    def _of_the_rest(self):
+        """Say what follows from the zooms that are not constant."""
+        noisy = [kind == "noise" for kind in self.kinds]
+        if any(noisy):
             cause = (
                 "every point drew its own dropout mask; map with dropout off or one fixed mask to see the landscape"
                 if self.dropout == "live"
                 else "neighbouring points are unrelated: look for rounding, or a loss that "
                 "is not a function of the weights alone"
             )
-            return f"Noise, not landscape, makes up the differences at {', '.join(where)}: {cause}."
+            return (
+                f"Noise, not landscape, makes up the differences at {self._widths(noisy)}: {cause}."
+            )
         rough = np.isfinite(self.rough_exponents)
         if rough.any():
             found = [
@@ -139,8 +171,12 @@ class FractalReport(Result):
                 f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
                 "would keep its exponent over several zooms; compare other planes (rng) before believing it."
             )
+        odd = [kind not in ("smooth", "constant") for kind in self.kinds]
+        if any(odd):
+            return f"No steady exponent at any distance, so no sign of a fractal; see the verdict at {self._widths(odd)}."
+        where = "zoom that is not constant" if "constant" in self.kinds else "zoom"
         return (
-            "Smooth at every zoom: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
+            f"Smooth at every {where}: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
             "such sections do not mean multifractality."
         )
 
@@ -200,7 +236,7 @@ def fractal_report(
     Raises
     ------
     ValueError
-        When `half_width` is not positive, or there are too few points.
+        When `half_width` is not positive, or so large that the loss is not finite everywhere; when there are too few points.
     """
     positive_number("half_width", half_width)
     whole_number("n_points", n_points, _LEAST_POINTS)
@@ -218,6 +254,8 @@ def fractal_report(
         device = next(model.parameters()).device
     plane = directions.random(problem, 2, norm=norm, rng=realisation(rng, 0))
     rows, maps = [], []
+    # sums are taken in float32 at least, whatever the dtype of the weights
+    eps = min(np.finfo(np.float32).eps, torch.finfo(problem.dtype).eps)
     for k, zoom in enumerate(ZOOMS):
         axis = np.linspace(-half_width / zoom, half_width / zoom, n_points)
         store = None if folder is None else Path(folder) / f"zoom_{zoom}.store"
@@ -232,10 +270,10 @@ def fractal_report(
             resume=not overwrite,
             overwrite=overwrite,
         )
+        _require_finite(mapped, axis[-1])
         maps.append(mapped.to_landscape().values)
-        rows.append(
-            _measured(maps[-1], 2 * half_width / zoom / (n_points - 1), realisation(rng, k + 1))
-        )
+        step = 2 * half_width / zoom / (n_points - 1)
+        rows.append(_measured(maps[-1], step, realisation(rng, k + 1), eps))
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return FractalReport(
         loss=float(maps[0][n_points // 2, n_points // 2]),
@@ -249,6 +287,7 @@ def fractal_report(
         },
         dropout=dropout,
         batch_norm=batch_norm,
+        norm=norm,
         provenance=Provenance.of(
             "fractal_report",
             rng=rng,
@@ -256,22 +295,29 @@ def fractal_report(
             problem=problem,
             half_width=half_width,
             n_points=n_points,
+            norm=norm,
         ),
     )
 
 
-def _measured(values, step, generator):
-    spectrum = multifractal_spectrum(
-        values, **SMALL_SECTION_SETTINGS, n_bootstrap=_N_BOOTSTRAP, rng=generator
+def _require_finite(mapped, half_width):
+    require(
+        mapped.n_not_finite == 0,
+        "half_width",
+        f"{mapped.n_not_finite} NaN or inf within ± {half_width:g}",
+        "leave the loss finite everywhere in the plane",
+        "pass a smaller half_width",
     )
-    law, found = (
-        increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=generator),
-        spectrum.diagnostics,
-    )
-    c, interval = spectrum.log_cumulants, spectrum.log_cumulants_interval
+
+
+def _measured(values, step, generator, eps):
+    """Return the row of a zoom by the names of the report's fields."""
+    found = _kind(values, eps)
+    spectrum = None if found.kind == "constant" else _spectrum(values, generator)
+    law = increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=generator)
     return {
         "kinds": found.kind,
-        "verdicts": found.verdict,
+        "verdicts": found.words,
         "rough_exponents": found.rough_exponent,
         "rough_distances": step * np.array(found.rough_range or (np.nan, np.nan)),
         "distances": step * law.lags,
@@ -279,11 +325,47 @@ def _measured(values, step, generator):
         "second": law.second,
         "exponents": law.second_exponents,
         "exponents_interval": law.second_interval,
+        **_of_spectrum(spectrum),
+    }
+
+
+def _kind(values, eps):
+    """Return the verdict on a plane, which is constant where its losses differ by no more than rounding."""
+    if np.ptp(values) <= _ROUNDINGS * eps * np.abs(values).max():
+        return _CONSTANT
+    return verdict_of(values)
+
+
+def _spectrum(values, generator):
+    """Return the spectrum of a plane, or None where all but a few of its points are constant."""
+    settings = SMALL_SECTION_SETTINGS | {"n_bootstrap": _N_BOOTSTRAP, "rng": generator}
+    try:
+        return multifractal_spectrum(values, **settings)
+    except (
+        ValueError
+    ):  # fewer than two leaders at a scale: all else that it refuses was refused above
+        return None
+
+
+def _of_spectrum(spectrum):
+    if spectrum is None:
+        empty, unknown = np.full(len(q_grid()), np.nan), np.full(2, np.nan)
+        return {
+            "h": empty,
+            "D": empty,
+            "c1": np.nan,
+            "c2": np.nan,
+            "c1_interval": unknown,
+            "c2_interval": unknown,
+            "valid": False,
+        }
+    c, interval = spectrum.log_cumulants, spectrum.log_cumulants_interval
+    return {
         "h": spectrum.h,
         "D": spectrum.D,
         "c1": c[0],
         "c2": c[1],
         "c1_interval": interval[:, 0],
         "c2_interval": interval[:, 1],
-        "valid": found.valid,
+        "valid": spectrum.diagnostics.valid,
     }

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from landscape_viz.loss.network import checked_module
 from landscape_viz.loss.problem import checked_problem, checked_state
 from multifractal.base.checks import refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
@@ -62,7 +63,7 @@ def sequential_groups(model):
         When a layer with parameters is of another kind (Conv1d, transposed or grouped convolutions, LayerNorm, attention ...),
         whose units would be left out, or when the network has no hidden units.
     """
-    _refuse_unknown(model)
+    _refuse_unknown(checked_module("model", model))
     groups, current = [], None
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
@@ -106,8 +107,10 @@ def _refuse_unknown(model):
 def permuted(state, groups, permutations):
     """Return a copy of a state dict with each group's units in the order of its permutation.
 
-    `groups` and `permutations` are those of a Matching.
+    `groups` and `permutations` are those of a Matching. ValueError where they do not fit the state, or each other.
     """
+    checked_state("state", state)
+    _check_permutations(state, _checked_groups(groups), permutations)
     state = {name: tensor.clone() for name, tensor in state.items()}
     for group, order in zip(groups, permutations, strict=True):
         for name, axis in group:
@@ -172,6 +175,26 @@ def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
     )
 
 
+def _check_permutations(state, groups, permutations):
+    """Refuse permutations that are not one order of all its units for each group."""
+    sizes = _sizes(state, groups)
+    good = isinstance(permutations, list | tuple) and len(permutations) == len(groups)
+    good = good and all(
+        np.shape(order) == (np.size(order),)
+        and np.array_equal(np.sort(order), np.arange(np.size(order)))
+        and np.size(order) > 0
+        and size % np.size(order) == 0
+        for size, order in zip(sizes, permutations, strict=True)
+    )
+    require(
+        good,
+        "permutations",
+        permutations,
+        f"hold one order of all units for each of the {len(groups)} groups, of {sizes} units",
+        "take those of a Matching of this network",
+    )
+
+
 def _checked_groups(groups):
     good = isinstance(groups, list | tuple) and all(
         isinstance(group, list | tuple)
@@ -195,13 +218,20 @@ def _checked_groups(groups):
 def _sizes(state, groups):
     sizes = []
     for group in groups:
-        for name, _ in group:
+        for name, axis in group:
             require(
                 name in state,
                 "groups",
                 name,
                 "name parameters or buffers of the network",
                 "check the spelling",
+            )
+            require(
+                -state[name].ndim <= axis < state[name].ndim,
+                "groups",
+                (name, axis),
+                f"name an axis of {name}, whose shape is {tuple(state[name].shape)}",
+                "pass 0 for outputs, 1 for inputs",
             )
         size = min(state[name].shape[axis] for name, axis in group)
         for name, axis in group:

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint
 from landscape_viz.loss.call import digest
+from landscape_viz.loss.network import checked_module
 from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.random_state import seeded
 from multifractal.base import checks
@@ -147,14 +148,12 @@ def train(
         When `folder` holds checkpoints and neither `resume` nor `overwrite` is set.
     ValueError
         When a checkpoint is of other settings (which) or of another number of threads.
-    FloatingPointError
+    DivergedError
         When the loss is no longer finite; earlier checkpoints stay.
     DamagedFileError
         When the newest checkpoint is damaged.
     """
-    require(
-        isinstance(model, torch.nn.Module), "model", model, "be a torch.nn.Module", "pass a network"
-    )
+    checked_module("model", model)
     require(
         hasattr(data, "train_inputs"), "data", data, "be a Dataset", "take one of datasets.load"
     )
@@ -240,7 +239,15 @@ def evaluate(model, inputs, targets, *, device="cpu"):
     inputs : Tensor, shape (n, ...)
     targets : Tensor, shape (n,), int64
     device : str
+
+    Raises
+    ------
+    ValueError
+        When `model` is no module, or `inputs` and `targets` are no tensors of one length with class indices as targets.
     """
+    checked_module("model", model)
+    _check_labelled(inputs, targets)
+    device = checked_device(device)
     loss = right = 0.0
     training = model.training
     model.eval()
@@ -255,9 +262,24 @@ def evaluate(model, inputs, targets, *, device="cpu"):
     return {"loss": loss / len(targets), "accuracy": right / len(targets)}
 
 
+def _check_labelled(inputs, targets):
+    for name, tensor in (("inputs", inputs), ("targets", targets)):
+        good = isinstance(tensor, torch.Tensor) and tensor.ndim > 0 and len(tensor) > 0
+        require(
+            good, name, type(tensor).__name__, "be a tensor of samples", "pass one sample at least"
+        )
+    require(
+        len(inputs) == len(targets) and targets.ndim == 1 and not targets.is_floating_point(),
+        "targets",
+        f"{targets.dtype} of shape {tuple(targets.shape)}",
+        f"be one class index for each of the {len(inputs)} inputs",
+        "pass int64 labels",
+    )
+
+
 def saved_epochs(folder):
     """Return the epochs that have a checkpoint in `folder`, in no order; none when there is no such folder."""
-    files = Path(folder).glob("epoch_*.pt") if folder is not None else ()
+    files = checks.path("folder", folder).glob("epoch_*.pt") if folder is not None else ()
     return [
         int(found[1]) for file in files if (found := re.fullmatch(r"epoch_(\d+)\.pt", file.name))
     ]
@@ -329,9 +351,11 @@ class _Run:
             total, right = self._steps(order)
         self.model.train(was_training)
         if not np.isfinite(total):
-            raise FloatingPointError(
-                f"the training loss is {total} in epoch {self.done + 1}; lower the learning rate (now "
-                f"{self.rate}); checkpoints of earlier epochs stay"
+            raise checks.diverged(
+                "learning_rate",
+                self.rate,
+                f"leave the training loss finite, which is {total} in epoch {self.done + 1}",
+                "lower the learning rate; checkpoints of earlier epochs stay",
             )
         result = evaluate(
             self.model, self.data.test_inputs, self.data.test_targets, device=self.device

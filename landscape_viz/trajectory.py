@@ -138,11 +138,15 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
     ValueError
         When there are fewer than 7 states.
     """
-    require(len(states) >= 7, "states", len(states), "be at least 7", "save more states")
+    good = isinstance(states, list | tuple) and len(states) >= 7
+    require(good, "states", states, "be a sequence of 7 state dicts or more", "save more states")
     sizes, axes = np.linalg.eigh(gram(displacements(problem, states)))
     rotated = (axes * np.sqrt(np.maximum(sizes, 0)))[:, ::-1]
     return embed_path(
-        rotated, perplexity=perplexity or min(30, (len(states) - 1) / 3), rng=rng, progress=progress
+        rotated,
+        perplexity=min(30, (len(states) - 1) / 3) if perplexity is None else perplexity,
+        rng=rng,
+        progress=progress,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_viz.curvature.eigenpairs import Lanczos, checked_operator
-from multifractal.base.checks import positive_number, require, whole_number
+from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.base.statistics import mean_and_error, student_interval
@@ -221,7 +221,8 @@ def condition_number(eigenvalues, threshold):
         When the threshold is not positive, or no eigenvalue is above it.
     """
     threshold = positive_number("threshold", threshold)
-    sizes = np.abs(np.asarray(eigenvalues, dtype=np.float64))
+    sizes = np.abs(finite_vector("eigenvalues", eigenvalues))
+    require(len(sizes) > 0, "eigenvalues", eigenvalues, "not be empty", "pass one at least")
     kept = sizes[sizes > threshold]
     require(
         len(kept) > 0,

@@ -10,9 +10,16 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from multifractal.base.checks import refuse
+from multifractal.base.checks import refuse, require
 
 _WRAPPERS = ("OptimizedModule", "DistributedDataParallel", "DataParallel")
+
+
+def checked_module(argument, model):
+    """Return `model`, refusing what is no module."""
+    good = isinstance(model, nn.Module)
+    require(good, argument, model, "be a torch.nn.Module", "pass a network")
+    return model
 
 
 class Prototype:

@@ -1,5 +1,6 @@
 """Real networks for the comparison with the model: sections of one, and full-batch training of small ones, with chaos."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -124,11 +125,12 @@ def _trained(kind, batch, rate, seed, times, bar):
     with pinned_threads(1):
         operator = HessianOperator(problem)
         at_start = _over_edge(operator, rate)
-        try:
+        with warnings.catch_warnings():  # a run that diverges is NaN in the table
+            warnings.filterwarnings("ignore", "training diverged")
             found = training_lyapunov(
                 problem, learning_rate=rate, n_steps=n_steps, keep_every=1, rng=seed
             )
-        except FloatingPointError:
+        if found.diverged_at is not None:
             curves = displacement_of(np.full((1, n_steps + 1, 1), np.nan), n_steps)
             return (
                 np.full(len(times), np.nan),

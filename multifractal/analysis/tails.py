@@ -130,6 +130,13 @@ def tail_index(
         "vary: half of them are equal, so they have no scale",
         "pass samples of a continuous quantity",
     )
+    require(
+        isinstance(methods, list | tuple) and len(methods) > 0,
+        "methods",
+        methods,
+        "be a list or tuple of names, one at least",
+        f"choose among {METHODS}",
+    )
     methods = tuple(one_of("methods", method, METHODS) for method in methods)
     run = whole_number("run_length", run_length)
     count = whole_number("n_bootstrap", n_bootstrap, minimum=20)

@@ -26,6 +26,15 @@ def refuse(argument: str, value: Any, rule: str, remedy: str) -> ValueError:
     return ValueError(f"{argument} must {rule}, got {text}; {remedy}")
 
 
+class DivergedError(ValueError, FloatingPointError):
+    """A run whose numbers are no longer finite: the words are those of a refusal of what made it diverge."""
+
+
+def diverged(argument: str, value: Any, rule: str, remedy: str) -> DivergedError:
+    """Return the DivergedError that says, in the words of `refuse`, what made a run diverge; the caller raises it."""
+    return DivergedError(str(refuse(argument, value, rule, remedy)))
+
+
 def require(condition: object, argument: str, value: Any, rule: str, remedy: str) -> None:
     """Raise the ValueError of `refuse` unless `condition` holds."""
     if not condition:

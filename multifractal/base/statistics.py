@@ -7,6 +7,7 @@ left out, and both the count `n` and the words of `how` say so. Every interval i
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +88,16 @@ def mean_interval(samples: ArrayLike, axis: int = -1, of: str = "samples") -> Es
     >>> print(mean_interval([1.0, 2.0, float("nan")]))
     1.5 [-4.9, 7.9] (mean of 2 samples, Student's t; 1 NaN left out)
     """
+    samples = real_array("samples", samples, dtype=np.float64)
+    axes = range(-samples.ndim, samples.ndim)
+    require(
+        isinstance(axis, numbers.Integral) and not isinstance(axis, bool) and axis in axes,
+        "axis",
+        axis,
+        f"be an axis of samples of shape {samples.shape}",
+        "pass an array of one dimension or more, and a number from -ndim to ndim - 1",
+    )
+    require(isinstance(of, str), "of", of, "be words", "pass a noun in the plural")
     mean, error, n = mean_and_error(samples, axis)
     low, high = student_interval(mean, error, n - 1)
     left_out = np.shape(samples)[axis] - n

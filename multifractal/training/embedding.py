@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
-from multifractal.base.checks import positive_number, refuse, refuse_masked, require, whole_number
+from multifractal.base.checks import positive_number, real_array, refuse, require, whole_number
 from multifractal.base.chunks import thread_count
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
@@ -82,8 +82,7 @@ def embed_path(
     ValueError
         When the path has another shape, holds NaN (the row is named), does not move, or is too short for the perplexity.
     """
-    refuse_masked("positions", positions)
-    positions = np.asanyarray(positions)
+    positions = real_array("positions", positions)
     require(
         positions.ndim == 2 and positions.shape[1] >= 2 and len(positions) >= 4,
         "positions",

@@ -173,10 +173,27 @@ def test_the_problem_stays_as_it_was():
 
 def test_divergence_is_reported_with_its_step():
     """A rate beyond stability raises, naming step and rate."""
-    with pytest.raises(
-        FloatingPointError, match=r"at step \d+; lower the learning rate \(now 100\)"
-    ):
-        dynamics.full_batch_descent(QUADRATIC, learning_rate=100.0, n_steps=400)
+    for kind in (ValueError, FloatingPointError):
+        with pytest.raises(
+            kind, match=r"learning_rate must .* at step \d+, got 100.0; lower the learning rate"
+        ):
+            dynamics.full_batch_descent(QUADRATIC, learning_rate=100.0, n_steps=400)
+
+
+def test_the_exponent_of_a_run_that_diverges_is_nan():
+    """It warns, says in words where it stopped, and keeps what it measured up to there; a finite run says so."""
+    with pytest.warns(UserWarning, match=r"diverged at step \d+ at the learning rate 100: no"):
+        found = dynamics.training_lyapunov(
+            QUADRATIC, learning_rate=100.0, n_steps=400, keep_every=1
+        )
+    step = found.diverged_at
+    assert np.isnan([found.value, found.standard_error]).all()
+    assert np.isfinite(found.rates[:step]).all()
+    assert np.isnan(found.rates[step:]).all()
+    assert len(found.positions) == step + 1
+    assert found.status.startswith(f"diverged at step {step}, so that it has no exponent; lower")
+    calm = dynamics.training_lyapunov(QUADRATIC, learning_rate=0.1, n_steps=20)
+    assert calm.status == "finite"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def replaced(monkeypatch, images):
     monkeypatch.setattr(
         fractality,
         "section",
-        lambda *a, **k: SimpleNamespace(to_landscape=lambda: mf.Landscape(next(left))),
+        lambda *a, **k: SimpleNamespace(
+            to_landscape=lambda: mf.Landscape(next(left)), n_not_finite=0
+        ),
     )
 
 
@@ -123,3 +125,54 @@ def test_refusals(options, words):
     """Too few points for a spectrum, no width, an unknown mode."""
     with pytest.raises(ValueError, match=words):
         fractal_report(nn.Linear(1, 1), DATA, value, **options)
+
+
+def test_constant_planes_have_their_row_and_the_report_goes_on(monkeypatch, tmp_path):
+    """Constant to rounding is called so, with the remedy; other zooms are measured as ever; figure and file take it."""
+    y, x = np.mgrid[:N, :N] / N - 0.5
+    rounding = 1 + 2.0**-52 * np.random.default_rng(0).integers(0, 9, (N, N))
+    corner = np.where((x < -0.47) & (y < -0.47), x, 0.0)
+    # 1e-9 of the loss is no rounding: the bowl is still seen
+    replaced(
+        monkeypatch,
+        [np.full((N, N), 1.25), rounding, np.zeros((N, N))]
+        + [x**2 + y**2, rounding, 1 + 1e-9 * (x**2 + y**2)]
+        + [np.ones((N, N)), corner, x**2 + y**2],
+    )
+    nothing = report()
+    assert nothing.kinds == ["constant"] * 3
+    assert np.isnan(nothing.h).all()
+    assert not nothing.valid.any()
+    np.testing.assert_array_equal(nothing.second[[0, 2]], 0)
+    assert "± 0.1: constant in this plane.\n" in str(nothing)
+    assert "The loss is constant in this plane" in str(nothing)
+    assert "Norm='model' moves also what has norm zero" in str(nothing)
+    some = report(norm="model")
+    assert some.kinds == ["smooth", "constant", "smooth"]
+    assert "constant at ± 0.1: it does not depend" in str(some)
+    assert "norm='model'" not in str(some)
+    assert "Smooth at every zoom that is not constant" in str(some)
+    mostly = report()
+    assert mostly.kinds[::2] == ["constant", "smooth"]
+    assert np.isnan(mostly.c1).tolist() == [True, True, False]
+    assert probes.fractality(mostly).shape == (2, 3)
+    mostly.save(tmp_path / "report.npz")
+    assert str(FractalReport.load(tmp_path / "report.npz")) == str(mostly)
+
+
+def test_a_plane_that_reaches_infinity_is_refused(monkeypatch):
+    """The remedy is a narrower plane."""
+    monkeypatch.setattr(fractality, "section", lambda *a, **k: SimpleNamespace(n_not_finite=3))
+    with pytest.raises(ValueError, match="half_width must .*got '3 NaN or inf.*smaller half_width"):
+        report()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("norm", "kind"), [("filter", "constant"), ("model", "smooth")])
+def test_a_second_factor_of_zeros(norm, kind):
+    """What a LoRA starts as, W + B A with B = 0: constant where B does not move, smooth where it does."""
+    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
+    nn.init.zeros_(network[1].weight)
+    inputs = torch.tensor([[1.0, 2.0], [0.5, -1.0]])
+    found = fractal_report(network, [(inputs, torch.ones(2, 1))], "mse", n_points=N, norm=norm)
+    assert found.kinds == [kind] * 3
