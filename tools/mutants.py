@@ -140,12 +140,11 @@ class Run:
             _report(self.pool.map(self._try, left), len(left), "slips tried")
         for number, mutant in enumerate(left if near else (), 1):
             for files in (1, near):  # the nearest kills most of them
-                if time.monotonic() < self.end:
-                    self._map(self._near(mutant)[:files])
-                    said = self._try(mutant)
-                    if files == near or self.results[mutant.key]["outcome"] != SURVIVED:
-                        print(f"{number} of {len(left)} slips tried: {said}", flush=True)
-                        break
+                self._map(self._near(mutant)[:files])
+                if said := self._try(mutant):  # nothing after the end
+                    print(f"{number} of {len(left)} slips: {said}", flush=True)
+                if self.results.get(mutant.key, {}).get("outcome") != SURVIVED:
+                    break
 
     def _near(self, mutant):
         """Return the test file that mirrors the slip's own, and the others that name its function or its callers most."""
