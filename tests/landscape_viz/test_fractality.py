@@ -1,6 +1,7 @@
 """The fractal report: rough, smooth and noisy losses told apart at three zooms, the model left as it was."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,6 +99,22 @@ def test_words_follow_what_the_sections_are(monkeypatch):
     assert "the spectrum is not defined here" in str(mixed)
     assert "Smooth at every zoom: no sign of a fractal" in str(report())
     assert "every point drew its own dropout mask" in str(report(dropout="live"))
+
+
+def test_intervals_of_c1_and_c2_are_their_own(monkeypatch):
+    """Of the four cumulants' interval, c1 gets both ends of the first column and c2 those of the second; lengths carry the step."""
+    made = np.array([[0.4, -0.03, 9, 9], [0.7, 0.01, 9, 9]])
+    real = fractality.multifractal_spectrum
+    monkeypatch.setattr(
+        fractality,
+        "multifractal_spectrum",
+        lambda *args, **kwargs: replace(real(*args, **kwargs), log_cumulants_interval=made),
+    )
+    values = np.array(mf.fbm_surface(129, 0.5, rng=0))
+    found = fractality._measured(values, 0.25, np.random.default_rng(0))
+    assert found["c1_interval"].tolist() == [0.4, 0.7]
+    assert found["c2_interval"].tolist() == [-0.03, 0.01]
+    assert found["distances"][:3].tolist() == [0.25, 0.5, 1.0]
 
 
 def test_figure_and_file(monkeypatch, tmp_path):

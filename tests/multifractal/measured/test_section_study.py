@@ -1,11 +1,13 @@
 """The table of the study of sections: rows survive saving, and files of columns become rows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from multifractal import Landscape, Provenance, SectionStudy
 from multifractal.base import files
-from multifractal.measured.section_study import measured, measured_pair
+from multifractal.measured.section_study import _c1_and_c2, measured, measured_pair
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +127,16 @@ def as_columns(study):
         found = getattr(pair, name)
         columns[value], columns[interval] = np.array(found.value)[None], found.interval[None]
     return columns
+
+
+def test_intervals_of_c1_and_c2_are_their_own():
+    """Of an interval (low, high) of four cumulants those of the first two are kept, each end with its own."""
+    spectrum = SimpleNamespace(
+        log_cumulants=np.array([0.5, -0.02, 0, 0]),
+        log_cumulants_interval=np.array([[0.4, -0.03, 9, 9], [0.7, 0.01, 9, 9]]),
+        n_blocks=np.array([400, 90]),
+    )
+    found = _c1_and_c2(spectrum)
+    assert found.value.tolist() == [0.5, -0.02]
+    assert (found.low.tolist(), found.high.tolist()) == ([0.4, -0.03], [0.7, 0.01])
+    assert found.n == 90
