@@ -1,6 +1,7 @@
 """What a figure draws, read back from its artists, is the result it was given: each number on the axis that its label names."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,7 +19,15 @@ from multifractal import (
     tamsd,
 )
 from multifractal.base.curves import Curves
-from multifractal.figures import displacement, dynamics, reproduction, spectra, surface
+from multifractal.figures import (
+    displacement,
+    dynamics,
+    reproduction,
+    spectra,
+    surface,
+    theory,
+    training,
+)
 from multifractal.reproduction.claim import Measured, Quantity
 
 
@@ -157,3 +166,57 @@ def test_bars_of_sharpness_and_bands_of_trials_are_their_intervals():
         ends = band[band[:, 0] == trial, 1]
         expected = [running.low[trial - 1], running.high[trial - 1]]
         assert [ends.min(), ends.max()] == pytest.approx(expected)
+
+
+def test_a_langevin_path_its_potential_and_its_displacement_each_have_a_panel():
+    """Positions by step, the potential across, and one line of positive lags for each waiting time, in its order."""
+    found = tamsd(
+        np.random.default_rng(0).normal(size=400).cumsum(),
+        waiting_times=[0, 50],
+        lag_times=[0, 1, 3, 9],
+        window=200,
+    )
+    path = SimpleNamespace(positions=np.arange(5.0) ** 2, hurst=0.7, learning_rate=10.0, beta=3.0)
+    x = np.linspace(-1, 1, 7)
+    walk, well, spread = theory.langevin_path(path, (x, x**2), found)
+    assert walk.lines[0].get_ydata() == pytest.approx(path.positions)
+    assert well.lines[0].get_xydata() == pytest.approx(np.column_stack([x**2, x]))
+    assert len(spread.lines) == 2
+    for line, waiting, values in zip(spread.lines, ("0", "50"), found.values, strict=True):
+        assert line.get_label() == waiting
+        assert line.get_xydata() == pytest.approx(np.column_stack([[1, 3, 9], values[1:]]))
+    assert "units" in spread.get_ylabel()
+
+
+def test_a_learning_curve_begins_at_epoch_one():
+    """The first point is epoch 1 with the first loss, the last the last; sharpness stands at its epochs below its edge."""
+    run = SimpleNamespace(
+        epochs=300,
+        losses=np.column_stack([1 / np.arange(1.0, 301), 2 / np.arange(1.0, 301)]),
+        sharpness_epochs=np.array([0, 150, 300]),
+        sharpness=np.array([1.0, 3.0, 2.0]),
+        parameters={"learning_rate": 0.5},
+    )
+    curves, edges = training.learning_and_sharpness({"a": run})
+    for line, factor, kind in zip(curves.lines, (1, 2), ("training", "test"), strict=False):
+        at = line.get_xdata()
+        assert (at[0], at[-1]) == (1, 300)
+        assert line.get_ydata() == pytest.approx(factor / at)
+        assert line.get_label() == f"a, {kind}"
+    assert edges.lines[0].get_xydata() == pytest.approx(
+        np.column_stack([run.sharpness_epochs, run.sharpness])
+    )
+    assert any(np.allclose(line.get_ydata(), 4) for line in edges.lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("box", "frame"),
+    [
+        ((100, 140, 200, 220), (90, 150, 180, 240)),  # half the longer side, 20, and a margin of 10
+        ((0, 20, 5, 25), (0, 30, 0, 35)),  # cut at the walls of the grid
+        ((280, 299, 380, 399), (270, 299, 370, 399)),
+    ],
+)
+def test_a_frame_is_a_square_round_its_box_within_the_grid(box, frame):
+    """Of a grid of 400 rows and 300 columns."""
+    assert surface._frame(box, (400, 300)) == frame
