@@ -1,9 +1,13 @@
 """One object over all probes: a torch model, its loaders and its criterion in; numbers with their uncertainties out."""
 
+from __future__ import annotations
+
 import copy
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +30,11 @@ from multifractal.base import files
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import PathLike
+
+if TYPE_CHECKING:
+    import pandas
+
 
 _SEED = 0  # of probes, directions and samples, recorded with each result
 _RADIUS = 0.05  # of the ball, relative to the norm of the weights
@@ -107,18 +116,18 @@ class LossLandscapeAnalyzer:
 
     def __init__(
         self,
-        model,
-        train_loader,
-        test_loader,
-        criterion,
-        device=None,
+        model: torch.nn.Module,
+        train_loader: Any,
+        test_loader: Any,
+        criterion: Any,
+        device: str | torch.device | None = None,
         *,
-        params=None,
-        norm="filter",
-        precision="as-is",
-        augmentation="refuse",
-        memory_budget=data.MEMORY_BUDGET,
-    ):
+        params: object = None,
+        norm: str = "filter",
+        precision: str = "as-is",
+        augmentation: str = "refuse",
+        memory_budget: float = data.MEMORY_BUDGET,
+    ) -> None:
         parameters = list(model.parameters())
         require(
             any(p.requires_grad for p in parameters) or (parameters and params is not None),
@@ -138,7 +147,7 @@ class LossLandscapeAnalyzer:
         )
         self.problem = self._problem(model, self._train)
 
-    def full_analysis(self, damping=0.0):
+    def full_analysis(self, damping: float = 0.0) -> Analysis:
         """Return the analysis of the loss on the training data: Hessian, trace and sharpness, with their uncertainties.
 
         With `damping` the numbers of the Hessian H are those of H + damping I.
@@ -165,7 +174,9 @@ class LossLandscapeAnalyzer:
             | {"uncertainty": uncertainty},
         )
 
-    def compute_hessian_metrics(self, num_eigenvalues=20, damping=0.0):
+    def compute_hessian_metrics(
+        self, num_eigenvalues: int = 20, damping: float = 0.0
+    ) -> dict[str, Any]:
         """Return a dict of what the Hessian H of the training loss says, with the uncertainty of each number.
 
         Keys: `top_eigenvalues`, `max_eigenvalue`, `min_eigenvalue`, `condition_number`, `spectral_gap`, `trace`,
@@ -176,7 +187,9 @@ class LossLandscapeAnalyzer:
         operator = HessianOperator(self.problem, damping=damping, device=self.device)
         return hessian_summary(operator, whole_number("num_eigenvalues", num_eigenvalues), _SEED)
 
-    def compute_sharpness(self, epsilon=_RADIUS, num_samples=_N_SAMPLES):
+    def compute_sharpness(
+        self, epsilon: float = _RADIUS, num_samples: int = _N_SAMPLES
+    ) -> dict[str, Any]:
         """Return how the training loss rises at random points at a distance `epsilon` |w| from the weights w.
 
         Returns
@@ -196,7 +209,9 @@ class LossLandscapeAnalyzer:
             "radius": radius,
         }
 
-    def compute_generalization_bound(self, prior=None, delta=0.05, num_draws=200):
+    def compute_generalization_bound(
+        self, prior: Any = None, delta: float = 0.05, num_draws: int = 200
+    ) -> Any:
         """Return a PAC-Bayes bound on the share of wrong answers, and that on the test data beside it.
 
         See `curvature.pac_bayes.pac_bayes_bound` for what it assumes and what it bounds: the network with noise on its weights.
@@ -239,14 +254,14 @@ class LossLandscapeAnalyzer:
     @renamed(save_path="path")
     def visualize_2d_landscape(
         self,
-        distance=1.0,
-        resolution=50,
-        path=None,
+        distance: float = 1.0,
+        resolution: int = 50,
+        path: PathLike | None = None,
         *,
-        direction1=None,
-        direction2=None,
-        overwrite=False,
-    ):
+        direction1: Any = None,
+        direction2: Any = None,
+        overwrite: bool = False,
+    ) -> Any:
         """Map the training loss along two directions; draw surface and contours side by side.
 
         Parameters
@@ -287,7 +302,9 @@ class LossLandscapeAnalyzer:
                 figure.savefig(file, format=Path(path).suffix.removeprefix(".") or "png")
         return mapped
 
-    def analyze_optimization_trajectory(self, optimizer, num_steps=100, track_interval=10):
+    def analyze_optimization_trajectory(
+        self, optimizer: torch.optim.Optimizer, num_steps: int = 100, track_interval: int = 10
+    ) -> dict[str, Any]:
         """Train a copy of the model with a copy of its optimizer, and watch.
 
         Parameters
@@ -330,7 +347,9 @@ class LossLandscapeAnalyzer:
         correlation = _correlation(found["losses_train"], found["losses_test"])
         return found | {"sharpness": np.array(sharpness), "train_test_correlation": correlation}
 
-    def compute_mode_connectivity(self, model2, num_points=50):
+    def compute_mode_connectivity(
+        self, model2: torch.nn.Module, num_points: int = 50
+    ) -> dict[str, Any]:
         """Measure the training loss on the straight line to another model of the same shape.
 
         Returns
@@ -354,7 +373,7 @@ class LossLandscapeAnalyzer:
             "losses": path.losses,
         }
 
-    def compare_architectures(self, models):
+    def compare_architectures(self, models: Mapping[str, torch.nn.Module]) -> pandas.DataFrame:
         """Return a pandas frame, a row a model of the dict `models` {name: model}, on this analyzer's data and criterion."""
         import pandas
 
@@ -384,7 +403,7 @@ class LossLandscapeAnalyzer:
             }
         return pandas.DataFrame.from_dict(rows, orient="index")
 
-    def interpret(self, analysis=None, connectivity=None):
+    def interpret(self, analysis: Analysis | None = None, connectivity: Any = None) -> str:
         """Return an analysis in words, each with its threshold and its caveat; never a bare verdict.
 
         Parameters

@@ -6,6 +6,8 @@ under a usual name ('model_state_dict', 'net', 'model' ...) beside plain values,
 they are whole.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import io
@@ -14,12 +16,15 @@ import os
 import pathlib
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 from multifractal.base import checks, files
+from multifractal.base.types import PathLike
 
 FORMAT = "landscape_viz checkpoint 1"
 # where the weights are in the files of others, in this order
@@ -93,7 +98,13 @@ class Checkpoint:
         return f"Checkpoint({len(self.state_dict)} tensors{epoch}, {'verified' if self.verified else 'unverified'})"
 
 
-def save(path, state_dict, training=None, *, overwrite=False):
+def save(
+    path: PathLike,
+    state_dict: Mapping[str, torch.Tensor],
+    training: dict[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write a state_dict, and what training needs to go on, to one file: atomic, tensors and plain values only.
 
     Parameters
@@ -122,7 +133,13 @@ def save(path, state_dict, training=None, *, overwrite=False):
         file.write(buffer.getbuffer())
 
 
-def save_state(path, state_dict, training=None, *, overwrite=False):
+def save_state(
+    path: PathLike,
+    state_dict: Mapping[str, torch.Tensor],
+    training: dict[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write a bare state_dict, which `model.load_state_dict(torch.load(path))` reads, and what belongs to it beside it.
 
     Parameters
@@ -150,7 +167,7 @@ def save_state(path, state_dict, training=None, *, overwrite=False):
             file.write(content)
 
 
-def load(path):
+def load(path: PathLike) -> Checkpoint:
     """Read a checkpoint, ours or another's, executing nothing of what it holds.
 
     Parameters
@@ -203,7 +220,7 @@ def load(path):
     return Checkpoint(_foreign_state(name, content), verified=False)
 
 
-def content_sha256(value):
+def content_sha256(value: Any) -> str:
     """Return the SHA-256, in hexadecimal, of a `value` of nested dicts, lists, tensors, numbers, strings and None."""
     total = hashlib.sha256()
     _absorb(total, value)

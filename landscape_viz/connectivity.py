@@ -3,7 +3,11 @@
 A path is theta(t) = theta_0 + sum_k c_k(t) d_k with fixed directions d_k, so that its losses are those of a section.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,11 +15,12 @@ from scipy.special import comb
 
 from landscape_viz import directions
 from landscape_viz.loss.objective import Objective
-from landscape_viz.loss.problem import checked_state
+from landscape_viz.loss.problem import Problem, checked_state
 from landscape_viz.trajectory import losses_at
 from multifractal.base.checks import one_of, positive_number, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Rng
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -43,22 +48,24 @@ class NetworkPath(Result, formerly=("Path",)):
     provenance: Provenance
 
     @property
-    def barrier_above_line(self):
+    def barrier_above_line(self) -> float:
         """max_t [L(theta_t) - (1 - t) L_0 - t L_1]: at least 0, since it is 0 at the ends."""
         return float(np.max(self.losses - (1 - self.t) * self.losses[0] - self.t * self.losses[-1]))
 
     @property
-    def barrier_height(self):
+    def barrier_height(self) -> float:
         """max_t L(theta_t) - max(L_0, L_1): at least 0."""
         return float(self.losses.max() - max(self.losses[0], self.losses[-1]))
 
     @property
-    def norm(self):
+    def norm(self) -> float:
         """|theta_1 - theta_0|, Euclidean."""
         return float(np.linalg.norm(self.vectors[-1].astype(np.float64)))
 
 
-def linear_path(problem, other, *, n_points=51):
+def linear_path(
+    problem: Problem, other: Mapping[str, torch.Tensor], *, n_points: int = 51
+) -> NetworkPath:
     """Return the loss along the straight line from a problem's network to another.
 
     Parameters
@@ -86,17 +93,17 @@ def linear_path(problem, other, *, n_points=51):
 
 
 def trained_path(
-    problem,
-    other,
+    problem: Problem,
+    other: Mapping[str, torch.Tensor],
     *,
-    kind="bezier",
-    n_bends=1,
-    n_steps=200,
-    learning_rate=0.01,
-    n_points=51,
-    rng=0,
-    device="cpu",
-):
+    kind: Literal["bezier", "polychain"] = "bezier",
+    n_bends: int = 1,
+    n_steps: int = 200,
+    learning_rate: float = 0.01,
+    n_points: int = 51,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> NetworkPath:
     """Return a curved path between two networks whose control points were trained to lower the mean loss along it.
 
     Parameters

@@ -1,7 +1,10 @@
 """Data sets as normalised tensors: digits (embedded), FashionMNIST, MNIST, CIFAR-10 (torchvision), and a synthetic one."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from multifractal.base.checks import finite_number, one_of, require, whole_number
 from multifractal.base.rng import as_generator
+from multifractal.base.types import PathLike, Rng
 
 # Mean and standard deviation of the training pixels, one a channel: CIFAR-10 and FashionMNIST as published, MNIST as usual.
 _PIXELS = {
@@ -49,11 +53,13 @@ class Dataset:
     n_classes: int = 10
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, ...]:
         """Shape of one image, (channels, height, width)."""
         return tuple(self.train_inputs.shape[1:])
 
-    def batch(self, size, *, rng=0, random_labels=False):
+    def batch(
+        self, size: int, *, rng: Rng = 0, random_labels: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw one batch of training images without replacement.
 
         Parameters
@@ -93,7 +99,9 @@ class Dataset:
         )
 
 
-def load(name, *, data_root="data", download=False, **options):
+def load(
+    name: str, *, data_root: PathLike = "data", download: bool = False, **options: Any
+) -> Dataset:
     """Return a data set by name.
 
     Parameters
@@ -123,7 +131,7 @@ def load(name, *, data_root="data", download=False, **options):
 NAMES = ("digits", "fashionmnist", "mnist", "cifar10", "synthetic")
 
 
-def digits():
+def digits() -> Dataset:
     """Return scikit-learn's digits at 28x28 by bilinear interpolation: 1437 for training, 360 for testing, fixed split."""
     from sklearn.datasets import load_digits
 
@@ -138,7 +146,15 @@ def digits():
     return Dataset("digits", images[train], targets[train], images[test], targets[test])
 
 
-def synthetic(*, input_shape=(1, 28, 28), n_classes=10, n_train=2000, n_test=500, noise=1.0, rng=0):
+def synthetic(
+    *,
+    input_shape: tuple[int, int, int] = (1, 28, 28),
+    n_classes: int = 10,
+    n_train: int = 2000,
+    n_test: int = 500,
+    noise: float = 1.0,
+    rng: Rng = 0,
+) -> Dataset:
     """Return a set that can be learnt: one smooth random pattern of unit variance a class, plus white noise.
 
     Parameters

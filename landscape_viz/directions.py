@@ -1,8 +1,12 @@
 """Directions in the space of weights: random and normalised, towards other networks, of a Hessian, of a training run."""
 
+from __future__ import annotations
+
 import hashlib
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,10 +14,11 @@ import torch
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss.parameters import as_filters, from_filters
-from landscape_viz.loss.problem import checked_problem, checked_state
+from landscape_viz.loss.problem import Problem, checked_problem, checked_state
 from multifractal.base.checks import one_of, real_array, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
+from multifractal.base.types import Array, ArrayLike, Rng
 
 NORMS = ("filter", "layer", "model")
 ABOUT = ("end", "mean")
@@ -41,29 +46,29 @@ class Directions(Result):
     def __post_init__(self):
         self.vectors.setflags(write=False)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.vectors)
 
     @property
-    def norms(self):
+    def norms(self) -> Array:
         """Euclidean norms, shape (n,), float64."""
         return np.sqrt(np.diag(gram(self.vectors)))
 
     @property
-    def angles(self):
+    def angles(self) -> Array:
         """Angles between the directions in degrees, shape (n, n), float64."""
         cosines = gram(self.vectors) / np.outer(self.norms, self.norms)
         np.fill_diagonal(cosines, 1.0)
         return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
     @property
-    def hash(self):
+    def hash(self) -> str:
         """SHA-256 of the vectors, in hexadecimal."""
         return hashlib.sha256(
             f"{self.vectors.dtype.str}{self.vectors.shape}".encode() + self.vectors.data
         ).hexdigest()
 
-    def orthogonalised(self):
+    def orthogonalised(self) -> Directions:
         """Return the directions after Gram-Schmidt in their order (twice, in float64), each with the norm it had."""
         basis = []
         for vector, norm in zip(self.vectors, self.norms, strict=True):
@@ -86,7 +91,7 @@ class Directions(Result):
             self, vectors=vectors, provenance=_of("orthogonalised", directions=self.provenance.call)
         )
 
-    def check(self, problem):
+    def check(self, problem: Problem) -> None:
         """Raise ValueError unless these directions fit the network of `problem`, are finite and not zero."""
         count = sum(int(np.prod(shape)) for shape in problem.shapes.values())
         require(
@@ -106,7 +111,13 @@ class Directions(Result):
         )
 
 
-def random(problem, n=2, *, norm="filter", rng=0):
+def random(
+    problem: Problem,
+    n: int = 2,
+    *,
+    norm: Literal["filter", "layer", "model"] = "filter",
+    rng: Rng = 0,
+) -> Directions:
     """Return Gaussian random directions, normalised to the sizes of the network's weights.
 
     Tensors of one dimension (biases, norms) do not move, whatever the norm (Li et al. 2018, "ignore bias and BN"), unless the
@@ -148,7 +159,7 @@ def random(problem, n=2, *, norm="filter", rng=0):
     )
 
 
-def toward(problem, *states):
+def toward(problem: Problem, *states: Mapping[str, torch.Tensor]) -> Directions:
     """Return one direction for each state dict: coordinate 0 is the problem's network, 1 the network of that state.
 
     Running statistics of BatchNorm stay those of the problem, so that in eval mode the loss at coordinate 1 is not the other
@@ -181,7 +192,9 @@ def _warn_of_unmoved(problem, state):
         )
 
 
-def from_vectors(problem, vectors, labels=None):
+def from_vectors(
+    problem: Problem, vectors: ArrayLike, labels: Sequence[str] | None = None
+) -> Directions:
     """Return your own `vectors` as directions of `problem`, with `labels` (default: numbered).
 
     Each vector is an array of shape (n_parameters,) in the order of `problem.shapes`, or a dict of tensors by name. Raises
@@ -217,7 +230,7 @@ def from_vectors(problem, vectors, labels=None):
     return made
 
 
-def combined(*directions):
+def combined(*directions: Directions) -> Directions:
     """Return several `directions` (each a `Directions` of the same problem) as one, in order; ValueError where they are not."""
     for d in directions:
         _checked_directions(d)
@@ -236,7 +249,13 @@ def combined(*directions):
     )
 
 
-def pca(problem, states, n=2, *, about="end"):
+def pca(
+    problem: Problem,
+    states: Sequence[Mapping[str, torch.Tensor]],
+    n: int = 2,
+    *,
+    about: Literal["end", "mean"] = "end",
+) -> Directions:
     """Return the principal directions of a training run, of norm 1.
 
     A pure random walk in many dimensions "explains" most of its variance by two directions too, so that the labels give
@@ -281,7 +300,7 @@ def pca(problem, states, n=2, *, about="end"):
     return from_vectors(problem, rows, labels)
 
 
-def random_walk_shares(n_states, about="end"):
+def random_walk_shares(n_states: int, about: Literal["end", "mean"] = "end") -> Array:
     """Return the shares of variance that the principal directions of an endless-dimensional random walk explain.
 
     Shape (n_states,), descending, for a walk of `n_states` states; `about` as for `pca`. In infinitely many dimensions the
@@ -302,7 +321,7 @@ def random_walk_shares(n_states, about="end"):
     return values / values.sum()
 
 
-def displacements(problem, states):
+def displacements(problem: Problem, states: Sequence[Mapping[str, torch.Tensor]]) -> Array:
     """Return the states' parameters minus the problem's, shape (n_states, n_parameters), rounded once."""
     origin, states = checked_problem(problem).weights(), _checked_states(states)
     return np.array(
@@ -334,7 +353,7 @@ def _checked_states(states):
     return [checked_state("states", state) for state in states]
 
 
-def hessian(problem, n=2, *, tol=1e-3, rng=0):
+def hessian(problem: Problem, n: int = 2, *, tol: float = 1e-3, rng: Rng = 0) -> Directions:
     """Return the eigenvectors of the `n` largest eigenvalues of the Hessian of the problem's loss, of norm 1.
 
     Parameters
@@ -437,7 +456,7 @@ class _Scale:
             )
 
 
-def gram(vectors, block=1 << 20):
+def gram(vectors: Array, block: int = 1 << 20) -> Array:
     """Return vectors @ vectors.T in float64, of an array of shape (n, n_parameters), block by block of columns."""
     vectors, block = real_array("vectors", vectors, ndim=2), whole_number("block", block)
     total = np.zeros((len(vectors), len(vectors)))

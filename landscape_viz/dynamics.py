@@ -1,7 +1,10 @@
 """Full-batch descent of a real network, watched: sharpness against 2 / eta, modified loss, displacement, chaos, noise."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,12 +13,16 @@ from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.loss import batches, sameness
 from landscape_viz.loss.objective import Objective
-from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.problem import Problem, checked_problem
 from multifractal.base.checks import diverged, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, realisation
 from multifractal.base.statistics import jackknife_interval, mean_and_error
+from multifractal.base.types import Array, ArrayLike, Rng
 from multifractal.diffusion.displacement import tamsd
+
+if TYPE_CHECKING:
+    from multifractal.diffusion.displacement import Displacement
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -54,16 +61,16 @@ class DescentRecord(Result):
     provenance: Provenance
 
     @property
-    def edge(self):
+    def edge(self) -> float:
         """2 / eta: above this sharpness descent is unstable along the top eigenvector."""
         return 2 / self.learning_rate
 
     @property
-    def implicit_regularisation(self):
+    def implicit_regularisation(self) -> Array:
         """(eta / 4) |grad L|^2 at each step: what full-batch descent adds to the loss it follows (Barrett & Dherin 2021)."""
         return self.learning_rate / 4 * self.gradient_norms**2
 
-    def tamsd(self, *, waiting_times, lag_times, window):
+    def tamsd(self, *, waiting_times: ArrayLike, lag_times: ArrayLike, window: int) -> Displacement:
         """Return the time-averaged displacement of the kept weights, times counted in kept positions."""
         return tamsd(
             self.positions, waiting_times=waiting_times, lag_times=lag_times, window=window
@@ -71,15 +78,15 @@ class DescentRecord(Result):
 
 
 def full_batch_descent(
-    problem,
+    problem: Problem,
     *,
-    learning_rate,
-    n_steps,
-    sharpness_every=None,
-    keep_every=None,
-    tol=1e-3,
-    device="cpu",
-):
+    learning_rate: float,
+    n_steps: int,
+    sharpness_every: int | None = None,
+    keep_every: int | None = None,
+    tol: float = 1e-3,
+    device: str | torch.device = "cpu",
+) -> DescentRecord:
     """Run gradient descent on the mean loss of a problem and record what it does.
 
     Parameters
@@ -197,7 +204,7 @@ class TrainingLyapunov(Result):
     provenance: Provenance
 
     @property
-    def status(self):
+    def status(self) -> str:
         """What the run was, in words: "finite", or where it diverged and what to do."""
         if self.diverged_at is None:
             return "finite"
@@ -205,8 +212,15 @@ class TrainingLyapunov(Result):
 
 
 def training_lyapunov(
-    problem, *, learning_rate, n_steps, burn_in=0, keep_every=None, rng=0, device="cpu"
-):
+    problem: Problem,
+    *,
+    learning_rate: float,
+    n_steps: int,
+    burn_in: int = 0,
+    keep_every: int | None = None,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> TrainingLyapunov:
     """Return the largest Lyapunov exponent of full-batch descent by its tangent map, v <- v - eta H v.
 
     For small networks: one Hessian-vector product a step. The exponent of a run that converges tends to ln |1 - eta lambda|
@@ -313,7 +327,15 @@ class NoiseScale(Result):
     provenance: Provenance
 
 
-def gradient_noise_scale(problem, *, small, big, n_draws=20, rng=0, device="cpu"):
+def gradient_noise_scale(
+    problem: Problem,
+    *,
+    small: int,
+    big: int,
+    n_draws: int = 20,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> NoiseScale:
     """Estimate the batch size at which noise and signal of the gradient are equal.
 
     Parameters

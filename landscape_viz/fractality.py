@@ -1,8 +1,11 @@
 """Is your network's loss fractal? Sections at three zooms, how they grow with distance, spectra, a verdict in words."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from multifractal.analysis.verdict import verdict_of
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
+from multifractal.base.types import Executor, PathLike, Rng
 from multifractal.measured.section_study import SMALL_SECTION_SETTINGS
 
 ZOOMS = (1, 10, 100)
@@ -182,24 +186,24 @@ class FractalReport(Result):
 
 
 def fractal_report(
-    model,
-    loader,
-    criterion,
+    model: torch.nn.Module,
+    loader: Any,
+    criterion: Any,
     *,
-    half_width=1.0,
-    n_points=129,
-    dropout="off",
-    batch_norm="eval",
-    params=None,
-    norm="filter",
-    precision="float64",
-    augmentation="refuse",
-    rng=0,
-    device=None,
-    executor=None,
-    folder=None,
-    overwrite=False,
-):
+    half_width: float = 1.0,
+    n_points: int = 129,
+    dropout: str = "off",
+    batch_norm: str = "eval",
+    params: object = None,
+    norm: Literal["filter", "layer", "model"] = "filter",
+    precision: str = "float64",
+    augmentation: str = "refuse",
+    rng: Rng = 0,
+    device: str | torch.device | None = None,
+    executor: Executor | None = None,
+    folder: PathLike | None = None,
+    overwrite: bool = False,
+) -> FractalReport:
     """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say whether it is rough, smooth or noise.
 
     The network runs in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a

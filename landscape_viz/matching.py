@@ -4,6 +4,9 @@ A group is a set of hidden units: the list of (parameter or buffer, axis) that c
 leaves the network's function as it is; that is checked before anything is matched.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +16,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz.loss.network import checked_module
-from landscape_viz.loss.problem import checked_problem, checked_state
+from landscape_viz.loss.problem import Problem, checked_problem, checked_state
 from multifractal.base.checks import refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, Rng
 
 _SAME = 1e-4  # relative difference of outputs that rounding explains (float32, some 20 layers)
 
@@ -43,7 +47,7 @@ class Matching(Result):
     provenance: Provenance
 
 
-def sequential_groups(model):
+def sequential_groups(model: torch.nn.Module) -> list[list[tuple[str, int]]]:
     """Return the groups of a network whose linear, convolutional and BatchNorm layers follow each other in one chain.
 
     Parameters
@@ -104,7 +108,11 @@ def _refuse_unknown(model):
         )
 
 
-def permuted(state, groups, permutations):
+def permuted(
+    state: Mapping[str, torch.Tensor],
+    groups: Sequence[Sequence[tuple[str, int]]],
+    permutations: Sequence[Array],
+) -> dict[str, torch.Tensor]:
     """Return a copy of a state dict with each group's units in the order of its permutation.
 
     `groups` and `permutations` are those of a Matching. ValueError where they do not fit the state, or each other.
@@ -119,7 +127,14 @@ def permuted(state, groups, permutations):
     return state
 
 
-def match(problem, other, groups=None, *, rng=0, max_sweeps=100):
+def match(
+    problem: Problem,
+    other: Mapping[str, torch.Tensor],
+    groups: list[list[tuple[str, int]]] | None = None,
+    *,
+    rng: Rng = 0,
+    max_sweeps: int = 100,
+) -> Matching:
     """Find the permutation of another network's hidden units that brings its weights closest to a problem's network.
 
     Coordinate descent over groups, each solved exactly as a linear assignment (Ainsworth et al. 2023, algorithm 1).

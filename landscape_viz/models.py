@@ -4,8 +4,13 @@
 leaves torch's random state alone. Layers carry the names of the published networks, so that published checkpoints fit.
 """
 
-import math
+from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from torch import nn
 from torch.nn.functional import relu
 
@@ -33,7 +38,13 @@ class VGG(nn.Module):
         Probability of the one dropout, before the last layer (paper: 0.5); 0 leaves the layer out.
     """
 
-    def __init__(self, stages, input_shape, n_classes, dropout):
+    def __init__(
+        self,
+        stages: Sequence[Sequence[int]],
+        input_shape: tuple[int, int, int],
+        n_classes: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
         width, height = (side >> len(stages) for side in input_shape[1:])
         require(
@@ -58,7 +69,7 @@ class VGG(nn.Module):
         ]
         self.fc = nn.Sequential(*head, *_dropout(dropout), nn.Linear(4096, n_classes))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (batch, n_classes)."""
         return self.fc(self.features(images).flatten(1))
 
@@ -66,7 +77,7 @@ class VGG(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut, which is a 1x1 convolution where the shape changes."""
 
-    def __init__(self, channels, width, stride):
+    def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -78,7 +89,7 @@ class ResidualBlock(nn.Module):
                 nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width)
             )
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the activations, `width` channels, sides divided by `stride`."""
         out = relu(self.bn1(self.conv1(images)))
         return relu(self.bn2(self.conv2(out)) + self.shortcut(images))
@@ -87,7 +98,9 @@ class ResidualBlock(nn.Module):
 class ResNet(nn.Module):
     """A 3x3 convolution, stages of residual blocks (all but the first halve the sides), pixel mean, a linear layer."""
 
-    def __init__(self, widths, blocks, input_shape, n_classes):
+    def __init__(
+        self, widths: Sequence[int], blocks: int, input_shape: tuple[int, int, int], n_classes: int
+    ) -> None:
         super().__init__()
         channels = widths[0]
         self.conv1 = nn.Conv2d(input_shape[0], channels, 3, 1, 1, bias=False)
@@ -100,7 +113,7 @@ class ResNet(nn.Module):
             channels = width
         self.linear = nn.Linear(channels, n_classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (batch, n_classes)."""
         out = relu(self.bn1(self.conv1(images)))
         for name in self._stages:
@@ -111,24 +124,34 @@ class ResNet(nn.Module):
 class MLP(nn.Module):
     """Linear layers with ReLU between them, on flattened images; dropout, if any, after each ReLU."""
 
-    def __init__(self, hidden, input_shape, n_classes, dropout):
+    def __init__(
+        self,
+        hidden: Sequence[int],
+        input_shape: tuple[int, int, int],
+        n_classes: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
         sizes, layers = (math.prod(input_shape), *hidden), []
         for before, after in zip(sizes[:-1], sizes[1:], strict=True):
             layers += [nn.Linear(before, after), nn.ReLU(), *_dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits, shape (batch, n_classes)."""
         return self.layers(images.flatten(1))
 
 
-def vgg13(*, input_shape=(1, 28, 28), n_classes=10, dropout=0.5):
+def vgg13(
+    *, input_shape: tuple[int, int, int] = (1, 28, 28), n_classes: int = 10, dropout: float = 0.5
+) -> torch.nn.Module:
     """Return a VGG-13 (paper, Methods; 26 563 018 parameters for 1x28x28); arguments as for `build`."""
     return VGG(_VGG13, input_shape, n_classes, dropout)
 
 
-def vgg16(*, input_shape=(3, 32, 32), n_classes=10, dropout=0.5):
+def vgg16(
+    *, input_shape: tuple[int, int, int] = (3, 32, 32), n_classes: int = 10, dropout: float = 0.5
+) -> torch.nn.Module:
     """Return a VGG-16 (paper, Methods; 33 646 666 parameters for 3x32x32), for sides of at least 32.
 
     Arguments as for `build`.
@@ -136,7 +159,9 @@ def vgg16(*, input_shape=(3, 32, 32), n_classes=10, dropout=0.5):
     return VGG(_VGG16, input_shape, n_classes, dropout)
 
 
-def resnet18(*, input_shape=(1, 28, 28), n_classes=10):
+def resnet18(
+    *, input_shape: tuple[int, int, int] = (1, 28, 28), n_classes: int = 10
+) -> torch.nn.Module:
     """Return a ResNet-18 for small images (paper, Methods; 11 172 810 parameters for 1 channel, 11 173 962 for 3).
 
     Arguments as for `build`.
@@ -144,7 +169,9 @@ def resnet18(*, input_shape=(1, 28, 28), n_classes=10):
     return ResNet((64, 128, 256, 512), 2, input_shape, n_classes)
 
 
-def resnet20(*, input_shape=(1, 28, 28), n_classes=10):
+def resnet20(
+    *, input_shape: tuple[int, int, int] = (1, 28, 28), n_classes: int = 10
+) -> torch.nn.Module:
     """Return a ResNet-20 with convolutional shortcuts (He et al. 2016, section 4.2; 272 474 parameters for 3 channels).
 
     Arguments as for `build`.
@@ -152,7 +179,13 @@ def resnet20(*, input_shape=(1, 28, 28), n_classes=10):
     return ResNet((16, 32, 64), 3, input_shape, n_classes)
 
 
-def mlp(*, input_shape=(1, 28, 28), n_classes=10, hidden=(512, 256), dropout=0.0):
+def mlp(
+    *,
+    input_shape: tuple[int, int, int] = (1, 28, 28),
+    n_classes: int = 10,
+    hidden: Sequence[int] = (512, 256),
+    dropout: float = 0.0,
+) -> torch.nn.Module:
     """Return a multilayer perceptron; widths `hidden` and no dropout are our choice.
 
     Arguments and ValueError as for `build`.
@@ -162,7 +195,7 @@ def mlp(*, input_shape=(1, 28, 28), n_classes=10, hidden=(512, 256), dropout=0.0
     )
 
 
-def vgg(*, input_shape=(1, 28, 28), **options):
+def vgg(*, input_shape: tuple[int, int, int] = (1, 28, 28), **options: Any) -> torch.nn.Module:
     """Return the published VGG for these images: VGG-13 where a side is below 32, else VGG-16; arguments as for `build`."""
     return (vgg13 if min(input_shape[1:]) < 32 else vgg16)(input_shape=input_shape, **options)
 
@@ -179,7 +212,7 @@ BUILDERS = {
 
 
 @renamed(seed="rng")
-def build(name, *, rng=0, **options):
+def build(name: str, *, rng: int = 0, **options: Any) -> torch.nn.Module:
     """Return a network by name, its weights drawn from torch's default initialisation under `rng`.
 
     Parameters
@@ -215,7 +248,7 @@ def build(name, *, rng=0, **options):
         return builder(**options)
 
 
-def parameter_count(model):
+def parameter_count(model: torch.nn.Module) -> int:
     """Return the number of trainable numbers of `model`, a torch module."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 

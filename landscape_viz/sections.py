@@ -1,12 +1,17 @@
 """Sections: the loss of a network on a grid of one to three directions through its weights, resumable, on any executor."""
 
+from __future__ import annotations
+
 import time
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from landscape_viz import workers
@@ -14,13 +19,14 @@ from landscape_viz.directions import Directions
 from landscape_viz.loss import metrics as measures
 from landscape_viz.loss import rounding
 from landscape_viz.loss.precision import checked_device
-from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.section_store import SectionStore, refuse_existing
 from multifractal.base import checks
 from multifractal.base.checks import finite_array, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, ArrayLike, Executor, PathLike
 from multifractal.landscapes.landscape import Landscape
 
 FINITE, NOT_FINITE = 1, 2
@@ -69,27 +75,27 @@ class Section(Result):
     provenance: Provenance
 
     @property
-    def values(self):
+    def values(self) -> dict[str, Array]:
         """The metrics by name: arrays of shape (len(x), len(y)), index [i, j] (one axis fewer or more in 1-D and 3-D)."""
         return dict(zip(self.metrics, self.grid, strict=True))
 
     @property
-    def axes(self):
+    def axes(self) -> list[Array]:
         """The coordinates, one array a direction."""
         return [axis for axis in (self.x, self.y, self.z) if axis is not None]
 
     @property
-    def n_not_finite(self):
+    def n_not_finite(self) -> int:
         """How many points are NaN or inf."""
         return int((self.status == NOT_FINITE).sum())
 
     @property
-    def rounding(self):
+    def rounding(self) -> float:
         """Standard deviation of the loss that rounding makes at the origin: smaller differences say nothing."""
         return self.settings["rounding"]
 
     @property
-    def live_dropout(self):
+    def live_dropout(self) -> bool:
         """Whether each point drew its own dropout mask, so that the values hold the noise of dropout."""
         return self.problem["dropout"] == "live"
 
@@ -101,7 +107,7 @@ class Section(Result):
             f"dropout={self.problem['dropout']!r}, {self.n_not_finite} not finite)"
         )
 
-    def to_landscape(self, metric="loss"):
+    def to_landscape(self, metric: str = "loss") -> Landscape:
         """Return a two-dimensional section as a `multifractal.Landscape`, transposed to [y, x], with unit spacing.
 
         Raises
@@ -137,20 +143,20 @@ class Section(Result):
 
 @renamed(store="path")
 def section(
-    problem,
-    directions,
-    axes,
+    problem: Problem,
+    directions: Directions,
+    axes: Sequence[ArrayLike | str],
     *,
-    metrics=None,
-    threads=1,
-    device="cpu",
-    at_once=None,
-    executor=None,
-    path=None,
-    resume=False,
-    overwrite=False,
-    progress=None,
-):
+    metrics: Any = None,
+    threads: int = 1,
+    device: str | torch.device = "cpu",
+    at_once: int | None = None,
+    executor: Executor | None = None,
+    path: PathLike | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> Section:
     """Return the metrics of a network on a grid of positions along one, two or three directions.
 
     Every point depends on its coordinates and (with live dropout) its index only, so the values are equal bit for bit

@@ -4,6 +4,8 @@ None of them predicts generalisation by itself. When a ReLU network is rescaled 
 sharpness, the average case and the Fisher-Rao norm stay; the ball's, SAM's and Keskar's change.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +16,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.loss import batches, sameness
 from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.problem import Problem
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.base.statistics import mean_and_error
+from multifractal.base.types import ArrayLike, Rng
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -69,7 +73,15 @@ class BallSharpness(Result):
     provenance: Provenance
 
 
-def ball_sharpness(problem, radius, *, n_samples=50, n_ascent=20, rng=0, device="cpu"):
+def ball_sharpness(
+    problem: Problem,
+    radius: float,
+    *,
+    n_samples: int = 50,
+    n_ascent: int = 20,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> BallSharpness:
     """Return how much the loss rises within a distance `radius` of the weights (epsilon-sharpness).
 
     Parameters
@@ -123,7 +135,9 @@ def ball_sharpness(problem, radius, *, n_samples=50, n_ascent=20, rng=0, device=
     )
 
 
-def sam_sharpness(problem, rho=0.05, *, device="cpu"):
+def sam_sharpness(
+    problem: Problem, rho: float = 0.05, *, device: str | torch.device = "cpu"
+) -> Sharpness:
     """Return L(w + rho g / |g|) - L(w), g the gradient: the rise that sharpness-aware minimisation penalises.
 
     Parameters
@@ -136,7 +150,9 @@ def sam_sharpness(problem, rho=0.05, *, device="cpu"):
     return _along_gradient("sam_sharpness", problem, rho, lambda w: np.ones_like(w), device)
 
 
-def adaptive_sharpness(problem, rho=0.5, *, device="cpu"):
+def adaptive_sharpness(
+    problem: Problem, rho: float = 0.5, *, device: str | torch.device = "cpu"
+) -> Sharpness:
     """Return L(w + delta) - L(w), delta = rho T^2 g / |T g|, T = |w|: invariant when a ReLU network is rescaled.
 
     Parameters
@@ -149,7 +165,14 @@ def adaptive_sharpness(problem, rho=0.5, *, device="cpu"):
     return _along_gradient("adaptive_sharpness", problem, rho, np.abs, device)
 
 
-def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
+def average_sharpness(
+    problem: Problem,
+    rho: float = 0.1,
+    *,
+    n_samples: int = 50,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> Sharpness:
     """Return the mean of L(w + xi) - L(w), xi ~ N(0, rho^2 w^2) elementwise: average-case, and adaptive.
 
     Parameters
@@ -187,7 +210,7 @@ def average_sharpness(problem, rho=0.1, *, n_samples=50, rng=0, device="cpu"):
     )
 
 
-def fisher_rao_norm(problem, *, device="cpu"):
+def fisher_rao_norm(problem: Problem, *, device: str | torch.device = "cpu") -> Sharpness:
     """Return E[(w . grad l)^2] over the samples, l a sample's loss: the squared Fisher-Rao norm of Liang et al. (2019).
 
     A sample's loss is its share of the total, so that the mean of all is the loss; samples lie along the first axis.
@@ -205,7 +228,13 @@ def fisher_rao_norm(problem, *, device="cpu"):
     )
 
 
-def keskar_sharpness(problem, epsilon=1e-3, *, n_iterations=10, device="cpu"):
+def keskar_sharpness(
+    problem: Problem,
+    epsilon: float = 1e-3,
+    *,
+    n_iterations: int = 10,
+    device: str | torch.device = "cpu",
+) -> Sharpness:
     """Return 100 (max L(w + y) - L(w)) / (1 + L(w)) over the box |y_i| <= epsilon (|w_i| + 1).
 
     Parameters
@@ -277,7 +306,14 @@ class ScaleDependentCurvature(Result):
     provenance: Provenance
 
 
-def scale_dependent_curvature(problem, epsilons, *, n_directions=10, rng=0, device="cpu"):
+def scale_dependent_curvature(
+    problem: Problem,
+    epsilons: ArrayLike,
+    *,
+    n_directions: int = 10,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> ScaleDependentCurvature:
     """Return kappa(eps) = mean |g(w + eps v) - g(w - eps v)| / (2 eps) over random unit directions v.
 
     For a smooth loss it tends to |H v| as eps shrinks. For a ReLU network the kinks make it grow as eps falls, about as

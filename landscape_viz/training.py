@@ -5,12 +5,16 @@ state has to be kept. Sums in torch depend on its number of threads: bits are pr
 with the same version of torch on the same kind of machine.
 """
 
+from __future__ import annotations
+
 import math
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -34,6 +38,11 @@ from multifractal.base.checks import (
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
+from multifractal.base.types import PathLike
+
+if TYPE_CHECKING:
+    from landscape_viz.datasets import Dataset
+
 
 # Default learning rates: SGD and Adam the paper's (Methods), momentum our choice.
 LEARNING_RATES = {"sgd": 1e-3, "momentum": 1e-2, "adam": 1e-3}
@@ -83,24 +92,24 @@ class TrainingHistory(Result, formerly=("TrainingRun",)):
 
 @renamed(seed="rng")
 def train(
-    model,
-    data,
-    folder=None,
+    model: torch.nn.Module,
+    data: Dataset,
+    folder: PathLike | None = None,
     *,
-    epochs=1,
-    batch_size=64,
-    optimizer="adam",
-    learning_rate=None,
-    weight_decay=0.0,
-    schedule="constant",
-    save_every=1,
-    rng=0,
-    device="cpu",
-    resume=False,
-    any_threads=False,
-    overwrite=False,
-    progress=True,
-):
+    epochs: int = 1,
+    batch_size: int = 64,
+    optimizer: str = "adam",
+    learning_rate: float | None = None,
+    weight_decay: float = 0.0,
+    schedule: Literal["constant", "cosine"] = "constant",
+    save_every: int = 1,
+    rng: int = 0,
+    device: str | torch.device = "cpu",
+    resume: bool = False,
+    any_threads: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> TrainingHistory:
     """Train a classifier in place.
 
     Parameters
@@ -229,7 +238,13 @@ def train(
     )
 
 
-def evaluate(model, inputs, targets, *, device="cpu"):
+def evaluate(
+    model: torch.nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    device: str | torch.device = "cpu",
+) -> dict[str, float]:
     """Return {"loss", "accuracy"} of a classifier in evaluation mode: mean cross-entropy and share of right answers.
 
     Parameters
@@ -277,7 +292,7 @@ def _check_labelled(inputs, targets):
     )
 
 
-def saved_epochs(folder):
+def saved_epochs(folder: PathLike) -> list[int]:
     """Return the epochs that have a checkpoint in `folder`, in no order; none when there is no such folder."""
     files = checks.path("folder", folder).glob("epoch_*.pt") if folder is not None else ()
     return [
@@ -285,7 +300,14 @@ def saved_epochs(folder):
     ]
 
 
-def seconds_per_step(factory, data, *, batch_size=64, optimizer="adam", device="cpu"):
+def seconds_per_step(
+    factory: Callable[[], torch.nn.Module],
+    data: Dataset,
+    *,
+    batch_size: int = 64,
+    optimizer: str = "adam",
+    device: str | torch.device = "cpu",
+) -> float:
     """Return the seconds of one training step of a network made by `factory`, the second of two; nothing is kept.
 
     `data`, `batch_size`, `optimizer` and `device` as for `train`.

@@ -1,16 +1,26 @@
 """A training run seen in two dimensions: projected, with its distance from the plane and its true losses, or embedded."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from landscape_viz.directions import _checked_directions, _checked_states, displacements, gram
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.precision import pinned_threads
-from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.problem import Problem, checked_problem
 from multifractal.base.checks import finite_array, require, whole_number
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, ArrayLike, Rng
 from multifractal.training.embedding import embed_path
+
+if TYPE_CHECKING:
+    from landscape_viz.directions import Directions
+    from multifractal.training.embedding import PathEmbedding
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -46,7 +56,13 @@ class Trajectory(Result):
     provenance: Provenance
 
 
-def project(problem, states, directions, *, threads=1):
+def project(
+    problem: Problem,
+    states: Sequence[Mapping[str, torch.Tensor]],
+    directions: Directions,
+    *,
+    threads: int = 1,
+) -> Trajectory:
     """Project a training run on directions, and measure the loss on and off them.
 
     Parameters
@@ -111,7 +127,14 @@ def project(problem, states, directions, *, threads=1):
     )
 
 
-def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
+def embedding(
+    problem: Problem,
+    states: Sequence[Mapping[str, torch.Tensor]],
+    *,
+    perplexity: float | None = None,
+    rng: Rng = 0,
+    progress: bool = True,
+) -> PathEmbedding:
     """Return the run's states embedded in two dimensions by t-SNE, with their principal components.
 
     The parameters are first rotated into the space that the states span, which leaves all distances alone; then
@@ -150,7 +173,7 @@ def embedding(problem, states, *, perplexity=None, rng=0, progress=True):
     )
 
 
-def losses_at(problem, directions, coordinates):
+def losses_at(problem: Problem, directions: Directions, coordinates: ArrayLike) -> Array:
     """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64.
 
     Raises ValueError where the columns are not as many as the directions, or are not finite.

@@ -116,3 +116,5 @@ from .analysis.validation import EstimatorValidation as EstimatorValidation
 from .analysis.validation import validate_estimator as validate_estimator
 from .analysis.verdict import Verdict as Verdict
 from .landscapes.weierstrass import weierstrass_mandelbrot as weierstrass_mandelbrot
+
+__version__: str

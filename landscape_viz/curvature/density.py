@@ -1,14 +1,18 @@
 """The spectral density of a symmetric operator by stochastic Lanczos quadrature, and what is read off it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from landscape_viz.curvature.eigenpairs import Lanczos, checked_operator
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.base.statistics import mean_and_error, student_interval
+from multifractal.base.types import Array, ArrayLike, Rng
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -45,21 +49,28 @@ class SpectralDensity(Result):
     provenance: Provenance
 
     @property
-    def interval(self):
+    def interval(self) -> Array:
         """95 % Student interval of `density` over probes, shape (2, n_grid)."""
         return student_interval(self.density, self.standard_error, len(self.nodes) - 1)
 
-    def moment(self, order):
+    def moment(self, order: int) -> tuple[float, float]:
         """Return (mean, standard error over probes) of the mean of eigenvalue**order; exact a probe up to 2 n_steps - 1."""
         values = np.sum(self.weights * self.nodes**order, axis=1)
         return float(values.mean()), self.error_of_mean(values)
 
-    def error_of_mean(self, values):
+    def error_of_mean(self, values: Array) -> float:
         """Return the standard error of the mean of one value a probe; 0 where the probes are all n unit vectors."""
         return 0.0 if len(values) == self.n else float(mean_and_error(values)[1])
 
 
-def spectral_density(operator, *, n_probes=10, n_steps=60, width=None, rng=0):
+def spectral_density(
+    operator: LinearOperator | Array,
+    *,
+    n_probes: int = 10,
+    n_steps: int = 60,
+    width: float | None = None,
+    rng: Rng = 0,
+) -> SpectralDensity:
     """Estimate the density of eigenvalues of a symmetric operator.
 
     Parameters
@@ -146,7 +157,7 @@ class NegativeEigenvalues(Result):
     provenance: Provenance
 
 
-def negative_eigenvalues(density, threshold):
+def negative_eigenvalues(density: SpectralDensity, threshold: float) -> NegativeEigenvalues:
     """Estimate the number of eigenvalues below -`threshold`: n times the weight the probes put there.
 
     Its meaning: directions in which the loss curves down more than the threshold. The bulk around zero of a trained network
@@ -198,7 +209,7 @@ class ConditionNumber(Result):
     provenance: Provenance
 
 
-def condition_number(eigenvalues, threshold):
+def condition_number(eigenvalues: ArrayLike, threshold: float) -> ConditionNumber:
     """Return the ratio of the largest to the smallest |eigenvalue| among those above `threshold` in magnitude.
 
     Over the whole spectrum a network's condition number is infinite or rounding noise, because its Hessian is singular; this

@@ -7,7 +7,10 @@ residuals are then measured, by one product each.
 Symbols: Q basis, T the operator seen in it, theta Ritz values, s their vectors in the basis, beta the next coupling.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -15,6 +18,7 @@ from scipy.sparse.linalg import LinearOperator
 from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, ArrayLike, Rng
 
 _STEPS_BETWEEN_CHECKS = 5
 _RANKS = {"LA": lambda theta: theta, "SA": lambda theta: -theta, "LM": np.abs}
@@ -47,7 +51,16 @@ class Eigenpairs(Result):
     provenance: Provenance
 
 
-def top_eigenpairs(operator, k, which="LA", tol=1e-3, *, rng=0, start=None, max_products=None):
+def top_eigenpairs(
+    operator: LinearOperator | Array,
+    k: int,
+    which: Literal["LA", "SA", "LM"] = "LA",
+    tol: float = 1e-3,
+    *,
+    rng: Rng = 0,
+    start: ArrayLike | None = None,
+    max_products: int | None = None,
+) -> Eigenpairs:
     """Return the k eigenpairs at one end of the spectrum of a symmetric operator, copies of repeated ones included.
 
     Parameters

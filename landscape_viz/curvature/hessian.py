@@ -1,5 +1,7 @@
 """The Hessian of a problem's loss as a linear operator: products with vectors, never the matrix."""
 
+from __future__ import annotations
+
 import inspect
 from contextlib import contextmanager
 
@@ -12,7 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.loss.batches import n_samples
 from landscape_viz.loss.objective import Objective, as_tensor
+from landscape_viz.loss.problem import Problem
 from multifractal.base.checks import finite_number, positive_number, refuse
+from multifractal.base.types import Array, ArrayLike
 
 _BUDGET = 2e9  # bytes
 _TAKES_EDGES = "GradientEdge" in str(inspect.signature(torch.autograd.backward))  # torch 2.5
@@ -58,7 +62,15 @@ class HessianOperator(LinearOperator):
         When the graph of one batch alone is larger than the budget; the message says what would fit.
     """
 
-    def __init__(self, problem, params=None, *, damping=0.0, memory_budget=_BUDGET, device="cpu"):
+    def __init__(
+        self,
+        problem: Problem,
+        params: object = None,
+        *,
+        damping: float = 0.0,
+        memory_budget: float = _BUDGET,
+        device: str | torch.device = "cpu",
+    ) -> None:
         damping = finite_number("damping", damping)
         budget = positive_number("memory_budget", memory_budget)
         self.objective = Objective(problem, params, device=device)
@@ -77,16 +89,16 @@ class HessianOperator(LinearOperator):
         self._graphs = self._computed_graphs()
 
     @property
-    def gradient(self):
+    def gradient(self) -> Array:
         """The gradient at the same point, shape (n,)."""
         return self.objective.gradient()
 
-    def move(self, vector):
+    def move(self, vector: ArrayLike) -> None:
         """Go to other weights, shape (n,): products and the gradient are those at `vector` from now on."""
         self.objective.set(vector)
         self._graphs = self._computed_graphs()
 
-    def to_dense(self):
+    def to_dense(self) -> Array:
         """Return the whole matrix, shape (n, n), symmetrised; n products, for small networks."""
         matrix = self.matmat(np.eye(self.shape[0], dtype=self.dtype))
         return (matrix + matrix.T) / 2

@@ -3,15 +3,19 @@
 Symbols: Omega test vectors, Y = A Omega = Q R, S the unit vectors that each leave one test vector's image out of Q.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from landscape_viz.curvature.eigenpairs import checked_operator, finite_product
 from multifractal.base.checks import require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator
 from multifractal.base.statistics import mean_and_error
+from multifractal.base.types import Array, Rng
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -32,7 +36,7 @@ class Trace(Result):
     provenance: Provenance
 
 
-def trace(operator, *, n_products=32, rng=0):
+def trace(operator: LinearOperator | Array, *, n_products: int = 32, rng: Rng = 0) -> Trace:
     """Estimate the trace of a symmetric operator.
 
     Parameters

@@ -3,8 +3,11 @@
 The loss of a data set is sum(total) / sum(weight) over its batches, in float64, whatever their size.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 
@@ -118,7 +121,7 @@ class OwnLoss(BatchLoss):
         return (counted != IGNORED).sum()
 
 
-def batch_loss(function, reduction="mean"):
+def batch_loss(function: Callable[..., Any], reduction: Literal["mean", "sum"] = "mean") -> Any:
     """Return your own loss of (model, batch) as a loss for `Problem`, the analyzer and `fractal_report`.
 
     Parameters

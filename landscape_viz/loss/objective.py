@@ -1,9 +1,13 @@
 """Objective: the loss of a problem and its derivatives as functions of one flat vector of the parameters that move."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +15,10 @@ import torch
 from landscape_viz.loss import batches, sameness
 from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.precision import cast, checked_device, quiet_numerics
-from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import refuse, require
+from multifractal.base.types import Array, ArrayLike
 
 
 class Objective:
@@ -41,7 +46,14 @@ class Objective:
         When no parameter is left, or the loss is no differentiable scalar, not finite, or another one each time.
     """
 
-    def __init__(self, problem, params=None, *, device="cpu", derivatives=True):
+    def __init__(
+        self,
+        problem: Problem,
+        params: object = None,
+        *,
+        device: str | torch.device = "cpu",
+        derivatives: bool = True,
+    ) -> None:
         checked_problem(problem)
         if derivatives:
             _refuse_modes(problem)
@@ -64,25 +76,25 @@ class Objective:
         self.facts = sameness.facts(self)
 
     @cached_property
-    def origin(self):
+    def origin(self) -> Array:
         """The problem's weights, shape (size,), made when first asked for."""
         return self.problem.weights().numpy()
 
     @property
-    def vector(self):
+    def vector(self) -> torch.Tensor:
         """The tensor that the parameters are views of: what is written into it moves the network (after `point`, always)."""
         return self._weights
 
-    def get(self):
+    def get(self) -> Array:
         """Return the present parameters as a vector, shape (size,)."""
         return self._weights.cpu().numpy().copy()
 
-    def set(self, vector):
+    def set(self, vector: ArrayLike) -> None:
         """Move the network to `vector`, shape (size,)."""
         self._weights = self._as_vector(vector)
         self.point(self._weights)
 
-    def point(self, vector):
+    def point(self, vector: torch.Tensor) -> None:
         """Make the network's parameters views of `vector`, a tensor, or copies where dtype or memory order differ."""
         parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
         for parameter, part in zip(self.parameters.values(), parts, strict=True):
@@ -105,7 +117,7 @@ class Objective:
         parameter.data = part
 
     @contextmanager
-    def at(self, vector):
+    def at(self, vector: ArrayLike | None) -> Iterator[None]:
         """Be at `vector` inside the block, and where the network was after it; None stays."""
         if vector is None:
             yield
@@ -116,17 +128,17 @@ class Objective:
         finally:
             self.point(self._weights)
 
-    def loss(self, vector=None):
+    def loss(self, vector: ArrayLike | None = None) -> float:
         """Return the loss at `vector` (without it, where the network is), to which the network does not move."""
         with self.at(vector), self.evaluating(), torch.set_grad_enabled(self.facts.needs_grad):
             total = sum(self.term(k).total.detach() for k in range(len(self.batches)))
         return float(total) / self.facts.divisor
 
-    def gradient(self, vector=None):
+    def gradient(self, vector: ArrayLike | None = None) -> Array:
         """Return the gradient of the loss at `vector` (without it, where the network is), shape (size,)."""
         return self.value_and_gradient(vector)[1]
 
-    def value_and_gradient(self, vector=None):
+    def value_and_gradient(self, vector: ArrayLike | None = None) -> tuple[float, Array]:
         """Return the loss and its gradient at `vector` (without it, where the network is), by one pass over the data."""
         value = 0.0
         total = torch.zeros(self.size, dtype=self.problem.dtype, device=self.device)
@@ -137,31 +149,31 @@ class Objective:
                 total += self.flat_gradient(loss)
         return value, total.cpu().numpy()
 
-    def batch_gradient(self, batch, vector=None):
+    def batch_gradient(self, batch: Any, vector: ArrayLike | None = None) -> Array:
         """Return the gradient of the loss of one batch alone (a number, or a batch of samples); masks as in a first batch."""
         with self.at(vector), self.evaluating():
             term = self._differentiable(self.term(batch))
             weight = 1.0 if self.loss_of.reduction == "sum" else sameness.weight_of(term)
             return self.flat_gradient(term.total / weight).cpu().numpy()
 
-    def batch_loss(self, k):
+    def batch_loss(self, k: int) -> torch.Tensor:
         """Return batch k's share of the loss, a differentiable float64 scalar; all shares together are the loss."""
         return self._differentiable(self.term(k)).total / self.facts.divisor
 
-    def term(self, batch):
+    def term(self, batch: Any) -> Any:
         """Return the `Term` of a batch (its number, or a batch of samples) where the network is."""
         return self.of_batch(self.placed(batch))
 
-    def of_batch(self, placed):
+    def of_batch(self, placed: Any) -> Any:
         """Return the `Term` of a batch that is on the device already."""
         return self.loss_of(self.model, placed)
 
-    def placed(self, batch):
+    def placed(self, batch: Any) -> Any:
         """Return a batch (or that of a number) on the device, in the problem's precision, in containers of its own."""
         batch = self.batches[batch] if isinstance(batch, int) else batch
         return batches.mapped(self._placed, batch)
 
-    def flat_gradient(self, scalar, **autograd):
+    def flat_gradient(self, scalar: torch.Tensor, **autograd: Any) -> torch.Tensor:
         """Return the gradient of `scalar` as a flat tensor; parameters it does not depend on give zeros."""
         parameters = list(self.parameters.values())
         parts = torch.autograd.grad(scalar, parameters, allow_unused=True, **autograd)
@@ -175,7 +187,7 @@ class Objective:
         )
 
     @contextmanager
-    def evaluating(self, index=0):
+    def evaluating(self, index: int = 0) -> Iterator[None]:
         """Compute in full precision, with the masks of dropout that belong to position `index`."""
         with ExitStack() as stack:
             autocast = self.problem.autocast.get(self.device.type)

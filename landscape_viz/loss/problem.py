@@ -1,7 +1,10 @@
 """Problem: a network, its weights, a loss and data: everything that a loss is a function of but the position of the weights."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
@@ -14,6 +17,7 @@ from landscape_viz.loss.precision import PRECISIONS, promoted, vector_dtype
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, refuse, require, whole_number
 from multifractal.base.deprecation import FormerName, renamed
+from multifractal.base.types import ArrayLike
 
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
 DROPOUT_MODES = ("off", "fixed", "live")
@@ -104,6 +108,19 @@ class Problem:
 
     seed = FormerName("rng")
 
+    if TYPE_CHECKING:  # set by `__post_init__`: no fields
+
+        @property
+        def shapes(self) -> dict[str, tuple[int, ...]]:
+            """Of the parameters that move, by name."""
+
+        @property
+        def dtype(self) -> torch.dtype:
+            """Of vectors."""
+
+        names: ClassVar[list[str]]
+        kinds: ClassVar[set[Any]]
+
     def __post_init__(self):
         one_of("batch_norm", self.batch_norm, BATCH_NORM_MODES)
         one_of("dropout", self.dropout, DROPOUT_MODES)
@@ -120,7 +137,7 @@ class Problem:
         self._set("autocast", _autocast() if self.autocast is None else self.autocast)
         self._take_weights()
 
-    def build(self):
+    def build(self) -> torch.nn.Module:
         """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout."""
         model = self._made()
         kinds = self._kinds(model)
@@ -137,28 +154,28 @@ class Problem:
             plain_layers(promoted(model, self.precision)), self.batch_norm, self.dropout
         )
 
-    def load(self):
+    def load(self) -> Any:
         """Return all data as one batch, (inputs, targets) mostly, calling the loader if the data are one."""
         return self.source().whole()
 
-    def source(self):
+    def source(self) -> Any:
         """Return the data as `data.Kept` or `data.Streamed`."""
         found = self.data() if callable(self.data) else self.data
         return data.read(found, **self._reading())
 
-    def batches(self):
+    def batches(self) -> Any:
         """Return the data in batches of this problem's size: a list, or what is read again at each pass."""
         return self.source().split(self.batch_size)
 
-    def chosen(self, model):
+    def chosen(self, model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
         """Return the parameters of `model` that move, by name."""
         return parameters.chosen(model, self.params)
 
-    def weights(self):
+    def weights(self) -> torch.Tensor:
         """Return the parameters that move as one contiguous vector, in the order of `shapes`, in `dtype`."""
         return self.flatten(self.state)
 
-    def flatten(self, state):
+    def flatten(self, state: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the parameters that move in `state` (a dict by name; all else is left out) as one vector on the CPU."""
         state = _unprefixed(checked_state("state", state), self.shapes)
         _fit_parameters(self.shapes, state)
@@ -166,7 +183,7 @@ class Problem:
             [state[name].detach().to("cpu", self.dtype).reshape(-1) for name in self.shapes]
         )
 
-    def unflatten(self, vector):
+    def unflatten(self, vector: ArrayLike) -> dict[str, torch.Tensor]:
         """Return a vector of the parameters that move as a dict of tensors by name, which are views of it."""
         parts = torch.split(
             torch.as_tensor(vector), [torch.Size(shape).numel() for shape in self.shapes.values()]
@@ -176,7 +193,7 @@ class Problem:
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
 
-    def unmoved(self, state):
+    def unmoved(self, state: Mapping[str, torch.Tensor]) -> list[str]:
         """Return the names of parameters that do not move and differ in `state` from this problem's."""
         return [
             name
@@ -185,11 +202,11 @@ class Problem:
             if not torch.equal(state[name].detach().cpu(), self.state[name])
         ]
 
-    def with_state(self, state):
+    def with_state(self, state: Mapping[str, torch.Tensor]) -> Problem:
         """Return the same problem at other weights."""
         return replace(self, state=state)
 
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """Return what describes this problem, as a dict of words and digests."""
         return {
             "factory": _words_of_factory(self.factory),
@@ -204,7 +221,7 @@ class Problem:
             "precision": self.precision,
         }
 
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         """Return what tells whether two problems are the same by their content: no names, the same in every process.
 
         Sections add the loss at the weights and at one more point.
@@ -297,7 +314,7 @@ class Problem:
         object.__setattr__(self, name, value)
 
 
-Problem.__init__ = renamed(seed="rng")(Problem.__init__)  # type: ignore[method-assign]
+Problem.__init__ = renamed(seed="rng")(Problem.__init__)
 
 
 class State(dict):

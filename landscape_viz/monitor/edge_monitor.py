@@ -1,7 +1,11 @@
 """EdgeMonitor: critical sharpness and its relatives of any torch run, from one line in its loop."""
 
+from __future__ import annotations
+
 import time
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +19,7 @@ from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.statistics import mean_and_error
+from multifractal.base.types import Rng
 
 
 class EdgeMonitor:
@@ -72,19 +77,19 @@ class EdgeMonitor:
 
     def __init__(
         self,
-        model,
-        optimizer,
-        loss,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        loss: Any,
         *,
-        every=100,
-        curvature_every="30 every",
-        n_batches=4,
-        reference=None,
-        max_norm=None,
-        closure=None,
-        log=None,
-        rng=0,
-    ):
+        every: int = 100,
+        curvature_every: int | str | None = "30 every",
+        n_batches: int = 4,
+        reference: Any = None,
+        max_norm: float | None = None,
+        closure: bool | None = None,
+        log: Callable[[int, dict[str, float]], object] | None = None,
+        rng: Rng = 0,
+    ) -> None:
         self._every = whole_number("every", every)
         self._curvature_every = _period(curvature_every, self._every)
         self._n_batches = whole_number("n_batches", n_batches)
@@ -104,7 +109,7 @@ class EdgeMonitor:
         self._guess, self._vectors = 2.0, {}
         self.n_steps, self._seconds, self._began = 0, 0.0, None
 
-    def step(self, batch):
+    def step(self, batch: Any) -> dict[str, float] | None:
         """Count a step of the run, whose batch this is, and measure where it is due; return the values, else None."""
         self._began = time.perf_counter() if self._began is None else self._began
         self._recent.append(batch)
@@ -120,7 +125,7 @@ class EdgeMonitor:
         self._seconds += time.perf_counter() - before
         return row
 
-    def record(self):
+    def record(self) -> EdgeRecord:
         """Return what was measured so far as an `EdgeRecord`."""
         table = np.array(self._rows, dtype=np.float64).reshape(-1, len(COLUMNS))
         positions, strides = self._sketch.positions()

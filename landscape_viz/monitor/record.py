@@ -1,12 +1,21 @@
 """EdgeRecord: what a monitor measured along a run, a row a measurement."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from multifractal.base.checks import one_of, require
 from multifractal.base.result import Provenance, Result
-from multifractal.diffusion.displacement import diffusion_exponent, tamsd
+from multifractal.base.types import Array, ArrayLike, Pair
+from multifractal.diffusion.displacement import (
+    DiffusionExponent,
+    Displacement,
+    diffusion_exponent,
+    tamsd,
+)
 
 ALWAYS = (
     "learning_rate",
@@ -75,16 +84,16 @@ class EdgeRecord(Result):
     seconds_of_run: float
     provenance: Provenance
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Array:
         """Return a column."""
         return self.columns[one_of("name", name, COLUMNS)]
 
     @property
-    def cost(self):
+    def cost(self) -> float:
         """The share of the run's time, without the monitor's, that the monitor took."""
         return self.seconds / max(self.seconds_of_run - self.seconds, 1e-9)
 
-    def bound(self, indicator):
+    def bound(self, indicator: str) -> Array:
         """Return what an indicator is held against, shape (m,).
 
         `stability_edge` for the eigenvalue that the optimiser's momentum and preconditioner act on, else 2 / eta; NaN for an
@@ -100,7 +109,13 @@ class EdgeRecord(Result):
             return np.where(scaled, np.nan, self["stability_edge"])
         return simple
 
-    def displacement(self, *, waiting_times=(0,), lag_times=None, window=None):
+    def displacement(
+        self,
+        *,
+        waiting_times: ArrayLike = (0,),
+        lag_times: ArrayLike | None = None,
+        window: int | None = None,
+    ) -> Displacement:
         """Return the time-averaged displacement of the projected weights, times counted in kept positions.
 
         By default the lags grow by a factor of 1.3 up to a quarter of the positions, and the window takes the rest.
@@ -121,7 +136,9 @@ class EdgeRecord(Result):
             self.positions, waiting_times=waiting_times, lag_times=lag_times, window=window
         )
 
-    def displacement_exponent(self, lag_range=None, **settings):
+    def displacement_exponent(
+        self, lag_range: Pair | None = None, **settings: Any
+    ) -> DiffusionExponent:
         """Return the `DiffusionExponent` of the run over a range of lags, in kept positions; None takes all lags."""
         found = self.displacement(**settings)
         ends = (found.lag_times[0], found.lag_times[-1]) if lag_range is None else lag_range

@@ -196,7 +196,7 @@ def walk_spectra(
         colour, power = colours[k % len(colours)], found.values
         ax.loglog(found.frequencies, power, color=colour, linewidth=0.7, alpha=0.8, label=title)
         for (low, high), exponent in (exponents or {}).get(title, ()):
-            level = found.level((low, high), exponent.value)
+            level = found.level((low, high), float(exponent.value))
             ends, beta = np.array([low, high]), float(exponent.value)
             ax.loglog(ends, 4 * level * ends**-beta, "--", color=THEORY)
             middle = np.sqrt(low * high)

@@ -9,7 +9,7 @@ Symbols: g gradient, Dg its derivative, v tangent vector, d0 and T start distanc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -334,18 +334,21 @@ def lyapunov_exponents(
     )
     exponents = np.empty((len(rates) * len(starts), n_exponents))
     which_rate, which_start = np.divmod(np.arange(len(exponents)), len(starts))
-    if on_grid:
+    if isinstance(landscape, Landscape):
         kernel = _tangent if method == "tangent" else two_trajectories
         gradient = landscape.gradient
         parts = range(0, len(exponents), _WALKERS_IN_LOCKSTEP)
         chunks = [slice(first, first + _WALKERS_IN_LOCKSTEP) for first in parts]
-        work = [(starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in) for c in chunks]
-        work = [(gradient, *one, exponents[c]) for one, c in zip(work, chunks, strict=True)]
+        work = [
+            (gradient, starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in, exponents[c])
+            for c in chunks
+        ]
         map_chunks(kernel, work)
     else:
         exponents[:] = carry(
             landscape, starts[which_start], rates[which_rate], n_steps, burn_in, n_exponents
         )
+    more: dict[str, Any] = {} if on_grid else {"n_exponents": n_exponents}
     made_by = Provenance.of(
         "lyapunov_exponents",
         landscape=landscape,
@@ -354,7 +357,7 @@ def lyapunov_exponents(
         n_steps=n_steps,
         burn_in=burn_in,
         method=method,
-        **({} if on_grid else {"n_exponents": n_exponents}),
+        **more,
     )
     return LyapunovExponents(
         exponents=exponents.reshape(len(rates), len(starts), n_exponents),
