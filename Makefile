@@ -14,8 +14,9 @@ help:  ## show this list
 demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, or PROFILE=full)
 	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --html results/demo.html
 
-report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, under 5 minutes
-	$(RUN) -m multifractal.reproduction
+report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, README's table, docs/to_the_authors.md
+	$(RUN) -m multifractal.reproduction --record experiments/results/reproduction.json
+	$(RUN) tools/tables.py
 
 docs: $(VENV)/.all  ## the site into docs/_build/html, offline; a warning is an error
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html

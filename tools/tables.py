@@ -18,6 +18,7 @@ from benchmarks import harness as benchmarks  # noqa: E402
 from campaign import harness as campaign  # noqa: E402
 from experiments import heavy_tails, real_dynamics_tables, section_study_tables  # noqa: E402
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
+from multifractal.reproduction import record  # noqa: E402
 from tools import marks  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results"
@@ -32,6 +33,10 @@ def tables():
         (DOCS / "benchmarks.md", "growth"): benchmarks.growth_text,
         (DOCS / "reliability.md", "campaign"): campaign.text,
         (DOCS / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
+        (DOCS / "to_the_authors.md", "reproduction"): partial(
+            record.authors_page, RESULTS / "reproduction.json"
+        ),
+        (README, "reproduction"): partial(record.readme_table, RESULTS / "reproduction.json"),
     }
     for page, result, module in (
         ("section_study.md", SectionStudy, section_study_tables),

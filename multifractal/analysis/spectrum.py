@@ -127,8 +127,8 @@ def q_grid(smallest: float = 0.01, largest: float = 5.0, n: int = 10) -> Array:
     return np.unique(np.concatenate([-positive, positive, [-2, -1, 0, 1, 2]]))
 
 
-# The paper's two settings. For its sections all is on record. For its surfaces wavelet and scales are not: db2 on scales 1
-# to 7 is our choice, after the published spectra, and needs 896 pixels a side.
+# The paper's two settings. For its sections all is on record. For its surfaces wavelet and scales are not: "db2" and (1, 7) in
+# PAPER_SURFACE_SETTINGS are our choice, made after the published spectra; they need 896 pixels a side.
 PAPER_SECTION_SETTINGS = {
     "wavelet": "db3",
     "p": 1.0,
@@ -173,7 +173,8 @@ def multifractal_spectrum(
 
     The defaults are our choice: on exact fractional Brownian surfaces of 1024 x 1024 they give c1 within 0.01 of H for
     H = 0.3 to 0.9, and |c2| below 0.007 (`validate_estimator` measures any other setting). The paper's settings are
-    `PAPER_SECTION_SETTINGS` and `PAPER_SURFACE_SETTINGS`, to be passed as keywords.
+    `PAPER_SECTION_SETTINGS` and `PAPER_SURFACE_SETTINGS`, to be passed as keywords; wavelet and scales of the latter are our
+    choice, since the paper does not record them.
 
     Parameters
     ----------

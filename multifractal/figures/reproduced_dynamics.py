@@ -21,6 +21,12 @@ _LAG, _TAMSD = "lag (steps)", "TAMSD (pixel²)"
 _GREEN, _ORANGE = "#009E73", "#E69F00"
 _SHOWN = 3200  # waiting time of the paper's file that is drawn, in steps
 _STATED_RATES = (25, 1000)  # of the edge of stability and of weak chaos (paper)
+# protocol, colour, marker and words, of the edge of stability
+_PROTOCOLS = (
+    ("paper", _ORANGE, "^", "near the maximum, max|λ|"),
+    ("near", _GREEN, "v", "near the maximum, largest λ"),
+    ("anywhere", OURS, "o", "anywhere, largest λ"),
+)
 _SCALES = (8, 1, 1, 0.3)  # of the published curves by H, for display (paper)
 
 
@@ -121,7 +127,7 @@ def drift(measured, axes=None):
 
 @styled
 def sharpness_over_edge(measured, ax=None):
-    """Draw sharpness times rate over 2 against the rate: its mean with 95 %, and where one more surface is expected.
+    """Draw sharpness times rate over 2 against the rate by three protocols, with 95 %, and where one more surface is expected.
 
     Parameters
     ----------
@@ -133,22 +139,31 @@ def sharpness_over_edge(measured, ax=None):
     -------
     Axes
     """
-    ax, found = axes_or_new(ax), measured.results["over_edge"]
-    ax.axvspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0, label="range stated by the paper")
+    ax = axes_or_new(ax)
+    ax.axvspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0)
     ax.axhline(1, color=THEORY, ls="--", lw=1, label="2 / rate")
-    ax.fill_between(
-        found.x, *10**found.one_more, color=OURS, alpha=0.2, lw=0, label="one more surface, 95 %"
-    )
-    ax.errorbar(
-        found.x,
-        10**found.mean.value,
-        np.abs(10**found.mean.interval - 10**found.mean.value),
-        color=OURS,
-        marker="o",
-        ms=3,
-        lw=1,
-        label=f"{len(found)} surfaces, mean and 95 %",
-    )
+    for arm, colour, marker, words in _PROTOCOLS:
+        found = measured.results[arm]
+        mean = found.mean
+        if arm == "paper":
+            ax.fill_between(
+                found.x,
+                *10**found.one_more,
+                color=colour,
+                alpha=0.2,
+                lw=0,
+                label="one more surface, 95 %",
+            )
+        ax.errorbar(
+            found.x,
+            10**mean.value,
+            np.abs(10**mean.interval - 10**mean.value),
+            color=colour,
+            marker=marker,
+            ms=3,
+            lw=1,
+            label=f"{words}, {len(found)} surfaces",
+        )
     if "published" in measured.results:
         published = measured.results["published"]
         ax.plot(
@@ -160,7 +175,78 @@ def sharpness_over_edge(measured, ax=None):
             label="the paper's file",
         )
     ax.set(xscale="log", yscale="log", xlabel=_RATE, ylabel="sharpness × rate / 2")
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.16), ncols=2, fontsize=8)
+    return ax
+
+
+@styled
+def range_by_start(measured, ax=None):
+    """Draw the rate at which sharpness rises through 2/rate against H at the maximum, by protocol, one point a surface.
+
+    Parameters
+    ----------
+    measured : Measured
+        Of the claim `range_set_by_start`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    ax.axhspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0)
+    for arm, colour, marker, words in _PROTOCOLS:
+        found = measured.results[arm]
+        ax.plot(
+            found.x, found.samples[0], marker, color=colour, ms=4.5, ls="", label=words, alpha=0.8
+        )
+    ax.set(
+        yscale="log",
+        xlabel="Hölder exponent at the global maximum",
+        ylabel="rate where sharpness is 2/rate\n(pixel² per unit of loss)",
+    )
+    ax.legend(loc="best", fontsize=8)
+    return ax
+
+
+@styled
+def variants(measured, ax=None):
+    """Draw displacement by lag of each update rule and rate, the geometric mean over surfaces.
+
+    Parameters
+    ----------
+    measured : Measured
+        Of the claim `variants`.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    colours = {"gd": OURS, "momentum": _ORANGE, "adam": _GREEN, "sgd": "#CC79A7"}
+    dashes, used = ("-", "--", ":"), dict.fromkeys(colours, 0)
+    for name, curves in measured.results.items():
+        method = name.split()[0]
+        colour, dash = colours[method], dashes[used[method]]
+        used[method] += 1
+        alpha, share = measured[f"{name} exponent"], measured[f"{name} share"]
+        middle = curves.geometric_mean
+        label = f"{name}: {alpha.value:.2f}, {share.value:.2f}"
+        ax.plot(curves.x, middle.value, dash, color=colour, label=label)
+    ax.set(
+        xscale="log",
+        yscale=scale_of(np.concatenate([each.samples for each in measured.results.values()])),
+        xlabel=_LAG,
+        ylabel=_TAMSD,
+        title=f"{len(curves)} surfaces, waiting time {_SHOWN}",
+    )
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(-0.1, -0.22),
+        ncols=2,
+        title="rule and rate: exponent, share of the time in the flattest tenth",
+    )
     return ax
 
 
@@ -182,7 +268,8 @@ def lyapunov(measured, axes=None):
     results, rates = measured.results, measured.results["exact"].x
     for name, colour, marker, words in (
         ("exact", OURS, "o", "exact"),
-        ("estimate", _ORANGE, "^", "published estimator, our walks"),
+        ("estimate", _ORANGE, "^", "published estimator, anywhere"),
+        ("paper", _GREEN, "v", "published estimator, near the maximum"),
     ):
         mean, style = results[name].mean, {"color": colour, "marker": marker, "ms": 3, "lw": 1}
         axes[0].errorbar(rates, mean.value, mean.bars, label=words, **style)
@@ -224,7 +311,7 @@ def lyapunov(measured, axes=None):
 
 @styled
 def alpha_of_hurst(measured, axes=None):
-    """Draw the diffusion exponent against H at three rates (above) and by H and rate (below).
+    """Draw the diffusion exponent against H at equal step and at three rates (above) and by H and rate (below).
 
     Parameters
     ----------
@@ -245,6 +332,18 @@ def alpha_of_hurst(measured, axes=None):
         published=measured.results.get("published"),
         ax=axes[0],
     )
+    equal = measured.results["equal"]
+    axes[0].errorbar(
+        equal.x,
+        equal.mean.value,
+        np.nan_to_num(equal.mean.bars),
+        fmt="D-",
+        ms=4,
+        color="black",
+        capsize=2,
+        label="ours, at equal step",
+    )
+    axes[0].legend(fontsize=8)
     moving = np.where(diagram.regions > 0, diagram.exponents, np.nan)
     mesh = axes[1].imshow(moving.T, origin="lower", aspect="auto", norm=Normalize(0, 1))
     for k, j in np.ndindex(moving.shape):

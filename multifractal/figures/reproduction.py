@@ -39,12 +39,44 @@ def curvature(measured: Any, ax: Axes | None = None) -> Axes:
     )
     ax.plot(found.x, law.exact, color=THEORY, label="exact law of this stencil")
     ax.plot(found.x, m * found.x, "--", color=PUBLISHED, label="the paper's law, m x")
+    compact = measured.results["compact"]
+    mean = compact.mean.value
+    ax.plot(compact.x, mean, "s", ms=3.5, color=CONTROL, label="compact stencil [1, −2, 1]")
+    ax.plot(
+        compact.x,
+        (mean / compact.x).mean() * compact.x,
+        ":",
+        color=CONTROL,
+        label="m x of the compact stencil",
+    )
     ax.set(
         xscale="log",
         yscale="log",
         xlabel=r"$x = r(H)\,\chi^{2H-2}$  (rough $\rightarrow$)",
         ylabel=r"$\Vert\mathrm{Hess}\Vert_F^2$ (loss$^2$/pixel$^4$)",
         title=f"H from {law.hoelder.max():.2f} to {law.hoelder.min():.2f}",
+    )
+    ax.legend(loc="upper left")
+    return ax
+
+
+@styled
+def scales(measured: Any, ax: Axes | None = None) -> Axes:
+    """Draw mean squared increments by lag, one line a surface, with the exponents at either end."""
+    ax, found = axes_or_new(ax), measured.results["increments"]
+    ax.plot(found.x, found.samples.T, color=OURS, lw=0.7, alpha=0.6)
+    middle, half = found.geometric_mean.value, len(found.x) // 2
+    for name, part in (("fine", slice(half)), ("coarse", slice(half, None))):
+        x, exponent = found.x[part], measured[name].value
+        height = np.exp(np.log(middle[part]).mean()) if (middle[part] > 0).all() else np.nan
+        line = 1.4 * height * (x / np.exp(np.log(x).mean())) ** (2 * exponent)
+        ax.plot(x, line, "--", color=THEORY, label=f"{name}: exponent {exponent:.2f}")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="lag (pixels)",
+        ylabel="mean squared increment (loss²)",
+        title=f"{len(found)} surfaces",
     )
     ax.legend(loc="upper left")
     return ax

@@ -23,17 +23,31 @@ def main(argv=None):
         help="below 1: fewer walkers, trials and rates (%(default)s)",
     )
     flags.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    flags.add_argument("--only", nargs="+", metavar="CLAIM", help="names of claims; default: all")
+    flags.add_argument(
+        "--record",
+        metavar="JSON",
+        help="keep numbers and verdicts of all claims for README and docs",
+    )
     asked = flags.parse_args(argv)
+    if asked.only and asked.record:
+        flags.error("--record keeps all claims: leave --only out")
     import matplotlib
 
     matplotlib.use("agg")
-    from multifractal.reproduction.page import report
+    from multifractal.reproduction.page import claims, report
+    from multifractal.reproduction.record import keep
     from multifractal.reproduction.study import Study
 
-    return report(
-        Study(n_surfaces=asked.surfaces, size=asked.size, seed=asked.seed, effort=asked.effort),
-        asked.out,
-    )
+    known = {claim.name: claim for claim in claims()}
+    unknown = [name for name in asked.only or () if name not in known]
+    if unknown:
+        flags.error(f"no claim {unknown[0]!r}; there are {', '.join(known)}")
+    study = Study(n_surfaces=asked.surfaces, size=asked.size, seed=asked.seed, effort=asked.effort)
+    findings = report(study, asked.out, only=[known[name] for name in asked.only or known])
+    if asked.record:
+        keep(findings, study, asked.record)
+    return findings
 
 
 if __name__ == "__main__":

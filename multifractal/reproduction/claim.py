@@ -1,7 +1,7 @@
 """A claim of the paper: what it states, how it is measured, the rule that judges it, and the figure that shows it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from multifractal.base.statistics import (
 
 REPRODUCED, CORRECTED = "reproduced", "reproduced with a correction"
 NOT_REPRODUCED, NOT_JUDGED = "not reproduced", "not judged"
-VERDICTS = (REPRODUCED, CORRECTED, NOT_REPRODUCED, NOT_JUDGED)
+PUBLISHED_ONLY = "by the published unfolding only"
+VERDICTS = (REPRODUCED, CORRECTED, PUBLISHED_ONLY, NOT_REPRODUCED, NOT_JUDGED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,9 @@ class Quantity:
         The call, the seed and the versions that made it.
     expected : (float, float), optional
         Where one further sample is expected with 95 %, of samples that are far from normal; None to take them as normal.
+    in_file : float, optional
+        The same number read from the paper's file; only on a quantity that is measured by the paper's own protocol, so that
+        `ordinary` can ask whether we read that protocol right. None without the file.
     """
 
     words: str
@@ -56,6 +60,7 @@ class Quantity:
     published: str
     provenance: Provenance
     expected: tuple | None = None
+    in_file: float | None = None
 
     @classmethod
     def mean(cls, words, samples, provenance, *, over="surfaces", unit="", published=""):
@@ -131,6 +136,15 @@ class Quantity:
         low, high = self.one_more()
         return bool(low - rounding <= published <= high + rounding)
 
+    @property
+    def ordinary(self):
+        """Whether the paper's file is an ordinary draw (95 %) of the protocol that we attribute to it; None without a file."""
+        return None if self.in_file is None else self.allows(self.in_file)
+
+    def beside(self, in_file):
+        """Return this quantity with the number of the paper's file beside it (None: the file is not here)."""
+        return replace(self, in_file=None if in_file is None else float(in_file))
+
     def above(self, threshold):
         """Tell whether the whole interval lies above `threshold`."""
         return bool(self.low > threshold)
@@ -179,6 +193,22 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Protocol:
+    """How a number is made in the paper and here, in words: starts, walks, estimator, window, rates.
+
+    Attributes
+    ----------
+    paper : str
+        As the published notebook and files tell it; what neither tells is said to be unknown.
+    ours : str
+        Where the report departs from it, and why. Both are measured where both can be.
+    """
+
+    paper: str
+    ours: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """A claim of the paper.
 
@@ -196,10 +226,13 @@ class Claim:
         measure(study) -> Measured. Draws surfaces from the study only, so that it runs on control landscapes too.
     judge : callable
         judge(quantities) -> Judgement, a pure function of the dict of Quantity: the rule.
-    draw : callable
-        draw(measured) -> Axes or array of Axes.
+    draw : callable or None
+        draw(measured) -> Axes or array of Axes; None where nothing is measured.
     caption : str
         What the figure shows; states n.
+    protocol : Protocol
+    headline : tuple of str
+        Names of the quantities that the README's table shows.
     """
 
     name: str
@@ -208,8 +241,10 @@ class Claim:
     rule: str
     measure: Callable
     judge: Callable
-    draw: Callable
+    draw: Callable | None
     caption: str
+    protocol: Protocol
+    headline: tuple = ()
 
 
 def _known(samples):

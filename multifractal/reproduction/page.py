@@ -19,13 +19,18 @@ from multifractal.reproduction.study import measure
 # In the order of the paper: the landscape, walks on it, the theory of the walks, training.
 _CHAPTERS = (
     "spectra_claims",
+    "curvature_claims",
     "surface_claims",
     "walk_claims",
+    "drift_claims",
+    "edge_claims",
     "chaos_claims",
+    "alpha_claims",
     "theory_claims",
     "training_claims",
+    "generalisation_claims",
 )
-_TONES = dict(zip(VERDICTS, ("good", "changed", "bad", ""), strict=True))
+_TONES = dict(zip(VERDICTS, ("good", "changed", "changed", "bad", ""), strict=True))
 _HARD = "\u00a0"  # a space at which no line breaks
 _TITLE = "What of the paper holds? A reproduction report"
 _PAPER = (
@@ -47,6 +52,25 @@ def claims():
     """Return all claims, in the order of the page."""
     modules = [importlib.import_module(f"multifractal.reproduction.{name}") for name in _CHAPTERS]
     return [claim for module in modules for claim in module.CLAIMS]
+
+
+def unusual_of(quantities):
+    """Return (told, whether any is unusual): how the paper's files lie among draws of the protocol attributed to them.
+
+    `told` is one sentence a number, empty where no file is here. A file that is no ordinary draw says that we read its
+    protocol wrong, or that there is more to it than we know: nothing should be concluded from the comparison.
+    """
+    told, any_unusual = [], False
+    for found in quantities.values():
+        if found.ordinary is not None:
+            low, high = found.one_more()
+            width = high - low
+            where = f"{_number(found.in_file, width)}, one more draw [{_number(low, width)}, {_number(high, width)}]"
+            told.append(
+                f"{found.words}: {where}{'' if found.ordinary else ', NOT an ordinary draw'}"
+            )
+            any_unusual |= not found.ordinary
+    return told, any_unusual
 
 
 def report(study, path, *, only=None, folder=None):
@@ -73,7 +97,7 @@ def report(study, path, *, only=None, folder=None):
             f"{time.perf_counter() - begun:6.1f} s  {claim.title}: {findings[-1].judgement.verdict}",
             flush=True,
         )
-    chapters = [_chapter(finding, _picture(finding, folder)) for finding in findings]
+    chapters = [_chapter(finding, folder) for finding in findings]
     write_report(path, _TITLE, [_summary(findings, study), *chapters], overwrite=True)
     print(f"{time.perf_counter() - started:6.1f} s in all; {path.resolve()}")
     return findings
@@ -84,7 +108,9 @@ def _summary(findings, study):
         sum(finding.judgement.verdict == verdict for finding in findings) for verdict in VERDICTS
     ]
     told = "; ".join(f"{n} {verdict}" for verdict, n in zip(VERDICTS, counted, strict=True) if n)
-    here = [name for name in source_data.NAMES if source_data.available(name)]
+    standing = [entry for entry in source_data.verify() if entry.path]
+    here = [entry.name for entry in standing]
+    doubtful = [entry.name for entry in standing if entry.status != "intact"]
     rows = [
         ((finding.claim.title, finding.claim.title), _mark(finding), _reason(finding))
         for finding in findings
@@ -102,7 +128,12 @@ def _summary(findings, study):
             "Such an interval is wide: that a number lies in it is weak support, that it does not is strong evidence.",
             "The rules were written by people who had seen exploratory numbers; what each sets apart is tested on white noise, "
             "on a bowl and on a surface without flat regions.",
-            f"The paper's source data: {len(here)} of {len(source_data.NAMES)} files are here and drawn in the figures."
+            f"The paper's source data: {len(here)} of {len(source_data.NAMES)} files are here and drawn in the figures. "
+            + (
+                f"Unverified, without a checksum that is known: {', '.join(doubtful)}."
+                if doubtful
+                else "All are verified."
+            )
             if here
             else "None of the paper's source data are here; `python -m multifractal.source_data fetch` brings them.",
         ],
@@ -110,27 +141,34 @@ def _summary(findings, study):
     )
 
 
-def _chapter(finding, picture):
+def _chapter(finding, folder):
     claim, quantities = finding.claim, finding.measured.quantities.values()
+    told, any_unusual = unusual_of(finding.measured.quantities)
+    draws = [
+        f"Is the paper's file an ordinary draw of its protocol? {'Not always' if any_unusual else 'Yes'}:: {'; '.join(told)}."
+    ] * bool(told)
     return Chapter(
         claim.title,
         mark=_mark(finding),
-        lead=[f"The paper:: {claim.statement}"],
+        lead=[
+            f"The paper:: {claim.statement}",
+            f"The paper's protocol:: {claim.protocol.paper}",
+            f"Ours:: {claim.protocol.ours}",
+        ],
         table=Table(
             ("measured", "the paper", "ours, 95 % interval", "n"),
             [_row(found) for found in quantities],
-        ),
-        pictures={picture: claim.caption},
-        words=[f"Verdict:: {_reason(finding)}", f"The rule:: {claim.rule}"],
+        )
+        if quantities
+        else None,
+        pictures={_picture(finding, folder): claim.caption} if claim.draw else {},
+        words=[f"Verdict:: {_reason(finding)}", *draws, f"The rule:: {claim.rule}"],
         details={"Calls, seeds and versions": _calls(finding)},
     )
 
 
 def _row(found):
-    width = found.high - found.low
-    value = _number(found.value, width)
-    if np.isfinite(width):
-        value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
+    value = value_in_words(found)
     words = f"{found.words} ({found.unit})" if found.unit else found.words
     if found.over == "file":  # read from the paper's data: not ours
         return (
@@ -141,6 +179,15 @@ def _row(found):
         )
     value, n = (told.replace(" ", _HARD) for told in (value, f"{found.n} {found.over}".strip()))
     return words, _minus(found.published) or NOTHING, value, n
+
+
+def value_in_words(found):
+    """Return a Quantity's value with its interval, rounded to what the interval's width makes sense of."""
+    width = found.high - found.low
+    value = _number(found.value, width)
+    if np.isfinite(width):
+        value += f" [{_number(found.low, width)}, {_number(found.high, width)}]"
+    return value
 
 
 def _reason(finding):

@@ -85,6 +85,12 @@ class Study:
                 self._kept.setdefault(i, drawn)
         return self._kept[i]
 
+    def once(self, name, make):
+        """Return make(), kept under a name for the claims that share it."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
     def monofractal(self, hurst, i):
         """Return monofractal surface i of exponent `hurst`; not kept."""
         return self.draw_fractional(hurst, i, self)

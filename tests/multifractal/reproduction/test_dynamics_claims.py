@@ -11,7 +11,10 @@ from multifractal import Landscape, Provenance, regime_exponents, tamsd, trainin
 from multifractal.diffusion.potentials import HarmonicPotential, TiltedWashboard
 from multifractal.reproduction import (
     chaos_claims,
+    edge_claims,
     exponents,
+    page,
+    record,
     theory_claims,
     training_claims,
     walk_claims,
@@ -20,16 +23,14 @@ from multifractal.reproduction.claim import (
     CORRECTED,
     NOT_JUDGED,
     NOT_REPRODUCED,
+    PUBLISHED_ONLY,
     REPRODUCED,
     Quantity,
 )
 from multifractal.reproduction.study import Study
+from tests.conftest import ROOT
 
-CLAIMS = {
-    claim.name: claim
-    for module in (walk_claims, chaos_claims, theory_claims, training_claims)
-    for claim in module.CLAIMS
-}
+CLAIMS = {claim.name: claim for claim in page.claims()}
 CALL = Provenance("test")
 
 
@@ -85,9 +86,10 @@ def small_study():
 
 
 # What each rule must say, and a word of its reason, on: white noise, the bowl, no flat regions, the paper's surfaces. These
-# are known beforehand for the controls: white noise diffuses plainly (exponent 1) and forgets where it is; in the bowl walks
-# come to rest; in the egg box they rest, or oscillate, between creases of one sharpness. On the paper's surfaces at 256
-# pixels, with shorter and fewer walks than in the report, three claims hold with a correction.
+# are known beforehand for the controls: white noise diffuses plainly (exponent 1) and forgets where it is, so that no start
+# decides anything; in the bowl walks come to rest; in the egg box they rest, or oscillate, between creases of one sharpness,
+# hence at one rate (and the published unfolding, which does not turn reflected steps round, lets them run away). On the paper's
+# surfaces at 256 pixels, with shorter and fewer walks than in the report, three claims hold with a correction.
 NO, YES = NOT_REPRODUCED, CORRECTED
 EXPECTED = {
     "tamsd_short": (
@@ -99,23 +101,30 @@ EXPECTED = {
     "tamsd_long": (
         (NO, "not above 1"),
         (NO, "Nothing moves"),
-        (NO, "not above 1"),
-        (NO, "as published"),
+        (PUBLISHED_ONLY, "2.00"),
+        (PUBLISHED_ONLY, "as published"),
     ),
     "drift": ((NO, "not more"), (NO, "not more"), (NO, "not more"), (YES, "short")),
+    "variants": (
+        (NO, "not hold"),
+        (NO, "not hold"),
+        (NO, "not hold"),
+        (YES, "not for momentum, adam"),
+    ),
     "edge_of_stability": (
-        (NO, "not as 1/rate"),
-        (NO, "does not cross"),
-        (NO, "not as 1/rate"),
-        (NO, "one rate"),
+        (NO, "not fall as 1/rate"),
+        (NO, "not fall as 1/rate"),
+        (NO, "not fall as 1/rate"),
+        (NO, "not fall as 1/rate"),
+    ),
+    "range_set_by_start": (
+        (YES, "how it is measured"),
+        (NO, "no range"),
+        (REPRODUCED, "one rate"),
+        (NO, "near the maximum"),
     ),
     "lyapunov": ((NO, "not small"), (NO, "not positive"), (NO, "not positive"), (NO, "not small")),
-    "alpha_of_hurst": (
-        (NO, "0.8 (1.0"),
-        (NO, "walks rest"),
-        (NO, "walks rest"),
-        (YES, "for every H"),
-    ),
+    "alpha_of_hurst": ((NO, "no such steps"), (NO, "rest"), (NO, "rest"), (YES, "equal steps")),
     "subdiffusion_fits": (
         (NO, "not sub-diffusive"),
         (NO, "nothing to fit"),
@@ -255,33 +264,16 @@ def _short(early=0.72, late=0.62, spread=0.05):
     }
 
 
-def _edge(slope=-1.0, lowest=0.0, highest=0.0):
+def _chaos(lowest=0.2, highest=0.6, shown=0.47, averaged=0.35):
     return {
-        "slope": told(slope),
         "lowest": told(lowest),
         "highest": told(highest),
-        "crossing": told(2.1),
-    }
-
-
-def _chaos(smallest=0.2, largest=0.6, shown=0.47, averaged=0.35):
-    return {
-        "smallest": told(smallest),
-        "largest": told(largest),
         "turns": NONE,
         "shown": told(shown),
         "averaged": told(averaged),
-        "estimate": told(0.47),
+        "paper shown": told(0.47),
+        "paper turns": NONE,
         "ceiling": told(0.86),
-    }
-
-
-def _alphas(rates):
-    law = {0.3: 1.0, 0.5: 1.0, 0.6: 0.8, 0.7: 0.6, 0.8: 0.4}
-    return {
-        f"H={hurst} rate={rate:g}": told(alpha if rate in rates else alpha - 0.3)
-        for hurst, alpha in law.items()
-        for rate in (1000, 3000, 10_000)
     }
 
 
@@ -289,7 +281,11 @@ def _fits(slope=0.7, residual=0.02, shift=0.0):
     return {
         f"{name} {hurst}": told(value)
         for hurst in (0.4, 0.5, 0.6, 0.7)
-        for name, value in (("slope", slope), ("residual", residual), ("hurst", hurst + shift))
+        for name, value in (
+            ("slope", slope),
+            ("residual", residual),
+            ("hurst", max(hurst, 0.5) + shift),
+        )
     }
 
 
@@ -323,20 +319,13 @@ def _training(late=0.2, runs=10):
         ("tamsd_short", _short(late=0.995), NOT_REPRODUCED),
         ("tamsd_short", _short(early=0.005), NOT_REPRODUCED),
         ("tamsd_short", _short() | {"early": NONE}, NOT_REPRODUCED),
-        ("edge_of_stability", _edge(), REPRODUCED),
-        ("edge_of_stability", _edge(lowest=-0.4, highest=-0.4), CORRECTED),
-        ("edge_of_stability", _edge(slope=-0.4), NOT_REPRODUCED),
-        ("edge_of_stability", _edge() | {"slope": NONE}, NOT_REPRODUCED),
         ("lyapunov", _chaos(), REPRODUCED),
         ("lyapunov", _chaos(shown=0.7), CORRECTED),
         ("lyapunov", _chaos(averaged=0.5), CORRECTED),
-        ("lyapunov", _chaos(smallest=0.0), NOT_REPRODUCED),
-        ("lyapunov", _chaos(largest=1.0), NOT_REPRODUCED),
-        ("alpha_of_hurst", _alphas((1000, 3000, 10_000)), REPRODUCED),
-        ("alpha_of_hurst", _alphas((3000,)), CORRECTED),
-        ("alpha_of_hurst", _alphas(()), NOT_REPRODUCED),
+        ("lyapunov", _chaos(lowest=0.0), NOT_REPRODUCED),
+        ("lyapunov", _chaos(highest=1.0), NOT_REPRODUCED),
         ("subdiffusion_fits", _fits(), REPRODUCED),
-        ("subdiffusion_fits", _fits(shift=0.05), CORRECTED),
+        ("subdiffusion_fits", _fits(shift=0.2), CORRECTED),
         ("subdiffusion_fits", _fits(slope=0.995), NOT_REPRODUCED),
         ("subdiffusion_fits", _fits(residual=0.1), NOT_REPRODUCED),
         ("drift", _drift(), REPRODUCED),
@@ -367,12 +356,13 @@ def test_exponents_of_power_laws_and_of_rest():
 
 def test_crossings_lie_between_the_rates():
     """A line of log sharpness over 2/rate through 0 at rate 200 crosses there; a flat one crosses nowhere."""
-    rates = np.log10(chaos_claims._RATES)
-    found = chaos_claims._crossings(np.stack([0.6 * (rates - np.log10(200)), np.full(40, -1.0)]))
+    rates = np.log10(edge_claims.RATES)
+    over = np.stack([0.6 * (rates - np.log10(200)), np.full(40, -1.0)])
+    found = edge_claims.Settled(over + np.log10(2 / edge_claims.RATES), over, over > 0).crossings
     assert abs(found[0] - np.log10(200)) < 1e-12
     assert np.isnan(found[1])
-    sweep = np.log10(chaos_claims._SWEEP)
-    turns = chaos_claims._turns(np.stack([sweep - 2, np.ones(len(sweep)), sweep - 9]))
+    sweep = np.log10(chaos_claims.SWEEP)
+    turns = chaos_claims.turns(np.stack([sweep - 2, np.ones(len(sweep)), sweep - 9]))
     assert abs(turns[0] - 2) < 1e-12
     assert np.isnan(turns[1:]).all()
 
@@ -388,24 +378,27 @@ def test_figures_are_drawn_where_nothing_moves(name):
     plt.close(axes[0].figure)
 
 
-VERDICTS = {
-    "tamsd_short": REPRODUCED,
-    "tamsd_long": NOT_REPRODUCED,
-    "drift": CORRECTED,
-    "edge_of_stability": NOT_REPRODUCED,
-    "lyapunov": NOT_REPRODUCED,
-    "alpha_of_hurst": CORRECTED,
-    "subdiffusion_fits": CORRECTED,
-    "langevin": REPRODUCED,
-}
+RECORD = ROOT / "experiments" / "results" / "reproduction.json"
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_committed_verdicts_are_what_the_rules_say_of_the_committed_numbers(name):
+    """README and docs are written from the record; today's rule gives its verdict and its reason, word for word."""
+    verdict, reason, quantities = record.kept(RECORD)[1][name]
+    judged = CLAIMS[name].judge(quantities)
+    assert (judged.verdict, judged.reason) == (verdict, reason)
 
 
 @pytest.mark.slow
 def test_verdicts_of_the_report():
-    """At full size, seed 0, the verdicts are those that docs and README state."""
-    study = Study()
-    judged = {name: CLAIMS[name].judge(CLAIMS[name].measure(study).quantities) for name in VERDICTS}
-    assert {name: found.verdict for name, found in judged.items()} == VERDICTS, judged
+    """At full size and seed the verdicts on walks, stability and theory are those of the record."""
+    settings, found = record.kept(RECORD)
+    study = Study(n_surfaces=settings["n_surfaces"], size=settings["size"], seed=settings["seed"])
+    names = [*EXPECTED, "langevin"]
+    judged = {name: CLAIMS[name].judge(CLAIMS[name].measure(study).quantities) for name in names}
+    assert {n: each.verdict for n, each in judged.items()} == {n: found[n][0] for n in names}, (
+        judged
+    )
 
 
 def test_one_more_walk_is_expected_among_the_walks():

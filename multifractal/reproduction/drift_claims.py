@@ -1,0 +1,299 @@
+"""Claims on where walks go: whether descent drifts to flat ground, and whether its variants do what it does."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from multifractal.base.curves import Curves
+from multifractal.diffusion.diagram import _AT_REST
+from multifractal.diffusion.displacement import tamsd
+from multifractal.figures import reproduced_dynamics as figures
+from multifractal.reproduction import exponents
+from multifractal.reproduction.claim import (
+    CORRECTED,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Claim,
+    Judgement,
+    Measured,
+    Protocol,
+    Quantity,
+)
+from multifractal.walkers.descent import descend_ensemble, start_near_maximum
+from multifractal.walkers.drift import FIELDS, KINDS, drift_to_flat
+
+_RATE, _N_STEPS = 1000.0, 9999  # paper
+# the drift is measured on so many times the study's surfaces: surfaces differ by sd .14, see its rule
+_DRIFT_FACTOR = 2
+_STREAM_DRIFT, _STREAM_VARIANTS = 12, 13  # second index of what these claims draw on a surface
+
+
+# Drift to flat regions
+
+
+def _measure_drift(study):
+    n = _DRIFT_FACTOR * study.n_surfaces
+    parts = study.each(partial(_drift_on, study), range(n), title="drift")
+    call = study.provenance(
+        "drift_to_flat",
+        learning_rate=_RATE,
+        n_steps=_N_STEPS,
+        n_walkers=_walkers(study),
+        start="maximum",
+        n_surfaces=n,
+    )
+    drift = replace(
+        parts[0],
+        shares=np.concatenate([part.shares for part in parts], axis=2),
+        arrivals=np.concatenate([part.arrivals for part in parts], axis=1),
+        provenance=call,
+    )
+    return drift_numbers(drift, call)
+
+
+def drift_numbers(drift, call):
+    """Return the Measured of a `Drift`."""
+    shares = drift.shares
+    flattest, lowest = (
+        shares[:, FIELDS.index("flatness"), :, 9],
+        shares[:, FIELDS.index("low loss"), :, 9],
+    )
+    quantities = {
+        "descent": Quantity.mean(
+            "share of the time in the flattest tenth of the grid", flattest[0], call
+        )
+    }
+    for k, kind in enumerate(KINDS[1:], start=1):
+        quantities[kind] = Quantity.mean(
+            f"... less that of the control: {kind}", flattest[0] - flattest[k], call
+        )
+    quantities["low loss"] = Quantity.mean(
+        f"share in the lowest tenth, less that of the control: {KINDS[3]}",
+        lowest[0] - lowest[3],
+        call,
+    )
+    return Measured(quantities=quantities, results={"drift": drift})
+
+
+def _drift_on(study, i):
+    # Surfaces beyond the study's own serve this claim alone and are not kept.
+    landscape = study.surface(i) if i < study.n_surfaces else study.draw_surface(i, study)
+    return drift_to_flat(
+        [landscape],
+        learning_rate=_RATE,
+        n_steps=_N_STEPS,
+        n_walkers=_walkers(study),
+        rng=study.rng(i, _STREAM_DRIFT),
+    )
+
+
+def _walkers(study):
+    return study.repeats(20, least=4)
+
+
+def _judge_drift(found):
+    forgetting, local, low = (
+        [found[kind] for kind in KINDS[1:3]],
+        found[KINDS[3]],
+        found["low loss"],
+    )
+    worst = min(forgetting, key=lambda each: each.low)
+    told = _in_words(worst)
+    if not all(each.above(0) for each in forgetting):
+        return Judgement(
+            NOT_REPRODUCED,
+            f"Descent is not more in the flattest tenth than walks that forget the place: {told}.",
+        )
+    if local.above(0):
+        return Judgement(
+            REPRODUCED,
+            f"Descent is more in the flattest tenth than each control, at the least {told}.",
+        )
+    adds = (
+        f" What descending adds is low loss: {_in_words(low)} in the lowest tenth."
+        if low.above(0)
+        else ""
+    )
+    return Judgement(
+        CORRECTED,
+        f"Descent is more in the flattest tenth than walks that forget the place ({told}), but not "
+        f"more than steps as long as descent's at each place in random directions ({_in_words(local)}): flat "
+        f"ground holds walkers because steps are short on it.{adds}",
+    )
+
+
+def _in_words(difference):
+    return f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] of the time"
+
+
+DRIFT = Claim(
+    "drift",
+    "Descent drifts to flat regions",
+    "Gradient descent, without any noise, drifts from rough ground to flat regions. No number is given.",
+    "Not reproduced unless descent is in the flattest tenth of the grid more of the time than two controls that forget the "
+    "place (the same steps in random directions; the walk's increments shuffled), each difference above 0 with its whole "
+    "interval. Reproduced if it is there more, too, than steps as long as descent's at each place in random directions; "
+    "with a correction if not: then short steps on flat ground explain the gathering, and descending does not. Surfaces "
+    f"differ much (standard deviation .14 of the time), so {_DRIFT_FACTOR} times as many are drawn as for the other claims.",
+    _measure_drift,
+    _judge_drift,
+    figures.drift,
+    "Share of the time in each tenth of the grid by flatness and by loss, 10 000 positions of 20 walkers a surface from "
+    "near the global maximum, learning rate 1000: means over surfaces with 95 % intervals; dotted: no preference. Below: "
+    "how soon walkers are first in the flattest tenth, by curvature averaged over 64 pixels.",
+    Protocol(
+        "One walk from near the global maximum, drawn on the flatness map; no share and no control (the figures show where "
+        "it goes).",
+        "Many walks on many surfaces, from the maximum as in the paper, each with three controls of the same steps.",
+    ),
+    headline=("same steps, random directions", "local steps, random directions"),
+)
+
+
+# Variants of descent
+
+# method, rate and parameters by name: none is on record, so they are ours. Momentum multiplies the rate by up to 10; Adam's
+# rate is about its step in pixels.
+_MOMENTUM, _NOISE = {"momentum": 0.9}, {"noise": "isotropic", "noise_scale": 0.005}
+VARIANTS = {
+    "gd 1000": ("gd", 1000.0, {}),
+    "momentum 100": ("momentum", 100.0, _MOMENTUM),
+    "momentum 300": ("momentum", 300.0, _MOMENTUM),
+    "momentum 1000": ("momentum", 1000.0, _MOMENTUM),
+    "adam 1": ("adam", 1.0, {}),
+    "adam 3": ("adam", 3.0, {}),
+    "adam 10": ("adam", 10.0, {}),
+    "sgd 1000": ("sgd", 1000.0, _NOISE),
+}
+_METHODS = tuple(dict.fromkeys(method for method, _, _ in VARIANTS.values()))
+_VARIANT_LAGS = np.unique(
+    np.concatenate([np.arange(1, 11), np.geomspace(10, 400, 20).round()])
+).astype(int)
+# lags at which the exponent is read: momentum and Adam (beta1 = 0.9) remember some ten steps, and go straight within them
+_READ_AT = {"gd": (3, 10), "sgd": (3, 10), "momentum": (30, 100), "adam": (30, 100)}
+_WAITING, _WINDOW = 3200, 3000  # as in the claim on short lags
+
+
+def _measure_variants(study):
+    found = study.each(partial(_variants_on, study), title="variants")
+    curves, shares = (
+        {name: np.array([surface[name][k] for surface in found]) for name in VARIANTS}
+        for k in (0, 1)
+    )
+    return variant_numbers(curves, shares, partial(_variant_call, study))
+
+
+def _variant_call(study, name):
+    method, rate, parameters = VARIANTS[name]
+    return study.provenance(
+        "descend_ensemble",
+        method=method,
+        learning_rate=rate,
+        waiting_time=_WAITING,
+        window=_WINDOW,
+        start="near the maximum",
+        n_walkers=study.repeats(10, least=3),
+        **parameters,
+    )
+
+
+def _variants_on(study, i):
+    """Return {name: (mean displacement by lag, share of positions in the flattest tenth of the grid)} of surface i."""
+    landscape, draw = study.surface(i), study.rng(i, _STREAM_VARIANTS)
+    starts = np.array(
+        [start_near_maximum(landscape, draw) for _ in range(study.repeats(10, least=3))]
+    )
+    curvature = np.square(landscape.hessian_eigenvalues).sum(axis=0)
+    flat = curvature <= np.quantile(curvature, 0.1)
+    kept = _WINDOW + int(_VARIANT_LAGS[-1])
+    found = {}
+    for name, (method, rate, parameters) in VARIANTS.items():
+        walks = descend_ensemble(
+            landscape,
+            starts,
+            learning_rates=[rate],
+            n_steps=_WAITING + kept - 1,
+            keep_last=kept,
+            method=method,
+            rng=draw if method == "sgd" else None,
+            **parameters,
+        )
+        curve = tamsd(
+            walks.unfolded[0], waiting_times=[0], lag_times=_VARIANT_LAGS, window=_WINDOW
+        ).values[0]
+        column, row = np.moveaxis(np.rint(walks.positions[0]).astype(int), -1, 0)
+        found[name] = curve, float(flat[row, column].mean())
+    return found
+
+
+def variant_numbers(curves, shares, call):
+    """Return the Measured of displacement (n_surfaces, n_lags) and shares of flat ground (n_surfaces,) by name."""
+    quantities, results = {}, {}
+    for name, (method, _, _) in VARIANTS.items():
+        told, lags = call(name), _READ_AT[method]
+        read = exponents.Stated("", "", 0.7, lags, "")
+        moving = np.where(curves[name][:, -1:] >= _AT_REST, curves[name], np.nan)
+        quantities[f"{name} exponent"] = Quantity.mean(
+            f"{name}: exponent at lags {lags[0]} to {lags[1]}",
+            read.read_off(_VARIANT_LAGS, moving),
+            told,
+        )
+        quantities[f"{name} share"] = Quantity.mean(
+            f"{name}: share of the time in the flattest tenth of the grid", shares[name], told
+        )
+        results[name] = Curves(
+            x=_VARIANT_LAGS, samples=curves[name], over="surfaces", provenance=told
+        )
+    return Measured(quantities=quantities, results=results)
+
+
+def _judge_variants(found):
+    def holds(name):
+        alpha, share = found[f"{name} exponent"], found[f"{name} share"]
+        return alpha.above(0) and alpha.below(1) and share.above(0.1)
+
+    told = "; ".join(
+        f"{name} {found[f'{name} exponent'].value:.2f} and {found[f'{name} share'].value:.2f}"
+        for name in VARIANTS
+    )
+    told = f"Exponent and share of the time in the flattest tenth, by rule and rate: {told}."
+    holding = list(dict.fromkeys(VARIANTS[name][0] for name in VARIANTS if holds(name)))
+    if len(holding) == len(_METHODS):
+        return Judgement(REPRODUCED, f"All are sub-diffusive and gather on flat ground. {told}")
+    others = ", ".join(method for method in _METHODS if method not in holding)
+    if "gd" in holding and len(holding) > 1:
+        return Judgement(CORRECTED, f"It holds for {', '.join(holding)}, not for {others}. {told}")
+    return Judgement(NOT_REPRODUCED, f"It does not hold for {others}. {told}")
+
+
+VARIANTS_CLAIM = Claim(
+    "variants",
+    "Variants of descent do what descent does",
+    "The abstract speaks of gradient descent and its variants. No number is given.",
+    "A rule passes if at one of its rates its walks are sub-diffusive (exponent between 0 and 1 at lags 3 to 10; for momentum "
+    "and Adam, which remember some ten steps, at lags 30 to 100) and spend more than a tenth of the time in the flattest "
+    "tenth of the grid, both with whole intervals. Reproduced if plain descent, momentum, Adam and descent with gradient "
+    "noise all pass; with a correction if plain descent and another do; else not reproduced. The "
+    "controls of the drift claim are not repeated: that steps are short where it is flat may explain the share here too.",
+    _measure_variants,
+    _judge_variants,
+    figures.variants,
+    "Displacement by lag of walks from near the global maximum at waiting time 3200, by update rule: geometric mean over "
+    "surfaces; the legend gives exponent and share of the time in the flattest tenth.",
+    Protocol(
+        "None that we could find in the published notebook: it simulates plain descent.",
+        "Momentum 0.9 at three rates, Adam at three rates (steps of 1, 3 and 10 pixels), and descent at rate 1000 with isotropic "
+        "gradient noise of 0.005: our choices, around the size of the steps of plain descent at rate 1000.",
+    ),
+    headline=(
+        "gd 1000 exponent",
+        "gd 1000 share",
+        "momentum 1000 exponent",
+        "momentum 1000 share",
+        "adam 10 exponent",
+        "adam 10 share",
+    ),
+)
+
+CLAIMS = (DRIFT, VARIANTS_CLAIM)
