@@ -230,7 +230,12 @@ ALPHA = Claim(
         ".4 and .5, `alphas.mat` .98 and .99 (the latter is not among the files this report was run with).",
         "Surfaces of one normalisation, nine rates, the exponent interpolated to equal steps.",
     ),
-    headline=("equal 0.3", "equal 0.5", "equal 0.8"),
+    headline={
+        "equal 0.3": "at steps of 300 pixel², H = 0.3",
+        "equal 0.5": "H = 0.5",
+        "equal 0.7": "H = 0.7",
+        "equal 0.8": "H = 0.8",
+    },
 )
 
 CLAIMS = (ALPHA,)

@@ -255,7 +255,11 @@ CHAOS = Claim(
         "The exact tangent map from anywhere, in two windows; the published estimator from anywhere and from near the maximum, "
         "20 independent trials, without carrying on.",
     ),
-    headline=("lowest", "turns", "shown", "paper turns"),
+    headline={
+        "lowest": "exact exponent in steps 10 000 to 20 000, at rate 27",
+        "shown": "at 1000",
+        "turns": "log₁₀ of the rate where it turns positive",
+    },
 )
 
 CLAIMS = (CHAOS,)

@@ -1,7 +1,7 @@
 """A claim of the paper: what it states, how it is measured, the rule that judges it, and the figure that shows it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -231,8 +231,8 @@ class Claim:
     caption : str
         What the figure shows; states n.
     protocol : Protocol
-    headline : tuple of str
-        Names of the quantities that the README's table shows.
+    headline : dict of str to str
+        Names of the quantities that the README's table shows, with short words for each.
     """
 
     name: str
@@ -244,7 +244,7 @@ class Claim:
     draw: Callable | None
     caption: str
     protocol: Protocol
-    headline: tuple = ()
+    headline: dict = field(default_factory=dict)
 
 
 def _known(samples):

@@ -150,7 +150,11 @@ CURVATURE = Claim(
         "The same stencil at every grid point, against its own exact law; and the compact stencil, whose law the printed r(H) "
         "is.",
     ),
-    headline=("ends", "exact", "compact ends"),
+    headline={
+        "ends": "y/x at one end over the other",
+        "exact": "over the stencil's own law",
+        "compact ends": "y/x with the compact stencil [1, −2, 1]",
+    },
 )
 
 
@@ -222,7 +226,7 @@ MULTISCALE = Claim(
     figures.scales,
     "Mean squared increments by lag, one line a surface; dashed: the exponents at either end.",
     Protocol("In words only.", "The variogram of the whole surface at its two ends."),
-    headline=("fine", "coarse"),
+    headline={"fine": "exponent of increments at 1 to 4 pixels", "coarse": "at 32 to 128"},
 )
 
 CLAIMS = (CURVATURE, MULTISCALE)

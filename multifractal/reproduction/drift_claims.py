@@ -147,7 +147,10 @@ DRIFT = Claim(
         "it goes).",
         "Many walks on many surfaces, from the maximum as in the paper, each with three controls of the same steps.",
     ),
-    headline=("same steps, random directions", "local steps, random directions"),
+    headline={
+        "same steps, random directions": "share of the time in the flattest tenth, less that of the same steps in random directions",
+        "local steps, random directions": "less that of local steps in random directions",
+    },
 )
 
 
@@ -286,14 +289,14 @@ VARIANTS_CLAIM = Claim(
         "Momentum 0.9 at three rates, Adam at three rates (steps of 1, 3 and 10 pixels), and descent at rate 1000 with isotropic "
         "gradient noise of 0.005: our choices, around the size of the steps of plain descent at rate 1000.",
     ),
-    headline=(
-        "gd 1000 exponent",
-        "gd 1000 share",
-        "momentum 1000 exponent",
-        "momentum 1000 share",
-        "adam 10 exponent",
-        "adam 10 share",
-    ),
+    headline={
+        "gd 1000 exponent": "descent, exponent",
+        "gd 1000 share": "share in the flattest tenth",
+        "momentum 1000 exponent": "momentum at rate 1000",
+        "momentum 1000 share": "share",
+        "adam 10 exponent": "Adam at rate 10",
+        "adam 10 share": "share",
+    },
 )
 
 CLAIMS = (DRIFT, VARIANTS_CLAIM)

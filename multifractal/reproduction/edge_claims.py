@@ -279,7 +279,13 @@ EDGE = Claim(
         "The same, and besides: the largest eigenvalue in place of max|λ|, and starts anywhere on the surface, so that one "
         "place does not decide.",
     ),
-    headline=("paper slope", "anywhere slope", "paper bars", "anywhere bars"),
+    headline={
+        "paper slope": "sharpness falls as rate to the power, by the paper's protocol",
+        "near slope": "with the largest eigenvalue",
+        "anywhere slope": "and from anywhere",
+        "paper bars": "share of rates with 2/rate in the authors' bars, theirs",
+        "anywhere bars": "from anywhere",
+    },
 )
 
 
@@ -381,7 +387,11 @@ RANGE_CLAIM = Claim(
         "published start; not checked here, where the surface is not at hand).",
         "Fresh surfaces, whose maxima lie at other exponents; from near the maximum and from anywhere.",
     ),
-    headline=("near crossing", "anywhere crossing", "near correlation"),
+    headline={
+        "near crossing": "log₁₀ of the rate where sharpness is 2/rate, from near the maximum",
+        "anywhere crossing": "from anywhere",
+        "near correlation": "correlation of the former with H at the maximum",
+    },
 )
 
 CLAIMS = (EDGE, RANGE_CLAIM)

@@ -63,11 +63,12 @@ def readme_table(path):
     for claim in claims():
         verdict, _, quantities = found[claim.name]
         numbers = "; ".join(
-            f"{quantities[name].words}: {value_in_words(quantities[name])}"
-            for name in claim.headline
+            f"{words}: {value_in_words(quantities[name])}"
+            for name, words in claim.headline.items()
+            if name in quantities  # those of the paper's files are there where the files are
         )
         mark = " †" if unusual_of(quantities)[1] else ""
-        lines.append(f"| {claim.title} | {verdict}{mark} | {_cell(numbers)} |")
+        lines.append(f"| {claim.title} | {verdict}{mark} | {numbers or '–'} |")
     return "\n".join(
         [
             *lines,
@@ -97,10 +98,6 @@ def authors_page(path):
             "",
         ]
     return "\n".join(parts).rstrip()
-
-
-def _cell(words):
-    return words.replace("|λ|", "abs λ").replace("|", "\\|")
 
 
 def _plain(found):

@@ -139,7 +139,10 @@ MINIMA = Claim(
         "A map of one surface, judged by eye.",
         "The same minima on each surface; neighbours against scattered points, flatness against that of neighbours.",
     ),
-    headline=("gathered", "alike"),
+    headline={
+        "gathered": "neighbours over those of scattered points",
+        "alike": "correlation of log flatness, 16 to 32 pixels apart",
+    },
 )
 
 
@@ -316,7 +319,11 @@ CLUSTERING = Claim(
         "the 3000 lowest minima.",
         "Basins found, not boxed: connected parts of the lowest minima, the smoothest and the roughest of the six largest.",
     ),
-    headline=("smoother_power", "rougher_power", "monofractal"),
+    headline={
+        "smoother_power": "power in the smoother basin",
+        "rougher_power": "in the rougher",
+        "monofractal": "on a monofractal surface",
+    },
 )
 
 
@@ -445,7 +452,11 @@ LOSSES = Claim(
         "surface.",
         "The losses of those minima in the box of the smoother basin, and of all grid points there, on each surface.",
     ),
-    headline=("rank", "width", "minima"),
+    headline={
+        "rank": "share of the surface below the box's median",
+        "width": "quartile range over the surface's",
+        "minima": "that of its minima",
+    },
 )
 
 CLAIMS = (MINIMA, CLUSTERING, LOSSES)

@@ -199,7 +199,12 @@ FITS = Claim(
         "its domain for H up to 1/2 and counts lag 1 twice.",
         "10 walks from anywhere, waiting time 3000; the fit bounded to H above 1/2, each lag once.",
     ),
-    headline=("hurst 0.4", "hurst 0.7"),
+    headline={
+        "hurst 0.4": "fitted H on 0.4",
+        "hurst 0.5": "on 0.5",
+        "hurst 0.6": "on 0.6",
+        "hurst 0.7": "on 0.7",
+    },
 )
 
 
@@ -298,7 +303,11 @@ LANGEVIN = Claim(
         "200 paths of our own noise in the same potential, the published one among the curves. Its exponents are held against "
         "ours: the path from the published seed stands in for a file.",
     ),
-    headline=("short", "long", "well"),
+    headline={
+        "short": "on the way, lags 2 to 20",
+        "long": "lags 100 to 500",
+        "well": "in the well",
+    },
 )
 
 CLAIMS = (FITS, LANGEVIN)

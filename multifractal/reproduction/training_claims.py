@@ -218,7 +218,12 @@ TRAINING = Claim(
         "One run with dropout 0.75 and one without, seed fixed whatever is asked; a million epochs, window 100 000.",
         "Independent seeds with dropout, a fifth as many without.",
     ),
-    headline=("early, short lags", "early, long lags", "late, long lags"),
+    headline={
+        "early, short lags": "early, short lags",
+        "early, long lags": "long lags",
+        "late, long lags": "late, long lags",
+        "control late, long lags": "the last without dropout",
+    },
 )
 
 CLAIMS = (TRAINING,)
