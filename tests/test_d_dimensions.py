@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments import d_dimensions
+from experiments import d_dimensions, d_dimensions_tables
 from experiments import d_dimensions_jobs as study
 from experiments.d_dimensions_jobs import Job
+from experiments.d_dimensions_tables import Cell, Diagram
 from multifractal import FractalField
 
 
@@ -87,3 +88,75 @@ def test_run_stops_in_time_and_goes_on(tmp_path):
     d_dimensions.files.save_arrays(tmp_path / todo[0].file, {}, {"other": 1}, overwrite=True)
     with pytest.raises(SystemExit, match="other settings"):
         d_dimensions.run(todo, tmp_path, 1, 100.0)
+
+
+def made_up(exponent, alpha, moved=100.0, sharpness=1.0, n=4):
+    """Return a cell at d = 10, H = 0.7 whose fields scatter by 1 % about given curves by rate."""
+    scatter = 1 + 0.01 * np.linspace(-1, 1, n)[:, None]
+    lags = np.array([*study.SHORT_LAGS, *study.LONG_LAGS])
+    wave = study.shortest_wavelength(10)
+    curves = (moved * wave) ** 2 * (lags / 240.0) ** np.asarray(alpha)[:, None]
+    edge = np.full(15, sharpness) * 2 / study.learning_rates(10, 0.7)
+    arrays = {
+        "displacement": scatter[:, :, None] * curves,
+        "exponents": scatter * np.asarray(exponent),
+        "sharpness": scatter * edge,
+    }
+    return Cell(10, 0.7, arrays)
+
+
+def test_rules_say_yes_and_no_where_they_must():
+    """Chaos begins where exponents stay positive; the law is a plateau, a crossing or nowhere; trapped walks have no alpha."""
+    exponent = np.where(np.arange(15) < 6, -0.1, 0.5)
+    exponent[2] = 0.3  # once positive and then not: no chaos yet
+    alpha = np.full(15, 0.6)
+    cell = made_up(exponent, alpha)
+    assert cell.chaos == 6
+    assert cell.law_holds.all()
+    np.testing.assert_allclose(cell.alpha[0], 0.6, atol=1e-6)
+    np.testing.assert_allclose(cell.edge, 1.0, rtol=1e-3)
+    assert (cell.trapped == 0).all()
+    assert made_up(-np.abs(exponent), alpha).chaos is None
+    slow = made_up(
+        np.maximum(exponent, 0.01), alpha
+    )  # slow descent, whose exponents are just above zero
+    assert (slow.chaos, slow.chaos_as_written) == (6, 0)
+    assert not made_up(exponent, alpha + 0.2).law_holds.any()
+    rest = made_up(exponent, alpha, moved=0.2)
+    assert (rest.trapped == 1).all()
+    assert np.isnan(rest.alpha).all()
+    assert not rest.law_holds.any()
+
+
+def test_drift_survives_only_beyond_chance_and_is_its_own_only_beyond_its_controls():
+    """A share of 0.3 against controls of 0.1, of 0.3, and a share of 0.1."""
+    scatter = 0.01 * np.linspace(-1, 1, 6)[:, None]
+    verdicts = [
+        d_dimensions_tables._drift(scatter + np.array(shares))[-2:]
+        for shares in ([0.3, 0.1, 0.1, 0.1], [0.3, 0.1, 0.1, 0.3], [0.1, 0.1, 0.1, 0.1])
+    ]
+    assert verdicts == [["yes", "yes"], ["yes", "no"], ["no", "no"]]
+
+
+def test_files_are_gathered_and_every_table_and_the_figure_are_made_of_them(tmp_path):
+    """What `record` gathers gives back each field's numbers; each table has its rows, the figure is a picture."""
+    jobs = [Job("plain", 2, 0.3, i) for i in range(2)] + [Job("drift", 2, 0.3, i) for i in range(2)]
+    for job in jobs:
+        small = study.measure(job._replace(modes=32), n_steps=270, waiting=10)
+        d_dimensions.files.save_arrays(
+            tmp_path / "run" / job.file, small, d_dimensions._record(job)
+        )
+    d_dimensions_tables.record(tmp_path / "run", tmp_path / "all.npz")
+    found = Diagram.load(tmp_path / "all.npz")
+    again = study.measure(jobs[1]._replace(modes=32), n_steps=270, waiting=10)
+    np.testing.assert_array_equal(
+        found.rows("plain", 2, 0.3)["exponents"][1], again["exponents"].astype(np.float32)
+    )
+    assert "| 2 |  |  | 2 |" in d_dimensions_tables.fields(found)
+    assert d_dimensions_tables.drift(found).count("\n| 2 | 0.3 |") == len(study.DRIFT_STEPS)
+    for make in d_dimensions_tables.TABLES.values():
+        assert make(found).startswith("| ")
+    from experiments.d_dimensions_figures import draw
+
+    draw(found, tmp_path)
+    assert (tmp_path / "d_dimensions.png").read_bytes().startswith(b"\x89PNG")

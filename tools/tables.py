@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from benchmarks import harness as benchmarks  # noqa: E402
 from campaign import harness as campaign  # noqa: E402
-from experiments import heavy_tails, real_dynamics_tables, section_study_tables  # noqa: E402
+from experiments import d_dimensions_tables, heavy_tails, real_dynamics_tables, section_study_tables  # noqa: E402
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
 from multifractal.reproduction import record  # noqa: E402
 from tools import marks  # noqa: E402
@@ -46,6 +46,11 @@ def tables():
         found |= {
             (DOCS / page, name): partial(table, stored) for name, table in module.TABLES.items()
         }
+    diagram = d_dimensions_tables.Diagram.load()
+    found |= {
+        (ROOT / "docs" / "d_dimensions.md", name): partial(make, diagram)
+        for name, make in d_dimensions_tables.TABLES.items()
+    }
     return found
 
 
