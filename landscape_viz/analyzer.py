@@ -357,7 +357,7 @@ class LossLandscapeAnalyzer:
         dict
             `barrier_height` = max L - max(L0, L1); `barrier_above_line` = max_t [L_t - (1 - t) L0 - t L1];
             `connectivity_score` = 1 / (1 + max(barrier_height, 0)); `path_norm` = |theta2 - theta1|; the curve, `t` and
-            `losses`. Running statistics of BatchNorm are computed anew at each point.
+            `losses`. Running statistics of BatchNorm are recomputed at each point.
         """
         batch_norm = any(
             isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in self._model.modules()
@@ -409,7 +409,7 @@ class LossLandscapeAnalyzer:
         Parameters
         ----------
         analysis : Analysis, optional
-            What `full_analysis` returned; made anew without it.
+            What `full_analysis` returned; computed again if it is not given.
         connectivity : dict, optional
             What `compute_mode_connectivity` returned.
         """

@@ -105,7 +105,7 @@ def save(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a state_dict, and what training needs to go on, to one file: atomic, tensors and plain values only.
+    """Write a state_dict, and what training needs to be resumed, to one file: atomic, tensors and plain values only.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def linear_path(
     Parameters
     ----------
     problem : Problem
-        Its weights are t = 0. With batch_norm="recalibrate" the running statistics are computed anew at each t; in "eval"
+        Its weights are t = 0. With batch_norm="recalibrate" the running statistics are recomputed at each t; in "eval"
         mode all points use those of the first network, so that L(1) is not the other network's own loss.
     other : dict of str to Tensor
         State dict of a network of the same shape.

@@ -14,7 +14,7 @@ from multifractal.base.checks import finite_number, one_of, require, whole_numbe
 from multifractal.base.rng import as_generator
 from multifractal.base.types import PathLike, Rng
 
-# Mean and standard deviation of the training pixels, one a channel: CIFAR-10 and FashionMNIST as published, MNIST as usual.
+# Mean and standard deviation of the training pixels, one per channel: CIFAR-10 and FashionMNIST as published, MNIST as usual.
 _PIXELS = {
     "fashionmnist": ((0.2860,), (0.3530,)),
     "mnist": ((0.1307,), (0.3081,)),

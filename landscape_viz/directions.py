@@ -333,7 +333,7 @@ def displacements(problem: Problem, states: Sequence[Mapping[str, torch.Tensor]]
 
 
 def _checked_directions(directions):
-    """Return `directions`, refusing what is none."""
+    """Return `directions`; raise if they are not Directions."""
     require(
         isinstance(directions, Directions),
         "directions",
@@ -345,7 +345,7 @@ def _checked_directions(directions):
 
 
 def _checked_states(states):
-    """Return `states` as a list of state dicts, refusing what is no sequence of them."""
+    """Return `states` as a list of state dicts; raise if they are not a sequence of them."""
     good = isinstance(states, list | tuple) and len(states) > 0
     require(
         good, "states", states, "be a sequence of state dicts, one at least", "pass a list of them"

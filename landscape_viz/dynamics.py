@@ -97,9 +97,9 @@ def full_batch_descent(
         eta.
     n_steps : int
     sharpness_every : int, optional
-        Measure the largest Hessian eigenvalue every so many steps (from step 0 on), each warm-started from the last.
+        Measure the largest Hessian eigenvalue every `sharpness_every`-th step (from step 0 on), each warm-started from the last.
     keep_every : int, optional
-        Keep the weights every so many steps.
+        Keep the weights of every `keep_every`-th step.
     tol : float
         Of the eigenvalues, as for `top_eigenpairs` (our choice 1e-3).
     device : str
@@ -235,7 +235,7 @@ def training_lyapunov(
     burn_in : int
         Steps before them, in which the tangent vector turns to the most expanding direction.
     keep_every : int, optional
-        Keep the weights every so many steps.
+        Keep the weights of every `keep_every`-th step.
     rng : int, SeedSequence or Generator
         For the first tangent vector.
     device : str

@@ -102,7 +102,7 @@ class FractalReport(Result):
         return fields
 
     def __str__(self):
-        """Say it in plain words: a line a zoom, then what follows."""
+        """Describe it in plain words: one line per zoom, then what follows."""
         lines = [
             f"Loss {self.loss:.4g} at the weights; one random plane, BatchNorm {self.batch_norm}, dropout "
             f"{self.dropout}, {self.losses.shape[1]} x {self.losses.shape[2]} points at each zoom."
@@ -228,10 +228,10 @@ def fractal_report(
     executor : concurrent.futures.Executor, optional
         As for `section`.
     folder : path-like, optional
-        Keeps the finished points, so that a stopped report goes on, in another process too. What is kept belongs to this very
+        Keeps the finished points, so that a stopped report can be resumed, in another process too. What is kept belongs to this very
         network, loss and data: their content and code are compared.
     overwrite : bool
-        Begin anew where the folder holds points of another network, which is refused otherwise.
+        Start again where the folder holds points of another network, which is refused otherwise.
 
     Returns
     -------

@@ -28,7 +28,7 @@ class SectionStore:
     identity : dict
         What the section is of, JSON-able.
     resume, overwrite : bool
-        Continue an existing store; or start it anew. With neither an existing store is refused.
+        Resume an existing store, or overwrite it and start again. With neither an existing store is refused.
 
     Raises
     ------
@@ -128,8 +128,8 @@ def refuse_existing(path, resume, overwrite):
     """Raise FileExistsError where a store exists that is neither to be resumed nor overwritten."""
     if Path(path).exists() and not (resume or overwrite):
         raise FileExistsError(
-            f"path must not exist yet, got {os.fspath(path)!r}; pass resume=True to go on with it, "
-            "overwrite=True to start anew, or another path"
+            f"path must not exist yet, got {os.fspath(path)!r}; pass resume=True to resume it, "
+            "overwrite=True to start again, or another path"
         )
 
 

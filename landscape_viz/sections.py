@@ -189,7 +189,7 @@ def section(
         File that keeps the finished chunks (each at most 1 % of the grid, or one point), so that a stopped section can be
         continued; what is lost is one chunk a worker.
     resume, overwrite : bool
-        Go on with an existing store; or start it anew. A store of another section is refused with the difference.
+        Resume an existing store, or overwrite it and start again. A store of another section is refused with the difference.
     progress : bool, optional
         Show a bar; None (our choice) shows it on a terminal or in a notebook.
 
@@ -388,7 +388,7 @@ def _from_workers(parcel, queue, executor):
         raise died(
             error,
             "call again with a new executor; with a `path` the chunks that are done stay there, and "
-            "resume=True goes on with them",
+            "resume=True continues with them",
         ) from error
     finally:
         for future in under_way:

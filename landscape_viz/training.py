@@ -1,4 +1,4 @@
-"""Training: SGD, momentum or Adam on cross-entropy, with checkpoints from which a killed run goes on to the same bits.
+"""Training: SGD, momentum or Adam on cross-entropy, with checkpoints from which a killed run is resumed to the same bits.
 
 The order of the images and the dropout masks of an epoch are drawn from the seed and the number of the epoch, so no random
 state has to be kept. Sums in torch depend on its number of threads: bits are promised on the CPU, at the recorded number,
@@ -133,7 +133,7 @@ def train(
     schedule : {"constant", "cosine"}
         The rate of epoch k = 0, 1, ... is the learning rate (paper), or that times (1 + cos(pi k / epochs)) / 2.
     save_every : int
-        A checkpoint every so many epochs, and after the last.
+        Save a checkpoint every `save_every`-th epoch, and after the last.
     rng : int
         Decides the order of the images and the dropout masks (paper: 0).
     device : str
@@ -490,7 +490,7 @@ def _kept(folder, resume, overwrite):
     if not overwrite:
         raise FileExistsError(
             f"folder must not hold checkpoints yet, got {str(folder)!r} with {len(saved)} of them; pass "
-            "resume=True (--resume) to go on, overwrite=True (--overwrite) to start anew, or another one"
+            "resume=True (--resume) to resume it, overwrite=True (--overwrite) to start again, or another one"
         )
     for epoch in saved:
         _path(folder, epoch).unlink()

@@ -9,7 +9,7 @@ from experiments.published_findings.finding import Row
 def correction_left_out():
     """PLBMF leaves the finite-size correction out where an image is rougher than its p-leaders can bear.
 
-    p-leaders need zeta(p) > 0. Where it is negative the toolbox prints a warning and goes on without the correction; the
+    p-leaders need zeta(p) > 0. Where it is negative the toolbox prints a warning and continues without the correction; the
     published spectra of real sections are in that case. White noise in the plane, which is what a section mapped with live
     dropout holds, has exponent -1 everywhere. With `integration=2` the condition holds and the exponent comes out; without,
     the result here is marked invalid, and says why.

@@ -307,7 +307,7 @@ def _wanted(theta, s, residuals, which, k):
 
 
 def checked_operator(operator):
-    """Return `operator`, refusing what cannot be multiplied with vectors of its own length."""
+    """Return `operator`; raise if it cannot be multiplied with vectors of its length."""
     shape = getattr(operator, "shape", None)
     good = (
         isinstance(operator, LinearOperator | np.ndarray)

@@ -27,7 +27,7 @@ class HessianOperator(LinearOperator):
     """The Hessian H (plus `damping` I) of a problem's mean loss at its weights, by double backward.
 
     A product costs about 2 gradients while the graph of the gradient is kept (measured 2.0 to 2.1 on ResNet-20), 3 to 4 when
-    it is computed anew each time. Attention is computed by its plain formula, the only one that can be differentiated twice.
+    it is recomputed each time. Attention is computed by its plain formula, the only one that can be differentiated twice.
 
     Being a `scipy.sparse.linalg.LinearOperator`, it goes into `eigsh` and everything else that takes one.
 

@@ -29,7 +29,7 @@ _THRESHOLDS = (
 
 
 def in_words(analysis, connectivity=None):
-    """Return an `Analysis`, and what `compute_mode_connectivity` returned, a line a number."""
+    """Return an `Analysis`, and what `compute_mode_connectivity` returned, one line per number."""
     lines = [
         _line(label, getattr(analysis, field), low, high, caveat, analysis.uncertainty.get(field))
         for field, low, high, label, caveat in _THRESHOLDS

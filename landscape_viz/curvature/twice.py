@@ -1,4 +1,4 @@
-"""Layers whose second derivative torch computes slowly, wrongly or not at all, written anew: the same function, to rounding.
+"""Layers whose second derivative torch computes slowly, wrongly or not at all, rewritten: the same function, to rounding.
 
 BatchNorm in evaluation mode is x -> s x + t for each channel; torch differentiates its backward pass piece by piece over
 whole activations (a quarter of a Hessian-vector product of ResNet-20, measured). For ReLU it adds up tensors of zeros.

@@ -1,4 +1,4 @@
-"""Callables and code: importable by name, described in words, and told apart by digests, without pickling anything."""
+"""Callables and code: importable by name, described in words, and distinguished by digests, without pickling anything."""
 
 import ast
 import functools

@@ -117,7 +117,7 @@ def class_axis(outputs, targets):
 
 
 def same_shape(name, outputs, targets):
-    """Return outputs and targets of one shape, refusing what torch would broadcast; axes of length 1 may be missing."""
+    """Return outputs and targets of one shape; raise where torch would broadcast; axes of length 1 may be missing."""
 
     def bare(tensor):
         return [length for length in tensor.shape if length != 1]

@@ -22,7 +22,7 @@ from multifractal.base.types import Array, ArrayLike
 
 
 class Objective:
-    """The loss of a problem over its data, differentiable, on a network of its own: the caller's is never touched.
+    """The loss of a problem over its data, differentiable, on its own copy of the network: the caller's is never touched.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class Objective:
         return self.loss_of(self.model, placed)
 
     def placed(self, batch: Any) -> Any:
-        """Return a batch (or that of a number) on the device, in the problem's precision, in containers of its own."""
+        """Return a batch (or that of a number) on the device, in the problem's precision, in new containers."""
         batch = self.batches[batch] if isinstance(batch, int) else batch
         return batches.mapped(self._placed, batch)
 

@@ -85,7 +85,7 @@ def _switches():
 
 
 def checked_device(device):
-    """Return the torch.device of that name, refusing what this machine does not have."""
+    """Return the torch.device of that name; raise if this machine does not have it."""
     try:
         found = torch.device(device) if isinstance(device, str | torch.device) else None
         torch.empty(0, device=found)

@@ -60,7 +60,7 @@ class Problem:
         of the list, or those for which `params(name, parameter)` is true. Tied weights count once. It holds for every probe.
     batch_norm : {"eval", "batch", "recalibrate"}
         eval (our choice): the stored running statistics. batch (paper): the statistics of each batch, running ones left
-        alone. recalibrate: the running statistics are computed anew over the data at each position, at twice the cost.
+        alone. recalibrate: the running statistics are recomputed over the data at each position, at twice the cost.
     dropout : {"off", "fixed", "live"}
         off (our choice). fixed: one mask for all positions, drawn from `rng`. live (paper): at each position a new mask,
         drawn from `rng` and the index of the position; what is measured then is the loss plus the noise of dropout.
@@ -345,7 +345,7 @@ def set_modes(model, batch_norm, dropout):
 
 
 def checked_problem(problem):
-    """Return `problem`, refusing what is none."""
+    """Return `problem`; raise if it is not a Problem."""
     require(
         isinstance(problem, Problem),
         "problem",
@@ -357,7 +357,7 @@ def checked_problem(problem):
 
 
 def checked_state(argument, state):
-    """Return `state`, refusing what is no dict of tensors by name."""
+    """Return `state`; raise if it is not a dict of tensors by name."""
     good = isinstance(state, Mapping) and all(
         isinstance(tensor, torch.Tensor) or name.endswith("_extra_state")
         for name, tensor in state.items()

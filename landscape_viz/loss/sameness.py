@@ -37,7 +37,7 @@ class Facts:
 
 
 def facts(objective):
-    """Return what is known of an objective's loss, found out at its first use on this device; refuses what has no loss."""
+    """Return what is known of an objective's loss, measured at its first use on this device; raise if it has no loss."""
     problem = objective.problem
     known = problem.facts.get(str(objective.device))
     if known is None:

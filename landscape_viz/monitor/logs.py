@@ -1,4 +1,4 @@
-"""Where a monitor's values go while the run goes on: CSV, JSON lines, TensorBoard; each is called as log(step, values)."""
+"""Where a monitor's values go during the run: CSV, JSON lines, TensorBoard; each is called as log(step, values)."""
 
 import csv
 import json

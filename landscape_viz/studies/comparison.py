@@ -129,7 +129,7 @@ def table(networks):
 
 
 def as_text(frame):
-    """Return a frame of `table` as text, a line a network: mean ± standard deviation where there are several seeds."""
+    """Return a frame of `table` as text, one line per network: mean ± standard deviation where there are several seeds."""
     rows = [["network", *(COLUMNS[name] for name in frame.columns.get_level_values(0)[::2])]]
     for network, row in frame.iterrows():
         pairs = zip(row.to_numpy()[::2], row.to_numpy()[1::2], strict=True)

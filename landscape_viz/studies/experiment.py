@@ -1,4 +1,4 @@
-"""An experiment in a folder: its settings on record, each finished result kept, so that a stopped one goes on."""
+"""An experiment in a folder: its settings on record, each finished result kept, so that a stopped one can be resumed."""
 
 import json
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Experiment:
         return made
 
     def picture(self, name, axes):
-        """Write the figure of `axes` as `name`.png, drawn anew from its results each time, and return the path."""
+        """Write the figure of `axes` as `name`.png, redrawn from its results each time, and return the path."""
         import matplotlib.pyplot as plt
 
         figure, path = (
@@ -80,7 +80,7 @@ class Experiment:
         return path
 
     def trained(self, subject, **options):
-        """Train the subject's network, or go on with it, and keep the best epoch's weights as `model.pth`.
+        """Train the subject's network, or resume its training, and keep the best epoch's weights as `model.pth`.
 
         That is a bare state dict; its epoch, the settings and its SHA-256 are in `model.json`.
 
@@ -130,7 +130,7 @@ class Experiment:
         if differing:
             raise FileExistsError(
                 f"the save directory must not hold other results, got {self.folder}, made with "
-                f"{'; '.join(differing)}; use those settings to go on, or choose another directory"
+                f"{'; '.join(differing)}; use those settings to resume it, or choose another directory"
             )
 
 

@@ -356,7 +356,7 @@ def _fitted(leaders, coefficients, settings):
 
 
 def _finite_size_shifts(coefficients, n_levels, w, p):
-    """Return log2 of the p-leader correction of each scale that sums over so many levels (Leonarduzzi et al. 2016)."""
+    """Return log2 of the p-leader correction of each scale, by the number of levels that it sums over (Leonarduzzi et al. 2016)."""
     eta = coefficient_exponent(coefficients, w, p)
     if not eta > 0:  # no correction is defined; the result is marked invalid
         return np.zeros(len(n_levels))
@@ -382,7 +382,7 @@ def _without_integration(estimates, integration, q):
 
 
 def _checked_settings(**settings):
-    """Return the keywords of a call as they are recorded, refusing what is checked nowhere else."""
+    """Return the keywords of a call as they are recorded; raise for those that are checked nowhere else."""
     one_of("weights", settings["weights"], ("count", "uniform"))
     one_of("floor", settings["floor"], ("relative", "absolute"))
     n_bootstrap = whole_number("n_bootstrap", settings["n_bootstrap"], minimum=0)
@@ -453,7 +453,7 @@ def _require_pair(scales, first_scale):
 
 
 def _scales_to_fit(scales, first_scale, sizes):
-    """Return the levels to fit as an array, refusing what the image does not have."""
+    """Return the levels to fit as an array; raise if the image does not have them."""
     first, last = scales
     available = first_scale + len(sizes) - 1
     if last is None:

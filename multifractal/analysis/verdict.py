@@ -6,7 +6,7 @@ axes): first = log2(V(4)/V(2))/2, second_fine = log2(W(2)/W(1))/2 and second_coa
 exponent H has H for all three, white noise 0, a differentiable surface 1, 2 and 2. Second differences feel noise first, first
 differences feel smooth structure first: together they tell which of the three makes up most of V(1).
 
-Two more are told apart. A surface that jumps along curves has the exponent 1/2 for all three, as a rough one of H = 1/2 does, but
+Two more cases are distinguished. A surface that jumps along curves has the exponent 1/2 for all three, as a rough one of H = 1/2 does, but
 so few of its differences are large that their fourth moment grows as r too, and not as r^2. And where second differences shrink
 with the lag, as those of a checkerboard do, or are rounding, no kind fits: that cannot be told.
 

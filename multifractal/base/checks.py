@@ -44,13 +44,13 @@ def require(condition: object, argument: str, value: Any, rule: str, remedy: str
 def positive_number(
     argument: str, value: Any, remedy: str = "pass a positive finite number"
 ) -> float:
-    """Return `value` as a float, refusing what is not a positive finite number."""
+    """Return `value` as a float; raise if it is not a positive finite number."""
     require(_is_finite(value) and value > 0, argument, value, "be a positive finite number", remedy)
     return float(value)
 
 
 def finite_number(argument: str, value: Any, remedy: str = "pass a finite number") -> float:
-    """Return `value` as a float, refusing what is not a finite number."""
+    """Return `value` as a float; raise if it is not a finite number."""
     require(_is_finite(value), argument, value, "be a finite number", remedy)
     return float(value)
 
@@ -61,7 +61,7 @@ def ascending_pair(
     remedy: str = "pass (first, last)",
     rule: str = "be two finite numbers, the first the smaller",
 ) -> tuple[float, float]:
-    """Return `value` as two floats, refusing what is not a pair of finite numbers, the first the smaller."""
+    """Return `value` as two floats; raise if it is not a pair of finite numbers, the first the smaller."""
     good = isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
     good = good and len(value) == 2 and all(map(_is_finite, value)) and value[0] < value[1]
     require(good, argument, value, rule, remedy)
@@ -69,7 +69,7 @@ def ascending_pair(
 
 
 def whole_number(argument: str, value: Any, minimum: int = 1, remedy: str | None = None) -> int:
-    """Return `value` as an int, refusing what is not a whole number of at least `minimum`."""
+    """Return `value` as an int; raise if it is not a whole number of at least `minimum`."""
     good = (
         isinstance(value, numbers.Integral)
         and not isinstance(value, bool | np.bool_)
@@ -87,7 +87,7 @@ def whole_number(argument: str, value: Any, minimum: int = 1, remedy: str | None
 
 
 def path(argument: str, value: Any) -> Path:
-    """Return `value` as a Path, refusing what is not a path."""
+    """Return `value` as a Path; raise if it is not a path."""
     require(
         isinstance(value, str | os.PathLike),
         argument,
@@ -99,7 +99,7 @@ def path(argument: str, value: Any) -> Path:
 
 
 def one_of(argument: str, value: S, choices: Collection[str]) -> S:
-    """Return `value`, refusing what is not among `choices`."""
+    """Return `value`; raise if it is not one of `choices`."""
     good = isinstance(value, str) and value in choices
     require(
         good,
@@ -190,7 +190,7 @@ def finite_unless_masked(argument: str, values: Any, ndim: int | None = None) ->
 
 
 def finite_vector(argument: str, values: Any) -> Array:
-    """Return one number or a sequence of them as (n,) float64, refusing what `finite_array` does."""
+    """Return one number or a sequence of them as (n,) float64; raise where `finite_array` does."""
     vector = np.atleast_1d(finite_array(argument, values, dtype=np.float64))
     require(vector.ndim == 1, argument, vector.shape, "have 1 dimension(s)", "reshape or slice it")
     return vector

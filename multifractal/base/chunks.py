@@ -51,7 +51,7 @@ def map_chunks(
 
 
 def checked_executor(executor: Executor | None) -> Executor | None:
-    """Return `executor`, refusing what cannot be submitted to; None is allowed."""
+    """Return `executor`; raise if it is neither None nor an object with a `submit` method."""
     require(
         executor is None or callable(getattr(executor, "submit", None)),
         "executor",

@@ -134,7 +134,7 @@ class _LateCache(NullCache):
 @functools.cache
 def _warn_once() -> None:
     warnings.warn(
-        "compiled kernels cannot be kept on disk, so each process compiles them anew (some seconds); "
+        "compiled kernels cannot be kept on disk, so each process compiles them again (some seconds); "
         "set NUMBA_CACHE_DIR to a folder that you can write",
         RuntimeWarning,
         stacklevel=2,

@@ -1,6 +1,6 @@
 """Matrix products whose bits depend neither on the processor nor on the number of rows: each sum has a written order.
 
-BLAS adds up in an order of its own on each processor, and for each shape.
+BLAS adds up in a different order on each processor, and for each shape.
 """
 
 from __future__ import annotations

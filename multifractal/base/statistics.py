@@ -123,7 +123,7 @@ def mean_and_error(samples: ArrayLike, axis: int = -1) -> tuple[Any, Any, Any]:
 
 
 def student_interval(value: float | Array, error: float | Array, degrees: int | Array) -> Array:
-    """Return the 95 % interval of estimates with a standard error of so many degrees of freedom, axis 0 = (low, high).
+    """Return the 95 % interval of estimates with a standard error of `degrees` degrees of freedom, axis 0 = (low, high).
 
     For a jackknife or a regression. NaN without a degree of freedom, where the factor is infinite.
     """

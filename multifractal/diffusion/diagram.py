@@ -175,9 +175,9 @@ def diffusion_diagram(
         Pixels on a side.
     rng : int, SeedSequence or Generator
     folder : path-like, optional
-        Each surface's result is written there when it is done; a call with the same settings goes on from what is there.
+        Each surface's result is written there when it is done; a call with the same settings resumes from what is there.
     executor : concurrent.futures.Executor, optional
-        Carries the surfaces, one a job; threads of this process otherwise. The result does not depend on it.
+        Computes the surfaces, one per job; threads of this process otherwise. The result does not depend on it.
 
     Returns
     -------

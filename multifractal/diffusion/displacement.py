@@ -220,7 +220,7 @@ def diffusion_exponent(
     lag_times : array_like, shape (n_lags,)
         Lags in steps; a lag given twice counts once.
     tamsd : array_like, shape (n_lags,) or (n, n_lags)
-        One curve, or one a walk (or a surface). The exponent is that of their mean.
+        One curve, or one per walk (or per surface). The exponent is that of their mean.
     lag_range : (float, float)
         First and last lag of the fit, both included; three distinct lags at least.
 

@@ -1,7 +1,7 @@
 """Potentials for the fractional Langevin equation: a harmonic well, a tilted washboard, and the paper's combination.
 
 A potential is a small frozen object with `value(x)` and `gradient(x)`; kernels see its kind and its numbers, so that new
-numbers never compile anything anew. A gradient of your own enters as a function that `numba.njit` has compiled.
+numbers never need a new compilation. A gradient of your own enters as a function that `numba.njit` has compiled.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def save_figure(axes: Axes | ManyAxes, folder: PathLike, name: str, **numbers: A
     axes : Axes or array of Axes
         What a figure function returned.
     folder : path-like
-        Created if missing; files of the same name are replaced, since a figure is always drawn anew from its results.
+        Created if missing; files of the same name are replaced, since a figure is always redrawn from its results.
     name : str
         The file name without ending.
     **numbers : array_like

@@ -279,7 +279,7 @@ def sharpness_along(
         By title; `steps` and `sharpness` of shape (n,), the sharpness in units of loss over squared weight or pixel.
         `multifractal.sharpness_at(landscape, walk.positions)` gives a walk's, `run.sharpness_epochs` and `run.sharpness` a
         network's.
-    axes : array of Axes, one a track, optional
+    axes : array of Axes, one per track, optional
 
     Returns
     -------

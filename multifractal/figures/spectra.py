@@ -255,11 +255,11 @@ def sections_in_relief(
     clip : float
         Default 10 (paper).
     axes : array of Axes, optional
-        With a 3-D projection, one a section.
+        With a 3-D projection, one per section.
 
     Returns
     -------
-    array of Axes, one a section
+    array of Axes, one per section
     """
     if axes is None:
         n_rows = -(-len(sections) // 2)

@@ -72,7 +72,7 @@ def surface_gallery(landscapes: Mapping[str, Landscape], axes: ManyAxes | None =
     Parameters
     ----------
     landscapes : dict of str to Landscape
-    axes : array of 3-D Axes, one a landscape, optional
+    axes : array of 3-D Axes, one per landscape, optional
 
     Returns
     -------

@@ -40,7 +40,7 @@ def tamsd_fits(panels: Mapping[str, Mapping[str, Any]], *, ax: ManyAxes | None =
 
     Returns
     -------
-    array of Axes, one a panel
+    array of Axes, one per panel
     """
     ax = np.atleast_1d(axes_or_new(ax, 1, len(panels)))
     for panel, (title, curves) in zip(ax, panels.items(), strict=True):

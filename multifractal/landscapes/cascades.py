@@ -206,7 +206,7 @@ def multifractal_random_walk_2d(
 
 
 def power_of_two(argument, n):
-    """Return log2 of `n`, refusing what is not a power of two of at least 4."""
+    """Return log2 of `n`; raise if it is not a power of two of at least 4."""
     n = whole_number(argument, n, minimum=4)
     require(
         n & (n - 1) == 0,

@@ -1,4 +1,4 @@
-"""The Weierstrass-Mandelbrot surface: plane waves of geometrically growing frequency, each in a direction of its own."""
+"""The Weierstrass-Mandelbrot surface: plane waves of geometrically growing frequency, each in its own direction."""
 
 from __future__ import annotations
 

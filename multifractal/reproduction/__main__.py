@@ -1,6 +1,6 @@
 """Write the reproduction report: ``python -m multifractal.reproduction`` (results/report.html, 3 minutes on 2 cores).
 
-Stopped at any moment, the same command goes on with the claim it was at.
+Stopped at any moment, it is resumed by the same command at the claim where it stopped.
 """
 
 import argparse

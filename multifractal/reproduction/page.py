@@ -80,11 +80,11 @@ def report(study, path, *, only=None, folder=None):
     ----------
     study : Study
     path : path-like
-        The page; replaced if it exists, since it is always written anew from the results in `folder`.
+        The page; replaced if it exists, since it is always rewritten from the results in `folder`.
     only : sequence of Claim, optional
         Default: `claims()`.
     folder : path-like, optional
-        Where results and figures are kept, so that a stopped report goes on. Default: `path` without its ending.
+        Where results and figures are kept, so that a stopped report can be resumed. Default: `path` without its ending.
     """
     started, path = time.perf_counter(), Path(path)
     folder = path.with_suffix("") if folder is None else Path(folder)

@@ -158,7 +158,7 @@ def measure(claim, study, folder=None):
     study : Study
     folder : path-like, optional
         Where `<claim>.npz` is kept; default: nowhere. A file of another study, other code, other versions of libraries or
-        other source data is measured anew and replaced.
+        other source data is measured again and replaced.
     """
     decided_by = _decided_by(claim, study)
     path = None if folder is None else Path(folder) / f"{claim.name}.npz"

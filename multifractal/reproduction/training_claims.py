@@ -62,7 +62,7 @@ def _measure(study):
 
 
 def measured(displacements, study, dataset, window=WINDOW, control=()):
-    """Return the Measured of displacement curves, one a run: `Displacement` at the published waiting times and lags.
+    """Return the Measured of displacement curves, one per run: `Displacement` at the published waiting times and lags.
 
     `control` are runs without dropout, shown beside.
     """

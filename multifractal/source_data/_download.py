@@ -2,7 +2,7 @@
 
 The record is asked at run time for its files and their hashes. A file is downloaded by pooch, checked, unpacked into a
 staging folder if it is an archive, parsed once, and only then moved into place; `checksums.json` records the SHA-256 of
-what was put there. So an interrupted or refused download leaves what was there before, and the next one goes on.
+what was put there. So an interrupted or refused download leaves what was there before, and the next one resumes.
 """
 
 from __future__ import annotations

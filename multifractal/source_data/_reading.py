@@ -88,7 +88,7 @@ def read(name: str, folder: PathLike | None = None) -> dict[str, Array]:
     The file's SHA-256 is compared with the one that `fetch` recorded, and a file with another one is refused. Without a
     record it is compared with those shipped in ``registry.json`` or taken by `accept`: the record may hold a file of the
     same name that was saved again, so a file that matches none is read with an `UnverifiedFileWarning` that names both
-    checksums, as is a file for which none is known. Such a `.mat` is parsed in a process of its own (damaged ones can crash
+    checksums, as is a file for which none is known. Such a `.mat` is parsed in a separate process (damaged ones can crash
     the interpreter).
 
     Parameters

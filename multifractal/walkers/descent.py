@@ -116,7 +116,7 @@ class Ensemble(Result):
 
     @property
     def mean_losses(self) -> Array:
-        """Mean loss over the walkers that go on, shape (n_rates, kept)."""
+        """Mean loss over the walkers that were not stopped, shape (n_rates, kept)."""
         return mean_and_error(self.losses, axis=1)[0]
 
 
@@ -241,10 +241,10 @@ def descend_ensemble(
     n_steps : int
     unfold : {"exact", "published"}
     keep_last : int, optional
-        Keep the last so many of the n_steps + 1 positions (default: all). What is held is 40 bytes a kept position and
+        Keep the last `keep_last` of the n_steps + 1 positions (default: all). What is held is 40 bytes a kept position and
         walker, and nothing else that grows with walkers or steps: a million walkers with `keep_last=1` take 48 MB.
     keep_every : int
-        Of these, keep every so many-th, counted from the first.
+        Of these, keep every `keep_every`-th, counted from the first.
     method, **parameters
         As for `descend`.
     rng : int, SeedSequence or Generator

@@ -30,7 +30,7 @@ _State = namedtuple("_State", "position track sign velocity square decay")
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How to walk, already checked: what every chunk of walkers is told."""
+    """How to walk, already checked: the settings that every chunk of walkers shares."""
 
     rule: Rule
     n_steps: int
@@ -44,7 +44,7 @@ class Plan:
         return np.arange(self.first, self.n_steps + 1, self.every)
 
     def room(self, n_walkers, dimension):
-        """Return empty (positions, unfolded, losses, steps taken) for so many walkers."""
+        """Return empty (positions, unfolded, losses, steps taken) for this number of walkers."""
         kept = len(self.steps)
         positions, unfolded = np.empty((2, n_walkers, kept, dimension))
         return positions, unfolded, np.empty((n_walkers, kept)), np.empty(n_walkers, np.int64)
