@@ -139,7 +139,7 @@ def sharpness_over_edge(measured, ax=None):
     -------
     Axes
     """
-    ax = axes_or_new(ax)
+    ax = axes_or_new(ax, figsize=(5.2, 5.6))
     ax.axvspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0)
     ax.axhline(1, color=THEORY, ls="--", lw=1, label="2 / rate")
     for arm, colour, marker, words in _PROTOCOLS:
@@ -175,7 +175,7 @@ def sharpness_over_edge(measured, ax=None):
             label="the paper's file",
         )
     ax.set(xscale="log", yscale="log", xlabel=_RATE, ylabel="sharpness × rate / 2")
-    ax.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.16), ncols=2, fontsize=8)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.14), fontsize=8)
     return ax
 
 
@@ -223,7 +223,7 @@ def variants(measured, ax=None):
     -------
     Axes
     """
-    ax = axes_or_new(ax)
+    ax = axes_or_new(ax, figsize=(5.2, 5.6))
     colours = {"gd": OURS, "momentum": _ORANGE, "adam": _GREEN, "sgd": "#CC79A7"}
     dashes, used = ("-", "--", ":"), dict.fromkeys(colours, 0)
     for name, curves in measured.results.items():
