@@ -313,3 +313,18 @@ def test_a_field_with_h_near_one_is_a_plane_over_short_distances():
     ratio = (whole**2).mean() / (tenth**2).mean()
     assert 70 < ratio < 110  # 10^1.98 = 95; one field scatters by some 10 %
     assert (whole**2).mean() > 0.01
+
+
+def test_wavenumbers_that_are_given_are_those_of_the_waves():
+    """The band is the same for every exponent, and what is no band is refused."""
+    for hurst in (0.3, 0.8):
+        field = FractalField(6, hurst, rng=0, n_modes=500, wavenumbers=(2.0, 300.0))
+        lengths = np.linalg.norm(waves_of(field)[0], axis=1) / np.sqrt(6)
+        assert field.wavenumbers == (2.0, 300.0)
+        # stratified: the extremes lie in the first and the last of 500 strata of ln 150 / 500 = 1 %
+        assert 2.0 <= lengths.min() < 2.03
+        assert 296.0 < lengths.max() <= 300.0
+        assert "wavenumbers=(2.0, 300.0)" in repr(field)
+    for band in ((3.0, 2.0), (0.0, 2.0), 5.0, (1.0, 1e20)):
+        with pytest.raises(ValueError, match="wavenumbers must"):
+            FractalField(2, 0.5, rng=0, wavenumbers=band)
