@@ -63,6 +63,27 @@ def test_values_do_not_depend_on_the_order_of_positions(problem):
     assert np.array_equal(there[1], there[4])
 
 
+def test_weights_in_three_dimensions_are_the_sum_wherever_they_came_from(problem):
+    """After jumps that change the first coordinate only, or any other set, the weights are origin + a u + b v + c w to rounding."""
+    vectors = directions.random(problem, 3, rng=0).vectors
+    evaluator = Evaluator(problem, vectors)
+    origin = problem.weights().numpy()
+    steps = [
+        (0, 0, 0),
+        (5, 0, 0),
+        (5, 1, 2),
+        (-3, 1, 2),
+        (-3, 1, 7),
+        (4, 1, 7),
+        (4, -2, 7),
+        (0, 0, 0),
+    ]
+    for position in steps:
+        evaluator.move([float(c) for c in position])
+        expected = origin + np.array(position, float) @ vectors
+        np.testing.assert_allclose(evaluator._weights.numpy(), expected, rtol=0, atol=1e-13)
+
+
 def test_recalibrated_running_statistics_are_those_of_the_data(problem):
     """In recalibrate mode the loss is that of eval mode after averaging the statistics over the data's batches."""
     mine = Problem(
