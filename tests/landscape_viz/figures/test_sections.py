@@ -190,6 +190,19 @@ def test_the_page_holds_everything_and_is_not_overwritten(run, tmp_path):
         page.write_page(run[0], path)
 
 
+def test_the_surface_of_the_page_has_its_holes_and_its_cut(holed):
+    """Rows run along y, no gap is bridged, nothing lies above the cut, and the pointer tells the values uncut."""
+    values = holed.values["loss"]
+    plain, cut = (page._surface(holed, "loss", clip) for clip in (None, 0.5))
+    assert plain.connectgaps is False
+    np.testing.assert_array_equal(plain.x, holed.x)
+    np.testing.assert_array_equal(plain.y, holed.y)
+    np.testing.assert_array_equal(plain.z, values.T)
+    assert np.isnan(plain.z).sum() == 3
+    np.testing.assert_array_equal(cut.z, np.minimum(values, np.nanmin(values) + 0.5).T)
+    np.testing.assert_array_equal(cut.customdata[..., 0], holed.values[holed.metrics[0]].T)
+
+
 def test_pages_of_other_sections_are_refused(problem, run, tmp_path):
     """A line has no page, and a run along other directions is refused."""
     with pytest.raises(ValueError, match="two-dimensional"):

@@ -56,9 +56,10 @@ def test_planes_of_architectures_rise_from_their_middle(monkeypatch):
             filled.append((x, y, z)) or real(axis, x, y, z, levels)
         ),
     )
-    plane = 0.7 + np.add.outer([1.0, 0, 4], [0.1, 0, 0.2])  # [first direction, second direction]
+    first, second = np.array([1.0, 0.5, 0, 3, 4]), np.array([0.3, 0.1, 0, 0.2, 0.4])
+    plane = 0.7 + np.add.outer(first, second)
     found = SimpleNamespace(
-        axis=np.array([-1.0, 0, 1]),
+        axis=np.linspace(-1, 1, 5),
         plane=plane,
         names=["loss_train", "accuracy"],
         values=np.array([0.7, 0.93]),
@@ -67,6 +68,6 @@ def test_planes_of_architectures_rise_from_their_middle(monkeypatch):
     x, y, z = filled[0]
     np.testing.assert_array_equal(x, found.axis)
     np.testing.assert_array_equal(y, found.axis)
-    np.testing.assert_allclose(z, np.add.outer([0.1, 0, 0.2], [1.0, 0, 4]), atol=1e-12)
+    np.testing.assert_allclose(z, np.add.outer(second, first), atol=1e-12)
     title = np.ravel(axes)[0].get_title()
     assert title == "net: 93% of test right\nloss at the cross 0.700 nats"
