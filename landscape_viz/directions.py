@@ -143,6 +143,15 @@ def random(
     ------
     ValueError
         When all filters (or layers) have norm zero, so that nothing would move.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from landscape_viz import Problem, directions
+    >>> data = (torch.randn(8, 4), torch.randn(8, 1))
+    >>> problem = Problem(torch.nn.Linear(4, 1), None, "mse", data)
+    >>> directions.random(problem, n=2).vectors.shape
+    (2, 5)
     """
     one_of("norm", norm, NORMS)
     seed = as_seed_sequence(rng)

@@ -99,6 +99,13 @@ def top_eigenpairs(
     -----
     An eigenvalue repeated m times takes m sequences, and one more that finds no further copy. A value found late replaces
     the k-th only where it exceeds it by more than `tol`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from landscape_viz import top_eigenpairs
+    >>> top_eigenpairs(np.diag(np.arange(50.0)), 2).values.round(2).tolist()
+    [49.0, 48.0]
     """
     n = checked_operator(operator).shape[0]
     require(

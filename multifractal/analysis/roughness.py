@@ -142,6 +142,14 @@ def variogram(landscape: LandscapeLike, lags: ArrayLike | None = None) -> Variog
     ------
     ValueError
         When the image holds NaN or inf, or a lag does not fit into it, or has no pair of unmasked pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from multifractal import variogram
+    >>> y, x = np.mgrid[:32, :32]
+    >>> variogram(3.0 * (x + y), lags=[1, 2, 4]).values.tolist()
+    [9.0, 36.0, 144.0]
     """
     values = finite_unless_masked("landscape", landscape, ndim=2)
     mean_square = _mean_square if np.isfinite(values.sum()) else _mean_square_of_unmasked
@@ -281,6 +289,14 @@ def local_hoelder(
     ------
     ValueError
         When the image is smaller than 4 windows, holds NaN or inf, or is constant in some window.
+
+    Examples
+    --------
+    >>> import multifractal as mf
+    >>> surface = mf.fbm_surface(256, 0.4, rng=1)
+    >>> found = mf.local_hoelder(surface)
+    >>> abs(float(found.hoelder.mean()) - 0.4) < 0.1
+    True
     """
     one_of("method", method, ("ratio", "amplitude"))
     good = (

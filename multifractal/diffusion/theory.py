@@ -205,6 +205,15 @@ def fit_tamsd(
         When the curve's log-log slope over the five shortest of the fit's lags lies surely (95 %) above 1.1: a ballistic or
         super-diffusive curve. The law rises as tau^(2-2H) at most, with an exponent below 1, so its parameters are not the
         curve's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import multifractal as mf
+    >>> lags = np.unique(np.round(np.logspace(0, 3, 20)))
+    >>> curve = mf.theoretical_tamsd(lags, learning_rate=100.0, hurst=0.6, theta=50.0, stiffness=1e-3)
+    >>> round(mf.fit_tamsd(lags, curve, learning_rate=100.0).hurst, 4)
+    0.6
     """
     learning_rate = positive_number("learning_rate", learning_rate)
     lag_times = finite_array("lag_times", lag_times, ndim=1, dtype=np.float64)

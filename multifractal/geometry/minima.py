@@ -134,6 +134,15 @@ def local_minima(landscape: LandscapeLike) -> Minima:
     -------
     Minima
         Lowest first; equal losses in the order of rows, then columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from multifractal import local_minima
+    >>> y, x = np.mgrid[:21, :21] - 10
+    >>> found = local_minima((abs(x) - 5.0) ** 2 + y**2 + 0.1 * x)
+    >>> found.positions.tolist()
+    [[5.0, 10.0], [15.0, 10.0]]
     """
     landscape = as_landscape(landscape)
     rows = landscape.shape[0]

@@ -134,6 +134,13 @@ def fbm_surface(
     References
     ----------
     M. L. Stein, "Fast and exact simulation of fractional Brownian surfaces", J. Comput. Graph. Stat. 11 (2002) 587.
+
+    Examples
+    --------
+    >>> import multifractal as mf
+    >>> surface = mf.fbm_surface((64, 96), 0.3, rng=1)
+    >>> surface.shape, float(surface.hoelder[0, 0])
+    ((64, 96), 0.3)
     """
     shape, hurst, dtype = grid_shape("n", n), _hurst("hurst", hurst), float_dtype(dtype)
     drawn = noise_or_draw(noise, shape, reach_for(hurst), rng, dtype)

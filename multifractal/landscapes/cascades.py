@@ -73,6 +73,13 @@ def wavelet_cascade(
     References
     ----------
     A. Arneodo, E. Bacry, J. F. Muzy, "Random cascades on wavelet dyadic trees", J. Math. Phys. 39 (1998) 4142.
+
+    Examples
+    --------
+    >>> import multifractal as mf
+    >>> surface = mf.wavelet_cascade(64, mf.LogNormal(0.6, -0.05), rng=1)
+    >>> surface.shape
+    (64, 64)
     """
     n_scales, dtype = power_of_two("n", n), float_dtype(dtype)
     require(

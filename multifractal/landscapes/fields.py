@@ -103,6 +103,14 @@ class FractalField:
     -----
     Far outside `scales` the local variogram of a field of varying exponent is not r^(2H). The bits of a result depend neither
     on the processor, nor on the number of threads, nor on the other points of the batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from multifractal import FractalField
+    >>> field = FractalField(10, 0.5, rng=1, n_modes=256, scales=(0.1, 1.0), tol=0.2)
+    >>> float(field.value(np.zeros(10))), field.gradient(np.zeros(10)).shape
+    (0.0, (10,))
     """
 
     def __init__(

@@ -38,6 +38,15 @@ class Landscape:
     ------
     ValueError
         When `values` is not two-dimensional, is smaller than 4x4, or holds NaN or inf; when `hoelder` does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from multifractal import Landscape
+    >>> y, x = np.mgrid[:9, :9] - 4.0
+    >>> bowl = Landscape(x**2 + 2 * y**2)
+    >>> bowl.value_at([5.0, 4.0]).item(), bowl.gradient_at([5.0, 5.0]).tolist()
+    (1.0, [2.0, 4.0])
     """
 
     def __init__(

@@ -90,6 +90,14 @@ def mbm_surface(
     ------
     ValueError
         When the map holds NaN, leaves (0, 0.99], is not two-dimensional or too small, or `noise` does not fit it.
+
+    Examples
+    --------
+    >>> import multifractal as mf
+    >>> exponents = mf.paper_hoelder_map(64)
+    >>> surface = mf.mbm_surface(exponents, rng=1)
+    >>> surface.shape, bool((surface.hoelder == exponents).all())
+    ((64, 64), True)
     """
     hoelder = finite_array("hoelder_map", hoelder_map, ndim=2, dtype=np.float64)
     require(

@@ -262,6 +262,18 @@ def descend_ensemble(
     ------
     ValueError
         When a start lies outside the grid, a rate or a count is not positive, or a parameter does not belong to the method.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from multifractal import Landscape, descend_ensemble
+    >>> y, x = np.mgrid[:21, :21] - 10
+    >>> bowl = Landscape(0.1 * x**2 + 0.05 * y**2)
+    >>> walks = descend_ensemble(bowl, [[18, 6], [3, 3]], learning_rates=[1.0, 2.0, 4.0], n_steps=100)
+    >>> walks.positions.shape  # learning rates, starts, steps and the start, (x, y)
+    (3, 2, 101, 2)
+    >>> walks.positions[0, :, -1].round(3).tolist()
+    [[10.0, 10.0], [10.0, 10.0]]
     """
     ground = as_ground(landscape)
     starts = checked_starts(ground, starts)

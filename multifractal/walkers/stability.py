@@ -195,6 +195,16 @@ def edge_of_stability(
     ------
     ValueError
         As `descend_ensemble` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from multifractal import Landscape, edge_of_stability
+    >>> y, x = np.mgrid[:21, :21] - 10
+    >>> bowl = Landscape(0.1 * x**2 + 0.05 * y**2)
+    >>> found = edge_of_stability(bowl, learning_rates=[1.0], starts=[[13, 8]], n_steps=200)
+    >>> found.sharpness.mean().round(6).item()
+    0.2
     """
     one_of("sharpness", sharpness, SHARPNESSES)
     landscape = as_ground(landscape)
