@@ -11,7 +11,7 @@ pytestmark = pytest.mark.quick
 
 # Lower chapters first; a chapter may import itself and what stands before it. "" is the package's own folder.
 MODEL = (
-    "base source_data landscapes analysis geometry walkers diffusion measured training figures reproduction"
+    "base landscapes source_data analysis geometry walkers diffusion measured training figures reproduction"
 ).split()
 NETWORKS = ["loss", "curvature", "monitor", "figures", "", "studies"]
 FULLEST = 18
