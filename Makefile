@@ -1,4 +1,4 @@
-# make demo | report | docs | test | quick | bench | campaign | zoo | mutants | lint | help.  VENV= names another environment, PYTHON= another
+# make demo | report | docs | test | quick | bench | bench-peers | campaign | zoo | mutants | lint | help.  VENV= names another environment, PYTHON= another
 # interpreter, CONSTRAINTS= a file of pins to install with (tests/helpers/oldest.txt).
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,10 +6,10 @@ PROFILE ?= quick
 CONSTRAINTS ?=
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo report docs test quick bench campaign zoo mutants lint notebook
+.PHONY: help demo report docs test quick bench bench-peers campaign zoo mutants lint notebook
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, or PROFILE=full)
 	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --html results/demo.html
@@ -29,6 +29,9 @@ quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change
 
 bench: $(VENV)/.all  ## time every kernel against its naive twin; updates docs/benchmarks.md
 	$(RUN) -m benchmarks
+
+bench-peers: $(VENV)/.all  ## CPU time and memory of GPT-like networks beside the obvious code and other packages; prints
+	$(RUN) -m benchmarks.peers
 
 campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates docs/reliability.md
 	$(RUN) -m campaign

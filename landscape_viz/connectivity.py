@@ -64,7 +64,11 @@ class NetworkPath(Result, formerly=("Path",)):
 
 
 def linear_path(
-    problem: Problem, other: Mapping[str, torch.Tensor], *, n_points: int = 51
+    problem: Problem,
+    other: Mapping[str, torch.Tensor],
+    *,
+    n_points: int = 51,
+    device: str | torch.device = "cpu",
 ) -> NetworkPath:
     """Return the loss along the straight line from a problem's network to another.
 
@@ -77,6 +81,7 @@ def linear_path(
         State dict of a network of the same shape.
     n_points : int
         At least 3 (our choice 51).
+    device : str or torch.device
 
     Returns
     -------
@@ -89,7 +94,7 @@ def linear_path(
     """
     n_points = whole_number("n_points", n_points, 3)
     vectors = directions.toward(problem, checked_state("other", other)).vectors
-    return _measured(problem, vectors, "linear", n_points)
+    return _measured(problem, vectors, "linear", n_points, device)
 
 
 def trained_path(
@@ -157,7 +162,9 @@ def trained_path(
         optimizer.step()
         decay.step()
     vectors = torch.cat([points.detach(), end[None]]).numpy()
-    return _measured(problem, vectors, kind, n_points, rng=rng, n_steps=n_steps, learning_rate=rate)
+    return _measured(
+        problem, vectors, kind, n_points, device, rng=rng, n_steps=n_steps, learning_rate=rate
+    )
 
 
 def _differentiable(problem):
@@ -165,10 +172,12 @@ def _differentiable(problem):
     return replace(problem, batch_norm="batch") if problem.batch_norm == "recalibrate" else problem
 
 
-def _measured(problem, vectors, kind, n_points, rng=None, **settings):
+def _measured(problem, vectors, kind, n_points, device, rng=None, **settings):
     t = np.linspace(0, 1, whole_number("n_points", n_points, 3))
     coordinates = np.array([_coordinates(kind, s, len(vectors) - 1) for s in t])
-    losses = losses_at(problem, directions.from_vectors(problem, vectors), coordinates)
+    losses = losses_at(
+        problem, directions.from_vectors(problem, vectors), coordinates, device=device
+    )
     made_by = Provenance.of(
         f"{kind}_path", rng=rng, packages=("numpy", "torch"), problem=problem, **settings
     )

@@ -362,7 +362,14 @@ def _checked_states(states):
     return [checked_state("states", state) for state in states]
 
 
-def hessian(problem: Problem, n: int = 2, *, tol: float = 1e-3, rng: Rng = 0) -> Directions:
+def hessian(
+    problem: Problem,
+    n: int = 2,
+    *,
+    tol: float = 1e-3,
+    rng: Rng = 0,
+    device: str | torch.device = "cpu",
+) -> Directions:
     """Return the eigenvectors of the `n` largest eigenvalues of the Hessian of the problem's loss, of norm 1.
 
     Parameters
@@ -374,6 +381,7 @@ def hessian(problem: Problem, n: int = 2, *, tol: float = 1e-3, rng: Rng = 0) ->
         Relative accuracy of the eigenvalues (`eigenpairs.top_eigenpairs`); 1e-3 is our choice.
     rng : int, SeedSequence or Generator
         Start vector.
+    device : str or torch.device
 
     Returns
     -------
@@ -386,7 +394,7 @@ def hessian(problem: Problem, n: int = 2, *, tol: float = 1e-3, rng: Rng = 0) ->
         If `n` is not a whole number, or the problem has no Hessian.
     """
     n = whole_number("n", n)
-    pairs = top_eigenpairs(HessianOperator(problem), n, tol=tol, rng=rng)
+    pairs = top_eigenpairs(HessianOperator(problem, device=device), n, tol=tol, rng=rng)
     if not pairs.converged:
         warnings.warn(
             f"the Hessian's eigenvectors have not converged to tol={tol}: residuals {pairs.residuals}",

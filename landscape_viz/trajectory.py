@@ -62,6 +62,7 @@ def project(
     directions: Directions,
     *,
     threads: int = 1,
+    device: str | torch.device = "cpu",
 ) -> Trajectory:
     """Project a training run on directions, and measure the loss on and off them.
 
@@ -75,6 +76,7 @@ def project(
         For example `directions.pca(problem, states)`; they need not be orthogonal.
     threads : int
         Threads of torch; 1 is our choice, as in `section`.
+    device : str or torch.device
 
     Returns
     -------
@@ -106,9 +108,10 @@ def project(
     residuals = np.divide(off_plane, distances, out=np.zeros_like(distances), where=distances > 0)
     with pinned_threads(threads):
         true_loss = [
-            Evaluator(problem.with_state(state), [], ("loss",)).measure()[0] for state in states
+            Evaluator(problem.with_state(state), [], ("loss",), device=device).measure()[0]
+            for state in states
         ]
-        plane_loss = losses_at(problem, directions, coordinates)
+        plane_loss = losses_at(problem, directions, coordinates, device=device)
     return Trajectory(
         coordinates=coordinates,
         residuals=residuals,
@@ -173,7 +176,13 @@ def embedding(
     )
 
 
-def losses_at(problem: Problem, directions: Directions, coordinates: ArrayLike) -> Array:
+def losses_at(
+    problem: Problem,
+    directions: Directions,
+    coordinates: ArrayLike,
+    *,
+    device: str | torch.device = "cpu",
+) -> Array:
     """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64.
 
     Raises ValueError where the columns are not as many as the directions, or are not finite.
@@ -187,7 +196,7 @@ def losses_at(problem: Problem, directions: Directions, coordinates: ArrayLike) 
         f"have shape (T, {len(directions)}), one column a direction",
         "pass as many columns as there are directions",
     )
-    evaluator = Evaluator(checked_problem(problem), directions.vectors, ("loss",))
+    evaluator = Evaluator(checked_problem(problem), directions.vectors, ("loss",), device=device)
     losses = []
     for row in coordinates:
         evaluator.move([float(c) for c in row])

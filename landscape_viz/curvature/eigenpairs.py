@@ -21,6 +21,7 @@ from multifractal.base.rng import as_generator
 from multifractal.base.types import Array, ArrayLike, Rng
 
 _STEPS_BETWEEN_CHECKS = 5
+_BLOCK = 16  # columns by which a basis grows (our choice)
 _RANKS = {"LA": lambda theta: theta, "SA": lambda theta: -theta, "LM": np.abs}
 
 
@@ -165,7 +166,7 @@ class _Search:
             steps = _STEPS_BETWEEN_CHECKS if lanczos.steps >= self._k else self._k
             lanczos.advance(min(limit - lanczos.steps, steps))
             theta, s, residuals = lanczos.ritz()
-            self._rounding = 10 * np.finfo(lanczos.basis.dtype).eps * np.abs(theta).max()
+            self._rounding = 10 * np.finfo(lanczos.dtype).eps * np.abs(theta).max()
             wanted = np.argsort(-self.rank(theta), kind="stable")[: self._k]
             new = self._count_of_new(theta[wanted])
             wanted = wanted[: max(new, 1)]  # without a new one the first must settle all the same
@@ -173,7 +174,7 @@ class _Search:
             before = theta[wanted]
         self.left -= lanczos.steps
         self.complete = done and (new == 0 or lanczos.steps == room)
-        self._take_in(theta[wanted[:new]], lanczos.basis[:, : lanczos.steps], s[:, wanted[:new]])
+        self._take_in(theta[wanted[:new]], lanczos.combined(s[:, wanted[:new]]))
 
     def _count_of_new(self, theta):
         """Return how many of these values, in order, belong to the k: each beats one of those found by more than tol."""
@@ -199,8 +200,7 @@ class _Search:
         allowed = np.sqrt(self._tol) * np.maximum(np.abs(theta), floor)
         return bool((residuals <= np.maximum(allowed, self._rounding)).all())
 
-    def _take_in(self, theta, basis, s):
-        vectors = basis @ s.astype(basis.dtype)
+    def _take_in(self, theta, vectors):
         if self.vectors is not None:
             vectors = np.concatenate([self.vectors, vectors], axis=1)
         values = np.r_[self.values, theta]
@@ -229,27 +229,34 @@ class Lanczos:
 
     def __init__(self, operator, first, max_steps, generator, apart=None):
         self._product, self._generator = finite_product(operator), generator
-        dtype = np.result_type(getattr(operator, "dtype", np.float64), np.float32)
-        self._apart = np.empty((len(first), 0), dtype) if apart is None else apart
-        self.basis = np.empty((len(first), max_steps), dtype, order="F")
+        self.dtype = np.result_type(getattr(operator, "dtype", np.float64), np.float32)
+        self._apart = np.empty((len(first), 0), self.dtype) if apart is None else apart
+        self._blocks, self._max_steps = [], max_steps  # the basis, 16 columns a block
         self._alpha, self._beta = np.zeros(max_steps), np.zeros(max_steps)
         self.steps = 0
-        first = self._orthogonal((first / np.linalg.norm(first)).astype(dtype))
+        first = self._orthogonal((first / np.linalg.norm(first)).astype(self.dtype))
         self._next = first / np.linalg.norm(first)
 
     def advance(self, n_steps):
         """Add `n_steps` vectors to the basis, one product each."""
         for _ in range(n_steps):
             m = self.steps
-            self.basis[:, m] = self._next
-            w = self._product(self._next).astype(self.basis.dtype)
+            self._keep(self._next)
+            w = self._product(self._next).astype(self.dtype)
             scale = np.linalg.norm(w)
             self._alpha[m] = float(self._next @ w)
             self.steps += 1
             w = self._orthogonal(w)
             self._beta[m] = np.linalg.norm(w)
-            if self.steps < self.basis.shape[1]:
+            if self.steps < self._max_steps:
                 self._next = self._continue(w, self._beta[m], scale)
+
+    def combined(self, s):
+        """Return the basis times `s`, shape (n, k): the vectors of Ritz pairs."""
+        total = np.zeros((len(self._next), s.shape[1]), self.dtype)
+        for k, block in enumerate(self._filled()):
+            total += block @ s[_BLOCK * k : _BLOCK * k + block.shape[1]].astype(self.dtype)
+        return total
 
     def ritz(self):
         """Return (theta, s, residuals) of all Ritz pairs, ascending."""
@@ -258,7 +265,7 @@ class Lanczos:
         return theta, s, beta[-1] * np.abs(s[-1])
 
     def _continue(self, w, beta, scale):
-        if beta > 50 * np.finfo(self.basis.dtype).eps * max(
+        if beta > 50 * np.finfo(self.dtype).eps * max(
             scale, np.abs(self._alpha[: self.steps]).max()
         ):
             return w / beta
@@ -268,11 +275,23 @@ class Lanczos:
         return w / np.linalg.norm(w)
 
     def _orthogonal(self, w):
-        filled = self.basis[:, : self.steps]
         for _ in range(2):
             w = w - self._apart @ (self._apart.T @ w)
-            w = w - filled @ (filled.T @ w)
+            for block in self._filled():
+                w = w - block @ (block.T @ w)
         return w
+
+    def _keep(self, vector):
+        """Add a column to the basis, whose memory grows with the steps."""
+        column = self.steps % _BLOCK
+        if column == 0:
+            width = min(_BLOCK, self._max_steps - self.steps)
+            self._blocks.append(np.empty((len(vector), width), self.dtype, order="F"))
+        self._blocks[-1][:, column] = vector
+
+    def _filled(self):
+        """Return the blocks of the basis, each up to its last column that is filled."""
+        return [block[:, : self.steps - _BLOCK * k] for k, block in enumerate(self._blocks)]
 
 
 def finite_product(operator):

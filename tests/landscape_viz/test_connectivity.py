@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_viz import matching
+from landscape_viz import directions, matching, trajectory
 from landscape_viz.connectivity import NetworkPath, linear_path, trained_path
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.problem import Problem
@@ -236,3 +236,22 @@ def test_both_barriers_of_a_path_with_unequal_ends():
     )
     assert made.barrier_above_line == pytest.approx(3.5)
     assert made.barrier_height == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        lambda problem, state, device: linear_path(problem, state, device=device),
+        lambda problem, state, device: trained_path(problem, state, n_steps=1, device=device),
+        lambda problem, state, device: trajectory.project(
+            problem, [state], directions.random(problem, 1), device=device
+        ),
+        lambda problem, state, device: directions.hessian(problem, 1, device=device),
+    ],
+)
+def test_probes_compute_on_the_device_asked_for(probe):
+    """A device that is not there is refused, so that none of these probes stays on the CPU in silence."""
+    problem = classification()
+    state = {name: 1.1 * weights for name, weights in problem.build().state_dict().items()}
+    with pytest.raises(ValueError, match="device must be a device that torch finds here"):
+        probe(problem, state, "cuda:99")
