@@ -21,7 +21,8 @@ from landscape_viz.loss import rounding
 from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.section_store import SectionStore, refuse_existing
-from multifractal.base import checks
+from multifractal import source_data
+from multifractal.base import checks, vtk
 from multifractal.base.checks import finite_array, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died
 from multifractal.base.deprecation import renamed
@@ -139,6 +140,65 @@ class Section(Result):
             "map a smaller range",
         )
         return Landscape(np.ascontiguousarray(values.T), provenance=self.provenance)
+
+    def to_xarray(self):
+        """Return the metrics as an `xarray.Dataset` over x, y and z, with what each axis is among its attributes.
+
+        `dataset.to_netcdf(path)` and `dataset.to_zarr(path)` come with it. xarray is not among this package's requirements.
+        """
+        import xarray
+
+        names = ("x", "y", "z")[: len(self.axes)]
+        words = zip(names, self.axes, self.labels, strict=True)
+        units = "1 (multiples of the direction)"
+        coordinates = {n: (n, axis, {"long_name": w, "units": units}) for n, axis, w in words}
+        return xarray.Dataset(
+            {name: (names, values) for name, values in self.values.items()}
+            | {"status": (names, self.status)},
+            coordinates,
+            {"directions_hash": self.directions_hash, "made_by": self.provenance.call},
+        )
+
+    def to_vtk(self, path, *, metric="loss", overwrite=False):
+        """Write this section for ParaView: `.vti`, all metrics on their grid, or `.vtp`, a surface whose height is `metric`.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in `.vti` (one to three directions, equally spaced points) or `.vtp` (two directions; triangles with a point
+            that is not finite are holes).
+        metric : str
+            The height of a `.vtp`.
+        overwrite : bool
+
+        Raises
+        ------
+        ValueError
+            When the name has another ending, or the section does not fit it.
+        FileExistsError
+            When the file exists and `overwrite` is False.
+        """
+        path = checks.path("path", path)
+        require(
+            path.suffix in (".vti", ".vtp"), "path", str(path), "end in .vti or .vtp", "rename it"
+        )
+        if path.suffix == ".vti":
+            return vtk.write_grid(path, self.axes, self.values, overwrite=overwrite)
+        require(
+            len(self.axes) == 2,
+            "section",
+            self.grid.shape[1:],
+            "be two-dimensional for a surface",
+            "write a .vti",
+        )
+        checks.one_of("metric", metric, self.metrics)
+        height = self.values[metric]
+        return vtk.write_surface(path, self.x, self.y, height, self.values, overwrite=overwrite)
+
+    def to_matlab(self, path, *, overwrite=False):
+        """Write the metrics by name, and x, y and z, as a `.mat` file; arrays are [i, j] = [x, y]. See `source_data.to_matlab`."""
+        named = self.values | dict(zip("xyz", self.axes, strict=False))
+        source_data.to_matlab(path, named, overwrite=overwrite)
 
 
 @renamed(store="path")

@@ -16,7 +16,13 @@ sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from benchmarks import harness as benchmarks  # noqa: E402
 from campaign import harness as campaign  # noqa: E402
-from experiments import d_dimensions_tables, heavy_tails, real_dynamics_tables, section_study_tables  # noqa: E402
+from experiments import (  # noqa: E402
+    d_dimensions_tables,
+    edge_monitor,
+    heavy_tails,
+    real_dynamics_tables,
+    section_study_tables,
+)
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
 from multifractal.reproduction import record  # noqa: E402
 from tools import marks  # noqa: E402
@@ -37,6 +43,7 @@ def tables():
             record.authors_page, RESULTS / "reproduction.json"
         ),
         (README, "reproduction"): partial(record.readme_table, RESULTS / "reproduction.json"),
+        (DOCS / "edge_monitor.md", "edge_monitor"): edge_monitor.table,
     }
     for page, result, module in (
         ("section_study.md", SectionStudy, section_study_tables),

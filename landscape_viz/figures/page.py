@@ -1,6 +1,8 @@
 """An interactive page of a section: one self-contained HTML file that needs no network."""
 
 import html
+import json
+from importlib.resources import files as resources
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,10 +11,17 @@ from multifractal.base import files
 from multifractal.base.checks import require
 
 _COLOURS = "Cividis"
+_HEAD = """<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+body { margin: 0; font: 15px sans-serif; } #walk { padding: 8px; display: flex; flex-wrap: wrap; gap: 6px 10px; align-items: center; }
+#walk input { width: 6em; font: inherit; } #walk button { font: inherit; } #said { min-width: 12em; }
+</style>"""
 
 
 def write_page(section, path, *, metric="loss", clip=None, run=None, overwrite=False):
     """Write a two-dimensional section as a surface that can be turned, with plotly inside the file, and return the path.
+
+    A walker that the reader drops on the surface descends it at a chosen learning rate, by the gradient of the bilinear
+    interpolation between the points, with reflecting walls.
 
     Parameters
     ----------
@@ -49,22 +58,57 @@ def write_page(section, path, *, metric="loss", clip=None, run=None, overwrite=F
         figure.update_traces(opacity=0.85)
         figure.add_trace(_run(section, run))
     figure.update_layout(
-        title=_title(section, clip),
+        title={"text": _title(section, clip), "font": {"size": 16}, "x": 0.02, "xanchor": "left"},
         template="plotly_white",
-        margin={"l": 0, "r": 0, "t": 80, "b": 0},
+        autosize=True,
+        margin={"l": 0, "r": 0, "t": 90, "b": 0},
         scene={
             "xaxis_title": section.labels[0],
             "yaxis_title": section.labels[1],
             "zaxis_title": metric,
+            "camera": {
+                "eye": {"x": 1.8, "y": -1.8, "z": 1.1},
+                "center": {"x": 0, "y": 0, "z": -0.2},
+            },  # far enough for a narrow window
+            "aspectmode": "cube",
         },
     )
     page = figure.to_html(
-        include_plotlyjs=True, full_html=True, div_id="section", default_height="97vh"
+        include_plotlyjs=True,
+        full_html=True,
+        div_id="section",
+        default_height="calc(100vh - 90px)",
+        config={"responsive": True},
     )
-    page = page.replace("<head>", f"<head><title>{html.escape(_words(section))}</title>", 1)
+    head = f"{_HEAD}<title>{html.escape(_words(section))}</title>"
+    page = page.replace("<head>", f"<head>{head}", 1)
+    page = page.replace("<body>", f"<body>{_bar(section, metric)}", 1)
+    script = resources(__package__).joinpath("walker.js").read_text()
+    page = page[::-1].replace("</body>"[::-1], f"<script>{script}</script></body>"[::-1], 1)[::-1]
     with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(page.encode())
     return path
+
+
+def _bar(section, metric):
+    """Return the controls of the walker, and the grid that it walks on."""
+    grid = np.where(np.isfinite(section.values[metric]), section.values[metric], np.nan)
+    rows = [[None if np.isnan(z) else z for z in row] for row in grid.T.tolist()]
+    kept = {"x": section.x.tolist(), "y": section.y.tolist(), "z": rows, "name": metric}
+    text = json.dumps(kept).replace("<", "\\u003c")
+    return (
+        '<div id="walk"><button id="drop">drop a walker</button> or click the surface; '
+        f'<label>learning rate <input id="rate" type="number" step="any" min="0" value="{_rate(section, grid):.3g}"></label>'
+        '<button id="stop">stop</button><span id="said"></span></div>'
+        f'<script type="application/json" id="grid">{text}</script>'
+    )
+
+
+def _rate(section, grid):
+    """Return the learning rate at which a step at the mean slope is a hundredth of the width."""
+    slopes = np.diff(grid, axis=0) / np.diff(section.x)[:, None] if len(section.x) > 1 else grid
+    size = np.nanmean(np.abs(slopes)) if np.isfinite(slopes).any() else 0.0
+    return float(np.ptp(section.x) / 100 / size) if size > 0 else 1.0
 
 
 def _surface(section, metric, clip):
@@ -81,7 +125,13 @@ def _surface(section, metric, clip):
         z=height.T,
         customdata=shown,
         colorscale=_COLOURS,
-        colorbar={"title": metric},
+        colorbar={
+            "title": metric,
+            "orientation": "h",
+            "y": -0.02,
+            "yanchor": "top",
+            "thickness": 12,
+        },
         connectgaps=False,
         hovertemplate=pointer + "<extra></extra>",
     )

@@ -155,7 +155,7 @@ def topology(
 
     Parameters
     ----------
-    landscape : Landscape or array_like
+    landscape : Landscape, Section or array_like
         One to three dimensions, finite; a `landscape_viz.Section` by its `to_landscape()`.
     connectivity : {"axis", "simplicial"}
         Which grid points are neighbours; see the module. Our choice.
@@ -208,7 +208,7 @@ def contour_tree(landscape: LandscapeLike) -> ContourTree:
 
     Parameters
     ----------
-    landscape : Landscape or array_like
+    landscape : Landscape, Section or array_like
         One to three dimensions, finite.
 
     Returns
@@ -237,6 +237,9 @@ def contour_tree(landscape: LandscapeLike) -> ContourTree:
 
 
 def _values_of(landscape):
+    if hasattr(landscape, "to_landscape"):  # a section, whose values are its metrics by name
+        flat = len(landscape.axes) == 2
+        landscape = landscape.to_landscape() if flat else landscape.values["loss"]
     values = finite_array("landscape", getattr(landscape, "values", landscape), dtype=np.float64)
     require(
         1 <= values.ndim <= 3 and values.size > 0,

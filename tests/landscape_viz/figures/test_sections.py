@@ -1,6 +1,7 @@
 """Figures show the numbers they are given; the interactive page opens in a real browser without a network."""
 
 import dataclasses
+import json
 import re
 import subprocess
 
@@ -11,7 +12,7 @@ import pytest
 
 from landscape_viz import Problem, directions, figures, section, trajectory
 from landscape_viz.figures import page
-from tests.helpers.browser import BROWSER, chromium
+from tests.helpers.browser import BROWSER, chromium, seen_in_a_browser
 from tests.helpers.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
 
@@ -212,3 +213,84 @@ def test_pages_of_other_sections_are_refused(problem, run, tmp_path):
     plane = section(problem, directions.random(problem, 2), ["-1:1:3", "-1:1:3"])
     with pytest.raises(ValueError, match="along the directions of the section"):
         page.write_page(plane, tmp_path / "page.html", run=run[1])
+
+
+def seen(path, folder, script, width=1280, height=900):
+    """Return the DOM of a page, and its picture's path, after `script` has run in a headless Chromium without a network."""
+    probe = f"<script>window.addEventListener('load', () => setTimeout(() => {{{script}}}, 500))</script>"
+    text = path.read_text()
+    at = text.rindex("</body>")
+    (folder / "probed.html").write_text(text[:at] + probe + text[at:])
+    picture = folder / f"page_{width}.png"
+    options = [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},{height}"]
+    options += ["--enable-unsafe-swiftshader", "--virtual-time-budget=8000"]
+    options += [f"--screenshot={picture}", "--dump-dom", (folder / "probed.html").as_uri()]
+    ran = subprocess.run(
+        [chromium(), *BROWSER, *options], capture_output=True, timeout=120, text=True, check=True
+    )
+    return ran.stdout, picture
+
+
+def descended(section, start, rate, n_steps):
+    """Return the path of gradient descent on the bilinear interpolation between reflecting walls: the page's slow twin."""
+    from scipy.interpolate import RegularGridInterpolator
+
+    axes = section.axes
+    height = RegularGridInterpolator(axes, section.values["loss"])
+    path, tiny = [np.array(start)], 1e-6
+    for _ in range(n_steps):
+        here = path[-1]
+        slope = [(height(here + e) - height(here - e))[0] / (2 * tiny) for e in tiny * np.eye(2)]
+        there = here - rate * np.array(slope)
+        for k, axis in enumerate(axes):
+            width = np.ptp(axis)
+            m = (there[k] - axis[0]) % (2 * width)
+            there[k] = axis[0] + min(m, 2 * width - m)
+        path.append(there)
+    return np.column_stack([path, height(path)])
+
+
+def test_a_walker_descends_on_the_page(run, tmp_path):
+    """Twenty steps of the walker are those of descent on scipy's bilinear interpolation, walls included."""
+    path, (result, _) = tmp_path / "page.html", run
+    page.write_page(result, path)
+    start, rate = (1.03, -0.61), 0.9
+    script = (
+        f"document.getElementById('rate').value = {rate};"
+        f"walker.drop({start[0]}, {start[1]}); walker.step(20);"
+        "document.body.dataset.path = JSON.stringify(walker.path());"
+        "document.body.dataset.said = document.getElementById('said').textContent;"
+        "document.body.dataset.traces = document.getElementById('section').data.length"
+    )
+    dom, _ = seen(path, tmp_path, script)
+    walked = np.array(json.loads(re.search(r'data-path="([^"]*)"', dom)[1]))
+    assert walked.shape == (21, 3)
+    assert np.allclose(walked, descended(result, start, rate, 20), atol=1e-5)
+    assert re.search(r'data-said="step 20, loss', dom)
+    assert 'data-traces="2"' in dom
+
+
+def test_a_walker_stops_at_a_hole(holed, tmp_path):
+    """Dropped beside missing points it says so instead of walking on, and dropped into them it does not start."""
+    path = tmp_path / "page.html"
+    page.write_page(holed, path)
+    x, y = holed.x[2], holed.y[1]
+    script = (
+        f"walker.drop({x}, {y}); document.body.dataset.none = walker.path().length;"
+        "document.body.dataset.kinds = document.getElementById('section').data.length"
+    )
+    dom, _ = seen(path, tmp_path, script)
+    assert 'data-none="0"' in dom
+    assert 'data-kinds="1"' in dom
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_fits_its_window(run, tmp_path, width):
+    """In a frame of 400 and of 1280 pixels nothing reaches beyond it, and no text is smaller than 11 pixels."""
+    path = tmp_path / "page.html"
+    page.write_page(run[0], path)
+    found, log = seen_in_a_browser(path, tmp_path, width)
+    assert found["width"] == width
+    assert found["page"] <= width
+    assert found["beyond"] == 0
+    assert found["small"] >= 11

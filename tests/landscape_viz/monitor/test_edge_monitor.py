@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 import landscape_viz
+from experiments.edge_optimizers import MuonLike, Sam
 from landscape_viz import EdgeMonitor, batch_loss
 from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.monitor.record import COLUMNS, WITH_CURVATURE
 from landscape_viz.monitor.twin import Twin
 from multifractal.base.statistics import mean_and_error
 from tests.helpers.small_networks import SmallConv, images
-from tests.landscape_viz.monitor.optimizers import MuonLike, Sam
 
 OPTIMIZERS = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.05),

@@ -1,0 +1,179 @@
+"""Which indicator hovers at which bound? Seven optimisers, three batch sizes, three seeds, on digits.
+
+    python experiments/edge_monitor.py [--quick] [--record]
+
+The rules stand in docs/edge_monitor.md and were written before the runs. With --record the results are kept in
+experiments/results/edge_monitor.json, and the table and figure of docs/edge_monitor.md are written anew.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that it also runs as a file
+
+from experiments.edge_optimizers import MuonLike, Sam  # noqa: E402
+from landscape_viz import EdgeMonitor, figures  # noqa: E402
+from landscape_viz.loss.precision import pinned_threads  # noqa: E402
+from landscape_viz.monitor.record import INDICATORS  # noqa: E402
+from multifractal.base import files  # noqa: E402
+
+RESULTS = ROOT / "experiments" / "results" / "edge_monitor.json"
+FIGURE = ROOT / "docs" / "figures" / "edge_monitor.png"
+OPTIMIZERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=1.0),
+    "momentum": lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.9),
+    "Adam": lambda p: torch.optim.Adam(p, lr=0.01),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01),
+    "RMSProp": lambda p: torch.optim.RMSprop(p, lr=0.005),
+    "SAM": lambda p: Sam(p, lr=1.0, rho=0.05),
+    "Muon-like": lambda p: MuonLike(p, lr=0.01),
+}
+BATCH_SIZES = (16, 128, 1024)
+STEPS, EVERY, CURVATURE_EVERY = 1000, 10, 50
+HOVERS = (0.8, 1.25)  # of the median over the second half, and twice as wide for its quarters
+
+
+def network(seed):
+    """Return a perceptron of 64, 32 and 10 units with tanh."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
+
+
+def run(name, batch_size, seed, n_steps=STEPS):
+    """Train by the optimiser `name` on the mean squared error, and return the record of its monitor."""
+    inputs, targets = digits()
+    model = network(seed)
+    optimizer = OPTIMIZERS[name](model.parameters())
+    monitor = EdgeMonitor(
+        model,
+        optimizer,
+        "mse",
+        every=EVERY,
+        curvature_every=CURVATURE_EVERY,
+        reference=(inputs, targets),
+        rng=seed,
+    )
+    draw = torch.Generator().manual_seed(seed)
+    for _ in range(n_steps):
+        rows = torch.randperm(len(inputs), generator=draw)[:batch_size]
+        batch = inputs[rows], targets[rows]
+
+        def closure(batch=batch):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(model(batch[0]), batch[1])
+            loss.backward()
+            return loss
+
+        closure()
+        monitor.step(batch)
+        optimizer.step(*([closure] if isinstance(optimizer, Sam) else []))
+    return monitor.record()
+
+
+def digits():
+    """Return 1280 images of scikit-learn's digits, shape (n, 64), between 0 and 1, and their classes as rows of 0 and 1."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    inputs = torch.as_tensor(pixels[:1280] / 16, dtype=torch.float32)
+    return inputs, nn.functional.one_hot(torch.as_tensor(labels[:1280]), 10).float()
+
+
+def judged(ratios):
+    """Return (verdict, median) of an indicator over its bound by the rule of the page: hovers, below, above, wanders or none."""
+    second = np.asarray(ratios)[len(ratios) // 2 :]
+    known = second[np.isfinite(second)]
+    if len(known) < max(4, len(second) // 20):
+        return "none", np.nan
+    low, middle, high = np.percentile(known, [25, 50, 75])
+    if middle < HOVERS[0]:
+        return "below", float(middle)
+    if middle > HOVERS[1]:
+        return "above", float(middle)
+    steady = HOVERS[0] / 2 <= low and high <= 2 * HOVERS[1]
+    return "hovers" if steady else "wanders", float(middle)
+
+
+def summary(record):
+    """Return {indicator: [verdict, median ratio]}, and the loss at the end."""
+    found = {name: judged(record[name] / record.bound(name)) for name in INDICATORS}
+    return found | {"loss": float(np.median(record["loss"][-10:]))}
+
+
+def measure(seeds=3, batch_sizes=BATCH_SIZES, n_steps=STEPS, progress=lambda words: None):
+    """Return the summaries of all runs, by optimiser and batch size."""
+    runs = []
+    for name in OPTIMIZERS:
+        for size in batch_sizes:
+            records = [run(name, size, seed, n_steps) for seed in range(seeds)]
+            row = {"optimizer": name, "batch_size": size, "seeds": [summary(r) for r in records]}
+            runs.append(row)
+            progress(f"{name}, batch {size}: " + _cells(row))
+    return {"seeds": seeds, "n_steps": n_steps, "runs": runs}
+
+
+def _cell(row, name):
+    verdicts = [one[name][0] for one in row["seeds"]]
+    middle = np.array([one[name][1] for one in row["seeds"]], dtype=float)
+    if "none" in verdicts:
+        return "–"
+    words = verdicts[0] if len(set(verdicts)) == 1 else "/".join(sorted(set(verdicts)))
+    return f"{words}, {np.median(middle):.2g}"
+
+
+def _cells(row):
+    return "; ".join(f"{name} {_cell(row, name)}" for name in INDICATORS)
+
+
+def table(results=None):
+    """Return the table of docs/edge_monitor.md."""
+    results = results or json.loads(RESULTS.read_text())
+    head = [
+        "optimiser",
+        "batch",
+        *(name.replace("_", " ") for name in INDICATORS),
+        "loss at the end",
+    ]
+    rows = [head, ["---"] * len(head)]
+    for row in results["runs"]:
+        loss = np.median([one["loss"] for one in row["seeds"]])
+        cells = [_cell(row, name) for name in INDICATORS]
+        rows.append([row["optimizer"], str(row["batch_size"]), *cells, f"{loss:.2g}"])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main(argv=None):
+    """Run the command line."""
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument("--quick", action="store_true", help="one seed, two batch sizes, 400 steps")
+    flags.add_argument("--record", action="store_true", help="keep the results, write the page")
+    options = flags.parse_args(argv)
+    smaller = {"seeds": 1, "batch_sizes": BATCH_SIZES[::2], "n_steps": 400} if options.quick else {}
+    with pinned_threads(1):
+        results = measure(**smaller, progress=lambda words: print(words, flush=True))
+        print(table(results))
+        if options.record:
+            record = run("SGD", 1024, 0)
+            axes = figures.edge_record(record)
+            axes[0].figure.savefig(FIGURE, dpi=150)
+    if options.record:
+        with files.atomic_write(RESULTS, overwrite=True) as file:
+            file.write((json.dumps(results, indent=1) + "\n").encode())
+        from tools import tables
+
+        tables.main([])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""The page of the edge monitor runs, and the study's rule says yes and no where it must."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from experiments import edge_monitor
+from landscape_viz.loss.precision import pinned_threads
+from tests.conftest import ROOT
+
+
+def test_the_page_runs():
+    """The block of edge_monitor.md runs, and its record holds what it says."""
+    page = ROOT / "docs" / "edge_monitor.md"
+    found = {}
+    with pinned_threads(1):
+        exec(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[0], found)  # noqa: S102
+    record = found["record"]
+    assert record.steps.tolist() == list(range(0, 200, 10))
+    assert np.isfinite(record["preconditioned_sharpness"]).sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"),
+    [
+        (np.linspace(0.9, 1.1, 20), "hovers"),
+        (np.linspace(0.2, 0.6, 20), "below"),
+        (np.linspace(1.5, 9, 20), "above"),
+        (np.r_[np.full(8, 0.1), np.full(4, 1.0), np.full(8, 30.0)], "wanders"),
+        (np.full(20, np.nan), "none"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_rule_on_made_worlds(second, verdict):
+    """Only the second half counts: the first half of each world would say otherwise."""
+    first = np.full(20, 1.0) if verdict != "hovers" else np.full(20, 50.0)
+    assert edge_monitor.judged(np.r_[first, second])[0] == verdict
+
+
+def test_descent_on_all_data_hovers_as_published():
+    """Cohen et al. 2021: with nearly all images a step, SGD's largest eigenvalue and critical sharpness hover in the results kept."""
+    rows = json.loads(edge_monitor.RESULTS.read_text())["runs"]
+    row = next(r for r in rows if r["optimizer"] == "SGD" and r["batch_size"] == 1024)
+    for seed in row["seeds"]:
+        assert seed["largest_eigenvalue"][0] == seed["critical_sharpness"][0] == "hovers"
+
+
+def test_a_short_run_is_recorded():
+    """One run of each optimiser gives a record with the columns that the table reads."""
+    with pinned_threads(1):
+        for name in edge_monitor.OPTIMIZERS:
+            record = edge_monitor.run(name, 16, 0, n_steps=20)
+            assert np.isfinite(record["critical_sharpness"]).any(), name

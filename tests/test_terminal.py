@@ -1,0 +1,94 @@
+"""The commands `landscape` and `multifractal`: what they write, their exit codes, and that the wheel declares them."""
+
+import importlib
+import tomllib
+
+import pytest
+import torch
+
+from landscape_viz import FractalReport, Section
+from landscape_viz.studies import terminal as landscape
+from multifractal.reproduction import terminal as multifractal
+from tests.conftest import ROOT
+
+CODE = """
+import torch
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+def data():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(8, 2, generator=generator), torch.arange(8) % 2
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Return a folder, the present one, with a module of the user's; its network and data in arguments."""
+    (tmp_path / "mine_at_the_shell.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return ["mine_at_the_shell:network", "--data", "mine_at_the_shell:data", "--folder", "out"]
+
+
+def test_a_section_from_the_shell(mine, tmp_path, capsys):
+    """The file holds the asked points around given weights, beside picture and page; the same command goes on."""
+    module = importlib.import_module("mine_at_the_shell")
+    network = module.network()
+    state = {name: 2 * tensor for name, tensor in network.state_dict().items()}
+    torch.save(state, tmp_path / "weights.pt")
+    asked = ["section", *mine, "--points", "5", "--state", "weights.pt"]
+    assert landscape.main(asked) == 0
+    result = Section.load(tmp_path / "out" / "section.npz")
+    assert result.grid.shape[1:] == (5, 5)
+    network.load_state_dict(state)
+    loss = torch.nn.functional.cross_entropy(network(module.data()[0]), module.data()[1])
+    assert result.values["loss"][2, 2] == pytest.approx(loss.item(), rel=1e-6)
+    assert (tmp_path / "out" / "section.html").stat().st_size > 1e6
+    assert landscape.main(asked) == 0
+    assert "section.png" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_report_from_the_shell(mine, tmp_path, capsys):
+    """The verdict is printed and kept."""
+    assert landscape.main(["report", *mine, "--points", "113"]) == 0
+    assert str(FractalReport.load(tmp_path / "out" / "report.npz")) in capsys.readouterr().out
+
+
+def test_what_the_user_can_mend_is_one_line(mine, capsys):
+    """A module that is not there gives exit status 1 and one line."""
+    mine[0] = "mine_at_the_shell:nothing"
+    assert landscape.main(["section", *mine]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_demo_from_the_shell(tmp_path, capsys):
+    """The picture is drawn, and the exponent printed."""
+    words = ["demo", "--folder", str(tmp_path), "--size", "64", "--steps", "500"]
+    assert multifractal.main(words) == 0
+    assert (tmp_path / "demo.png").exists()
+    assert "TAMSD grows as lag^" in capsys.readouterr().out
+
+
+def test_report_and_fetch_are_passed_on(monkeypatch):
+    """Their arguments reach the commands that they stand for."""
+    seen = []
+    from multifractal.reproduction import __main__ as report
+    from multifractal.source_data import __main__ as source_data
+
+    monkeypatch.setattr(report, "main", seen.append)
+    monkeypatch.setattr(source_data, "main", lambda words: seen.append(words) or 7)
+    assert multifractal.main(["report", "--surfaces", "2"]) == 0
+    assert multifractal.main(["fetch", "--folder", "x"]) == 7
+    assert seen == [["--surfaces", "2"], ["fetch", "--folder", "x"]]
+    assert multifractal.main([]) == 2
+
+
+def test_the_commands_are_declared():
+    """Each of pyproject's scripts is a function that exists."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(scripts) == {"landscape", "multifractal"}
+    for target in scripts.values():
+        module, name = target.split(":")
+        assert callable(getattr(importlib.import_module(module), name))
