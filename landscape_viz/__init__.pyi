@@ -32,6 +32,7 @@ from .matching import match as match
 from .matching import permuted as permuted
 from .matching import sequential_groups as sequential_groups
 from .loss.batch_loss import batch_loss as batch_loss
+from .loss.metrics import Metric as Metric
 from .loss.objective import Objective as Objective
 from .loss.problem import Problem as Problem
 from .monitor.edge_monitor import EdgeMonitor as EdgeMonitor

@@ -95,6 +95,32 @@ class Section(Result):
         """Standard deviation of the loss that rounding makes at the origin: smaller differences say nothing."""
         return self.settings["rounding"]
 
+    def best(self, metric="loss"):
+        """Return (coordinates, value) of the best finite point of a metric: the lowest loss, the highest accuracy, or as `Metric` says.
+
+        Raises
+        ------
+        ValueError
+            When the section lacks the metric, it is a plain function, or no point of it is finite.
+        """
+        better = self.settings.get("better", {"loss": "low", "accuracy": "high"}).get(metric)
+        require(
+            metric in self.metrics and better is not None,
+            "metric",
+            metric,
+            f"be one of {self.metrics} of which it is known whether low or high is better",
+            "map it as Metric(name, function, better='low' or 'high')",
+        )
+        values = self.values[metric]
+        finite = np.isfinite(values)
+        require(finite.any(), "section", "no finite value", "be finite", "map a smaller range")
+        worst = np.inf if better == "low" else -np.inf
+        values = np.where(finite, values, worst)
+        flat = values.argmin() if better == "low" else values.argmax()
+        place = np.unravel_index(flat, values.shape)
+        coordinates = tuple(float(a[i]) for a, i in zip(self.axes, place, strict=True))
+        return coordinates, float(values[place])
+
     @property
     def live_dropout(self) -> bool:
         """Whether each point drew its own dropout mask, so that the values hold the noise of dropout."""
@@ -231,7 +257,7 @@ def section(
         One to three.
     axes : sequence of array_like or "min:max:num"
         Coordinates along each direction, finite.
-    metrics : sequence of "loss", "accuracy" or functions, or dict of functions by name, optional
+    metrics : sequence of "loss", "accuracy", `Metric` or functions, or dict of these by name, optional
         A function is given (model, batch) and returns (sum, count) of a batch, what is mapped being the sum of sums over the
         sum of counts. None (our choice) takes the loss, and the accuracy where targets have right answers: classes, also one
         a pixel or token (ignored labels left out), or yes and no by the sign of one logit.
@@ -321,6 +347,7 @@ def section(
     )
     known = task.look()
     settings = {"threads": threads, "device": str(device), "at_once": at_once}
+    better = measures.better_of(measures.named(known.metrics) if chosen is None else chosen)
     provenance = Provenance.of(
         "section", rng=problem.rng, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes]
     )
@@ -347,7 +374,7 @@ def section(
         angles=directions.angles,
         directions_hash=directions.hash,
         problem=problem.record(),
-        settings=settings | {"path": known.path, "rounding": known.rounding},
+        settings=settings | {"path": known.path, "rounding": known.rounding, "better": better},
         provenance=provenance,
     )
 

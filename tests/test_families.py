@@ -20,6 +20,8 @@ from multifractal.reproduction import page
 from multifractal.walkers import optimizers
 from tests.conftest import ROOT
 from tests.landscape_viz import test_probes_leave_no_trace as probes
+from tests.landscape_viz.loss import test_metrics
+from tests.multifractal.landscapes import test_generators
 from tests.multifractal.walkers import test_field
 from tools import api_reference
 
@@ -124,7 +126,7 @@ FAMILIES = {
         lambda: set(metrics.METRICS),
         {
             "the docstring of section": lambda: words_of(landscape_viz.section),
-            "tests": lambda: words_of_tests("landscape_viz"),
+            "the test against plain torch": lambda: set(test_metrics.TRUTH),
         },
     ),
     "probes": Family(
@@ -138,6 +140,7 @@ FAMILIES = {
     "generators": Family(
         drawn,
         {
+            "the test that bits are kept": lambda: set(test_generators.CALLS),
             "tests": lambda: words_of_tests("multifractal/landscapes"),
             "the campaign": lambda: {n.split(" ")[0].split(".")[-1] for n in boundary.calls()},
         },

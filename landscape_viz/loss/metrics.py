@@ -1,5 +1,8 @@
 """Metrics measured beside the loss: the share of right answers where the targets have one, and the user's own by name."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 
 from landscape_viz.loss.batch_loss import OfCriterion, OfModel, OwnLoss
@@ -8,10 +11,59 @@ from landscape_viz.loss.criteria import IGNORED, class_axis
 from multifractal.base.checks import one_of, refuse, require
 
 METRICS = ("loss", "accuracy")
+_BETTER = {"loss": "low", "accuracy": "high"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of your own by name, which knows whether low or high is better; taken wherever metrics are.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        Is given (model, batch) and returns (sum, count) of the batch; the metric is the sum of sums over the sum of counts.
+    better : {"low", "high"}
+
+    Examples
+    --------
+    >>> import torch
+    >>> from landscape_viz import Metric
+    >>> def wrong(model, batch):
+    ...     inputs, targets = batch
+    ...     return (model(inputs).argmax(1) != targets).sum(), len(targets)
+    >>> Metric("error", wrong, better="low").better
+    'low'
+    """
+
+    name: str
+    function: Callable
+    better: str
+
+    def __post_init__(self):
+        good = isinstance(self.name, str) and self.name and self.name not in METRICS
+        require(good, "name", self.name, f"be a word, and none of {METRICS}", "pass another name")
+        good = callable(self.function)
+        require(
+            good, "function", self.function, "be a function of (model, batch)", "pass a function"
+        )
+        one_of("better", self.better, ("low", "high"))
+
+    def __call__(self, model, batch):
+        """Return (sum, count) of a batch."""
+        return self.function(model, batch)
+
+
+def better_of(metrics):
+    """Return {name: "low", "high" or None} of metrics by name; of a plain function it is not known."""
+    return {
+        name: _BETTER[metric] if isinstance(metric, str) else getattr(metric, "better", None)
+        for name, metric in metrics.items()
+    }
 
 
 def named(metrics):
-    """Return {name: "loss", "accuracy" or a function}, from names and functions, or a dict of functions by name.
+    """Return {name: "loss", "accuracy", a Metric or a function}, from these in a sequence, or a dict of functions by name.
 
     A function is given (model, batch) and returns (sum, count); the metric is the sum of sums over the sum of counts.
     """
@@ -20,7 +72,7 @@ def named(metrics):
     if isinstance(metrics, dict):
         found = dict(metrics)
     else:
-        found = {m if isinstance(m, str) else getattr(m, "__name__", "metric"): m for m in metrics}
+        found = {_name_of(m): m for m in metrics}
     for name, metric in found.items():
         if not callable(metric):
             one_of("metrics", name if metric is None else metric, METRICS)
@@ -28,6 +80,12 @@ def named(metrics):
         len(found) == len(metrics), "metrics", metrics, "have names of their own", "pass a dict"
     )
     return found
+
+
+def _name_of(metric):
+    if isinstance(metric, str):
+        return metric
+    return metric.name if isinstance(metric, Metric) else getattr(metric, "__name__", "metric")
 
 
 def accuracy(loss, outputs, targets):
@@ -68,7 +126,7 @@ def of_function(function, model, batch, device):
     require(
         isinstance(found, tuple | list) and len(found) == 2,
         "metrics",
-        getattr(function, "__name__", function),
+        _name_of(function),
         "return (sum, count)",
         "return the sum over the batch and what to divide it by",
     )
