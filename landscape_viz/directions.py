@@ -315,6 +315,7 @@ def random_walk_shares(n_states: int, about: Literal["end", "mean"] = "end") -> 
     Shape (n_states,), descending, for a walk of `n_states` states; `about` as for `pca`. In infinitely many dimensions the
     Gram matrix of steps s and t about the end is exactly proportional to the steps that
     both still have to go. For many states: 81 % and 9 % about the end, 61 % and 15 % about the mean.
+    ValueError with fewer than 2 states or more than 10 000, or another `about`.
     """
     n_states, about = whole_number("n_states", n_states, 2), one_of("about", about, ABOUT)
     require(
@@ -474,7 +475,10 @@ class _Scale:
 
 
 def gram(vectors: Array, block: int = 1 << 20) -> Array:
-    """Return vectors @ vectors.T in float64, of an array of shape (n, n_parameters), block by block of columns."""
+    """Return vectors @ vectors.T in float64, of an array of shape (n, n_parameters), block by block of columns.
+
+    ValueError where `vectors` are no such array, or `block` is no whole number.
+    """
     vectors, block = real_array("vectors", vectors, ndim=2), whole_number("block", block)
     total = np.zeros((len(vectors), len(vectors)))
     for first in range(0, vectors.shape[1], block):

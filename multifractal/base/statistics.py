@@ -83,6 +83,11 @@ def mean_interval(samples: ArrayLike, axis: int = -1, of: str = "samples") -> Es
         Of the shape of `samples` without `axis`. The interval is NaN with fewer than two samples, the value with none.
         A mean of infinite samples is infinite, and its interval NaN.
 
+    Raises
+    ------
+    ValueError
+        When `samples` are no real numbers, have no such `axis`, or `of` is no text.
+
     Examples
     --------
     >>> print(mean_interval([1.0, 2.0, float("nan")]))
