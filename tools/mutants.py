@@ -259,6 +259,7 @@ class Run:
         if code == 4 and any("not found" in line for line in lines):
             raise RuntimeError(f"the map of the tests is not this tree's: {lines[-5:]}")
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        failed = failed or [f"exit {code}"] * (code not in (0, 5))
         return (SURVIVED if code in (0, 5) else KILLED), " ".join(failed)[:200]
 
 

@@ -191,6 +191,13 @@ def test_the_page_holds_everything_and_is_not_overwritten(run, tmp_path):
         page.write_page(run[0], path)
 
 
+def test_a_surface_has_a_face_between_any_four_points(run):
+    """Of 9 by 7 points there are 48, none left out for speed."""
+    ax = figures.surface(run[0])
+    drawn(ax)
+    assert len(ax.collections[0].get_facecolor()) == 48
+
+
 def test_the_surface_of_the_page_has_its_holes_and_its_cut(holed):
     """Rows run along y, no gap is bridged, nothing lies above the cut, and the pointer tells the values uncut."""
     values = holed.values["loss"]

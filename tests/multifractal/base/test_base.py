@@ -50,6 +50,23 @@ def test_leftovers_of_a_killed_writer_go_and_those_of_a_living_one_stay(tmp_path
     assert {found.name for found in tmp_path.iterdir()} == {"kept", ".kept2.abc.part"}
 
 
+def test_a_file_system_without_locks_is_written_to_and_leaves_no_descriptor_open(
+    tmp_path, monkeypatch
+):
+    """Where flock is refused the file is written all the same, and as many descriptors are open after as before."""
+
+    def refused(*_):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(files.fcntl, "flock", refused)
+    before = len(os.listdir("/dev/fd"))
+    for k in range(3):
+        with files.atomic_write(tmp_path / f"{k}") as file:
+            file.write(b"whole")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == 3 * [b"whole"]
+    assert len(os.listdir("/dev/fd")) == before
+
+
 def test_pickles_are_refused_and_not_executed(tmp_path):
     """An object array in a file is refused; nothing in it runs."""
 
