@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
+from scipy.special import rel_entr
 from torch import nn
 
 from landscape_viz import Problem
@@ -68,3 +70,33 @@ def test_bad_input_is_refused():
     regression = Problem(nn.Linear(2, 1), None, "mse", (torch.randn(20, 2), torch.randn(20, 1)))
     with pytest.raises(ValueError, match="accuracy|class indices"):
         pac_bayes_bound(regression)
+
+
+def test_the_bound_is_maurers_with_langford_and_caruanas_share_for_the_draws():
+    """Both inversions solved by scipy from the formulae of the docstring: a tenth of delta for 60 draws, .9 over 20 for the rest."""
+
+    def above(q, limit):
+        def excess(p):
+            return rel_entr(q, p) + rel_entr(1 - q, 1 - p) - limit
+
+        return brentq(excess, q + 1e-15, 1 - 1e-15, xtol=1e-15)
+
+    problem, _ = linear_world(400, "true")
+    found = pac_bayes_bound(problem, delta=0.2, n_draws=60)
+    assert found.noisy_error > 0
+    drawn = above(found.noisy_error, np.log(2 / 0.02) / 60)
+    limit = (found.divergence + np.log(2 * np.sqrt(400) / (0.9 * 0.2 / 20))) / 400
+    assert found.value == pytest.approx(above(drawn, limit), rel=1e-9)
+
+
+def test_a_network_without_derivatives_has_a_bound():
+    """Nothing is differentiated, so that a network with live dropout is bounded too."""
+    model = nn.Sequential(nn.Dropout(0.1), nn.Linear(2, 2))
+    data = torch.randn(50, 2), torch.arange(50) % 2
+    assert (
+        0
+        < pac_bayes_bound(
+            Problem(model, None, "cross_entropy", data, dropout="live"), n_draws=2
+        ).value
+        <= 1
+    )
