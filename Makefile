@@ -14,7 +14,7 @@ help:  ## show this list
 demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, or PROFILE=full)
 	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --html results/demo.html
 
-report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, README's table, docs/to_the_authors.md
+report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, docs/reproduction.md, docs/to_the_authors.md
 	$(RUN) -m multifractal.reproduction --record experiments/results/reproduction.json
 	$(RUN) tools/tables.py
 

@@ -1,4 +1,4 @@
-"""Write the tables of README and docs/ from the results that are committed.
+"""Write the tables of docs/ from the results that are committed.
 
     python tools/tables.py [--check]
 
@@ -42,7 +42,9 @@ def tables():
         (DOCS / "to_the_authors.md", "reproduction"): partial(
             record.authors_page, RESULTS / "reproduction.json"
         ),
-        (README, "reproduction"): partial(record.readme_table, RESULTS / "reproduction.json"),
+        (DOCS / "reproduction.md", "reproduction"): partial(
+            record.readme_table, RESULTS / "reproduction.json"
+        ),
         (DOCS / "edge_monitor.md", "edge_monitor"): edge_monitor.table,
     }
     for page, result, module in (

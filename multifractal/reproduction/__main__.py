@@ -27,7 +27,7 @@ def main(argv=None):
     flags.add_argument(
         "--record",
         metavar="JSON",
-        help="keep numbers and verdicts of all claims for README and docs",
+        help="keep numbers and verdicts of all claims for the pages of docs/",
     )
     asked = flags.parse_args(argv)
     if asked.only and asked.record:

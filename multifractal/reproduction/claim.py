@@ -232,7 +232,7 @@ class Claim:
         What the figure shows; states n.
     protocol : Protocol
     headline : dict of str to str
-        Names of the quantities that the README's table shows, with short words for each.
+        Names of the quantities that the table of docs/reproduction.md shows, with short words for each.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The numbers and verdicts of a report, kept as JSON; README and docs/to_the_authors.md are written from them and nothing else."""
+"""The numbers and verdicts of a report, kept as JSON; docs/reproduction.md and docs/to_the_authors.md are written from them."""
 
 import json
 import math
@@ -45,7 +45,7 @@ def kept(path):
 
 
 def readme_table(path):
-    """Return the README's words and table."""
+    """Return the page's words and table."""
     study, found = kept(path)
     counted = "; ".join(
         f"{n} {verdict}"

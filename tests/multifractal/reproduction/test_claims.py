@@ -428,7 +428,7 @@ def test_a_record_holds_what_the_report_found(small_report, tmp_path):
 
 
 def test_every_headline_is_measured():
-    """The README's table asks each claim for numbers that the committed record holds."""
+    """The table of docs/reproduction.md asks each claim for numbers that the committed record holds."""
     _, found = record.kept(ROOT / "experiments" / "results" / "reproduction.json")
     for claim in page.claims():
         assert claim.headline.keys() <= found[claim.name][2].keys(), claim.name

@@ -383,7 +383,7 @@ RECORD = ROOT / "experiments" / "results" / "reproduction.json"
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_committed_verdicts_are_what_the_rules_say_of_the_committed_numbers(name):
-    """README and docs are written from the record; today's rule gives its verdict and its reason, word for word."""
+    """The pages are written from the record; today's rule gives its verdict and its reason, word for word."""
     verdict, reason, quantities = record.kept(RECORD)[1][name]
     judged = CLAIMS[name].judge(quantities)
     assert (judged.verdict, judged.reason) == (verdict, reason)
