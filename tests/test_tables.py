@@ -26,7 +26,7 @@ def test_a_stale_table_is_named_and_written_anew(tmp_path, monkeypatch):
 
 def test_every_mark_has_its_writer():
     """No page holds marks that `tables` (or, for the findings, their own command) does not write."""
-    pages = [tables.README, *(tables.ROOT / "docs").glob("*.md")]
+    pages = [tables.ROOT / "README.md", *(tables.ROOT / "docs").glob("*.md")]
     marked = {
         (page, line.split()[1].rstrip(":"))
         for page in pages

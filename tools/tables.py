@@ -28,7 +28,6 @@ from multifractal.reproduction import record  # noqa: E402
 from tools import marks  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results"
-README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 
 
