@@ -141,13 +141,13 @@ class FractalReport(Result):
 
     def _of_constant(self, where):
         remedy = (
-            "choose other params=, or a wider plane (half_width=)"
+            "Choose other params=, or a wider plane (half_width=)"
             if self.norm == "model"
-            else "norm='model' moves also what has norm zero; else choose other params=, or a wider plane (half_width=)"
+            else "Pass norm='model', which moves also what has norm zero; else choose other params=, or a wider plane (half_width=)"
         )
         return (
             f"The loss is constant {where}: it does not depend on what moves there, as with a LoRA whose second factors are "
-            f"zero, a head of zeros or dead units. {remedy[0].upper()}{remedy[1:]}."
+            f"zero, a head of zeros or dead units. {remedy}."
         )
 
     def _of_the_rest(self):

@@ -163,7 +163,7 @@ def test_constant_planes_have_their_row_and_the_report_goes_on(monkeypatch, tmp_
     np.testing.assert_array_equal(nothing.second[[0, 2]], 0)
     assert "± 0.1: constant in this plane.\n" in str(nothing)
     assert "The loss is constant in this plane" in str(nothing)
-    assert "Norm='model' moves also what has norm zero" in str(nothing)
+    assert "Pass norm='model', which moves also what has norm zero" in str(nothing)
     some = report(norm="model")
     assert some.kinds == ["smooth", "constant", "smooth"]
     assert "constant at ± 0.1: it does not depend" in str(some)
