@@ -8,7 +8,7 @@ import torch
 
 from landscape_viz import FractalReport, Section
 from landscape_viz.studies import terminal as landscape
-from multifractal.reproduction import terminal as multifractal
+from multifractal.reproduction import __main__ as multifractal
 from tests.conftest import ROOT
 
 CODE = """
@@ -66,7 +66,7 @@ def test_what_the_user_can_mend_is_one_line(mine, capsys):
 def test_the_demo_from_the_shell(tmp_path, capsys):
     """The picture is drawn, and the exponent printed."""
     words = ["demo", "--folder", str(tmp_path), "--size", "64", "--steps", "500"]
-    assert multifractal.main(words) == 0
+    assert multifractal.command(words) == 0
     assert (tmp_path / "demo.png").exists()
     assert "TAMSD grows as lag^" in capsys.readouterr().out
 
@@ -74,15 +74,14 @@ def test_the_demo_from_the_shell(tmp_path, capsys):
 def test_report_and_fetch_are_passed_on(monkeypatch):
     """Their arguments reach the commands that they stand for."""
     seen = []
-    from multifractal.reproduction import __main__ as report
     from multifractal.source_data import __main__ as source_data
 
-    monkeypatch.setattr(report, "main", seen.append)
+    monkeypatch.setattr(multifractal, "main", seen.append)
     monkeypatch.setattr(source_data, "main", lambda words: seen.append(words) or 7)
-    assert multifractal.main(["report", "--surfaces", "2"]) == 0
-    assert multifractal.main(["fetch", "--folder", "x"]) == 7
+    assert multifractal.command(["report", "--surfaces", "2"]) == 0
+    assert multifractal.command(["fetch", "--folder", "x"]) == 7
     assert seen == [["--surfaces", "2"], ["fetch", "--folder", "x"]]
-    assert multifractal.main([]) == 2
+    assert multifractal.command([]) == 2
 
 
 def test_the_commands_are_declared():
