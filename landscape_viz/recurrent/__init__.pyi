@@ -1,0 +1,16 @@
+from .cells import GRU as GRU
+from .cells import LSTM as LSTM
+from .cells import TanhRNN as TanhRNN
+from .depth import SharedResidual as SharedResidual
+from .law import Stretching as Stretching
+from .law import predicted_exponent as predicted_exponent
+from .law import stretching as stretching
+from .plane import costs_at as costs_at
+from .plane import growth_at as growth_at
+from .plane import plane_losses as plane_losses
+from .plants import CartPole as CartPole
+from .plants import DoublingPlant as DoublingPlant
+from .through_time import ThroughTime as ThroughTime
+from .through_time import discounted_loss as discounted_loss
+from .through_time import step_weights as step_weights
+from .unrolled import UnrolledOptimizer as UnrolledOptimizer

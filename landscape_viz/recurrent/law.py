@@ -1,0 +1,99 @@
+"""The law: which exponent and which spectrum a discounted loss should have, from how its forward pass stretches differences."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from multifractal.base.checks import real_array, require
+from multifractal.base.result import Provenance, Result
+
+
+def predicted_exponent(lyapunov, discount):
+    """Return the Hölder exponent min(1, -ln(discount) / lyapunov) of a discounted loss (Wang, Herbert and Gao 2023).
+
+    Parameters
+    ----------
+    lyapunov : float or array_like
+        Largest Lyapunov exponent of the forward pass, per step. Where it is not positive the exponent is 1.
+    discount : float
+        In (0, 1].
+    """
+    lyapunov = real_array("lyapunov", lyapunov, dtype=np.float64)
+    require(0 < discount <= 1, "discount", discount, "lie in (0, 1]", "pass for instance 0.9")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(lyapunov > 0, -np.log(discount) / lyapunov, 1.0)
+    return np.minimum(1.0, ratio)[()]
+
+
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class Stretching(Result):
+    """How a forward pass stretches small differences, over the passes of a plane.
+
+    Attributes
+    ----------
+    lyapunov : float
+        Mean finite-time exponent, per step.
+    variance : float
+        Of finite-time exponents, times the steps they are taken over: v in I(s) = (s - lyapunov)^2 / (2 v).
+    finite_time : ndarray, shape (n_passes,)
+        The exponents themselves.
+    n_steps : int
+        That they are taken over.
+    provenance : Provenance
+    """
+
+    lyapunov: float
+    variance: float
+    finite_time: np.ndarray
+    n_steps: int
+    provenance: Provenance
+
+    def exponent(self, discount):
+        """Return `predicted_exponent` for this pass."""
+        return float(predicted_exponent(self.lyapunov, discount))
+
+    def c2(self, discount):
+        """Return the second log-cumulant, -v ln(discount)^2 / lyapunov^3; NaN where the pass is not chaotic."""
+        if self.lyapunov <= 0:
+            return float("nan")
+        return float(-self.variance * np.log(discount) ** 2 / self.lyapunov**3)
+
+    def zeta(self, discount, q):
+        """Return the exponents of the moments of order q, [(lyapunov^2 - 2 v q ln(discount))^(1/2) - lyapunov] / v.
+
+        It is the Legendre transform of `spectrum`; q ln(1/discount) / lyapunov where v is 0. Mean squared differences grow
+        with the exponent zeta(2).
+        """
+        pull = -2 * np.log(discount) * real_array("q", q, dtype=np.float64)
+        # the same number without the difference of two that are near each other
+        return pull / (np.sqrt(self.lyapunov**2 + self.variance * pull) + self.lyapunov)
+
+    def spectrum(self, discount, h):
+        """Return D at the exponents h: 2 - I(s)/s with s = -ln(discount) / h, to second order in s - lyapunov."""
+        s = -np.log(discount) / real_array("h", h, dtype=np.float64)
+        return 2 - (s - self.lyapunov) ** 2 / (2 * self.variance * s)
+
+
+def stretching(growth, first=None):
+    """Return the `Stretching` that `growth_at` measured.
+
+    Parameters
+    ----------
+    growth : array_like, shape (n_passes, n_steps)
+        Logarithms of lengths, by step.
+    first : int, optional
+        Steps left out, while the tangent vector turns into the direction that grows most. Default a fifth (our choice).
+    """
+    growth = real_array("growth", growth, ndim=2, dtype=np.float64)
+    first = growth.shape[1] // 5 if first is None else int(first)
+    good = 0 <= first < growth.shape[1] - 1 and len(growth) > 1
+    require(good, "growth", growth.shape, "hold two passes and some steps", "take more")
+    n_steps = growth.shape[1] - 1 - first
+    finite_time = (growth[:, -1] - growth[:, first]) / n_steps
+    return Stretching(
+        lyapunov=float(finite_time.mean()),
+        variance=float(finite_time.var(ddof=1) * n_steps),
+        finite_time=finite_time,
+        n_steps=n_steps,
+        provenance=Provenance.of("stretching", passes=len(growth), first=first),
+    )

@@ -1,0 +1,168 @@
+"""The costs of a `ThroughTime` network at many weights at once, and how its forward pass stretches a small difference there.
+
+Positions are cut into chunks of a fixed size, each run by `torch.func.vmap` in one thread, so that the number of threads never
+changes a bit.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from torch.func import functional_call, jvp, vmap
+
+from landscape_viz.loss.precision import pinned_threads
+from landscape_viz.loss.problem import checked_problem
+from landscape_viz.recurrent.through_time import ThroughTime, step_weights
+from multifractal.base.checks import real_array, require, whole_number
+from multifractal.base.chunks import map_chunks
+from multifractal.base.rng import as_generator
+
+AT_ONCE = 64  # positions: the weights of so many small networks stay in the cache
+
+
+def costs_at(problem, vectors, positions, *, at_once=AT_ONCE):
+    """Return the mean cost of each step at positions in the space of weights, shape (n_positions, horizon), float64.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of a `ThroughTime` network.
+    vectors : array_like, shape (n, n_parameters)
+        As `Directions.vectors`.
+    positions : array_like, shape (n_positions, n)
+        Coordinates along the vectors, from the problem's weights.
+    at_once : int
+        Positions of a launch; default 64 (our choice). It may change the last bits, and so what chaos makes of them.
+
+    Raises
+    ------
+    ValueError
+        When the network is no `ThroughTime` network, or the arrays do not fit.
+    """
+    return _launched(_costs, problem, vectors, positions, at_once)
+
+
+def growth_at(problem, vectors, positions, *, rng=0, at_once=AT_ONCE):
+    """Return by how much a small random difference of states has grown after each step, as a natural logarithm.
+
+    The tangent vector is carried along by the derivative of each step (forward mode) and has length 1 at first. Largest
+    finite-time Lyapunov exponents are its differences over time, see `stretching`.
+
+    Parameters
+    ----------
+    problem, vectors, positions, at_once
+        As for `costs_at`.
+    rng : int, SeedSequence or Generator
+        Of the first tangent vector, the same at all positions.
+
+    Returns
+    -------
+    ndarray, shape (n_positions * n_samples, horizon), float64
+    """
+    draws = as_generator(rng)
+    return _launched(_growth, problem, vectors, positions, at_once, draws)
+
+
+def plane_losses(problem, directions, axes, discounts, *, at_once=AT_ONCE):
+    """Return the loss over a plane for several discounts, as landscapes: shape (n_discounts, n_y, n_x), float64.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of a `ThroughTime` network; its own loss is not used.
+    directions : Directions
+        Two.
+    axes : (array_like, array_like)
+        Coordinates along the first (x) and the second direction (y).
+    discounts : list of float or "final"
+        As for `step_weights`: all are made from one set of forward passes.
+    """
+    x, y = (real_array("axes", axis, ndim=1, dtype=np.float64) for axis in axes)
+    positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    costs = costs_at(problem, directions.vectors, positions, at_once=at_once)
+    weights = np.stack([step_weights(costs.shape[1], discount) for discount in discounts])
+    # one weighted sum a discount: a matrix product would leave its order of summing to BLAS
+    return np.array([(costs * w).sum(axis=1) for w in weights]).reshape(-1, len(y), len(x))
+
+
+def _launched(function, problem, vectors, positions, at_once, *more):
+    model = checked_problem(problem).build()
+    good = isinstance(model, ThroughTime)
+    require(good, "problem", type(model).__name__, "hold a ThroughTime network", "use `section`")
+    n = sum(int(np.prod(shape)) for shape in problem.shapes.values())
+    vectors = real_array("vectors", vectors, ndim=2, dtype=np.float64)
+    require(vectors.shape[1] == n, "vectors", vectors.shape, f"be (n, {n})", "use directions.random")
+    positions = real_array("positions", positions, ndim=2, dtype=np.float64)
+    fits = positions.shape[1] == len(vectors) and len(positions) > 0
+    require(fits, "positions", positions.shape, f"be (n, {len(vectors)})", "one number a vector")
+    batch, origin, size = problem.load(), problem.weights().double(), whole_number("at_once", at_once)
+    tangent = _first_tangent(model, batch, *more)
+
+    def chunk(first):
+        at, weights = positions[first : first + size], origin.numpy()
+        moved = [weights + sum(a * v for a, v in zip(p, vectors, strict=True)) for p in at]
+        stacked = _named(problem, model, torch.from_numpy(np.array(moved)))
+        return function(copy.deepcopy(model), stacked, batch, tangent)
+
+    with pinned_threads(1), torch.no_grad():
+        return np.concatenate(map_chunks(chunk, [(i,) for i in range(0, len(positions), size)]))
+
+
+def _named(problem, model, stack):
+    """Return the rows of `stack` as stacked parameters by name, in the dtype of each."""
+    dtypes = {name: p.dtype for name, p in model.named_parameters()}
+    sizes = [int(np.prod(shape)) for shape in problem.shapes.values()]
+    return {
+        name: part.reshape(len(stack), *shape).to(dtypes[name])
+        for (name, shape), part in zip(
+            problem.shapes.items(), torch.split(stack, sizes, dim=1), strict=True
+        )
+    }
+
+
+def _costs(model, stacked, batch, tangent):
+    def of(parameters):
+        return functional_call(model, parameters, (batch,)).mean(dim=0)
+
+    with torch.no_grad():
+        return vmap(of)(stacked).double().numpy()
+
+
+def _first_tangent(model, batch, draws=None):
+    if draws is None:
+        return None
+    state = model.start(batch)
+    tangent = torch.from_numpy(draws.standard_normal(tuple(state.shape))).to(state.dtype)
+    return tangent / tangent.norm(dim=-1, keepdim=True)
+
+
+def _growth(model, stacked, batch, tangent):
+    caller = _Growing(model)
+    named = {f"model.{name}": value for name, value in stacked.items()}
+
+    def of(parameters):
+        return functional_call(caller, parameters, (batch, tangent))
+
+    with torch.no_grad():
+        grown = vmap(of)(named)
+    return grown.reshape(-1, grown.shape[-1]).double().numpy()
+
+
+class _Growing(torch.nn.Module):
+    """A network called for the growth of a tangent vector instead of its costs."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch, tangent):
+        """Return the logarithm of its length after each step, shape (n_samples, horizon)."""
+        state, total, grown = self.model.start(batch), 0.0, []
+        for t in range(self.model.horizon):
+            state, tangent = jvp(
+                lambda s, t=t: self.model.step(s, t, batch), (state,), (tangent,)
+            )
+            size = tangent.norm(dim=-1)
+            total, tangent = total + size.log(), tangent / size[..., None]
+            grown.append(total)
+        return torch.stack(grown, dim=-1)
