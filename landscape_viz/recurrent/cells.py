@@ -40,7 +40,7 @@ class Recurrent(ThroughTime):
 
     def start(self, batch):
         """Return the drawn first state, for each sample."""
-        return self.first.expand(len(batch[0]), -1)
+        return self.first.repeat(len(batch[0]), 1)
 
     def cost(self, state, t, batch):
         """Return the squared error of the readout, its mean over outputs."""

@@ -17,7 +17,7 @@ from multifractal.base.checks import real_array, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.rng import as_generator
 
-AT_ONCE = 64  # positions: the weights of so many small networks stay in the cache
+AT_ONCE = 128  # positions: the weights of so many small networks stay in the cache
 
 
 def costs_at(problem, vectors, positions, *, at_once=AT_ONCE):
@@ -32,7 +32,7 @@ def costs_at(problem, vectors, positions, *, at_once=AT_ONCE):
     positions : array_like, shape (n_positions, n)
         Coordinates along the vectors, from the problem's weights.
     at_once : int
-        Positions of a launch; default 64 (our choice). It may change the last bits, and so what chaos makes of them.
+        Positions of a launch; default 128 (our choice). It may change the last bits, and so what chaos makes of them.
 
     Raises
     ------
@@ -104,8 +104,11 @@ def _launched(function, problem, vectors, positions, at_once, *more):
         stacked = _named(problem, model, torch.from_numpy(np.array(moved)))
         return function(copy.deepcopy(model), stacked, batch, tangent)
 
+    chunks = [(i,) for i in range(0, len(positions), size)]
     with pinned_threads(1), torch.no_grad():
-        return np.concatenate(map_chunks(chunk, [(i,) for i in range(0, len(positions), size)]))
+        # torch's forward mode is not made for several threads: its levels belong to the process
+        found = map_chunks(chunk, chunks) if not more else [chunk(*one) for one in chunks]
+    return np.concatenate(found)
 
 
 def _named(problem, model, stack):
