@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from landscape_viz.loss.problem import Problem
 from landscape_viz.sections import section
 from multifractal.analysis.increments import increment_law
 from multifractal.analysis.spectrum import multifractal_spectrum, q_grid
-from multifractal.analysis.verdict import verdict_of
+from multifractal.analysis.verdict import NOISE_SECOND_FINE, verdict_of
 from multifractal.base.checks import positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
@@ -26,6 +26,9 @@ from multifractal.measured.section_study import SMALL_SECTION_SETTINGS
 ZOOMS = (1, 10, 100)
 _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
 _N_BOOTSTRAP = 199
+# of the ladder of lines (our choices)
+_LINE_POINTS, _MOST_ZOOM = 129, 8
+_UNRESOLVED = "unresolved at this distance: zoom in"
 _ROUNDINGS = 64  # epsilons that the losses of a constant plane differ by at most, relative to the largest (our choice)
 _CONSTANT = SimpleNamespace(
     kind="constant", words="constant in this plane", rough_range=(), rough_exponent=np.nan
@@ -45,8 +48,10 @@ class FractalReport(Result):
     losses : ndarray, shape (3, n_points, n_points), float64
         Index [zoom, y, x].
     kinds, verdicts : list of str
-        "constant" where the loss does not change in the plane, to rounding; else "rough", "smooth", "noise", "jumps" or "cannot
-        tell" at the scale of a pixel; and the same in words (`multifractal.analysis.verdict`).
+        "constant" where the loss does not change in the plane, to rounding; else "rough", "smooth", "noise", "unresolved", "jumps"
+        or "cannot tell" at the scale of a pixel; and the same in words (`multifractal.analysis.verdict`). Where pixels are
+        unrelated, "noise" is dropout's or that of rounding; any other loss is the same each time it is computed (sections
+        refuse what is not), and so it is unresolved at this distance.
     rough_distances : ndarray, shape (3, 2)
         First and last distance of the rough range in units of the filters' norms, or NaN.
     rough_exponents : ndarray, shape (3,)
@@ -67,6 +72,9 @@ class FractalReport(Result):
     valid : ndarray of bool, shape (3,)
         Whether the spectrum's condition holds.
     dropout, batch_norm, norm : str
+    resolved_half_widths : ndarray, shape (3,), or None
+        Where a zoom is unresolved: the half width at which a line along the plane's first direction is resolved, NaN where
+        none was found down to 1e-8 of the zoom's, and at the other zooms. None in files of before.
     provenance : Provenance
     """
 
@@ -92,6 +100,7 @@ class FractalReport(Result):
     dropout: str
     batch_norm: str
     norm: str = "filter"
+    resolved_half_widths: np.ndarray | None = None
     provenance: Provenance
 
     @classmethod
@@ -152,29 +161,16 @@ class FractalReport(Result):
 
     def _of_the_rest(self):
         """Say what follows from the zooms that are not constant."""
-        noisy = [kind == "noise" for kind in self.kinds]
-        if any(noisy):
-            cause = (
-                "every point drew its own dropout mask; map with dropout off or one fixed mask to see the landscape"
-                if self.dropout == "live"
-                else "neighbouring points are unrelated: look for rounding, or a loss that "
-                "is not a function of the weights alone"
-            )
-            return (
-                f"Noise, not landscape, makes up the differences at {self._widths(noisy)}: {cause}."
-            )
-        rough = np.isfinite(self.rough_exponents)
-        if rough.any():
-            found = [
-                f"{exponent:.2f} from {low:.2g} to {high:.2g}"
-                for exponent, (low, high) in zip(
-                    self.rough_exponents[rough], self.rough_distances[rough], strict=True
-                )
-            ]
-            return (
-                f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
-                "would keep its exponent over several zooms; compare other planes (rng) before believing it."
-            )
+        told = [
+            self._noise(),
+            self._unresolved(),
+            self._jumps(),
+            self._cannot_tell(),
+            self._rough(),
+        ]
+        told = [sentence for sentence in told if sentence]
+        if told:
+            return " ".join(told)
         odd = [kind not in ("smooth", "constant") for kind in self.kinds]
         if any(odd):
             return f"No steady exponent at any distance, so no sign of a fractal; see the verdict at {self._widths(odd)}."
@@ -182,6 +178,62 @@ class FractalReport(Result):
         return (
             f"Smooth at every {where}: no sign of a fractal in this plane at these distances. Widths of spectra measured on "
             "such sections do not mean multifractality."
+        )
+
+    def _where(self, kind):
+        """Return at which zooms it is of this kind, in words."""
+        return self._widths([found == kind for found in self.kinds])
+
+    def _noise(self):
+        where = self._where("noise")
+        cause = (
+            "every point drew its own dropout mask; map with dropout off or one fixed mask to see the landscape"
+            if self.dropout == "live"
+            else "they are no larger than rounding makes them; map a wider range"
+        )
+        return where and f"Noise, not landscape, makes up the differences at {where}: {cause}."
+
+    def _unresolved(self):
+        where = self._where("unresolved")
+        if not where:
+            return ""
+        widths = () if self.resolved_half_widths is None else self.resolved_half_widths
+        found = [f"± {width:.2g}" for width in widths if np.isfinite(width)]
+        remedy = (
+            f"zoom in: a line is resolved at {', '.join(dict.fromkeys(found))}"
+            if found
+            else "zoom in; no line down to 1e-8 of that width was resolved"
+        )
+        return f"Unresolved at {where}: the loss is the same each time, so this is no noise, but it varies within a pixel; {remedy}."
+
+    def _jumps(self):
+        where = self._where("jumps")
+        return where and (
+            f"Jumps along curves at {where}, as where a router sends inputs elsewhere: no fractal, though first differences "
+            "grow as those of a rough surface of exponent 1/2."
+        )
+
+    def _cannot_tell(self):
+        where = self._where("cannot tell")
+        return (
+            where and f"What the loss is at {where} cannot be told: no kind fits its differences."
+        )
+
+    def _rough(self):
+        resolved = [kind not in ("jumps", "unresolved", "cannot tell") for kind in self.kinds]
+        rough = np.isfinite(self.rough_exponents) & resolved
+        if not rough.any() or "noise" in self.kinds:
+            return ""
+        found = [
+            f"{exponent:.2f} from {low:.2g} to {high:.2g}"
+            for exponent, (low, high) in zip(
+                self.rough_exponents[rough], self.rough_distances[rough], strict=True
+            )
+        ]
+        return (
+            f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
+            "would keep its exponent over several zooms; compare other planes (rng) before believing it. Losses whose "
+            "forward pass is chaotic are rough by a law: see docs/where_losses_are_fractal.md."
         )
 
 
@@ -204,7 +256,7 @@ def fractal_report(
     folder: PathLike | None = None,
     overwrite: bool = False,
 ) -> FractalReport:
-    """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say whether it is rough, smooth or noise.
+    """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say what it is: rough, smooth, unresolved or noise.
 
     The network runs in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a
     loader of a few hundred samples first. The model is left as it was.
@@ -257,7 +309,7 @@ def fractal_report(
     if device is None:
         device = next(model.parameters()).device
     plane = directions.random(problem, 2, norm=norm, rng=realisation(rng, 0))
-    rows, maps = [], []
+    rows, maps, resolved = [], [], np.full(len(ZOOMS), np.nan)
     # sums are taken in float32 at least, whatever the dtype of the weights
     eps = min(np.finfo(np.float32).eps, torch.finfo(problem.dtype).eps)
     for k, zoom in enumerate(ZOOMS):
@@ -278,6 +330,9 @@ def fractal_report(
         maps.append(mapped.to_landscape().values)
         step = 2 * half_width / zoom / (n_points - 1)
         rows.append(_measured(maps[-1], step, realisation(rng, k + 1), eps))
+        if rows[-1]["kinds"] == "noise" and dropout != "live" and not _is_rounding(mapped):
+            rows[-1] |= {"kinds": "unresolved", "verdicts": _UNRESOLVED}
+            resolved[k] = _resolved_half_width(problem, plane, half_width / zoom, str(device))
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return FractalReport(
         loss=float(maps[0][n_points // 2, n_points // 2]),
@@ -292,6 +347,7 @@ def fractal_report(
         dropout=dropout,
         batch_norm=batch_norm,
         norm=norm,
+        resolved_half_widths=resolved,
         provenance=Provenance.of(
             "fractal_report",
             rng=rng,
@@ -312,6 +368,34 @@ def _require_finite(mapped, half_width):
         "leave the loss finite everywhere in the plane",
         "pass a smaller half_width",
     )
+
+
+def _is_rounding(mapped):
+    """Return whether the differences of a section are no larger than rounding makes them, within a factor of 4."""
+    second = np.diff(mapped.to_landscape().values, 2, axis=0)
+    return float(np.sqrt(np.mean(second**2) / 6)) < 4 * mapped.settings["rounding"]
+
+
+def _resolved_half_width(problem, plane, half_width, device):
+    """Return the half width of the first of ever shorter lines, each a tenth, whose neighbouring pixels are related; or NaN.
+
+    A line is cheap: it tells where planes pay.
+    """
+    first = replace(plane, vectors=plane.vectors[:1].copy(), labels=plane.labels[:1])
+    for power in range(1, _MOST_ZOOM + 1):
+        axis = np.linspace(-1, 1, _LINE_POINTS) * half_width / 10.0**power
+        mapped = section(problem, first, [axis], metrics=("loss",), device=device, progress=False)
+        if line_exponent(mapped.values["loss"]) > NOISE_SECOND_FINE:
+            return half_width / 10.0**power
+    return float("nan")
+
+
+def line_exponent(values):
+    """Return log2(W(2)/W(1))/2 of a line, W(r) the mean squared second difference at lag r; NaN for a straight one."""
+    one, two = (
+        np.mean((values[2 * r :] - 2 * values[r:-r] + values[: -2 * r]) ** 2) for r in (1, 2)
+    )
+    return float(np.log2(two / one) / 2) if one > 0 and two > 0 else float("nan")
 
 
 def _measured(values, step, generator, eps):

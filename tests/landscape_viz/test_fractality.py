@@ -45,15 +45,18 @@ class Waves(nn.Module):
         )
 
 
-def replaced(monkeypatch, images):
+def replaced(monkeypatch, images, rounding=0.0):
     """Let the maps of a report be these images."""
     left = iter(images)
-    monkeypatch.setattr(
-        fractality,
-        "section",
-        lambda *a, **k: SimpleNamespace(
-            to_landscape=lambda: mf.Landscape(next(left)), n_not_finite=0
-        ),
+    monkeypatch.setattr(fractality, "section", lambda *a, **k: section_of(next(left), rounding))
+    monkeypatch.setattr(fractality, "_resolved_half_width", lambda *a: 1e-5)
+
+
+def section_of(image, rounding):
+    """What stands for a section: an image, and how large its rounding is said to be."""
+    landscape = mf.Landscape(image)
+    return SimpleNamespace(
+        to_landscape=lambda: landscape, settings={"rounding": rounding}, n_not_finite=0
     )
 
 
@@ -91,11 +94,10 @@ def test_words_follow_what_the_sections_are(monkeypatch):
     np.testing.assert_allclose(found.distances[:, 0], 2 / (N - 1) / np.array([1, 10, 100]))
     assert "Rough over some distances: exponent 0.5" in str(found)
     mixed = report()
-    assert mixed.kinds == ["noise", "smooth", "noise"]
-    assert (
-        "Noise, not landscape, makes up the differences at ± 1, ± 0.01: neighbouring points are unrelated"
-        in str(mixed)
-    )
+    assert mixed.kinds == ["unresolved", "smooth", "unresolved"]
+    assert "Unresolved at ± 1, ± 0.01: the loss is the same each time" in str(mixed)
+    assert "zoom in: a line is resolved at ± 1e-05" in str(mixed)
+    assert "oise," not in str(mixed).split("Unresolved")[0]
     assert "the spectrum is not defined here" in str(mixed)
     assert "Smooth at every zoom: no sign of a fractal" in str(report())
     assert "every point drew its own dropout mask" in str(report(dropout="live"))
@@ -115,6 +117,48 @@ def test_intervals_of_c1_and_c2_are_their_own(monkeypatch):
     assert found["c1_interval"].tolist() == [0.4, 0.7]
     assert found["c2_interval"].tolist() == [-0.03, 0.01]
     assert found["distances"][:3].tolist() == [0.25, 0.5, 1.0]
+
+
+def test_rounding_is_noise_and_the_other_kinds_have_their_words(monkeypatch):
+    """Unrelated pixels no larger than rounding are noise; jumps along curves and a checkerboard are called what they are."""
+    noise = np.random.default_rng(0).standard_normal((N, N))
+    replaced(monkeypatch, [noise] * 3, rounding=1.0)
+    assert "at ± 1, ± 0.1, ± 0.01: they are no larger than rounding makes them" in str(report())
+    y, x = np.mgrid[:N, :N]
+    steps = np.floor(x / 40 + 0.3 * np.sin(y / 30)) + np.floor(y / 37 + x / 150)
+    replaced(monkeypatch, [steps, (x + y) % 2 + 0.01 * noise, steps])
+    found = report()
+    assert found.kinds == ["jumps", "cannot tell", "jumps"]
+    assert "Jumps along curves at ± 1, ± 0.01" in str(found)
+    assert "What the loss is at ± 0.1 cannot be told" in str(found)
+    assert "Smooth" not in str(found)
+
+
+class Fast(nn.Module):
+    """A smooth loss whose waves are some 1e-4 long: unrelated pixels at ± 1 and ± 0.1, resolved a little below."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 3, dtype=torch.float64))
+        generator = torch.Generator().manual_seed(0)
+        k = torch.randn(40, 6, generator=generator, dtype=torch.float64)
+        self.register_buffer("k", 3e4 * k)
+
+    def forward(self, inputs):
+        """Return the sum of the waves."""
+        return torch.cos(self.k @ self.weight.flatten()).sum().reshape(1, 1)
+
+
+def test_a_loss_that_varies_within_a_pixel_is_unresolved_and_the_ladder_says_where_to_look():
+    """Deterministic waves far shorter than a pixel: never noise; the zoom that is named shows a smooth loss."""
+    found = fractal_report(Fast(), DATA, value, n_points=N, half_width=10.0)
+    assert found.kinds == ["unresolved"] * 3
+    assert "Unresolved at ± 10, ± 1, ± 0.1" in str(found)
+    width = found.resolved_half_widths
+    assert (width < 0.01).all()
+    assert (width > 1e-5).all()
+    closer = fractal_report(Fast(), DATA, value, n_points=N, half_width=width.min() / 10)
+    assert closer.kinds == ["smooth"] * 3
 
 
 def test_figure_and_file(monkeypatch, tmp_path):
