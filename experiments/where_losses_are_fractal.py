@@ -33,7 +33,7 @@ def parser():
     add("--quick", action="store_true", help="3 seeds")
     add("--seeds", type=int, default=20, help="of each part (%(default)s)")
     add("--points", type=int, default=128, help="along each side of a plane (%(default)s)")
-    add("--parts", nargs="+", choices=parts.PARTS, default=parts.PARTS, metavar="PART")
+    add("--parts", nargs="+", choices=parts.PARTS, default=list(parts.PARTS), metavar="PART")
     add("--save-dir", default="results/where_losses_are_fractal", metavar="FOLDER")
     add("--record", action="store_true", help="keep the rows, write tables and figures")
     return flags

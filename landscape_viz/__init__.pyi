@@ -6,6 +6,7 @@ from . import figures as figures
 from . import models as models
 from . import monitor as monitor
 from . import probe_figures as probe_figures
+from . import recurrent as recurrent
 from . import sharpness as sharpness
 from . import training as training
 from . import trajectory as trajectory

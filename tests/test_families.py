@@ -27,6 +27,7 @@ from tools import api_reference
 
 NOT_IN_THE_CAMPAIGN = {  # public functions that the odd arguments of the campaign do not reach, and why
     "multifractal.figures": "draws results that this package has made",
+    "landscape_viz.recurrent": "networks by size, and arrays that belong to them",
     "landscape_viz.models": "networks by size; `models.build`, which calls them, is reached",
     "landscape_viz.checkpoint": "tried with damaged files instead (campaign/trial_damage.py)",
     **dict.fromkeys(

@@ -10,7 +10,13 @@ import textwrap
 import types
 from pathlib import Path
 
-PACKAGES = ("multifractal", "multifractal.figures", "multifractal.source_data", "landscape_viz")
+PACKAGES = (
+    "multifractal",
+    "multifractal.figures",
+    "multifractal.source_data",
+    "landscape_viz",
+    "landscape_viz.recurrent",
+)
 _STUB_LINE = re.compile(r"^from \.([\w.]*) import (\w+) as (\w+)$", re.MULTILINE)
 _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", flags=re.MULTILINE)
 _LISTS = ("Parameters", "Returns", "Raises", "Attributes", "Yields")
@@ -46,7 +52,7 @@ def pages_of(package):
 
 def chapter_of(package, name, thing):
     """Return the folder's dotted name that a public name comes from; the package for what stands at its top."""
-    if package in ("multifractal.figures", "multifractal.source_data"):
+    if package in ("multifractal.figures", "multifractal.source_data", "landscape_viz.recurrent"):
         return package
     if "." in name:  # a function of a public module
         return f"{package}.{name.split('.')[0]}"

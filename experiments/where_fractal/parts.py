@@ -3,6 +3,7 @@
 import math
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from multifractal.landscapes.landscape import Landscape
 HALF = 0.01  # of planes, in units of filter norms
 HORIZON = 90
 DISCOUNTS = (0.85, 0.92)
-CELLS = (("RNN", 3.0), ("GRU", 8.0), ("LSTM", 8.0))
+CELLS = {"RNN": 3.0, "GRU": 8.0, "LSTM": 8.0}  # gain by kind
 UNITS = {"RNN": 60, "GRU": 32, "LSTM": 32}
 KINDS = {"RNN": recurrent.TanhRNN, "GRU": recurrent.GRU, "LSTM": recurrent.LSTM}
 GAINS = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 3.0)
@@ -170,7 +171,11 @@ def _walked(loss, seed):
     starts = realisation(seed, 7).uniform(0, len(loss) - 1, (20, 2))
     edge = mf.edge_of_stability(ground, learning_rates=RATES, starts=starts, n_steps=2000)
     known = np.isfinite(edge.mean_log10) & (edge.share_positive > 0.5)
-    slope = np.polyfit(np.log10(RATES[known]), edge.mean_log10[known], 1)[0] if known.sum() > 3 else math.nan
+    slope = (
+        np.polyfit(np.log10(RATES[known]), edge.mean_log10[known], 1)[0]
+        if known.sum() > 3
+        else math.nan
+    )
     walk = mf.descend_ensemble(ground, starts, learning_rates=[RATES[4]], n_steps=2000)
     tracks = np.asarray(walk.unfolded)[0]
     energy = np.log10(_local_energy(ground.values))
@@ -189,7 +194,9 @@ def _diffusion(tracks, lag_range):
     lags = np.unique(np.round(np.geomspace(*lag_range, 8)).astype(int))
     if not np.isfinite(tracks).all():
         return math.nan
-    found = mf.tamsd(tracks, waiting_times=[100], lag_times=lags, window=len(tracks[0]) - 101 - lags[-1])
+    found = mf.tamsd(
+        tracks, waiting_times=[100], lag_times=lags, window=len(tracks[0]) - 101 - lags[-1]
+    )
     curve = found.per_walk.mean(axis=0)[0]
     return float(np.polyfit(np.log(lags), np.log(curve), 1)[0]) if curve.min() > 0 else math.nan
 
@@ -230,7 +237,11 @@ def boundary(seed, size):
         for discount in DISCOUNTS:
             rows.append(
                 {"gain": gain, "discount": discount, "lyapunov": found.lyapunov, "seed": seed}
-                | {"horizon": HORIZON, "spacing": spacing, "predicted": m.predicted(found, discount)}
+                | {
+                    "horizon": HORIZON,
+                    "spacing": spacing,
+                    "predicted": m.predicted(found, discount),
+                }
                 | {"exponent": m.second_exponent(m.weighted(costs, discount))}
             )
     return rows
@@ -261,24 +272,23 @@ def others(seed, size):
     return rows
 
 
-SIMPLE = {"plant": plant, "zoom": zoom, "training": training, "unrolled": unrolled}
-SIMPLE |= {"walkers": walkers, "boundary": boundary, "others": others}
-PARTS = ("plant", "cells", "zoom", "training", "unrolled", "walkers", "boundary", "others")
+PARTS = {
+    "plant": plant,
+    **{kind: partial(cells, kind, gain) for kind, gain in CELLS.items()},
+    "zoom": zoom,
+    "training": training,
+    "unrolled": unrolled,
+    "walkers": walkers,
+    "boundary": boundary,
+    "others": others,
+}
 
 
 def units(size, parts=PARTS):
-    """Yield (part, name, function) of each unit of work: seed by seed, so that what is there first is whole."""
-    for seed in range(size.seeds):
-        for part in parts:
-            if part in SIMPLE:
-                yield part, f"{part}_{seed}", lambda part=part, seed=seed: SIMPLE[part](seed, size)
-                continue
-            for kind, gain in CELLS:
-                yield (
-                    part,
-                    f"{part}_{kind}_{gain:g}_{seed}",
-                    lambda kind=kind, gain=gain, seed=seed: cells(kind, gain, seed, size),
-                )
+    """Yield (part, name, function) of each unit of work: one part, one seed."""
+    for part in parts:
+        for seed in range(size.seeds):
+            yield part, f"{part}_{seed}", partial(PARTS[part], seed, size)
 
 
 def say(words):

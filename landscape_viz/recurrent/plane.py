@@ -91,11 +91,17 @@ def _launched(function, problem, vectors, positions, at_once, *more):
     require(good, "problem", type(model).__name__, "hold a ThroughTime network", "use `section`")
     n = sum(int(np.prod(shape)) for shape in problem.shapes.values())
     vectors = real_array("vectors", vectors, ndim=2, dtype=np.float64)
-    require(vectors.shape[1] == n, "vectors", vectors.shape, f"be (n, {n})", "use directions.random")
+    require(
+        vectors.shape[1] == n, "vectors", vectors.shape, f"be (n, {n})", "use directions.random"
+    )
     positions = real_array("positions", positions, ndim=2, dtype=np.float64)
     fits = positions.shape[1] == len(vectors) and len(positions) > 0
     require(fits, "positions", positions.shape, f"be (n, {len(vectors)})", "one number a vector")
-    batch, origin, size = problem.load(), problem.weights().double(), whole_number("at_once", at_once)
+    batch, origin, size = (
+        problem.load(),
+        problem.weights().double(),
+        whole_number("at_once", at_once),
+    )
     tangent = _first_tangent(model, batch, *more)
 
     def chunk(first):
@@ -162,9 +168,7 @@ class _Growing(torch.nn.Module):
         """Return the logarithm of its length after each step, shape (n_samples, horizon)."""
         state, total, grown = self.model.start(batch), 0.0, []
         for t in range(self.model.horizon):
-            state, tangent = jvp(
-                lambda s, t=t: self.model.step(s, t, batch), (state,), (tangent,)
-            )
+            state, tangent = jvp(lambda s, t=t: self.model.step(s, t, batch), (state,), (tangent,))
             size = tangent.norm(dim=-1)
             total, tangent = total + size.log(), tangent / size[..., None]
             grown.append(total)
