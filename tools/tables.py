@@ -23,6 +23,7 @@ from experiments import (  # noqa: E402
     real_dynamics_tables,
     section_study_tables,
 )
+from experiments.where_fractal import page as where_fractal  # noqa: E402
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
 from multifractal.reproduction import record  # noqa: E402
 from tools import marks  # noqa: E402
@@ -45,6 +46,7 @@ def tables():
             record.readme_table, RESULTS / "reproduction.json"
         ),
         (DOCS / "edge_monitor.md", "edge_monitor"): edge_monitor.table,
+        (DOCS / "where_losses_are_fractal.md", "where_losses_are_fractal"): where_fractal.verdicts,
     }
     for page, result, module in (
         ("section_study.md", SectionStudy, section_study_tables),

@@ -247,6 +247,25 @@ def boundary(seed, size):
     return rows
 
 
+def gated(seed, size):
+    """Part 2 along lines, for networks with gates: cheaper than planes, and enough for exponents."""
+    rows = []
+    for kind in ("GRU", "LSTM"):
+        for gain in (4.0, 8.0):
+            problem, plane = network(kind, gain, seed)
+            _, found = m.stretching(problem, plane, HALF, seed, passes=64)
+            costs = m.line(problem, plane, 1e-4)
+            for discount in DISCOUNTS:
+                loss = m.weighted(costs, discount)
+                rows.append(
+                    {"kind": kind, "gain": gain, "discount": discount, "seed": seed}
+                    | {"lyapunov": found.lyapunov, "variance": found.variance}
+                    | {"predicted": m.predicted(found, discount)}
+                    | {"exponent": m.second_exponent(loss)}
+                )
+    return rows
+
+
 def others(seed, size):
     """Beside the parts: lines through a residual network of shared weights and a cart with a pole; no rule judges them."""
     rows = []
@@ -280,6 +299,7 @@ PARTS = {
     "unrolled": unrolled,
     "walkers": walkers,
     "boundary": boundary,
+    "gated": gated,
     "others": others,
 }
 

@@ -113,7 +113,7 @@ def test_intervals_of_c1_and_c2_are_their_own(monkeypatch):
         lambda *args, **kwargs: replace(real(*args, **kwargs), log_cumulants_interval=made),
     )
     values = np.array(mf.fbm_surface(129, 0.5, rng=0))
-    found = fractality._measured(values, 0.25, np.random.default_rng(0))
+    found = fractality._measured(values, 0.25, np.random.default_rng(0), 2.0**-52)
     assert found["c1_interval"].tolist() == [0.4, 0.7]
     assert found["c2_interval"].tolist() == [-0.03, 0.01]
     assert found["distances"][:3].tolist() == [0.25, 0.5, 1.0]
