@@ -64,11 +64,11 @@ class WalkSpectrum(Result):
         frequency_range : (low, high)
             Cycles a step.
         bins : int
-            At most (our choice 20); empty ones are left out.
+            At most, 3 or more (our choice 20); empty ones are left out.
         """
         low, high = ascending_pair("frequency_range", frequency_range)
         inside = (self.frequencies >= low) & (self.frequencies <= high)
-        edges = np.geomspace(low, high * (1 + 1e-12), whole_number("bins", bins, 2) + 1)
+        edges = np.geomspace(low, high * (1 + 1e-12), whole_number("bins", bins, 3) + 1)
         bin_of = np.digitize(self.frequencies[inside], edges) - 1
         kept = np.unique(bin_of)
         require(

@@ -96,3 +96,12 @@ def test_level_of_an_exact_power_law():
     )
     assert found.level((0.05, 0.4), 2.0) == pytest.approx(3)
     assert found.exponent((0.02, 0.4)).value == pytest.approx(2)
+
+
+def test_a_line_needs_three_bins():
+    """Three bins give the exponent of a power law, two are refused by their own name."""
+    spectrum = mf.walk_spectrum(np.random.default_rng(0).normal(size=(2, 512, 1)).cumsum(axis=1))
+    exact = replace(spectrum, per_walk=np.tile(spectrum.frequencies**-1.7, (2, 1)))
+    assert exact.exponent((0.01, 0.3), bins=3).value == pytest.approx(1.7, abs=1e-9)
+    with pytest.raises(ValueError, match="bins must be"):
+        exact.exponent((0.01, 0.3), bins=2)
