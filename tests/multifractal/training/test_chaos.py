@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from multifractal import load_table
+from multifractal.training import chaos
 from multifractal.training.chaos import training_table
 from multifractal.training.full_batch import FullBatchDescent
 from tests.helpers import naive
@@ -63,6 +64,20 @@ def test_the_stretch_is_the_separation_of_two_runs_with_the_same_masks(data, dro
     separation = np.linalg.norm(other - one, axis=1) / 1e-9
     np.testing.assert_allclose(np.cumsum(growth), np.log(separation), atol=2e-3)
     assert np.abs(growth).sum() > 0.05  # something happened
+
+
+def test_a_run_goes_on_over_calls_until_it_diverges(data, monkeypatch):
+    """In calls of 40 epochs all 100 are there, bit by bit those of one call; at rate 1e3 what follows the divergence is NaN."""
+    ours = descent(data, dropout=0.5)
+    whole = chaos._run(ours, 0.1, 0, 100)
+    monkeypatch.setattr(chaos, "_CHUNK", 40)
+    parts = chaos._run(ours, 0.1, 0, 100)
+    for one, other in zip(whole, parts, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+    positions, growth = chaos._run(ours, 1e3, 0, 100)
+    assert np.isnan(positions[-1]).all()
+    assert np.isnan(growth[-1])
 
 
 def test_cutting_a_run_changes_nothing(data):
