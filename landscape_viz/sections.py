@@ -95,7 +95,7 @@ class Section(Result):
         """Standard deviation of the loss that rounding makes at the origin: smaller differences say nothing."""
         return self.settings["rounding"]
 
-    def best(self, metric="loss"):
+    def best(self, metric: str = "loss") -> tuple[tuple[float, ...], float]:
         """Return (coordinates, value) of the best finite point of a metric: the lowest loss, the highest accuracy, or as `Metric` says.
 
         Raises
@@ -167,7 +167,7 @@ class Section(Result):
         )
         return Landscape(np.ascontiguousarray(values.T), provenance=self.provenance)
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """Return the metrics as an `xarray.Dataset` over x, y and z, with what each axis is among its attributes.
 
         `dataset.to_netcdf(path)` and `dataset.to_zarr(path)` come with it. xarray is not among this package's requirements.
@@ -185,7 +185,7 @@ class Section(Result):
             {"directions_hash": self.directions_hash, "made_by": self.provenance.call},
         )
 
-    def to_vtk(self, path, *, metric="loss", overwrite=False):
+    def to_vtk(self, path: PathLike, *, metric: str = "loss", overwrite: bool = False) -> None:
         """Write this section for ParaView: `.vti`, all metrics on their grid, or `.vtp`, a surface whose height is `metric`.
 
         Parameters
@@ -221,7 +221,7 @@ class Section(Result):
         height = self.values[metric]
         return vtk.write_surface(path, self.x, self.y, height, self.values, overwrite=overwrite)
 
-    def to_matlab(self, path, *, overwrite=False):
+    def to_matlab(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Write the metrics by name, and x, y and z, as a `.mat` file; arrays are [i, j] = [x, y]. See `source_data.to_matlab`."""
         named = self.values | dict(zip("xyz", self.axes, strict=False))
         source_data.to_matlab(path, named, overwrite=overwrite)

@@ -185,7 +185,7 @@ def losses_at(
 ) -> Array:
     """Return the loss of `problem` at each row of `coordinates`, shape (T, n), along `directions`; shape (T,), float64.
 
-    Raises ValueError where the columns are not as many as the directions, or are not finite.
+    The network runs on `device`. Raises ValueError where the columns are not as many as the directions, or are not finite.
     """
     coordinates = finite_array("coordinates", coordinates, ndim=2, dtype=np.float64)
     directions = _checked_directions(directions)

@@ -1,10 +1,15 @@
 """Recurrent networks driven by an input, with a linear readout: tanh RNN, GRU, LSTM. `gain` is what makes them chaotic."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 from landscape_viz.recurrent.through_time import ThroughTime, normal
 from multifractal.base.checks import finite_number, whole_number
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Rng
 
 
 class Recurrent(ThroughTime):
@@ -26,7 +31,16 @@ class Recurrent(ThroughTime):
 
     gates, parts = 1, 1
 
-    def __init__(self, n_units, *, horizon, gain, n_inputs=1, n_outputs=1, rng=0):
+    def __init__(
+        self,
+        n_units: int,
+        *,
+        horizon: int,
+        gain: float,
+        n_inputs: int = 1,
+        n_outputs: int = 1,
+        rng: Rng = 0,
+    ) -> None:
         super().__init__(horizon)
         self.n_units = whole_number("n_units", n_units)
         draws, n = as_generator(rng), n_units
@@ -38,11 +52,11 @@ class Recurrent(ThroughTime):
         first = torch.from_numpy(draws.standard_normal(self.parts * n))
         self.register_buffer("first", torch.tanh(first))
 
-    def start(self, batch):
+    def start(self, batch: Any) -> torch.Tensor:
         """Return the drawn first state, for each sample."""
         return self.first.repeat(len(batch[0]), 1)
 
-    def cost(self, state, t, batch):
+    def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the squared error of the readout, its mean over outputs."""
         read = state[:, : self.n_units] @ self.readout.T
         return ((read - batch[1][:, t]) ** 2).mean(dim=-1)
@@ -54,7 +68,7 @@ class Recurrent(ThroughTime):
 class TanhRNN(Recurrent):
     """h <- tanh(W h + U x + b)."""
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the next state."""
         return torch.tanh(state @ self.recurrent.T + self._driven(t, batch))
 
@@ -67,7 +81,7 @@ class GRU(Recurrent):
 
     gates = 3
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the next state."""
         r, z, n = torch.chunk(state @ self.recurrent.T, 3, dim=-1)
         dr, dz, dn = torch.chunk(self._driven(t, batch), 3, dim=-1)
@@ -84,7 +98,7 @@ class LSTM(Recurrent):
 
     gates, parts = 4, 2
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the next state."""
         h, c = torch.chunk(state, 2, dim=-1)
         driven = h @ self.recurrent.T + self._driven(t, batch)

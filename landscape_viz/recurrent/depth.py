@@ -1,10 +1,15 @@
 """A deep residual network that uses one block again and again: depth is its horizon."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 from landscape_viz.recurrent.through_time import ThroughTime, normal
 from multifractal.base.checks import finite_number, whole_number
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Rng
 
 
 class SharedResidual(ThroughTime):
@@ -23,7 +28,16 @@ class SharedResidual(ThroughTime):
     rng : int, SeedSequence or Generator
     """
 
-    def __init__(self, n_units, *, horizon, gain, leak=0.1, n_outputs=1, rng=0):
+    def __init__(
+        self,
+        n_units: int,
+        *,
+        horizon: int,
+        gain: float,
+        leak: float = 0.1,
+        n_outputs: int = 1,
+        rng: Rng = 0,
+    ) -> None:
         super().__init__(horizon)
         n, draws = whole_number("n_units", n_units), as_generator(rng)
         self.leak = finite_number("leak", leak)
@@ -32,15 +46,15 @@ class SharedResidual(ThroughTime):
         self.bias = normal(draws, n, scale=0.0)
         self.readout = normal(draws, whole_number("n_outputs", n_outputs), n, scale=n**-0.5)
 
-    def start(self, batch):
+    def start(self, batch: Any) -> torch.Tensor:
         """Return the inputs."""
         return batch[0]
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return what the next block gives."""
         block = torch.tanh(state @ self.inner.T + self.bias) @ self.outer.T
         return (1 - self.leak) * state + block
 
-    def cost(self, state, t, batch):
+    def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the squared error of the readout."""
         return ((state @ self.readout.T - batch[1]) ** 2).mean(dim=-1)

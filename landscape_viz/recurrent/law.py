@@ -1,14 +1,18 @@
 """The law: which exponent and which spectrum a discounted loss should have, from how its forward pass stretches differences."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from multifractal.base.checks import real_array, require
 from multifractal.base.result import Provenance, Result
+from multifractal.base.types import Array, ArrayLike
 
 
-def predicted_exponent(lyapunov, discount):
+def predicted_exponent(lyapunov: ArrayLike, discount: float) -> Any:
     """Return the Hölder exponent min(1, -ln(discount) / lyapunov) of a discounted loss (Wang, Herbert and Gao 2023).
 
     Parameters
@@ -17,6 +21,11 @@ def predicted_exponent(lyapunov, discount):
         Largest Lyapunov exponent of the forward pass, per step. Where it is not positive the exponent is 1.
     discount : float
         In (0, 1].
+
+    Raises
+    ------
+    ValueError
+        When the discount is outside (0, 1].
     """
     lyapunov = real_array("lyapunov", lyapunov, dtype=np.float64)
     require(0 < discount <= 1, "discount", discount, "lie in (0, 1]", "pass for instance 0.9")
@@ -44,21 +53,21 @@ class Stretching(Result):
 
     lyapunov: float
     variance: float
-    finite_time: np.ndarray
+    finite_time: Array
     n_steps: int
     provenance: Provenance
 
-    def exponent(self, discount):
+    def exponent(self, discount: float) -> float:
         """Return `predicted_exponent` for this pass."""
         return float(predicted_exponent(self.lyapunov, discount))
 
-    def c2(self, discount):
+    def c2(self, discount: float) -> float:
         """Return the second log-cumulant, -v ln(discount)^2 / lyapunov^3; NaN where the pass is not chaotic."""
         if self.lyapunov <= 0:
             return float("nan")
         return float(-self.variance * np.log(discount) ** 2 / self.lyapunov**3)
 
-    def zeta(self, discount, q):
+    def zeta(self, discount: float, q: ArrayLike) -> Any:
         """Return the exponents of the moments of order q, [(lyapunov^2 - 2 v q ln(discount))^(1/2) - lyapunov] / v.
 
         It is the Legendre transform of `spectrum`; q ln(1/discount) / lyapunov where v is 0. Mean squared differences grow
@@ -68,13 +77,13 @@ class Stretching(Result):
         # the same number without the difference of two that are near each other
         return pull / (np.sqrt(self.lyapunov**2 + self.variance * pull) + self.lyapunov)
 
-    def spectrum(self, discount, h):
+    def spectrum(self, discount: float, h: ArrayLike) -> Any:
         """Return D at the exponents h: 2 - I(s)/s with s = -ln(discount) / h, to second order in s - lyapunov."""
         s = -np.log(discount) / real_array("h", h, dtype=np.float64)
         return 2 - (s - self.lyapunov) ** 2 / (2 * self.variance * s)
 
 
-def stretching(growth, first=None):
+def stretching(growth: ArrayLike, first: int | None = None) -> Stretching:
     """Return the `Stretching` that `growth_at` measured.
 
     Parameters
@@ -83,6 +92,11 @@ def stretching(growth, first=None):
         Logarithms of lengths, by step.
     first : int, optional
         Steps left out, while the tangent vector turns into the direction that grows most. Default a fifth (our choice).
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two passes, or `first` is negative or leaves fewer than two steps.
     """
     growth = real_array("growth", growth, ndim=2, dtype=np.float64)
     first = growth.shape[1] // 5 if first is None else int(first)

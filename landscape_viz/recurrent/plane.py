@@ -4,23 +4,30 @@ Positions are cut into chunks of a fixed size, each run by `torch.func.vmap` in 
 changes a bit.
 """
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.func import functional_call, jvp, vmap
 
+from landscape_viz.directions import Directions
 from landscape_viz.loss.precision import pinned_threads
-from landscape_viz.loss.problem import checked_problem
+from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.recurrent.through_time import ThroughTime, step_weights
 from multifractal.base.checks import real_array, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, ArrayLike, Rng
 
 AT_ONCE = 128  # positions: the weights of so many small networks stay in the cache
 
 
-def costs_at(problem, vectors, positions, *, at_once=AT_ONCE):
+def costs_at(
+    problem: Problem, vectors: ArrayLike, positions: ArrayLike, *, at_once: int = AT_ONCE
+) -> Array:
     """Return the mean cost of each step at positions in the space of weights, shape (n_positions, horizon), float64.
 
     Parameters
@@ -42,7 +49,14 @@ def costs_at(problem, vectors, positions, *, at_once=AT_ONCE):
     return _launched(_costs, problem, vectors, positions, at_once)
 
 
-def growth_at(problem, vectors, positions, *, rng=0, at_once=AT_ONCE):
+def growth_at(
+    problem: Problem,
+    vectors: ArrayLike,
+    positions: ArrayLike,
+    *,
+    rng: Rng = 0,
+    at_once: int = AT_ONCE,
+) -> Array:
     """Return by how much a small random difference of states has grown after each step, as a natural logarithm.
 
     The tangent vector is carried along by the derivative of each step (forward mode) and has length 1 at first. Largest
@@ -63,7 +77,14 @@ def growth_at(problem, vectors, positions, *, rng=0, at_once=AT_ONCE):
     return _launched(_growth, problem, vectors, positions, at_once, draws)
 
 
-def plane_losses(problem, directions, axes, discounts, *, at_once=AT_ONCE):
+def plane_losses(
+    problem: Problem,
+    directions: Directions,
+    axes: Sequence[ArrayLike],
+    discounts: Sequence[float | str],
+    *,
+    at_once: int = AT_ONCE,
+) -> Array:
     """Return the loss over a plane for several discounts, as landscapes: shape (n_discounts, n_y, n_x), float64.
 
     Parameters
@@ -76,6 +97,8 @@ def plane_losses(problem, directions, axes, discounts, *, at_once=AT_ONCE):
         Coordinates along the first (x) and the second direction (y).
     discounts : list of float or "final"
         As for `step_weights`: all are made from one set of forward passes.
+    at_once : int
+        As for `costs_at`.
     """
     x, y = (real_array("axes", axis, ndim=1, dtype=np.float64) for axis in axes)
     positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)

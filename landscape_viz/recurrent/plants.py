@@ -1,12 +1,16 @@
 """Plants that a policy steers: one that doubles, whose loss has a known exponent, and a cart with a pole."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import torch
 
 from landscape_viz.recurrent.through_time import ThroughTime, normal
 from multifractal.base.checks import finite_number, require, whole_number
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Rng
 
 _TAU = 2 * math.pi
 
@@ -30,7 +34,7 @@ class DoublingPlant(ThroughTime):
         Of the policy's weights.
     """
 
-    def __init__(self, n_weights, *, horizon, bend=0.0, rng=0):
+    def __init__(self, n_weights: int, *, horizon: int, bend: float = 0.0, rng: Rng = 0) -> None:
         super().__init__(horizon)
         require(horizon <= 45, "horizon", horizon, "be at most 45", "take fewer steps")
         good = abs(finite_number("bend", bend)) < 1
@@ -38,16 +42,16 @@ class DoublingPlant(ThroughTime):
         self.bend = float(bend)
         self.policy = normal(rng, 1, whole_number("n_weights", n_weights))
 
-    def start(self, batch):
+    def start(self, batch: Any) -> torch.Tensor:
         """Return 0 for each sample."""
         return torch.zeros(len(batch), 1, dtype=batch.dtype)
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the next state, in [0, 1)."""
         bent = self.bend / _TAU * torch.sin(_TAU * state) if self.bend else 0.0
         return torch.remainder(2 * state + bent + batch[:, t] @ self.policy.T, 1.0)
 
-    def cost(self, state, t, batch):
+    def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return 1 - cos(2 pi x)."""
         return 1 - torch.cos(_TAU * state[:, 0])
 
@@ -74,7 +78,16 @@ class CartPole(ThroughTime):
 
     gravity, cart, pole, half_length = 9.8, 1.0, 0.1, 0.5
 
-    def __init__(self, n_hidden, *, horizon, gain=1.0, force=10.0, dt=0.02, rng=0):
+    def __init__(
+        self,
+        n_hidden: int,
+        *,
+        horizon: int,
+        gain: float = 1.0,
+        force: float = 10.0,
+        dt: float = 0.02,
+        rng: Rng = 0,
+    ) -> None:
         super().__init__(horizon)
         draws, n = as_generator(rng), whole_number("n_hidden", n_hidden)
         gain = finite_number("gain", gain)
@@ -82,11 +95,11 @@ class CartPole(ThroughTime):
         self.hidden = normal(draws, n, 5, scale=gain / 5**0.5)
         self.output = normal(draws, 1, n, scale=gain / n**0.5)
 
-    def start(self, batch):
+    def start(self, batch: Any) -> torch.Tensor:
         """Return the first states that are the data."""
         return batch
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the state dt later."""
         x, v, angle, spin = state.unbind(-1)
         sine, cosine = torch.sin(angle), torch.cos(angle)
@@ -100,7 +113,7 @@ class CartPole(ThroughTime):
         moved = pushed - self.pole * self.half_length * turned * cosine / total
         return state + self.dt * torch.stack([v, moved, spin, turned], dim=-1)
 
-    def cost(self, state, t, batch):
+    def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return how far the pole is from upright and the cart from the middle."""
         x, _, angle, _ = state.unbind(-1)
         return (1 - torch.cos(angle)) / 2 + 0.1 * x**2 / (1 + x**2)

@@ -1,6 +1,9 @@
 """A network whose loss is a sum over time: a state, a step, a cost; and that sum as a batch loss."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +12,7 @@ from torch import nn
 from landscape_viz.loss.batch_loss import batch_loss
 from multifractal.base.checks import finite_number, require, whole_number
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Array, Rng
 
 FINAL = "final"
 
@@ -26,23 +30,23 @@ class ThroughTime(nn.Module):
         Steps.
     """
 
-    def __init__(self, horizon):
+    def __init__(self, horizon: int) -> None:
         super().__init__()
         self.horizon = whole_number("horizon", horizon)
 
-    def start(self, batch):
+    def start(self, batch: Any) -> torch.Tensor:
         """Return the first state, shape (n_samples, n_state)."""
         raise NotImplementedError
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the state after step `t`, counted from 0."""
         raise NotImplementedError
 
-    def cost(self, state, t, batch):
+    def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the cost of the state after step `t`, shape (n_samples,)."""
         raise NotImplementedError
 
-    def forward(self, batch):
+    def forward(self, batch: Any) -> torch.Tensor:
         """Return the cost of each state, shape (n_samples, horizon)."""
         state, costs = self.start(batch), []
         for t in range(self.horizon):
@@ -51,7 +55,7 @@ class ThroughTime(nn.Module):
         return torch.stack(costs, dim=-1)
 
 
-def step_weights(horizon, discount):
+def step_weights(horizon: int, discount: float | str) -> Array:
     """Return the weights of the costs in the loss, discount^t for t = 0, 1, ..., shape (horizon,), float64.
 
     Parameters
@@ -59,6 +63,11 @@ def step_weights(horizon, discount):
     horizon : int
     discount : float or "final"
         In (0, 1]; "final" takes the last cost only.
+
+    Raises
+    ------
+    ValueError
+        When the discount is neither.
     """
     if isinstance(discount, str) and discount == FINAL:
         return np.eye(horizon)[-1]
@@ -67,7 +76,7 @@ def step_weights(horizon, discount):
     return float(discount) ** np.arange(horizon)
 
 
-def discounted_loss(discount):
+def discounted_loss(discount: float | str) -> Any:
     """Return the batch loss sum over t of discount^t times the cost of step t, the mean over samples, for `Problem`.
 
     Examples
@@ -87,6 +96,6 @@ def _discounted(model, batch, discount):
     return (costs @ torch.as_tensor(step_weights(costs.shape[-1], discount))).mean()
 
 
-def normal(rng, *shape, scale=1.0):
+def normal(rng: Rng, *shape: int, scale: float = 1.0) -> nn.Parameter:
     """Return a parameter of Gaussian float64 weights of this standard deviation, drawn by numpy's generator."""
     return nn.Parameter(torch.from_numpy(scale * as_generator(rng).standard_normal(shape)))

@@ -1,10 +1,15 @@
 """Training as a forward pass: the loss after k steps as a function of learning rates and initial weights."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 from landscape_viz.recurrent.through_time import ThroughTime, normal
 from multifractal.base.checks import finite_number, whole_number
 from multifractal.base.rng import as_generator
+from multifractal.base.types import Rng
 
 
 class UnrolledOptimizer(ThroughTime):
@@ -23,7 +28,7 @@ class UnrolledOptimizer(ThroughTime):
         Of the initial weights.
     """
 
-    def __init__(self, n_hidden, *, horizon, learning_rate, rng=0):
+    def __init__(self, n_hidden: int, *, horizon: int, learning_rate: float, rng: Rng = 0) -> None:
         super().__init__(horizon)
         draws, n = as_generator(rng), whole_number("n_hidden", n_hidden)
         rate = finite_number("learning_rate", learning_rate)
@@ -31,11 +36,11 @@ class UnrolledOptimizer(ThroughTime):
         self.initial = normal(draws, 3, n)
         self.log_rates = torch.nn.Parameter(torch.full((1, 2), rate, dtype=torch.float64).log())
 
-    def start(self, batch):
+    def start(self, batch: Any) -> torch.Tensor:
         """Return the initial weights of the inner network, shape (1, 3 n_hidden): slopes, biases, outputs."""
         return self.initial.reshape(1, -1)
 
-    def step(self, state, t, batch):
+    def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the weights after one step of descent, its gradient written out."""
         slope, bias, out = state.view(3, self.n_hidden)
         inputs, targets = batch
@@ -50,7 +55,7 @@ class UnrolledOptimizer(ThroughTime):
         ]
         return torch.cat(moved).reshape(1, -1)
 
-    def cost(self, state, t, batch):
+    def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:
         """Return the inner network's mean squared error."""
         slope, bias, out = state.view(3, self.n_hidden)
         inputs, targets = batch
