@@ -112,6 +112,17 @@ class LossLandscapeAnalyzer:
     ValueError
         When the model has nothing to train, its weights are not finite, a loader is empty, or its samples change from pass to
         pass and `augmentation` is not "freeze".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from landscape_viz import LossLandscapeAnalyzer
+    >>> model = torch.nn.Linear(2, 2)
+    >>> batches = [(torch.eye(2), torch.tensor([0, 1]))]
+    >>> analyzer = LossLandscapeAnalyzer(model, batches, batches, torch.nn.CrossEntropyLoss())
+    >>> found = analyzer.full_analysis()
+    >>> bool(found.loss > 0), len(found.top_eigenvalues) > 0
+    (True, True)
     """
 
     def __init__(

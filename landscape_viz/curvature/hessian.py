@@ -60,6 +60,15 @@ class HessianOperator(LinearOperator):
         As `Objective`; also when a module cannot be differentiated twice (the message names it).
     MemoryError
         When the graph of one batch alone is larger than the budget; the message says what would fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from landscape_viz import HessianOperator, Problem
+    >>> data = torch.eye(3), torch.tensor([[1.0], [2.0], [3.0]])
+    >>> operator = HessianOperator(Problem(torch.nn.Linear(3, 1, bias=False), None, "mse", data))
+    >>> print(operator @ [1.0, 0.0, 0.0])  # the mean of squares has H = 2 / 3 times the identity here
+    [0.6666667 0.        0.       ]
     """
 
     def __init__(

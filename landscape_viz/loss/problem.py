@@ -90,6 +90,14 @@ class Problem:
     ValueError
         When something is not importable, a mode is unknown, the data do not fit together, the state does not fit the network
         (the message names the tensors) or holds NaN, or no parameter is left to move.
+
+    Examples
+    --------
+    >>> from landscape_viz import Problem
+    >>> data = torch.ones(4, 3), torch.zeros(4, dtype=torch.long)
+    >>> problem = Problem(nn.Linear(3, 2), None, "cross_entropy", data, params="weight")
+    >>> problem.weights().shape
+    torch.Size([6])
     """
 
     factory: object

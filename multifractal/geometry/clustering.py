@@ -92,6 +92,12 @@ def clustering_curve(
     -----
     The two segments are straight in log-log and meet at R0; least squares, each radius weighted alike, R0 the best of the
     fitted radii that leave an eighth of them on either side. Where both powers are equal R0 means nothing.
+
+    Examples
+    --------
+    >>> line = np.column_stack([np.arange(3000.0), np.zeros(3000)])  # of dimension 1
+    >>> print(f"{clustering_curve(line, fit_range=(10, 100)).power:.1f}")
+    1.0
     """
     points = _as_points("points", points)
     centres = points if centres is None else _as_points("centres", centres)

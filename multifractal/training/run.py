@@ -116,6 +116,21 @@ def train_full_batch(
         When the disk has no room; what was done stays and can be resumed.
     FloatingPointError
         When the training diverges; what was done before stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from multifractal import Training, load_table, train_full_batch
+    >>> settings = Training(learning_rate=0.1, epochs=20, hess_every=20)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = train_full_batch(load_table("diabetes"), settings, f"{folder}/run")
+    ...     fallen = bool(run.losses[-1, 0] < run.losses[0, 0])
+    output: ...
+    no test set: all 442 rows train
+    estimate: 20 epochs at ...
+    output: ...
+    >>> fallen
+    True
     """
     from multifractal.training.full_batch import FullBatchDescent
 
