@@ -1,5 +1,6 @@
 """Every public function that is cheap to call, each with small arguments that it accepts."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -445,4 +446,4 @@ def _networks():
 
 
 def _fields(kind):
-    return list(kind.__dataclass_fields__)
+    return [field.name for field in dataclasses.fields(kind)]

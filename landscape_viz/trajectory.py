@@ -164,8 +164,11 @@ def embedding(
     ValueError
         When there are fewer than 7 states.
     """
-    good = isinstance(states, list | tuple) and len(states) >= 7
-    require(good, "states", states, "be a sequence of 7 state dicts or more", "save more states")
+    good = isinstance(states, list | tuple)
+    held = len(states) if good else type(states).__name__
+    require(
+        good and len(states) >= 7, "states", held, "be at least 7 state dicts", "save more states"
+    )
     sizes, axes = np.linalg.eigh(gram(displacements(problem, states)))
     rotated = (axes * np.sqrt(np.maximum(sizes, 0)))[:, ::-1]
     return embed_path(

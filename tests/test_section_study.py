@@ -144,7 +144,9 @@ def test_the_code_of_the_page(monkeypatch, tmp_path):
 
     def mapped(problem, plane, axes, **options):
         asked.append((problem, axes))
-        return SimpleNamespace(to_landscape=lambda: mf.fbm_surface(129, 0.5, rng=len(asked)))
+        return SimpleNamespace(
+            to_landscape=lambda: mf.fbm_surface(129, 0.5, rng=len(asked)), n_not_finite=0
+        )
 
     monkeypatch.setattr(fractality, "section", mapped)
     monkeypatch.chdir(tmp_path)

@@ -51,7 +51,15 @@ def fused_weight_norm():
     name = "weight_norm"
     true = by_differences(network(name))
     ours = torch.as_tensor(HessianOperator(problem(name)).to_dense())
-    return [Row("weight_norm", error(by_autograd(network(name)), true), error(ours, true), 10)]
+    return [
+        Row(
+            "weight_norm",
+            error(by_autograd(network(name)), true),
+            error(ours, true),
+            "products here; errors against central differences of gradients",
+            10,
+        )
+    ]
 
 
 def network(name):

@@ -412,6 +412,7 @@ def test_save_and_load_give_the_same_section(serial, tmp_path):
     assert again.live_dropout
     assert again.values.keys() == {"loss", "accuracy"}
     expected = {"threads": 1, "device": "cpu", "at_once": None, "path": "channels last"}
+    expected["better"] = {"loss": "low", "accuracy": "high"}
     assert again.settings == expected | {"rounding": serial.rounding}
     content = (tmp_path / "section.npz").read_bytes()
     (tmp_path / "section.npz").write_bytes(content[:700] + b"?" + content[701:])
