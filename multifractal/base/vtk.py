@@ -3,18 +3,22 @@
 Arrays are written inline in base64, each behind its number of bytes (VTK File Formats, "XML File Formats").
 """
 
+from __future__ import annotations
+
 import base64
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from multifractal.base import files
 from multifractal.base.checks import require
+from multifractal.base.types import PathLike
 
 _TYPES = {"f": "Float64", "i": "Int64"}
 
 
-def write_grid(path, axes, fields, *, overwrite=False):
+def write_grid(path: PathLike, axes: Any, fields: Any, *, overwrite: bool = False) -> None:
     """Write fields on a uniform grid as `.vti`.
 
     Parameters
@@ -38,7 +42,9 @@ def write_grid(path, axes, fields, *, overwrite=False):
     _write(path, "ImageData", body, overwrite)
 
 
-def write_surface(path, x, y, height, fields, *, overwrite=False):
+def write_surface(
+    path: PathLike, x: Any, y: Any, height: Any, fields: Any, *, overwrite: bool = False
+) -> None:
     """Write the surface z = height[i, j] over (x_i, y_j) as triangles, `.vtp`; those with a corner that is not finite are left out."""
     points = np.stack([*np.meshgrid(x, y, indexing="ij"), height], axis=-1).reshape(-1, 3)
     numbers = np.arange(height.size).reshape(height.shape)
@@ -58,7 +64,7 @@ def write_surface(path, x, y, height, fields, *, overwrite=False):
     _write(path, "PolyData", body, overwrite)
 
 
-def _write(path, kind, body, overwrite):
+def _write(path: PathLike, kind: str, body: Any, overwrite: bool) -> None:
     text = (
         f'<?xml version="1.0"?><VTKFile type="{kind}" version="1.0" byte_order="LittleEndian" '
         f'header_type="UInt64">{body}</VTKFile>\n'
@@ -68,7 +74,7 @@ def _write(path, kind, body, overwrite):
         file.write(text.encode())
 
 
-def _array(name, values, components=1):
+def _array(name: str, values: Any, components: int = 1) -> Any:
     kind = "i" if np.issubdtype(values.dtype, np.integer) else "f"
     raw = np.ascontiguousarray(values, dtype=f"<{kind}8").tobytes()
     coded = base64.b64encode(np.uint64(len(raw)).astype("<u8").tobytes() + raw).decode()
@@ -78,7 +84,7 @@ def _array(name, values, components=1):
     )
 
 
-def _spacing(axis):
+def _spacing(axis: Any) -> Any:
     steps = np.diff(axis)
     good = len(steps) and steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-9, atol=0)
     require(
@@ -91,5 +97,5 @@ def _spacing(axis):
     return float((axis[-1] - axis[0]) / len(steps)) if len(steps) else 1.0
 
 
-def _numbers(values):
+def _numbers(values: Any) -> Any:
     return " ".join(repr(value) for value in values)
