@@ -121,6 +121,15 @@ class Section(Result):
         coordinates = tuple(float(a[i]) for a, i in zip(self.axes, place, strict=True))
         return coordinates, float(values[place])
 
+    def mean_slope(self, metric: str = "loss") -> float:
+        """Return the mean of |change of the metric / change of x| between neighbours along x; NaN where no two are finite."""
+        checks.one_of("metric", metric, self.metrics)
+        values = np.where(np.isfinite(self.values[metric]), self.values[metric], np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):  # points at the same x
+            slopes = np.abs(np.diff(values, axis=0).T / np.diff(self.x))
+        known = slopes[np.isfinite(slopes)]
+        return float(known.mean()) if len(known) else np.nan
+
     @property
     def live_dropout(self) -> bool:
         """Whether each point drew its own dropout mask, so that the values hold the noise of dropout."""

@@ -98,17 +98,16 @@ def _bar(section, metric):
     text = json.dumps(kept).replace("<", "\\u003c")
     return (
         '<div id="walk"><button id="drop">drop a walker</button> or click the surface; '
-        f'<label>learning rate <input id="rate" type="number" step="any" min="0" value="{_rate(section, grid):.3g}"></label>'
+        f'<label>learning rate <input id="rate" type="number" step="any" min="0" value="{_rate(section, metric):.3g}"></label>'
         '<button id="stop">stop</button><span id="said"></span></div>'
         f'<script type="application/json" id="grid">{text}</script>'
     )
 
 
-def _rate(section, grid):
+def _rate(section, metric):
     """Return the learning rate at which a step at the mean slope is a hundredth of the width."""
-    slopes = np.diff(grid, axis=0) / np.diff(section.x)[:, None] if len(section.x) > 1 else grid
-    size = np.nanmean(np.abs(slopes)) if np.isfinite(slopes).any() else 0.0
-    return float(np.ptp(section.x) / 100 / size) if size > 0 else 1.0
+    slope = section.mean_slope(metric)
+    return float(np.ptp(section.x) / 100 / slope) if slope > 0 else 1.0
 
 
 def _surface(section, metric, clip):

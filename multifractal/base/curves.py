@@ -59,6 +59,17 @@ class Curves(Result):
         return Estimate(value=value, low=low, high=high, n=found.n, how=found.how)
 
     @property
+    def prefactor(self) -> float:
+        """The m of y = m x: the mean over the abscissa of the mean curve over x."""
+        return float((self.mean.value / self.x).mean())
+
+    def log_centre(self, part: slice = slice(None)) -> tuple[float, float]:
+        """Return (x, y) in the middle of a part of the geometric mean on log axes; y is NaN where the part is not all positive."""
+        x, y = self.x[part], np.asarray(self.geometric_mean.value)[part]
+        height = np.exp(np.log(y).mean()) if (y > 0).all() else np.nan
+        return float(np.exp(np.log(x).mean())), float(height)
+
+    @property
     def median(self) -> Array:
         """Median over samples, shape (n_x,); NaN where there are none."""
         known = ~np.isnan(self.samples).all(axis=0)

@@ -40,11 +40,17 @@ def curvature(measured: Any, ax: Axes | None = None) -> Axes:
     ax.plot(found.x, law.exact, color=THEORY, label="exact law of this stencil")
     ax.plot(found.x, m * found.x, "--", color=PUBLISHED, label="the paper's law, m x")
     compact = measured.results["compact"]
-    mean = compact.mean.value
-    ax.plot(compact.x, mean, "s", ms=3.5, color=CONTROL, label="compact stencil [1, −2, 1]")
     ax.plot(
         compact.x,
-        (mean / compact.x).mean() * compact.x,
+        compact.mean.value,
+        "s",
+        ms=3.5,
+        color=CONTROL,
+        label="compact stencil [1, −2, 1]",
+    )
+    ax.plot(
+        compact.x,
+        compact.prefactor * compact.x,
         ":",
         color=CONTROL,
         label="m x of the compact stencil",
@@ -65,11 +71,11 @@ def scales(measured: Any, ax: Axes | None = None) -> Axes:
     """Draw mean squared increments by lag, one line a surface, with the exponents at either end."""
     ax, found = axes_or_new(ax), measured.results["increments"]
     ax.plot(found.x, found.samples.T, color=OURS, lw=0.7, alpha=0.6)
-    middle, half = found.geometric_mean.value, len(found.x) // 2
+    half = len(found.x) // 2
     for name, part in (("fine", slice(half)), ("coarse", slice(half, None))):
         x, exponent = found.x[part], measured[name].value
-        height = np.exp(np.log(middle[part]).mean()) if (middle[part] > 0).all() else np.nan
-        line = 1.4 * height * (x / np.exp(np.log(x).mean())) ** (2 * exponent)
+        centre, height = found.log_centre(part)
+        line = 1.4 * height * (x / centre) ** (2 * exponent)
         ax.plot(x, line, "--", color=THEORY, label=f"{name}: exponent {exponent:.2f}")
     ax.set(
         xscale="log",

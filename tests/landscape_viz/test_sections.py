@@ -81,6 +81,18 @@ def test_index_ij_is_xy_and_the_landscape_is_transposed():
     )
 
 
+def test_mean_slope_is_that_of_numpy():
+    """Over the pairs of neighbours along x that are both finite; NaN where there are none."""
+    result = section(*of_function(small_networks.crooked), [[-1, 0, 0.5], "-2:2:4"])
+    result.grid[0, 0, 1], result.grid[0, 2, 2] = np.inf, np.nan
+    z = np.where(np.isinf(result.grid[0]), np.nan, result.grid[0])
+    assert result.mean_slope() == pytest.approx(
+        np.nanmean(np.abs(np.diff(z, axis=0) / [[1], [0.5]]))
+    )
+    result.grid[0, 1] = np.nan
+    assert np.isnan(result.mean_slope())
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_one_and_three_dimensions(n):
     """A 1-D and a 3-D section hold f at the outer product of their axes, in the order of the directions."""

@@ -39,3 +39,15 @@ def test_what_does_not_move_has_no_logarithm():
     assert np.isnan(nothing.median).all()
     assert np.isnan(nothing.geometric_mean.value).all()
     assert np.isnan(nothing.share_above(0)).all()
+
+
+def test_prefactor_and_centre_are_means_over_the_abscissa():
+    """The m of y = m x is the mean of y / x; the middle on log axes is the geometric mean of x and of y, NaN unless positive."""
+    x, samples = np.array([1.0, 2.0, 8.0]), np.array([[1.0, 2.0, 6.0], [3.0, 6.0, 26.0]])
+    found = Curves(x=x, samples=samples, over="walks", provenance=Provenance("made"))
+    assert np.isclose(found.prefactor, np.mean(samples.mean(axis=0) / x))
+    part = slice(1, None)
+    expected = stats.gmean(x[part]), stats.gmean(samples[:, part], axis=None)
+    np.testing.assert_allclose(found.log_centre(part), expected)
+    flat = Curves(x=x, samples=samples * [0, 1, 1], over="walks", provenance=Provenance("made"))
+    np.testing.assert_allclose(flat.log_centre(), [stats.gmean(x), np.nan])

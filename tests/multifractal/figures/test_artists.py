@@ -127,16 +127,22 @@ def test_laws_of_curvature_stand_where_they_are():
 
 
 def test_the_report_draws_the_law_with_the_prefactor_it_measured():
-    """A prefactor of 6.5, told in 1e-8, is drawn as 6.5e-8 x beside our means and the exact law."""
+    """A prefactor of 6.5, told in 1e-8, is drawn as 6.5e-8 x beside our means, the exact law and the compact stencil's own line."""
     found = Curves(x=X, samples=np.outer([6e-8, 8e-8], X), over="surfaces", provenance=None)
     m = Quantity.single("prefactor", 6.5, Provenance("made up"))
-    measured = Measured(quantities={"prefactor": m}, results={"law": LAW, "curvature": found})
+    small = np.outer([1e-8, 3e-8], [1.0, 2.0, 8.0])  # 1, 1 and 1.6 times 2e-8 x
+    compact = Curves(x=X, samples=small, over="surfaces", provenance=None)
+    results = {"law": LAW, "curvature": found, "compact": compact}
+    measured = Measured(quantities={"prefactor": m}, results=results)
     axis = reproduction.curvature(measured)
     assert drawn_as(axis, "paper") == pytest.approx(np.column_stack([X, 6.5e-8 * X]), rel=1e-12)
     assert drawn_as(axis, "exact") == pytest.approx(np.column_stack([X, LAW.exact]), rel=1e-12)
     assert axis.containers[0].lines[0].get_xydata() == pytest.approx(
         np.column_stack([X, 7e-8 * X]), rel=1e-12
     )
+    points, line = np.column_stack([X, small.mean(axis=0)]), np.column_stack([X, 2.4e-8 * X])
+    assert drawn_as(axis, "compact stencil [") == pytest.approx(points, rel=1e-12)
+    assert drawn_as(axis, "m x of the compact") == pytest.approx(line, rel=1e-12)
 
 
 def test_bars_of_sharpness_and_bands_of_trials_are_their_intervals():
