@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch.func import functional_call, jvp, vmap
 
-from landscape_viz.directions import Directions
 from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.recurrent.through_time import ThroughTime, step_weights
@@ -79,7 +79,7 @@ def growth_at(
 
 def plane_losses(
     problem: Problem,
-    directions: Directions,
+    directions: Any,
     axes: Sequence[ArrayLike],
     discounts: Sequence[float | str],
     *,

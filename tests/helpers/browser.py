@@ -50,18 +50,26 @@ def chromium():
     return found
 
 
+def browse(folder, *flags, attempts=3):
+    """Run the browser with a fresh profile in `folder`; one that itself crashes, as it does under load, is started anew."""
+    for attempt in range(attempts):
+        ran = subprocess.run(
+            [chromium(), *BROWSER, f"--user-data-dir={folder / f'profile{attempt}'}", *flags],
+            capture_output=True,
+            timeout=120,
+            text=True,
+        )
+        if ran.returncode >= 0:  # not killed by a signal of its own
+            break
+    ran.check_returncode()
+    return ran
+
+
 def seen_in_a_browser(path, folder, width):
     """Return what a headless Chromium sees of a page at a width, and its log; `folder` holds what the page refers to."""
-    browser = chromium()
     (folder / "probed.html").write_text(path.read_text().replace("</body>", f"{MEASURES}</body>"))
     frame = folder / "frame.html"
     frame.write_text(FRAME.format(name="probed.html", width=width))
-    ran = subprocess.run(
-        [browser, *BROWSER, f"--user-data-dir={folder / 'profile'}", "--dump-dom", frame.as_uri()],
-        capture_output=True,
-        timeout=120,
-        text=True,
-        check=True,
-    )
+    ran = browse(folder, "--dump-dom", frame.as_uri())
     seen = re.search(r'data-seen="([^"]*)"', ran.stdout)[1]
     return json.loads(seen.replace("&quot;", '"')), ran.stderr

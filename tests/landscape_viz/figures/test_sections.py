@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import subprocess
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -12,7 +11,7 @@ import pytest
 
 from landscape_viz import Problem, directions, figures, section, trajectory
 from landscape_viz.figures import page
-from tests.helpers.browser import BROWSER, chromium, seen_in_a_browser
+from tests.helpers.browser import browse, seen_in_a_browser
 from tests.helpers.small_networks import SmallConv, images
 from tests.landscape_viz.test_directions import run_of
 
@@ -145,7 +144,7 @@ def test_live_dropout_is_marked(run):
 
 def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
     """A headless Chromium that can resolve no host draws surface, run and title, and the picture has their colours."""
-    browser, path = chromium(), tmp_path / "page.html"
+    path = tmp_path / "page.html"
     script = (
         "<script>window.addEventListener('load', () => setTimeout(() => {"
         "document.body.dataset.kinds = document.getElementById('section').data.map(d => d.type).join();"
@@ -154,22 +153,14 @@ def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
     )
     page.write_page(holed, path, run=run[1])
     path.write_text(path.read_text().replace("</body>", f"{script}</body>"))
-    dom = subprocess.run(
-        [
-            browser,
-            *BROWSER,
-            "--enable-unsafe-swiftshader",
-            "--virtual-time-budget=8000",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=900,700",
-            f"--screenshot={tmp_path / 'page.png'}",
-            "--dump-dom",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        timeout=120,
-        text=True,
-        check=True,
+    dom = browse(
+        tmp_path,
+        "--enable-unsafe-swiftshader",
+        "--virtual-time-budget=8000",
+        "--window-size=900,700",
+        f"--screenshot={tmp_path / 'page.png'}",
+        "--dump-dom",
+        path.as_uri(),
     ).stdout
     assert 'data-kinds="surface,scatter3d"' in dom
     assert re.search(r'data-drawn="[1-9]', dom)
@@ -229,12 +220,10 @@ def seen(path, folder, script, width=1280, height=900):
     at = text.rindex("</body>")
     (folder / "probed.html").write_text(text[:at] + probe + text[at:])
     picture = folder / f"page_{width}.png"
-    options = [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},{height}"]
+    options = [f"--window-size={width},{height}"]
     options += ["--enable-unsafe-swiftshader", "--virtual-time-budget=8000"]
     options += [f"--screenshot={picture}", "--dump-dom", (folder / "probed.html").as_uri()]
-    ran = subprocess.run(
-        [chromium(), *BROWSER, *options], capture_output=True, timeout=120, text=True, check=True
-    )
+    ran = browse(folder, *options)
     return ran.stdout, picture
 
 
