@@ -84,7 +84,7 @@ def _timed(job, stop):
 
 
 def _end_with_parent():
-    from landscape_viz.studies.process_pool import end_with_parent
+    from multifractal.base.process_pool import end_with_parent
 
     end_with_parent()
 

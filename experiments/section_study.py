@@ -53,8 +53,8 @@ def main(argv=None):
     """Run the study as the flags say; return the path of its table."""
     flags = parser().parse_args(argv)
     from landscape_viz.studies.experiment import Experiment
-    from landscape_viz.studies.process_pool import workers
     from landscape_viz.studies.section_study import study
+    from multifractal.base.process_pool import workers
 
     start = time.perf_counter()
     experiment = Experiment(flags.save_dir, {"points": flags.points})

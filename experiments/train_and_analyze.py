@@ -178,7 +178,7 @@ def analyse_hessian(experiment, problem, flags, device):
 def draw_sections(experiment, problem, trained, flags, device):
     """Write and draw the lines to the initial weights and in a random direction, and a plane of two random directions."""
     from landscape_viz import Section, checkpoint, directions, figures, section
-    from landscape_viz.studies.process_pool import workers
+    from multifractal.base.process_pool import workers
 
     start = directions.toward(problem, checkpoint.load(trained.checkpoints[0]).state_dict)
     start.labels[:] = ["0: trained, 1: initial weights"]

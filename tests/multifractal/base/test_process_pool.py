@@ -1,4 +1,4 @@
-"""The scripts' worker processes."""
+"""Worker processes of scripts and of the writer of figures."""
 
 import os
 import signal
@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 
-from landscape_viz.studies.process_pool import workers
+from multifractal.base.process_pool import workers
 
 PARENT = """
 import os, time
-from landscape_viz.studies.process_pool import workers
+from multifractal.base.process_pool import workers
 if __name__ == "__main__":
     with workers(2) as executor:
         print(*{executor.submit(os.getpid).result() for _ in range(4)}, flush=True)
