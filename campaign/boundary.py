@@ -102,6 +102,14 @@ def _landscapes():
         "FractalField.value": (field.value, {"x": [0.1, 0.2, 0.3]}),
         "FractalField.gradient": (field.gradient, {"x": [0.1, 0.2, 0.3]}),
         "FractalField.value_and_gradient": (field.value_and_gradient, {"x": [0.1, 0.2, 0.3]}),
+        "SubspaceExponent": (
+            mf.SubspaceExponent,
+            {"dimension": 3, "mean": 0.5, "swing": 0.2, "rng": 0},
+        ),
+        "ConfinedField": (
+            functools.partial(mf.ConfinedField, field),
+            {"curvature": 1.0, "amplitude": 0.5, "centre": 0.0},
+        ),
         "LogNormal": (mf.LogNormal, {"c1": 0.5, "c2": -0.02}),
         "LogNormal.zeta": (law.zeta, {"q": [0.0, 1.0]}),
         "LogNormal.spectrum": (law.spectrum, {"q": [0.0, 1.0]}),

@@ -150,6 +150,9 @@ def promised():
             3, varying, hurst_range=(0.4, 0.6), **field
         ).value_and_gradient(np.full((5, 3), 0.2)),
         "chaotic walk": lambda _: mf.descend(surface(), (60, 70), learning_rate=1000, n_steps=9999),
+        "Hessian of a field of varying exponent": lambda _: mf.FractalField(
+            6, mf.SubspaceExponent(6, rng=1), **field
+        ).hessian(np.full(6, 0.2)),
         "walk on a field": lambda _: mf.descend(
             mf.FractalField(20, 0.5, **field), np.zeros(20), learning_rate=0.01, n_steps=200
         ),

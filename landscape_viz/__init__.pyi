@@ -12,6 +12,7 @@ from . import training as training
 from . import trajectory as trajectory
 from .analyzer import Analysis as Analysis
 from .analyzer import LossLandscapeAnalyzer as LossLandscapeAnalyzer
+from .bridge.field_module import FieldModule as FieldModule
 from .connectivity import NetworkPath as NetworkPath
 from .connectivity import linear_path as linear_path
 from .connectivity import trained_path as trained_path

@@ -39,6 +39,8 @@ from .walkers.drift import drift_to_flat as drift_to_flat
 from .training.embedding import PathEmbedding as PathEmbedding
 from .training.embedding import embed_path as embed_path
 from .walkers.field import Field as Field
+from .landscapes.confined import ConfinedField as ConfinedField
+from .landscapes.exponents import SubspaceExponent as SubspaceExponent
 from .landscapes.fields import FractalField as FractalField
 from .geometry.minima import Basins as Basins
 from .geometry.minima import LossHistogram as LossHistogram

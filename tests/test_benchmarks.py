@@ -52,11 +52,11 @@ SERVES = {
 PARTS = {
     "brownian._increment_covariance",
     "displacement._cross_spectrum",
-    "fields._add_curvature",
-    "fields._add_squares",
     "langevin.gauss_points",
     "products.product",
     "tangent._orthonormalise",
+    "waves.add_curvature",
+    "waves.add_squares",
 }
 
 

@@ -1,4 +1,4 @@
-"""Elementary functions whose bits do not depend on the processor: exp, log, power, sin(pi x), cos(pi x), ln Gamma, digamma.
+"""Elementary functions whose bits do not depend on the processor: exp, log, power, sin(pi x), cos(pi x), ln Gamma, digamma and trigamma.
 
 numpy and the C library choose other code for these on other processors, and its last bits differ; a chaotic walk then ends
 elsewhere. Here they are made of +, -, x and / in a written order, which IEEE 754 rounds the same everywhere, and which the
@@ -36,6 +36,7 @@ _COS = tuple((-1) ** n / math.factorial(2 * n) for n in range(2, 10))
 # B_2n / (2n (2n-1)) and B_2n / (2n), of Stirling's series: exact to rounding from 10 on
 _LOG_GAMMA = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+_TRIGAMMA = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)  # B_2n
 _HALF_LOG_TAU = 0.9189385332046727
 _STIRLING_FROM = 12.0
 
@@ -76,6 +77,11 @@ def log_gamma(x: ArrayLike) -> Any:
 def digamma(x: ArrayLike) -> Any:
     """Return the derivative of ln Gamma at positive numbers, float64; the error is as that of `log_gamma`."""
     return _over(_digamma_all, x)
+
+
+def trigamma(x: ArrayLike) -> Any:
+    """Return the second derivative of ln Gamma at positive numbers, float64; the error is some 1e-15, relative."""
+    return _over(_trigamma_all, x)
 
 
 def _over(loop: Callable[[Array, Array], None], x: ArrayLike) -> Any:
@@ -253,6 +259,19 @@ def digamma_of(x: float) -> float:
 
 
 @_kernel
+def trigamma_of(x: float) -> float:
+    """Return the second derivative of ln Gamma at one positive number (kernel)."""
+    steps = 0.0
+    while x < _STIRLING_FROM:
+        steps += 1.0 / (x * x)
+        x += 1.0
+    z, series = 1.0 / (x * x), 0.0
+    for n in range(6, -1, -1):
+        series = _TRIGAMMA[n] + z * series
+    return 1.0 / x + 0.5 * z + z * series / x + steps
+
+
+@_kernel
 def _exp_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = exp_of(x[i])
@@ -299,3 +318,9 @@ def _log_gamma_all(x: Array, out: Array) -> None:
 def _digamma_all(x: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = digamma_of(x[i])
+
+
+@_kernel
+def _trigamma_all(x: Array, out: Array) -> None:
+    for i in range(len(x)):
+        out[i] = trigamma_of(x[i])

@@ -11,7 +11,6 @@ phases. A wave vector is kept as a normal vector and its scale, in turns (2 pi r
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
@@ -28,37 +27,18 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
-from multifractal.base.elementary import exp_of
-from multifractal.base.kernels import kernel
-from multifractal.base.products import add_product, add_scalar_products
+from multifractal.base.products import product
 from multifractal.base.result import Provenance
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.types import Array, ArrayLike, Pair, Rng
+from multifractal.landscapes.waves import Waves, add_curvature, add_squares, add_waves
 
 _PIECE = 2**20  # numbers of directions drawn from one seed; the bits depend on it
 _PIECES_AT_ONCE = 8  # drawn by threads and held, where directions are not kept
 _POINTS_PER_CHUNK = 64
-# of the shortest wave, for a directional derivative with a relative error of some 1e-8
-_SHIFT_IN_RADIANS = 1e-4
+_SHIFT = 1e-5  # of a point, for the second derivative of an exponent that does not say its own
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
 _LARGEST_HURST = 0.99  # beyond it the longest wave exceeds the range of a double
-# points and modes of a tile, which stays in cache; lanes of the sums over modes
-_TILE_POINTS, _TILE_MODES, _LANES = 16, 512, 16
-
-
-def _power_of_pi(n):
-    return math.prod([math.pi] * n)  # not by the library, whose bits depend on the processor
-
-
-# Taylor coefficients of sin(pi t) / t and cos(pi t): the rest is below rounding for |t| <= 1/2. Written out, the loop over
-# modes compiles to vector instructions; calls of the library's sine and cosine would not.
-_SIN = tuple((-1) ** i * _power_of_pi(2 * i + 1) / math.factorial(2 * i + 1) for i in range(12))
-_COS = tuple((-1) ** i * _power_of_pi(2 * i) / math.factorial(2 * i) for i in range(13))
-
-
-# a piece of the modes, as the kernels take it: vectors (d, modes), turns of a unit along them, cosines and sines of the
-# phases (2, modes), amplitudes (modes,) or none, and ln |k|
-Waves = namedtuple("Waves", "vectors scales phases amplitudes log_k")
 
 
 class FractalField:
@@ -70,10 +50,11 @@ class FractalField:
         Number of coordinates d.
     hurst : float or callable
         Hurst exponent in (0, 0.99], or a function that takes points (n, d) and returns their exponents (n,) and the gradients
-        of the exponent (n, d).
+        of the exponent (n, d); `SubspaceExponent` is one.
     rng : int, SeedSequence or Generator
     hurst_range : (float, float), optional
-        Lowest and highest exponent; required when `hurst` is a function, whose values must stay inside.
+        Lowest and highest exponent; required when `hurst` is a function (that has no `hurst_range` of its own), whose values
+        must stay inside.
     n_modes : int
         Number of waves M; our choice 4096. The variogram of one field scatters around the law, the less the more waves.
     scales : (float, float)
@@ -129,7 +110,8 @@ class FractalField:
         self.dimension = whole_number("dimension", dimension)
         self.n_modes = whole_number("n_modes", n_modes, minimum=2)
         self.hurst = hurst if callable(hurst) else _exponent("hurst", hurst)
-        lowest, highest = self._hurst_range = _checked_range(self.hurst, hurst_range)
+        asked = getattr(hurst, "hurst_range", None) if hurst_range is None else hurst_range
+        lowest, highest = self._hurst_range = _checked_range(self.hurst, asked)
         shortest, longest = _checked_scales(scales)
         tol, memory = positive_number("tol", tol), finite_number("memory", memory)
         band = None if wavenumbers is None else _checked_band(wavenumbers, longest)
@@ -168,21 +150,24 @@ class FractalField:
         return _LARGEST_TURN * 2 * math.pi / self._largest_wave_number
 
     def hessian_product(self, x: ArrayLike, v: ArrayLike) -> Array:
-        """Return the Hessian at points `x` times vectors `v`, both of shape (..., d), without forming it.
+        """Return the Hessian at points `x` times vectors `v`, both of shape (..., d), without forming it: in closed form.
 
-        In closed form where the exponent is the same everywhere; else by a central difference of the gradient along each
-        vector, with a relative error of some 1e-8.
+        Where the exponent varies, its own second derivative is its method `hessian_product(points, vectors)`, if it has
+        one; else a central difference of the gradients that it returns, which is right to some 1e-10 of their size where
+        they change over distances of 1.
         """
         points, shape = self._points(x)
         along, _ = self._points(np.broadcast_to(v, np.shape(x)))
-        if callable(self.hurst):
-            lengths = np.sqrt((along * along).sum(axis=1, keepdims=True))
-            h = _SHIFT_IN_RADIANS / (self._largest_wave_number * np.maximum(lengths, 1e-300))
-            difference = self.gradient(points + h * along) - self.gradient(points - h * along)
-            products = difference / (2 * h)
-        else:
-            products = np.zeros_like(points)
-            self._over_waves(_add_curvature, points, None, along, products)
+        exponents, slopes = self._exponents(points)
+        products, sums = np.zeros_like(points), np.zeros((len(points), 3))
+        tilts = np.empty(0)
+        if slopes is not None:
+            tilts = product_of_rows(slopes, along)
+        of_point = self._of_points(exponents, with_derivatives=True)
+        self._over_waves(add_curvature, points, of_point, along, tilts, products, sums)
+        if slopes is not None:
+            products += (sums[:, 0] + sums[:, 1] * tilts)[:, None] * slopes
+            products += sums[:, 2, None] * self._bend_of_exponent(points, along)
         return products.reshape(*shape, self.dimension)
 
     def hessian(self, x: ArrayLike) -> Array:
@@ -236,7 +221,7 @@ class FractalField:
         generator = realisation(self._seeds, 1 + index)
         vectors = generator.standard_normal((self.dimension, modes.stop - modes.start))
         lengths = np.zeros(vectors.shape[1])
-        _add_squares(vectors, lengths)
+        add_squares(vectors, lengths)
         log_k = self._log_k[modes]
         return Waves(
             vectors,
@@ -270,23 +255,14 @@ class FractalField:
         exponents, exponent_gradients = self._exponents(points)
         sums = np.zeros((len(points), 2))
         gradients = np.zeros((len(points) if want_gradient else 0, self.dimension))
-        self._over_waves(add_waves, points, exponents, sums, gradients)
+        self._over_waves(add_waves, points, self._of_points(exponents), sums, gradients)
         if exponent_gradients is not None and want_gradient:
-            slope = (
-                elementary.digamma(1 - exponents)
-                + elementary.digamma(self.dimension / 2 + exponents)
-                + 2 * elementary.LN2
-                + 1 / exponents
-            )
-            gradients += (slope / 2 * sums[:, 0] - sums[:, 1])[:, None] * exponent_gradients
+            half_slope = self._half_slope(exponents)
+            gradients += (half_slope * sums[:, 0] - sums[:, 1])[:, None] * exponent_gradients
         return sums[:, 0], gradients
 
-    def _over_waves(self, add, points, exponents, *rows):
+    def _over_waves(self, add, points, of_point, *rows):
         """Let the kernel `add` add the waves' shares to the `rows` of arrays that have one row a point (or none)."""
-        if self._amplitudes is None:
-            of_point = np.stack([exponents, self._amplitude_factors(exponents)], axis=1)
-        else:
-            of_point = np.empty((0, 2))
         parts = [
             slice(first, first + _POINTS_PER_CHUNK)
             for first in range(0, len(points), _POINTS_PER_CHUNK)
@@ -299,6 +275,42 @@ class FractalField:
                     for part in parts
                 ],
             )
+
+    def _of_points(self, exponents, with_derivatives=False):
+        """Return what the kernels take of each point: exponent and factor of the amplitudes; half C'/C with its derivative."""
+        if exponents is None:
+            return np.empty((0, 4))
+        columns = [exponents, self._amplitude_factors(exponents)]
+        if with_derivatives:
+            columns += [self._half_slope(exponents), self._half_bend(exponents)]
+        return np.stack(columns, axis=1)
+
+    def _half_slope(self, exponents):
+        """Return -C'/(2 C), the derivative of the logarithm of the amplitudes' common factor."""
+        return 0.5 * (
+            elementary.digamma(1 - exponents)
+            + elementary.digamma(self.dimension / 2 + exponents)
+            + 2 * elementary.LN2
+            + 1 / exponents
+        )
+
+    def _half_bend(self, exponents):
+        """Return the derivative of `_half_slope`."""
+        return 0.5 * (
+            elementary.trigamma(self.dimension / 2 + exponents)
+            - elementary.trigamma(1 - exponents)
+            - 1 / exponents**2
+        )
+
+    def _bend_of_exponent(self, points, along):
+        """Return the exponent's Hessian times each vector, (n, d)."""
+        own = getattr(self.hurst, "hessian_product", None)
+        if own is not None:
+            return real_array("hurst.hessian_product", own(points, along), dtype=np.float64)
+        lengths = np.sqrt(product_of_rows(along, along))[:, None]
+        h = _SHIFT / np.maximum(lengths, 1e-300)
+        ahead, behind = (self.hurst(points + side * h * along)[1] for side in (1, -1))
+        return (np.asarray(ahead, np.float64) - np.asarray(behind, np.float64)) / (2 * h)
 
     def _constant_amplitudes(self):
         hurst = np.array([self.hurst])
@@ -412,124 +424,6 @@ def _checked_band(wavenumbers, longest):
     return low, high
 
 
-@kernel
-def _add_squares(vectors, out):
-    """Add the squares of each column, in the order of the rows."""
-    for row in range(vectors.shape[0]):
-        for m in range(vectors.shape[1]):
-            out[m] += vectors[row, m] * vectors[row, m]
-
-
-@kernel
-def add_waves(waves, points, of_point, sums, gradients):
-    """Add to each point's sums a (cos(theta + phi) - cos phi), and that times ln k where `of_point` is given; and the gradient.
-
-    As -2 a sin(theta/2) sin(theta/2 + phi), which is exact where theta is small (long waves, H near 1).
-    """
-    n_modes = waves.vectors.shape[1]
-    turns = np.empty((_TILE_POINTS, _TILE_MODES))
-    terms, partial = np.empty(_TILE_MODES), np.empty((2, _LANES))
-    for low in range(0, len(points), _TILE_POINTS):
-        x = points[low : low + _TILE_POINTS]
-        for first in range(0, n_modes, _TILE_MODES):
-            stop = min(first + _TILE_MODES, n_modes)
-            turns[: len(x)] = 0.0
-            add_product(x, waves.vectors, first, stop, turns[: len(x)])
-            for i in range(len(x)):
-                amplitudes = _amplitudes(waves, first, stop, of_point, low + i, terms)
-                _reduce(waves, first, stop, amplitudes, turns[i], terms)
-                weigh = len(of_point) > 0
-                _add_terms(terms, waves.log_k[first:stop], weigh, partial, sums[low + i])
-            if len(gradients):
-                out = gradients[low : low + _TILE_POINTS]
-                add_scalar_products(turns, waves.vectors, first, stop, out)
-
-
-@kernel
-def _add_curvature(waves, points, of_point, along, products):
-    """Add the Hessian at each point times its row of `along`: sum of -a cos(theta + phi) k (k . v)."""
-    n_modes = waves.vectors.shape[1]
-    turns = np.empty((_TILE_POINTS, _TILE_MODES))
-    speeds = np.empty((_TILE_POINTS, _TILE_MODES))
-    for low in range(0, len(points), _TILE_POINTS):
-        x, v = points[low : low + _TILE_POINTS], along[low : low + _TILE_POINTS]
-        for first in range(0, n_modes, _TILE_MODES):
-            stop = min(first + _TILE_MODES, n_modes)
-            turns[: len(x)] = 0.0
-            speeds[: len(x)] = 0.0
-            add_product(x, waves.vectors, first, stop, turns[: len(x)])
-            add_product(v, waves.vectors, first, stop, speeds[: len(x)])
-            for i in range(len(x)):
-                _curve(waves, first, stop, turns[i], speeds[i])
-            out = products[low : low + _TILE_POINTS]
-            add_scalar_products(speeds, waves.vectors, first, stop, out)
-
-
-@kernel
-def _curve(waves, first, stop, turns, speeds):
-    """Write the factors of some modes' vectors in the Hessian's product over `speeds`, turns along v (kernel)."""
-    scales, amplitudes = waves.scales[first:stop], waves.amplitudes[first:stop]
-    cosines, sines = waves.phases[0, first:stop], waves.phases[1, first:stop]
-    for m in range(stop - first):
-        sine, cosine = _half_angle(turns[m] * scales[m])
-        shifted_sine = sine * cosines[m] + cosine * sines[m]
-        shifted_cosine = cosine * cosines[m] - sine * sines[m]
-        whole = shifted_cosine * cosine - shifted_sine * sine
-        rate = math.tau * scales[m]
-        speeds[m] *= -amplitudes[m] * whole * (rate * rate)
-
-
-@kernel
-def _amplitudes(waves, first, stop, of_point, i, out):
-    """Return the amplitudes of some modes at point i: the same everywhere, or factor k^-H of the point (kernel)."""
-    if len(of_point) == 0:
-        return waves.amplitudes[first:stop]
-    log_k = waves.log_k[first:stop]
-    for m in range(len(log_k)):
-        out[m] = of_point[i, 1] * exp_of(-of_point[i, 0] * log_k[m])
-    return out[: len(log_k)]
-
-
-@kernel
-def _reduce(waves, first, stop, amplitudes, turns, terms):
-    """Write the modes' shares of the value to `terms`, and the factors of their vectors in the gradient over `turns`."""
-    scales = waves.scales[first:stop]
-    cosines, sines = waves.phases[0, first:stop], waves.phases[1, first:stop]
-    for m in range(stop - first):
-        sine, cosine = _half_angle(turns[m] * scales[m])
-        shifted_sine = sine * cosines[m] + cosine * sines[m]
-        shifted_cosine = cosine * cosines[m] - sine * sines[m]
-        a = amplitudes[m]
-        terms[m] = -2.0 * a * sine * shifted_sine
-        turns[m] = -a * (shifted_sine * cosine + shifted_cosine * sine) * (math.tau * scales[m])
-
-
-@kernel(inline="always")
-def _half_angle(turns):
-    """Return sine and cosine of pi turns, but for a sign that both share."""
-    r = turns - np.rint(turns)
-    s = r * r
-    sine, cosine = _SIN[11], _COS[12]
-    for i in range(10, -1, -1):
-        sine = _SIN[i] + s * sine
-    for i in range(11, -1, -1):
-        cosine = _COS[i] + s * cosine
-    return r * sine, cosine
-
-
-@kernel
-def _add_terms(terms, log_k, weigh, partial, sums):
-    """Add the terms, and their sum weighted by `log_k`, to `sums`: in lanes, then the lanes in order (kernel)."""
-    partial[:] = 0.0
-    whole = len(log_k) - len(log_k) % _LANES
-    for m in range(0, whole, _LANES):
-        for lane in range(_LANES):
-            partial[0, lane] += terms[m + lane]
-    for m in range(whole, len(log_k)):
-        partial[0, m - whole] += terms[m]
-    if weigh:
-        for m in range(len(log_k)):
-            partial[1, m % _LANES] += terms[m] * log_k[m]
-    for lane in range(_LANES):
-        sums[0] += partial[0, lane]
-        sums[1] += partial[1, lane]
+def product_of_rows(left, right):
+    """Return the scalar product of each row of `left` with that of `right`, (n,), each summed in order."""
+    return product(left * right, np.ones((left.shape[1], 1)))[:, 0]

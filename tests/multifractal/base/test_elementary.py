@@ -45,16 +45,22 @@ def test_power_is_right_to_one_unit():
 
 @pytest.mark.parametrize(
     ("ours", "exact"),
-    [(elementary.log_gamma, mpmath.loggamma), (elementary.digamma, mpmath.digamma)],
+    [
+        (elementary.log_gamma, mpmath.loggamma),
+        (elementary.digamma, mpmath.digamma),
+        (elementary.trigamma, lambda x: mpmath.polygamma(1, x)),
+    ],
 )
 def test_gamma_functions(ours, exact):
-    """Ln Gamma and its derivative: 1e-14, absolute up to values of 1 and relative beyond."""
+    """Ln Gamma and its first two derivatives: 1e-14, absolute up to values of 1 and relative beyond."""
     x = np.r_[STREAM.uniform(0.01, 40, 300), 500.0, 1e6]
     expected = np.array([float(exact(mpmath.mpf(float(v)))) for v in x])
     assert (np.abs(ours(x) - expected) < 1e-14 * np.maximum(1, np.abs(expected))).all()
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "sinpi", "cospi", "log_gamma", "digamma"])
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "sinpi", "cospi", "log_gamma", "digamma", "trigamma"]
+)
 def test_a_number_alone_has_the_bits_it_has_in_an_array(name):
     """Vector instructions and the rest of a loop round alike, and the kernel for one number as that for arrays."""
     function, x = getattr(elementary, name), np.exp(STREAM.uniform(-3, 3, 101))

@@ -1,0 +1,1 @@
+"""Losses of the model as torch modules: any optimiser walks on them, and every probe of a network measures them."""
