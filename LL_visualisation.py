@@ -354,7 +354,7 @@ class _Work:
         )
 
     def _executor(self):
-        from multifractal.base.process_pool import workers
+        from multifractal.base.chunks import workers
 
         return workers(self.workers if self.workers > 1 else 0)
 

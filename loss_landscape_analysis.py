@@ -21,6 +21,6 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    from landscape_viz.studies.command import run_as_command
+    from multifractal.base.command import as_command
 
-    raise SystemExit(run_as_command(main, "loss_landscape_analysis.py"))
+    raise SystemExit(as_command(main, "loss_landscape_analysis.py"))

@@ -1,14 +1,13 @@
 """Run the reliability campaign: `python -m campaign [--count N] [WORD ...]`."""
 
-import argparse
-
 from campaign import harness
+from multifractal.base.command import Parser
 from tools import tables
 
 
 def main(arguments=None):
     """Carry out the kinds whose name holds one of the words (all without words), going on where the last run stopped."""
-    parser = argparse.ArgumentParser(prog="python -m campaign", description=__doc__)
+    parser = Parser(prog="python -m campaign", description=__doc__)
     parser.add_argument(
         "words",
         nargs="*",

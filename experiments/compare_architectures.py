@@ -8,14 +8,12 @@ architectures.png, and what each network gave as .npz. Stopped at any moment, th
 
 import argparse
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add(
         "--dataset",
@@ -96,4 +94,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "compare_architectures.py"))
+    raise SystemExit(as_command(main, "compare_architectures.py"))

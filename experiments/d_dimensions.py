@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from experiments.d_dimensions_jobs import SETTINGS, Job, Stopped, jobs, measure  # noqa: E402
 from multifractal.base import files  # noqa: E402
+from multifractal.base.command import Parser, as_command  # noqa: E402
 
 # seconds that a job may be expected to take before any of its kind is done; measured ones replace them
 _GUESS = {2: 2, 5: 2, 10: 4, 30: 4, 100: 10, 300: 30, 1000: 130}
@@ -84,7 +85,7 @@ def _timed(job, stop):
 
 
 def _end_with_parent():
-    from multifractal.base.process_pool import end_with_parent
+    from multifractal.base.chunks import end_with_parent
 
     end_with_parent()
 
@@ -107,9 +108,7 @@ def _done(folder, job):
 
 def parser():
     """Return the command line's flags."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (all cores)")
     flags.add_argument(
         "--minutes",
@@ -151,4 +150,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main, "d_dimensions.py"))

@@ -10,14 +10,12 @@ FOLDER/DATASET_N.npz, so that a machine without the data set can work on them.
 import argparse
 from pathlib import Path
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add(
         "--dataset",
@@ -61,4 +59,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "data_preparation.py"))
+    raise SystemExit(as_command(main, "data_preparation.py"))

@@ -22,7 +22,7 @@ from experiments.edge_optimizers import MuonLike, Sam  # noqa: E402
 from landscape_viz import EdgeMonitor, figures  # noqa: E402
 from landscape_viz.loss.precision import pinned_threads  # noqa: E402
 from landscape_viz.monitor.record import INDICATORS  # noqa: E402
-from multifractal.base import files  # noqa: E402
+from multifractal.base import command, files  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results" / "edge_monitor.json"
 FIGURE = ROOT / "docs" / "figures" / "edge_monitor.png"
@@ -152,7 +152,7 @@ def table(results=None):
 
 def main(argv=None):
     """Run the command line."""
-    flags = argparse.ArgumentParser(
+    flags = command.Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("--quick", action="store_true", help="one seed, two batch sizes, 400 steps")
@@ -176,4 +176,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command.as_command(main, "edge_monitor.py"))

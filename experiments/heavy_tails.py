@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 from multifractal import tail_index  # noqa: E402
 from multifractal.analysis.tails import METHODS  # noqa: E402
 from multifractal.base import files  # noqa: E402
+from multifractal.base.command import Parser, as_command  # noqa: E402
 from multifractal.base.rng import realisation  # noqa: E402
 from multifractal.base.statistics import mean_interval  # noqa: E402
 
@@ -110,9 +111,7 @@ def table(results=None):
 
 def main(argv=None):
     """Run the command line."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--repeats", type=int, default=40, help="samples of each law (%(default)s)")
     flags.add_argument("--record", action="store_true", help="keep the results, write the page")
     options = flags.parse_args(argv)
@@ -129,4 +128,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(as_command(main, "heavy_tails.py"))

@@ -15,7 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 ROOT = Path(__file__).resolve().parents[1]
 # of the supplement's network: from 0.1 of the edge to where it diverges
@@ -32,9 +32,7 @@ PUBLISHED = (
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add(
         "--runs",
@@ -213,4 +211,4 @@ def small_networks(experiment, flags):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "real_dynamics.py"))
+    raise SystemExit(as_command(main, "real_dynamics.py"))

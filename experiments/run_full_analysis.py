@@ -14,14 +14,12 @@ Stopped at any moment, the same command goes on where it was; flags that add cha
 import argparse
 import time
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add(
         "--model",
@@ -137,4 +135,4 @@ def _show(chapter):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "run_full_analysis.py"))
+    raise SystemExit(as_command(main, "run_full_analysis.py"))

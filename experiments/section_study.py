@@ -14,16 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add("--save-dir", default="results/section_study", metavar="FOLDER", help="(%(default)s)")
     add(
@@ -54,7 +52,7 @@ def main(argv=None):
     flags = parser().parse_args(argv)
     from landscape_viz.studies.experiment import Experiment
     from landscape_viz.studies.section_study import study
-    from multifractal.base.process_pool import workers
+    from multifractal.base.chunks import workers
 
     start = time.perf_counter()
     experiment = Experiment(flags.save_dir, {"points": flags.points})
@@ -75,4 +73,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "section_study.py"))
+    raise SystemExit(as_command(main, "section_study.py"))

@@ -12,7 +12,7 @@ looked for, by experiments/data_preparation.py. Stopped at any moment, the same 
 
 import argparse
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 _WEIGHT_DECAY = 5e-4
 _N_EIGENVALUES = 5
@@ -20,9 +20,7 @@ _N_EIGENVALUES = 5
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add("--model", default="mlp", choices=("mlp", "resnet20"), help="(%(default)s)")
     add(
@@ -178,7 +176,7 @@ def analyse_hessian(experiment, problem, flags, device):
 def draw_sections(experiment, problem, trained, flags, device):
     """Write and draw the lines to the initial weights and in a random direction, and a plane of two random directions."""
     from landscape_viz import Section, checkpoint, directions, figures, section
-    from multifractal.base.process_pool import workers
+    from multifractal.base.chunks import workers
 
     start = directions.toward(problem, checkpoint.load(trained.checkpoints[0]).state_dict)
     start.labels[:] = ["0: trained, 1: initial weights"]
@@ -212,4 +210,4 @@ def draw_sections(experiment, problem, trained, flags, device):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "train_and_analyze.py"))
+    raise SystemExit(as_command(main, "train_and_analyze.py"))

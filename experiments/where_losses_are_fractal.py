@@ -17,18 +17,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from experiments.where_fractal import parts  # noqa: E402
-from landscape_viz.studies.command import run_as_command  # noqa: E402
 from landscape_viz.studies.experiment import Experiment  # noqa: E402
 from multifractal.base import files  # noqa: E402
+from multifractal.base.command import Parser, as_command  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results" / "where_losses_are_fractal.json"
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
     add("--quick", action="store_true", help="3 seeds")
     add("--seeds", type=int, default=20, help="of each part (%(default)s)")
@@ -82,4 +80,4 @@ def _rounded(value):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_as_command(main, "where_losses_are_fractal.py"))
+    raise SystemExit(as_command(main, "where_losses_are_fractal.py"))

@@ -8,8 +8,11 @@ A section of a network's loss is indexed ``[i, j]`` = ``[x, y]``, the coordinate
 import lazy_loader
 
 from multifractal.base.deprecation import renamed_names
+from multifractal.base.extras import explained
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__getattr__ = renamed_names(
-    __name__, otherwise=__getattr__, TrainingRun="TrainingHistory", Path="NetworkPath"
+__getattr__ = explained(
+    renamed_names(
+        __name__, otherwise=__getattr__, TrainingRun="TrainingHistory", Path="NetworkPath"
+    )
 )

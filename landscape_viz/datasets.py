@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from multifractal.base.checks import finite_number, one_of, require, whole_number
+from multifractal.base.extras import needed
 from multifractal.base.rng import as_generator
 from multifractal.base.types import PathLike, Rng
 
@@ -133,9 +134,7 @@ NAMES = ("digits", "fashionmnist", "mnist", "cifar10", "synthetic")
 
 def digits() -> Dataset:
     """Return scikit-learn's digits at 28x28 by bilinear interpolation: 1437 for training, 360 for testing, fixed split."""
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
+    raw = needed("sklearn.datasets").load_digits()
     images = torch.from_numpy(raw.images / 16.0).float()[:, None]
     images = interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(images)))

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from multifractal.base import checks, vtk
 from multifractal.base.checks import finite_array, refuse, require, whole_number
 from multifractal.base.chunks import checked_executor, died
 from multifractal.base.deprecation import renamed
+from multifractal.base.extras import needed
+from multifractal.base.picture import Pictured
 from multifractal.base.result import Provenance, Result
 from multifractal.base.types import Array, ArrayLike, Executor, PathLike
 from multifractal.landscapes.landscape import Landscape
@@ -35,7 +37,7 @@ _PACKAGES = ("numpy", "torch")
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Section(Result):
+class Section(Pictured, Result):
     """The metrics of a network on a grid of positions origin + x d_1 + y d_2 + z d_3.
 
     Attributes
@@ -61,6 +63,8 @@ class Section(Result):
         "channels last", "64 at once"); `rounding`, the size of the differences of the loss that rounding makes.
     provenance : Provenance
     """
+
+    _figure: ClassVar[str] = "landscape_viz.figures.sections:section"
 
     metrics: list
     grid: np.ndarray
@@ -179,10 +183,9 @@ class Section(Result):
     def to_xarray(self) -> Any:
         """Return the metrics as an `xarray.Dataset` over x, y and z, with what each axis is among its attributes.
 
-        `dataset.to_netcdf(path)` and `dataset.to_zarr(path)` come with it. xarray is not among this package's requirements.
+        `dataset.to_netcdf(path)` and `dataset.to_zarr(path)` come with it. xarray comes with the extra `exchange`.
         """
-        import xarray
-
+        xarray = needed("xarray")
         names = ("x", "y", "z")[: len(self.axes)]
         words = zip(names, self.axes, self.labels, strict=True)
         units = "1 (multiples of the direction)"

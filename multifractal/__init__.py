@@ -9,6 +9,7 @@ import lazy_loader
 
 from multifractal._version import __version__ as __version__
 from multifractal.base.deprecation import renamed_names
+from multifractal.base.extras import explained
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__getattr__ = renamed_names(__name__, otherwise=__getattr__, TrainingRun="FullBatchRun")
+__getattr__ = explained(renamed_names(__name__, otherwise=__getattr__, TrainingRun="FullBatchRun"))

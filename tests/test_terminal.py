@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from landscape_viz import FractalReport, Section
-from landscape_viz.studies import terminal as landscape
-from multifractal.reproduction import __main__ as multifractal
+from landscape_viz import __main__ as landscape
+from multifractal import __main__ as multifractal
 from tests.conftest import ROOT
 
 CODE = """
@@ -66,22 +66,33 @@ def test_what_the_user_can_mend_is_one_line(mine, capsys):
 def test_the_demo_from_the_shell(tmp_path, capsys):
     """The picture is drawn, and the exponent printed."""
     words = ["demo", "--folder", str(tmp_path), "--size", "64", "--steps", "500"]
-    assert multifractal.command(words) == 0
+    assert multifractal.main(words) == 0
     assert (tmp_path / "demo.png").exists()
     assert "TAMSD grows as lag^" in capsys.readouterr().out
 
 
-def test_report_and_fetch_are_passed_on(monkeypatch):
-    """Their arguments reach the commands that they stand for."""
-    seen = []
-    from multifractal.source_data import __main__ as source_data
+def test_commands_are_passed_on(monkeypatch):
+    """The words after each command reach what it stands for, and its exit status comes back."""
+    for module in ("reproduction", "training", "source_data"):
+        other = importlib.import_module(f"multifractal.{module}.__main__")
+        name = "main" if module == "source_data" else "command"
+        monkeypatch.setattr(other, name, lambda words, module=module: (module, words))
+    assert multifractal.main(["report", "--surfaces", "2"]) == ("reproduction", ["--surfaces", "2"])
+    assert multifractal.main(["train", "--lr", "1"]) == ("training", ["--lr", "1"])
+    for word in ("fetch", "list", "verify", "accept"):
+        assert multifractal.main([word, "--folder", "x"]) == (
+            "source_data",
+            [word, "--folder", "x"],
+        )
 
-    monkeypatch.setattr(multifractal, "main", seen.append)
-    monkeypatch.setattr(source_data, "main", lambda words: seen.append(words) or 7)
-    assert multifractal.command(["report", "--surfaces", "2"]) == 0
-    assert multifractal.command(["fetch", "--folder", "x"]) == 7
-    assert seen == [["--surfaces", "2"], ["fetch", "--folder", "x"]]
-    assert multifractal.command([]) == 2
+
+@pytest.mark.parametrize("command", [multifractal.main, landscape.main])
+def test_without_words_a_command_says_what_there_is(command, capsys):
+    """The help is printed, and nothing is done."""
+    assert command([]) == 0
+    assert "report" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        command(["nothing"])
 
 
 def test_the_commands_are_declared():

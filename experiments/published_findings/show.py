@@ -26,6 +26,7 @@ from experiments.published_findings import (
 )
 from landscape_viz.loss.precision import pinned_threads
 from multifractal import source_data
+from multifractal.base.command import Parser, as_command
 from tools import marks
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "findings.md"
@@ -40,9 +41,7 @@ CHAPTERS = {
 
 def main(argv=None):
     """Compute and print all findings; return them by chapter."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--write", action="store_true", help="write the page as well")
     flags.add_argument(
         "--data", help="folder of the paper's source data (default: $MULTIFRACTAL_DATA, then data/)"
@@ -79,4 +78,4 @@ def chapter(title, findings):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "show.py"))

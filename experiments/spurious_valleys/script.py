@@ -9,13 +9,12 @@ import numpy as np
 
 from multifractal import figures
 from multifractal.base import files
+from multifractal.base.command import Parser
 
 
 def parser(doc, name):
     """Return the parser with --seed, --outdir (or --out) and --overwrite; results/spurious_valleys/NAME by default."""
-    flags = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument(
         "--seed", type=int, default=0, help="of everything drawn (default: %(default)s)"
     )

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also 
 from experiments.spurious_valleys import certificates, script, valley
 from experiments.spurious_valleys.mixture import Mixture, SquareMixture
 from multifractal.base.checks import require
+from multifractal.base.command import as_command
 from multifractal.base.rng import realisation
 
 NOISE, TRAINING_STEPS = 0.05, 300  # of starts; of Bézier curves and polygons
@@ -332,4 +333,4 @@ def draw(folder, numbers, lines, families):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "theorem13.py"))

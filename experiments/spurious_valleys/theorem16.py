@@ -20,6 +20,7 @@ from experiments.spurious_valleys import certificates, kernel_tail, script, vall
 from experiments.spurious_valleys import random_features as rf
 from experiments.spurious_valleys.mixture import Mixture
 from multifractal.base.chunks import map_chunks
+from multifractal.base.command import as_command
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.statistics import percentile_interval
 
@@ -225,4 +226,4 @@ def draw(folder, numbers, errors):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "theorem16.py"))

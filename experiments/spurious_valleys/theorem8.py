@@ -37,6 +37,7 @@ from experiments.spurious_valleys.rank_path import (
     rank_path,
 )
 from landscape_viz import Problem, directions, section, trajectory
+from multifractal.base.command import as_command
 from multifractal.base.rng import realisation
 
 N_INPUTS, RATE, N_STARTS, WIDTHS = 10, 0.01, 4, (2, 5, 9, 15)
@@ -450,4 +451,4 @@ def draw_widths(folder, by_width):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "theorem8.py"))

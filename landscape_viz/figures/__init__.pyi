@@ -4,6 +4,7 @@ from .probes import edge_of_stability as edge_of_stability
 from .probes import edge_record as edge_record
 from .probes import paths as paths
 from .probes import fractality as fractality
+from .sections import section as section
 from .sections import contour as contour
 from .sections import surface as surface
 from .sections import overview as overview

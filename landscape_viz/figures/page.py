@@ -5,10 +5,12 @@ import json
 from importlib.resources import files as resources
 
 import numpy as np
-import plotly.graph_objects as go
 
 from multifractal.base import files
 from multifractal.base.checks import require
+from multifractal.base.extras import needed
+
+go = needed("plotly.graph_objects")
 
 _COLOURS = "Cividis"
 _HEAD = """<meta name="viewport" content="width=device-width, initial-scale=1"><style>

@@ -14,7 +14,7 @@ from multifractal.figures._style import (
     styled,
 )
 
-__all__ = ["contour", "line", "overview", "save_figure", "surface", "trajectory"]
+__all__ = ["contour", "line", "overview", "save_figure", "section", "surface", "trajectory"]
 
 _N_LEVELS = 24
 _QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy"}
@@ -120,6 +120,23 @@ def line(section, *, ax=None):
     right.set(ylabel=_quantity(section, "accuracy"), ylim=(-0.02, 1.02))
     right.yaxis.label.set_color(PUBLISHED)
     return np.array([ax, right])
+
+
+@styled
+def section(found, *, ax=None):
+    """Draw a section in one picture: a line, or a plane's contours; returns the axes.
+
+    Raises
+    ------
+    ValueError
+        For a section of three directions, of which planes can be drawn.
+    """
+    draw = {1: line, 2: contour}.get(found.status.ndim)
+    if draw is None:
+        raise ValueError(
+            f"a section of {found.status.ndim} directions has no picture; write it with to_vtk, or measure a plane"
+        )
+    return draw(found, ax=ax)
 
 
 @styled

@@ -137,6 +137,13 @@ class Problem:
         if self.batch_size is not None:
             whole_number("batch_size", self.batch_size)
         if not isinstance(self.factory, nn.Module | Prototype):
+            require(
+                callable(self.factory) or isinstance(self.factory, str),
+                "factory",
+                self.factory,
+                "be a torch.nn.Module, or what makes one: a function, or 'module:function'",
+                "pass the network first",
+            )
             self._set("factory", importable("factory", self.factory))
         if isinstance(self.loss, str) and self.loss not in batch_loss.NAMED:
             self._set("loss", importable("loss", self.loss))

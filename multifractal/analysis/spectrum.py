@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.deprecation import renamed
+from multifractal.base.picture import Pictured
 from multifractal.base.result import Provenance, Result
 from multifractal.base.types import Array, ArrayLike, Rng
 from multifractal.landscapes.landscape import LandscapeLike
@@ -43,7 +44,7 @@ _LARGE_EXPONENT = {4: 24, 8: 200}
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Spectrum(Result):
+class Spectrum(Pictured, Result):
     """The multifractal spectrum of an image. Arrays over q have shape (n_q,); intervals (2, ...), lower and upper end.
 
     Attributes
@@ -74,6 +75,8 @@ class Spectrum(Result):
         The keywords of the call.
     provenance : Provenance
     """
+
+    _figure: ClassVar[str] = "multifractal.figures.spectra:spectrum_with_intervals"
 
     q: np.ndarray
     h: np.ndarray

@@ -1,29 +1,39 @@
-"""Checks at the public boundary: every refusal names the argument, its value, the rule and the remedy."""
+"""Checks at the public boundary: every refusal names the argument, its value, the rule and the remedy.
+
+`numpy.asarray` drops the mask of masked entries without a word, and their fill values would be taken for data. So every array
+that a user passes is asked for masks here first: masked entries are refused, and where a formula leaves them out exactly (the
+variogram and TAMSD over pairs, wavelet coefficients that touch data only) they are read as NaN.
+"""
 
 from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from multifractal.base.masks import mask_of
 from multifractal.base.types import Array, DTypeLike
+
+_SHOWN = 6  # numbers of an array in a message
 
 S = TypeVar("S", bound=str | None)
 
 
 def refuse(argument: str, value: Any, rule: str, remedy: str) -> ValueError:
     """Return the ValueError that says `argument` broke `rule`; the caller raises it."""
-    text = (
-        np.array2string(value, threshold=6, precision=6)
-        if isinstance(value, np.ndarray)
-        else repr(value)
-    )
-    return ValueError(f"{argument} must {rule}, got {text}; {remedy}")
+    return ValueError(f"{argument} must {rule}, got {_in_words(value)}; {remedy}")
+
+
+def _in_words(value: Any) -> str:
+    """Return a value as a line of text: large tables of numbers by their shape."""
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    if value.ndim > 1 and value.size > _SHOWN:
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return np.array2string(value, threshold=_SHOWN, precision=6)
 
 
 class DivergedError(ValueError, FloatingPointError):
@@ -109,6 +119,51 @@ def one_of(argument: str, value: S, choices: Collection[str]) -> S:
         "choose one of these names",
     )
     return value
+
+
+def mask_of(values: object) -> Array | None:
+    """Return where entries are masked, or None where none is.
+
+    Seen are numpy's masked arrays and other array classes with a `mask` (astropy's), those within lists, and those that
+    carry units or labels (pint's `magnitude`, xarray's `data`). Missing values that are stored as NaN are no mask.
+
+    Parameters
+    ----------
+    values : anything that `numpy.asarray` takes
+
+    Returns
+    -------
+    ndarray of bool, of the shape of `numpy.asarray(values)`, or None
+    """
+    if isinstance(values, numbers.Number | str | bytes) or values is None:
+        return None
+    if isinstance(values, np.ma.MaskedArray):
+        return _unless_empty(np.ma.getmaskarray(values))
+    if isinstance(values, np.ndarray):
+        return _unless_empty(np.asarray(getattr(values, "mask", False)))
+    if isinstance(values, list | tuple):
+        return _mask_of_items(values)
+    for name in ("magnitude", "data"):
+        inside = getattr(values, name, None)
+        if isinstance(inside, np.ndarray) or hasattr(inside, "magnitude"):
+            return mask_of(inside)
+    return None
+
+
+def _mask_of_items(values: Sequence[object]) -> Array | None:
+    masks = [mask_of(item) for item in values if not isinstance(item, numbers.Number)]
+    if all(mask is None for mask in masks):
+        return None
+    return np.array([_mask_or_clear(item) for item in values])
+
+
+def _mask_or_clear(item: Any) -> Array:
+    mask = mask_of(item)
+    return np.zeros(np.shape(item), bool) if mask is None else mask
+
+
+def _unless_empty(mask: Array) -> Array | None:
+    return mask if mask.any() else None
 
 
 def refuse_masked(argument: str, values: Any) -> None:

@@ -8,6 +8,7 @@ full relative accuracy, and Fourier transforms, which win when nearly all lags a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import fft
@@ -16,6 +17,7 @@ from multifractal.base.checks import (
     ascending_pair,
     finite_array,
     finite_unless_masked,
+    mask_of,
     real_array,
     refuse,
     require,
@@ -24,10 +26,11 @@ from multifractal.base.checks import (
 from multifractal.base.chunks import map_chunks
 from multifractal.base.curves import Curves
 from multifractal.base.kernels import kernel
-from multifractal.base.masks import mask_of
+from multifractal.base.picture import Pictured
 from multifractal.base.result import Provenance, Result
 from multifractal.base.statistics import jackknife_interval, mean_and_error
 from multifractal.base.types import Array, ArrayLike, Pair
+from multifractal.walkers.descent import Walk
 
 _LAGS_PER_CHUNK = 16
 # elements of the walk that stay in the first cache while all lags of a chunk pass over them
@@ -44,7 +47,7 @@ _SMALLEST_SHARE = 1e-2
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Displacement(Result):
+class Displacement(Pictured, Result):
     """Time-averaged mean squared displacement of one or more walks, in squared units of the positions.
 
     Attributes
@@ -56,6 +59,8 @@ class Displacement(Result):
     window : int
     provenance : Provenance
     """
+
+    _figure: ClassVar[str] = "multifractal.figures.displacement:displacement_curves"
 
     per_walk: np.ndarray
     waiting_times: np.ndarray
@@ -117,23 +122,29 @@ class Displacement(Result):
 
 
 def tamsd(
-    positions: ArrayLike, *, waiting_times: ArrayLike, lag_times: ArrayLike, window: int
+    positions: ArrayLike | Walk,
+    *,
+    waiting_times: ArrayLike = 0,
+    lag_times: ArrayLike | None = None,
+    window: int | None = None,
 ) -> Displacement:
     """Return the time-averaged mean squared displacement by waiting time and lag.
 
     Parameters
     ----------
-    positions : array_like, shape (T,), (T, d) or (n, T, d)
-        One walk in one or d dimensions, or n walks; an ensemble in one dimension has shape (n, T, 1). float32 is read as
-        it is, from a `numpy.memmap` too, without a copy; everything is subtracted and summed in float64. Use the unfolded
-        positions of a walk between walls. Of a masked array (frames in which a tracker lost the particle) each time average
-        runs over the pairs of which neither position is masked.
+    positions : Walk, or array_like of shape (T,), (T, d) or (n, T, d)
+        A `Walk`, of which the unfolded track is taken; one walk in one or d dimensions; or n walks (an ensemble in one
+        dimension has shape (n, T, 1)). float32 is read as it is, from a `numpy.memmap` too, without a copy; everything is
+        subtracted and summed in float64. Use the unfolded positions of a walk between walls. Of a masked array (frames in
+        which a tracker lost the particle) each time average runs over the pairs of which neither position is masked.
     waiting_times : array_like of int, shape (n_waiting,)
-        First step of each window; at least 0.
-    lag_times : array_like of int, shape (n_lags,)
-        Lags in steps, in any order, at least 0; lag 0 gives 0.
-    window : int
-        Steps that each time average runs over (3000 in the paper's Figure 4, 100 000 in its supplement).
+        First step of each window; at least 0. Default 0 (our choice).
+    lag_times : array_like of int, shape (n_lags,), optional
+        Lags in steps, in any order, at least 0; lag 0 gives 0. Default (our choice): about 20, evenly spaced in the logarithm
+        from 1 to a tenth of the positions.
+    window : int, optional
+        Steps that each time average runs over (3000 in the paper's Figure 4, 100 000 in its supplement). Default (our
+        choice): what the last waiting time and the longest lag leave.
 
     Returns
     -------
@@ -155,11 +166,15 @@ def tamsd(
     array([[1., 4., 9.],
            [1., 4., 9.]])
     """
+    positions = positions.unfolded if isinstance(positions, Walk) else positions
     walks = _as_walks(positions)
-    waiting_times = _whole_numbers("waiting_times", waiting_times)
-    lag_times = _whole_numbers("lag_times", lag_times)
-    window = whole_number("window", window)
     steps = walks.shape[1]
+    waiting_times = _whole_numbers("waiting_times", waiting_times)
+    lag_times = _lags_up_to(steps // 10) if lag_times is None else lag_times
+    lag_times = _whole_numbers("lag_times", lag_times)
+    if window is None:
+        window = max(1, steps - int(waiting_times.max() + lag_times.max()))
+    window = whole_number("window", window)
     reach = int(waiting_times.max()) + window + int(lag_times.max())
     if reach > steps:
         raise refuse(
@@ -297,6 +312,10 @@ def _as_walks(positions):
     walks = walks[None] if walks.ndim == 2 else walks
     require(walks.size > 0, "positions", walks.shape, "not be empty", "pass at least one position")
     return walks
+
+
+def _lags_up_to(longest: int) -> Array:
+    return np.unique(np.geomspace(1, max(longest, 1), 20).round())
 
 
 def _whole_numbers(argument: str, values: ArrayLike) -> Array:

@@ -1,4 +1,5 @@
 from ._style import save_figure as save_figure
+from .displacement import displacement_curves as displacement_curves
 from .displacement import tamsd_by_waiting_time as tamsd_by_waiting_time
 from .displacement import unfolded_tracks as unfolded_tracks
 from .displacement import walk_spectra as walk_spectra
@@ -7,6 +8,8 @@ from .surface import surface_gallery as surface_gallery
 from .surface import basin_losses as basin_losses
 from .surface import clustering_curves as clustering_curves
 from .surface import curvature_law as curvature_law
+from .surface import landscape_map as landscape_map
+from .surface import walk_track as walk_track
 from .surface import minima_map as minima_map
 from .surface import surface_with_walk as surface_with_walk
 from .drift import drift_shares as drift_shares
@@ -30,6 +33,7 @@ from .spectra import model_spectra as model_spectra
 from .spectra import published_epochs as published_epochs
 from .spectra import section_relief as section_relief
 from .spectra import section_spectra as section_spectra
+from .spectra import spectrum_with_intervals as spectrum_with_intervals
 from .spectra import sections_in_relief as sections_in_relief
 from .spectra import write_section_page as write_section_page
 from .real_dynamics import section_beside_model as section_beside_model

@@ -87,6 +87,32 @@ def tamsd_by_waiting_time(
 
 
 @styled
+def displacement_curves(found: Displacement, *, ax: Axes | None = None) -> Axes:
+    """Draw the mean displacement over walks against the lag, a curve for each waiting time.
+
+    Parameters
+    ----------
+    found : Displacement
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    longest = max(int(found.waiting_times.max()), 1)
+    colours = ScalarMappable(Normalize(0, longest / PALEST), plt.rcParams["image.cmap"])
+    _draw_curves(ax, found, np.ones(len(found.waiting_times), bool), colours)
+    ax.set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (pixels²)")
+    ax.set_title(
+        f"mean of {len(found.per_walk):,} walk{'s' * (len(found.per_walk) > 1)}, window {found.window:,} steps"
+    )
+    if len(found.waiting_times) > 1:
+        _draw_scale(np.array([[ax]], dtype=object), colours, longest)
+    return ax
+
+
+@styled
 def unfolded_tracks(
     walk: Walk, as_published: Walk, published: Array | None = None, *, ax: Axes | None = None
 ) -> Axes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from multifractal.analysis.spectra import Spectra, of_file, several
 from multifractal.base import files
+from multifractal.base.extras import needed
 from multifractal.base.types import Array, ArrayLike, PathLike
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
 
@@ -72,6 +73,46 @@ def model_spectra(
     ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)")
     ax.legend(loc="lower center", fontsize=7)
     return ax
+
+
+@styled
+def spectrum_with_intervals(spectrum: Spectrum, *, ax: Axes | None = None) -> Axes:
+    """Draw D(h) of one image, with the 95 % intervals of both where there are any.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    ax.errorbar(
+        spectrum.h,
+        spectrum.D,
+        xerr=_reach(spectrum.h, spectrum.h_interval),
+        yerr=_reach(spectrum.D, spectrum.D_interval, highest=2),
+        fmt="o-",
+        color=OURS,
+        elinewidth=0.8,
+    )
+    c1, c2 = spectrum.log_cumulants[:2]
+    known = spectrum.h_interval is not None and np.isfinite(spectrum.h_interval).any()
+    ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)")
+    ax.set_title(
+        f"{spectrum.diagnostics.verdict}\n$c_1 = {c1:.3f}$, $c_2 = {c2:.4f}$"
+        + ("; bars: 95 %" if known else "")
+    )
+    return ax
+
+
+def _reach(values, interval, highest=np.inf):
+    """Return how far an interval reaches below and above its values, shape (2, n), or None; no bar ends above `highest`."""
+    if interval is None:
+        return None
+    return np.maximum([values - interval[0], np.minimum(interval[1], highest) - values], 0)
 
 
 @styled
@@ -297,7 +338,7 @@ def write_section_page(
     -------
     pathlib.Path
     """
-    from plotly import graph_objects  # slow to import, and not needed for the figures
+    graph_objects = needed("plotly.graph_objects")  # slow to import, and not needed for the figures
 
     files.refuse_existing(path, overwrite)
     x, y, clipped = _clipped(loss, coordinates, clip)

@@ -310,6 +310,50 @@ def basin_losses(histogram: LossHistogram, *, name: str = "basin", ax: Axes | No
     return ax
 
 
+@styled
+def landscape_map(landscape: Landscape, *, ax: Axes | None = None) -> Axes:
+    """Draw the values of a landscape as a map, x to the right and y upwards, with a colour bar.
+
+    Parameters
+    ----------
+    landscape : Landscape
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = axes_or_new(ax)
+    drawn = ax.imshow(landscape.values, origin="lower", cmap="gray")
+    ax.figure.colorbar(drawn, ax=ax, label="loss")
+    rows, cols = landscape.shape
+    ax.set(xlabel="x (pixels)", ylabel="y (pixels)", title=f"{rows:,} × {cols:,} pixels")
+    return ax
+
+
+@styled
+def walk_track(walk: Walk, *, axes: ManyAxes | None = None) -> Array:
+    """Draw a walk: its first two coordinates, unfolded, and its loss by step.
+
+    Parameters
+    ----------
+    walk : Walk
+    axes : array of two Axes, optional
+
+    Returns
+    -------
+    array of two Axes
+    """
+    track, loss = axes_or_new(axes, 1, 2)
+    track.plot(*walk.unfolded[:, :2].T, color=OURS, lw=0.6, rasterized=True)
+    _mark_ends(track, walk.unfolded[: walk.steps_taken + 1, :2])
+    track.set(xlabel="x, unfolded", ylabel="y, unfolded", aspect="equal", adjustable="datalim")
+    track.set_title(f"learning rate {walk.learning_rate:g}")
+    loss.plot(walk.losses, color=OURS, lw=0.6, rasterized=True)
+    loss.set(xlabel="step", ylabel="loss", title=f"{walk.steps_taken:,} steps")
+    return np.array([track, loss])
+
+
 def _relief(ax, landscape, walk=None):
     rows, cols = landscape.shape
     # every so many-th point: means would hide the roughness

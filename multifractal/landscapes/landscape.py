@@ -15,13 +15,14 @@ from multifractal.base import files
 from multifractal.base.checks import finite_array, real_array, refuse, require
 from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
+from multifractal.base.picture import Pictured
 from multifractal.base.result import Provenance
 from multifractal.base.types import Array, ArrayLike, DTypeLike, PathLike
 
 _ROWS_PER_CHUNK = 256
 
 
-class Landscape:
+class Landscape(Pictured):
     """Values on a grid, with what a walker needs to know of them.
 
     Parameters
@@ -48,6 +49,8 @@ class Landscape:
     >>> bowl.value_at([5.0, 4.0]).item(), bowl.gradient_at([5.0, 5.0]).tolist()
     (1.0, [2.0, 4.0])
     """
+
+    _figure = "multifractal.figures.surface:landscape_map"
 
     def __init__(
         self,

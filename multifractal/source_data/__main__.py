@@ -1,15 +1,15 @@
 """The paper's source data from a shell: `python -m multifractal.source_data fetch|list|verify|accept`."""
 
-import argparse
 import sys
 
+from multifractal.base.command import Parser
 from multifractal.source_data import _reading
 from multifractal.source_data._inventory import inventory, verify
 
 
 def main(arguments=None):
     """Run one command; return 0, or 1 when a file is damaged or could not be fetched."""
-    parser = argparse.ArgumentParser(prog="python -m multifractal.source_data", description=__doc__)
+    parser = Parser(prog="python -m multifractal.source_data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("fetch", "download what is missing of the Zenodo record"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-import pooch
+from multifractal.base.extras import needed
 
 TIMEOUT = 60  # seconds without an answer; our choice
 LONGEST_PAUSE = 900  # seconds; our choice: a server that names a longer one is given up
@@ -42,6 +42,7 @@ def download(url, path, checksum=None, size=None, *, retries, progress=False):
 
 def _attempt(url, path, checksum, size, progress):
     path = Path(path)
+    pooch = needed("pooch")
     downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=2**20, timeout=TIMEOUT)
     path.unlink(missing_ok=True)
     keeper = pooch.create(path.parent, "", registry={path.name: checksum}, urls={path.name: url})

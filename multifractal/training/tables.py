@@ -13,6 +13,7 @@ import numpy as np
 
 from multifractal.base import files
 from multifractal.base.checks import one_of, real_array, refuse, require, whole_number
+from multifractal.base.extras import needed
 from multifractal.base.types import Array, ArrayLike, PathLike
 
 AIRFOIL_FILE = "airfoil_self_noise.dat"
@@ -189,8 +190,7 @@ _BY_HAND = (
 
 
 def _download(url, path):
-    import pooch
-
+    pooch = needed("pooch")
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = f".{path.name}."
     files.remove_leftovers(path.parent.glob(f"{hidden}*"))
@@ -226,9 +226,7 @@ def _parsed(path):
 
 
 def _diabetes():
-    from sklearn.datasets import load_diabetes
-
-    inputs, target = load_diabetes(return_X_y=True, scaled=False)
+    inputs, target = needed("sklearn.datasets").load_diabetes(return_X_y=True, scaled=False)
     return Table.of("diabetes", np.column_stack([inputs, target]))
 
 

@@ -8,7 +8,7 @@ it back gives the position. A field has no walls, and there the two are the same
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from multifractal.base.checks import (
     whole_number,
 )
 from multifractal.base.chunks import map_chunks
+from multifractal.base.picture import Pictured
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
 from multifractal.base.statistics import mean_and_error
@@ -37,7 +38,7 @@ _WALKERS_PER_CALL = 1024  # at most, so that what is held besides the results st
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Walk(Result):
+class Walk(Pictured, Result):
     """One walk: positions and losses after 0, 1, ..., n_steps steps; NaN after the step that stopped it, if any.
 
     Attributes
@@ -57,6 +58,8 @@ class Walk(Result):
     unfold : str
     provenance : Provenance
     """
+
+    _figure: ClassVar[str] = "multifractal.figures.surface:walk_track"
 
     positions: np.ndarray
     unfolded: np.ndarray

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import multifractal as mf
-from multifractal.base.checks import finite_unless_masked, real_array
-from multifractal.base.masks import mask_of
+from multifractal.base.checks import finite_unless_masked, mask_of, real_array
 
 SURFACE = np.random.default_rng(0).normal(size=(96, 80)).cumsum(axis=0).cumsum(axis=1)
 HOLE = np.zeros(SURFACE.shape, bool)

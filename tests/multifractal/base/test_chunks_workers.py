@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 
-from multifractal.base.process_pool import workers
+from multifractal.base.chunks import workers
 
 PARENT = """
 import os, time
-from multifractal.base.process_pool import workers
+from multifractal.base.chunks import workers
 if __name__ == "__main__":
     with workers(2) as executor:
         print(*{executor.submit(os.getpid).result() for _ in range(4)}, flush=True)

@@ -1,16 +1,15 @@
 """`landscape report` and `landscape section`: a network of yours from a shell, given as module:factory."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
-from landscape_viz.studies.command import run_as_command
+from multifractal.base.command import Parser, as_command
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(prog="landscape", description=__doc__)
+    flags = Parser(prog="landscape", description=__doc__)
     commands = flags.add_subparsers(dest="command", required=True)
     for name, what in (
         (
@@ -47,11 +46,15 @@ def parser():
 
 def main(argv=None):
     """Run the command line, and return the exit status; modules are also looked for in the present folder."""
-    asked = parser().parse_args(argv)
+    flags = parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        flags.print_help()
+        return 0
+    asked = flags.parse_args(argv)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    run = {"report": _report, "section": _section}[asked.command]
-    return run_as_command(lambda: run(asked), f"landscape {asked.command}")
+    made = {"report": _report, "section": _section}[asked.command]
+    return as_command(lambda: made(asked), f"landscape {asked.command}")
 
 
 def _problem(asked):

@@ -1,0 +1,82 @@
+"""The command `multifractal`, or `python -m multifractal`: a first look, the paper's claims judged, its data, its training run."""
+
+import argparse
+import sys
+
+from multifractal.base.command import Parser
+
+COMMANDS = {
+    "demo": "draw a surface with a walk on it, and measure how fast the walk spreads (seconds)",
+    "report": "measure each claim of the paper anew and judge it: results/report.html (minutes)",
+    "train": "the paper's supplementary experiment: full-batch descent of a small network (extra: training)",
+    "fetch": "download the paper's source data (extra: fetch)",
+    "list": "say which of the paper's source data are here",
+    "verify": "check each of the paper's source data that is here",
+    "accept": "take a file as one of the paper's source data",
+}
+
+
+def main(argv=None):
+    """Run one command with the flags that follow it; return the exit status. Without a command, say what there is."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    flags = Parser(
+        prog="multifractal",
+        description="Multifractal loss landscapes. Each command has --help.",
+        epilog="As a library: import multifractal as mf; help(mf). For networks: landscape --help.",
+        add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = flags.add_subparsers(dest="command", metavar="command")
+    for name, what in COMMANDS.items():
+        commands.add_parser(name, help=what, add_help=False)
+    if not words or words[0] in ("-h", "--help"):
+        flags.print_help()
+        return 0
+    asked, rest = flags.parse_known_args(words[:1])[0], words[1:]
+    if asked.command == "demo":
+        return _demo(rest)
+    if asked.command == "report":
+        from multifractal.reproduction.__main__ import command as report
+
+        return report(rest)
+    if asked.command == "train":
+        from multifractal.training.__main__ import command as train
+
+        return train(rest)
+    from multifractal.source_data.__main__ import main as source_data
+
+    return source_data([asked.command, *rest])
+
+
+def _demo(argv):
+    """Draw a surface with a walk on it, print its diffusion exponents, and say where the picture is."""
+    flags = Parser(prog="multifractal demo", description=_demo.__doc__)
+    flags.add_argument("--folder", default="results", help="for the picture (%(default)s)")
+    flags.add_argument("--size", type=int, default=256, help="pixels a side (%(default)s)")
+    flags.add_argument("--steps", type=int, default=5000, help="of descent (%(default)s)")
+    flags.add_argument("--rng", type=int, default=0, help="(%(default)s)")
+    asked = flags.parse_args(argv)
+    import matplotlib
+
+    matplotlib.use("agg")
+    import multifractal as mf
+
+    surface = mf.mbm_surface(mf.paper_hoelder_map(asked.size), rng=asked.rng)
+    start = mf.start_near_maximum(surface, asked.rng)
+    walk = mf.descend(surface, start, learning_rate=1000, n_steps=asked.steps)
+    lags = [1, 2, 4, 8, 16, 32, 64]
+    window = asked.steps - 64
+    moved = mf.tamsd(walk.unfolded, waiting_times=[0], lag_times=lags, window=window)
+    axes = mf.figures.surface_with_walk(surface, walk)
+    mf.figures.save_figure(axes, asked.folder, "demo", positions=walk.positions)
+    exponent = moved.exponent((1, 64)).exponent
+    print(
+        f"{asked.steps} steps of descent at learning rate 1000 on a surface of {asked.size} pixels a side:"
+    )
+    print(f"TAMSD grows as lag^{exponent:.2f} over lags of 1 to 64 steps")
+    print(f"picture: {asked.folder}/demo.png")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

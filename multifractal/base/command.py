@@ -1,0 +1,65 @@
+"""How every command behaves at a shell: flags in either spelling, one line instead of a traceback, and the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from multifractal.base.extras import MissingExtraError
+
+STOPPED = 130  # as shells have it for a program that ^C ended
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that takes --hess-every for --hess_every, and the reverse; help shows the declared spelling."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as `argparse.ArgumentParser` does, each flag in the spelling that it was declared in."""
+        words = list(sys.argv[1:] if args is None else args)
+        flags = words[: words.index("--")] if "--" in words else words
+        declared = [self._as_declared(word) for word in flags] + words[len(flags) :]
+        return super().parse_known_args(declared, namespace)
+
+    def _as_declared(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        if not name.startswith("--") or name in self._option_string_actions:
+            return word
+        alike = {_plain(known): known for known in self._option_string_actions}
+        return alike.get(_plain(name), name) + equals + value
+
+
+def as_command(main: Callable[[], object], name: str, *, again: str = "the same command") -> int:
+    """Run a command's `main` and return its exit status.
+
+    Parameters
+    ----------
+    main : callable without arguments
+    name : str
+        What stands before an error.
+    again : str
+        What resumes the work after ^C; "the same command with --resume", for instance.
+
+    Returns
+    -------
+    int
+        0; 1 with one line on stderr where the user can mend what is wrong; 130 after ^C.
+    """
+    try:
+        main()
+    except KeyboardInterrupt:
+        print(f"\nstopped; {again} resumes where it was", file=sys.stderr)
+        return STOPPED
+    except (ValueError, OSError, ArithmeticError, MissingExtraError) as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        if getattr(error, "errno", None) in _NO_ROOM:
+            print(f"what was finished stays; make room, then {again} resumes", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _plain(flag: str) -> str:
+    return flag.replace("-", "_")

@@ -1,0 +1,91 @@
+"""How commands behave at a shell, and what is said where an extra is missing."""
+
+import argparse
+import errno
+import tomllib
+
+import pytest
+
+from multifractal.base import extras
+from multifractal.base.command import Parser, as_command
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.quick
+
+
+def test_a_flag_has_two_spellings():
+    """Dashes and underscores are one, with = too, in commands within commands; values and what follows -- stay."""
+    flags = Parser()
+    flags.add_argument("--hess_every", type=int)
+    flags.add_argument("--compute-hessian", action="store_true")
+    inner = flags.add_subparsers().add_parser("inner")
+    inner.add_argument("--half_width")
+    inner.add_argument("rest", nargs="*")
+    asked = flags.parse_args(
+        ["--hess-every=3", "--compute_hessian", "inner", "--half-width", "a-b"]
+    )
+    assert (asked.hess_every, asked.compute_hessian, asked.half_width) == (3, True, "a-b")
+    assert flags.parse_args(["inner", "--", "--half-width"]).rest == ["--half-width"]
+    with pytest.raises(SystemExit):
+        flags.parse_args(["--hess-never", "3"])
+
+
+def test_plain_argparse_takes_one_spelling():
+    """What the parser adds is missing without it."""
+    flags = argparse.ArgumentParser()
+    flags.add_argument("--hess_every")
+    with pytest.raises(SystemExit):
+        flags.parse_args(["--hess-every", "3"])
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "words"),
+    [
+        (None, 0, ""),
+        (KeyboardInterrupt(), 130, "the same command with --resume resumes"),
+        (ValueError("n must be 1"), 1, "x: error: n must be 1"),
+        (OSError(errno.ENOSPC, "full"), 1, "make room"),
+        (extras.MissingExtraError("pip install"), 1, "x: error: pip install"),
+    ],
+)
+def test_what_a_command_leaves(raised, status, words, capsys):
+    """The exit status, and a line on stderr; no traceback."""
+
+    def main():
+        if raised:
+            raise raised
+
+    assert as_command(main, "x", again="the same command with --resume") == status
+    assert words in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    """What the user cannot mend keeps its traceback."""
+    with pytest.raises(ModuleNotFoundError):
+        as_command(lambda: __import__("no_such_module_of_ours"), "x")
+
+
+def test_a_missing_extra_names_the_pip_line(monkeypatch):
+    """By `needed` and through a package's names; a module that belongs to no extra is left as it is."""
+    monkeypatch.setitem(extras.EXTRAS, "no_such_package", "interactive")
+    line = r"pip install 'multifractal-landscapes\[interactive\]'"
+    with pytest.raises(extras.MissingExtraError, match=line):
+        extras.needed("no_such_package.graph")
+    get = extras.explained(lambda name: __import__(name))
+    with pytest.raises(extras.MissingExtraError, match=line):
+        get("no_such_package")
+    with pytest.raises(ModuleNotFoundError) as raised:
+        get("no_such_module_of_ours")
+    assert not isinstance(raised.value, extras.MissingExtraError)
+
+
+def test_extras_are_those_that_are_declared():
+    """Each extra that a message names brings the package that is missing, by itself or by an extra within it."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = {"sklearn": "scikit-learn"}
+    for package, extra in extras.EXTRAS.items():
+        assert any(line.startswith(named.get(package, package)) for line in declared[extra]), (
+            package
+        )
