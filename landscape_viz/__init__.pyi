@@ -23,6 +23,12 @@ from .curvature.density import SpectralDensity as SpectralDensity
 from .curvature.density import condition_number as condition_number
 from .curvature.density import negative_eigenvalues as negative_eigenvalues
 from .curvature.density import spectral_density as spectral_density
+from .degeneracy.known import linear_network_coefficient as linear_network_coefficient
+from .degeneracy.known import monomial_coefficient as monomial_coefficient
+from .degeneracy.learning_coefficient import LearningCoefficient as LearningCoefficient
+from .degeneracy.learning_coefficient import (
+    local_learning_coefficient as local_learning_coefficient,
+)
 from .directions import Directions as Directions
 from .curvature.eigenpairs import Eigenpairs as Eigenpairs
 from .curvature.eigenpairs import top_eigenpairs as top_eigenpairs

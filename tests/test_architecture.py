@@ -13,7 +13,7 @@ pytestmark = pytest.mark.quick
 MODEL = (
     "base landscapes source_data analysis geometry walkers diffusion measured training figures reproduction"
 ).split()
-NETWORKS = ["loss", "bridge", "recurrent", "curvature", "monitor", "figures", "", "studies"]
+NETWORKS = "loss bridge recurrent curvature degeneracy monitor figures".split() + ["", "studies"]
 FULLEST = 18
 
 

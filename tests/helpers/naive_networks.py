@@ -108,3 +108,17 @@ def hessian_by_differences(model, loss, step=1e-5):
     matrix = torch.stack(rows).numpy()
     matrix[~matrix.any(axis=0)] = 0
     return (matrix + matrix.T) / 2
+
+
+# --- degeneracy ------------------------------------------------------------------------------------------------------
+
+
+def langevin_losses(value_and_gradient, start, noise, *, learning_rate, nbeta, localization):
+    """The loss before each step of a Langevin chain on all data, whose noise is given, one row a step."""
+    w, losses = np.array(start), []
+    for xi in noise:
+        loss, gradient = value_and_gradient(w)
+        losses.append(loss)
+        force = nbeta * gradient + localization * (w - start)
+        w = w - learning_rate / 2 * force + np.sqrt(learning_rate) * xi
+    return np.array(losses)

@@ -15,6 +15,7 @@ from landscape_viz import (
     Problem,
     dynamics,
     linear_path,
+    local_learning_coefficient,
     match,
     sharpness,
     spectral_density,
@@ -43,6 +44,9 @@ PROBES = {
         p, learning_rate=0.1, n_steps=2, sharpness_every=1
     ),
     "training_lyapunov": lambda p: dynamics.training_lyapunov(p, learning_rate=0.1, n_steps=20),
+    "local_learning_coefficient": lambda p: local_learning_coefficient(
+        p, learning_rate=1e-3, n_chains=2, n_draws=4, n_burn_in=0
+    ),
     "gradient_noise_scale": lambda p: dynamics.gradient_noise_scale(p, small=2, big=8, n_draws=3),
 }
 CALLS = {"left": np.inf}
