@@ -1,7 +1,10 @@
 """The study of d dimensions: its units against measured fields, its order, going on after a stop."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from experiments import d_dimensions, d_dimensions_tables
 from experiments import d_dimensions_jobs as study
@@ -160,3 +163,151 @@ def test_files_are_gathered_and_every_table_and_the_figure_are_made_of_them(tmp_
 
     draw(found, tmp_path)
     assert (tmp_path / "d_dimensions.png").read_bytes().startswith(b"\x89PNG")
+
+
+EPSILON = 1e-6
+
+
+class One:
+    """A diagram of one cell at d = 10, H = 0.5, and of others by place; each has what is given here, of two fields."""
+
+    def __init__(self, others=None, **numbers):
+        usual = {
+            "d": 10,
+            "hurst": 0.5,
+            "n": 2,
+            "chaos": 5,
+            "chaos_as_written": 5,
+            "semicircle": 1.0,
+        }
+        self.cells = {(10, 0.5, 0): SimpleNamespace(**usual | numbers)}
+        for place, more in (others or {}).items():
+            self.cells[place] = SimpleNamespace(**usual | numbers | {"d": place[0]} | more)
+
+    def cell(self, d, hurst, kind="plain", modes=0):
+        """Return the cell of this place, if there is one."""
+        return self.cells.get((d, hurst, modes))
+
+
+def told(make, found):
+    """Return what a table says of the cell at d = 10, H = 0.5."""
+    row = next(line for line in make(found).splitlines() if line.startswith("| 10 |"))
+    return row.split(" | ")[1 + list(study.HURSTS).index(0.5)].strip(" |")
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"), [(0.65, True), (0.55, True), (0.65 + 2e-6, False), (0.55 - 2e-6, False)]
+)
+def test_the_law_is_met_within_a_twentieth(value, holds):
+    """2 - 2H = 0.6 at H = 0.7, and curves of one slope, whose interval has no width beyond rounding."""
+    inside = value - EPSILON if value > 0.6 else value + EPSILON
+    assert made_up(np.zeros(15), np.full(15, inside)).law_holds.all() == holds
+
+
+def test_chaos_begins_where_the_whole_interval_is_above_a_twentieth():
+    """Student's interval of four fields that scatter by 1 %; of one field its number."""
+    spread = 0.01 * np.std(np.linspace(-1, 1, 4), ddof=1) / 2 * stats.t.ppf(0.975, 3)
+    for n, width in ((4, spread), (1, -0.01)):  # a single field is 1 % below
+        threshold = 0.05 / (1 - width) if n == 4 else 0.05 / 0.99
+        below, above = (
+            made_up(np.full(15, threshold * (1 + side * EPSILON)), np.full(15, 0.6), n=n)
+            for side in (-1, 1)
+        )
+        assert (below.chaos, above.chaos) == (None, 0)
+
+
+def test_walks_are_trapped_within_half_a_wavelength():
+    """Those that end less than half the shortest wavelength away; those that left the range are no walks; alpha needs half."""
+    cell = made_up(np.zeros(15), np.full(15, 0.6), n=4)
+    half = (study.shortest_wavelength(10) / 2) ** 2
+    cell.moved[..., -1] = half * (1 + EPSILON * np.array([-1, -1, 1, 1]))[:, None]
+    cell.moved[2:, 3, -1] = half * (1 - EPSILON)
+    cell.moved[0, 4, -1] = np.nan
+    np.testing.assert_allclose(cell.trapped, [0.5, 0.5, 0.5, 1.0, 1 / 3, *[0.5] * 10])
+    assert np.isfinite(cell.alpha[0]).tolist() == [True] * 3 + [False] + [True] * 11
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.5, "no"), (2.0, "no")])
+def test_the_semicircle_tells_chaos_within_a_factor_of_two(factor, said):
+    """A millionth within the factor no word is added, a millionth beyond it "no"."""
+    for inside in (True, False):
+        towards = 1 + EPSILON * (1 if inside == (factor < 1) else -1)
+        found = One(semicircle=study.STEPS[5] / (factor * towards))
+        assert ((", no" in told(d_dimensions_tables.chaos, found)) == (said == "no")) != inside
+
+
+@pytest.mark.parametrize(
+    ("value", "no"), [(0.8, False), (0.8 - EPSILON, True), (1.25, False), (1.25 + EPSILON, True)]
+)
+def test_the_edge_is_at_one_within_a_quarter(value, no):
+    """Of the last rate before chaos, the others being far off."""
+    edge = np.full(15, 9.0)
+    edge[4] = value
+    assert told(d_dimensions_tables.edge, One(edge=edge)).endswith("no") == no
+
+
+def test_regions_before_chaos_are_counted():
+    """More than half trapped, or alpha above 1.5, a millionth to either side, at rates before s_c only."""
+    trapped, alpha = np.ones(15), np.full((3, 15), 2.0)
+    trapped[:5] = 0.5 + EPSILON * np.array([-1, 1, 1, -1, 1])
+    alpha[0, :5] = 1.5 + EPSILON * np.array([1, -1, -1, -1, -1])
+    assert told(d_dimensions_tables.trapping, One(trapped=trapped, alpha=alpha)) == "3, 1 of 5"
+
+
+@pytest.mark.parametrize(
+    ("at", "kind"), [([3, 4, 5], "plateau"), ([3, 4, 6, 7], "crossing"), ([], "nowhere")]
+)
+def test_the_law_holds_on_a_plateau_of_three_rates(at, kind):
+    """Three rates in a row; two, or one, are a crossing."""
+    holds = np.isin(np.arange(15), at)
+    assert told(d_dimensions_tables.law, One(law_holds=holds)).startswith(kind)
+
+
+def test_a_dimension_differs_beyond_both_intervals_and_a_tenth():
+    """Four chaotic rates: intervals apart by a millionth or not, means apart by more than 0.1 or less."""
+    here, there = np.zeros((3, 15)), np.full((3, 15), np.nan)
+    there[0, 5:9] = 0.1 + EPSILON * np.array([1, -1, 1, -3])
+    there[1, 5:9] = EPSILON * np.array([1, 1, -1, 1])
+    there[2, 5:9] = 1.0
+    found = One({(2, 0.5, 0): {"alpha": here}}, alpha=there)
+    assert told(d_dimensions_tables.dimension, found) == "1 of 4"
+    found = One({(2, 0.5, 0): {"alpha": there}}, alpha=here)
+    assert told(d_dimensions_tables.dimension, found) == "1 of 4"
+
+
+def test_a_share_survives_above_three_twentieths_and_chance():
+    """The mean above 0.15 and its interval above 0.1; its own: each control's difference above 0."""
+    n = 6
+    pattern = np.array([-1.0, 1.0] * 3)
+    unit = stats.t.ppf(0.975, n - 1) * np.std(pattern, ddof=1) / np.sqrt(n)
+    for side in (-1, 1):
+        said = ["no", "yes"][side > 0]
+        for mean, half in ((0.15 + side * EPSILON, 0.01), (0.2, 0.1 - side * EPSILON)):
+            shares = np.full((n, 4), 0.0)
+            shares[:, 0] = mean + half / unit * pattern
+            assert d_dimensions_tables._drift(shares)[-2:] == [said, said]
+        for control in (1, 2, 3):
+            shares = np.full((n, 4), [0.3, 0.0, 0.0, 0.0])
+            shares[:, control] = 0.3 - 0.01 - side * EPSILON + 0.01 / unit * pattern
+            assert d_dimensions_tables._drift(shares)[-2:] == ["yes", said]
+
+
+@pytest.mark.parametrize(
+    ("agree", "chaos", "enough"),
+    [(15, 5, "yes"), (14, 6, "yes"), (13, 5, "no"), (14, 7, "no"), (15, None, "no")],
+)
+def test_waves_are_enough_where_fourteen_rates_agree(agree, chaos, enough):
+    """Intervals that meet at 14 of 15 rates, and chaos from the same rate or the next."""
+
+    def estimate(apart):
+        low = np.where(np.arange(15) < agree, 0.0, apart)
+        return SimpleNamespace(low=low, high=low + 1)
+
+    d, (few, *_) = next((d, tried) for d, tried in study.MODES.items())
+    best = {"exponent": estimate(0.0), "alpha": np.zeros((3, 15))}
+    fewer = {"exponent": estimate(2.0), "alpha": np.full((3, 15), 0.3), "chaos": chaos}
+    usual = Job("plain", d, 0.5, 0).n_modes
+    small, large = ((few, fewer), (0, best)) if few < usual else ((0, fewer), (few, best))
+    found = One({(d, 0.5, small[0]): small[1], (d, 0.5, large[0]): large[1]})
+    row = d_dimensions_tables.waves(found).splitlines()[2]
+    assert f"| {agree} of 15 | 0.30 | {enough} |" in row

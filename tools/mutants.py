@@ -1,10 +1,11 @@
 """Try slips of a careless refactoring on the test suite: `make mutants`, or ``python tools/mutants.py --help``.
 
-A slip is made in a copy of the tree, and the tests that reach it are run: first those that call the function (or refer to it,
-when it is compiled), the quickest first, then the other tests of their files. It is killed when one fails, or when they use
-ten times the processor time that they were measured at (and a minute). A loaded machine kills nothing: what outruns the limit
-of the clock, which is for what hangs, is counted with them as killed by time. With `--near` only the test file that mirrors
-the slip's own and the few that name its function are mapped and run, the areas in the order of `PRIORITY`.
+A slip is made in a copy of the tree, and the tests that reach it are run, those that call the function (or refer to it, when
+it is compiled): first those of the test file that mirrors the slip's own, then the quickest, until they took `--budget` seconds
+together. It is killed when one fails, or when they use ten times the processor time that they were measured at (and a minute).
+A loaded machine kills nothing: what outruns the limit of the clock, which is for what hangs, is counted with them as killed by
+time. Each run of tests is a fork of this process, which has loaded what is large; kernels that a slip leaves alone are not
+compiled again.
 Everything is kept in the folder, so a run that was stopped goes on. The table of docs/reliability.md is written from all
 results so far; `tools/mutants_explained.json` says, by key, why a survivor is one.
 """
@@ -13,15 +14,13 @@ import argparse
 import ast
 import collections
 import concurrent.futures
-import contextlib
 import gzip
 import hashlib
-import importlib
+import itertools
 import json
 import os
 import queue
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -31,17 +30,20 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import mutants_child
 import mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, EXPLAINED = ROOT / "docs/reliability.md", ROOT / "tools/mutants_explained.json"
 MARKS = "<!-- mutants: written by tools/mutants.py -->", "<!-- mutants end -->"
 KILLED, LATE, SURVIVED = "killed", "killed by time", "survived"
-PRIORITY = {"model": 1, "networks": 1, "scripts": 2, "figures": 3}  # the others first
+PRIORITY = {"model": 1, "networks": 1, "figures": 1}  # the others first
 # Tests that are dear, and where a slip in a formula should not be noticed first.
 _DEAR = re.compile(
-    "notebook|demo|site|zoo|ll_visual|experiments|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network"
+    "notebook|demo|site|zoo|readme|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network|same_bits|evidence|types|vocabulary|architecture|migration|tables|beyond_one"
 )
+_FIRST_SECONDS = 6  # of tests, before the others of a slip are collected too
+_PLUGINS = "-p no:cacheprovider -p no:xdist -p no:anyio".split()
 _LEFT_OUT = {".git", ".mutants", ".venv", "__pycache__", "results", "node_modules"}
 _GOAL = {"kernels": 95, "statistics": 95, "rules": 95, "files": 95}  # per cent; 85 elsewhere
 
@@ -66,16 +68,19 @@ def main(arguments=None):
         "--tests", nargs="*", default=["tests"], help="only these, and slips they reach"
     )
     parser.add_argument(
-        "--near", type=int, nargs="?", const=4, default=0, help="so many test files for each slip"
+        "--budget", type=float, default=60, help="seconds of tests for one slip, the nearest first"
     )
     asked = parser.parse_args(arguments)
     run = Run(asked.folder, asked.workers, asked.limit, time.monotonic() + 60 * asked.minutes)
-    run.map_tests([] if asked.near else asked.tests)
+    run.budget = asked.budget
     mutants = mutation.chosen(ROOT, asked.count)
-    mine = [m for m in mutants if asked.area in (None, m.area)]
+    mine = _in_turn([m for m in mutants if asked.area in (None, m.area)])
+    if asked.tests == ["tests"]:
+        run.try_nearest(mine)
+    run.map_tests(asked.tests)
     if asked.tests != ["tests"]:
         mine = [m for m in mine if run.reached[f"{m.path}::{m.scope}"]]
-    run.try_all(_in_turn(mine), asked.again, asked.near)
+    run.try_all(mine, asked.again)
     write_table(run.results, mutants)
 
 
@@ -96,7 +101,7 @@ class Run:
         self.folder, self.limit, self.end = folder.resolve(), limit, end
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / ".gitignore").write_text("*\n")
-        _load_libraries(self.folder)
+        mutants_child.load_libraries(self.folder)
         self.trees = queue.SimpleQueue()
         for number in range(workers):
             self.trees.put(_copy(self.folder / f"tree{number}"))
@@ -107,72 +112,76 @@ class Run:
             if self.map_path.exists()
             else {}
         )
+        self.tests, self.reached = {}, collections.defaultdict(set)
+        self.references = _references()
+        self.seconds = itertools.count(int(time.time()))
         kept = self.folder / "results.jsonl"
         lines = kept.read_text().splitlines() if kept.exists() else []
         self.results = {r["key"]: r for r in map(json.loads, lines)}
 
-    def map_tests(self, tests):
-        """Run every test file once that is new or was changed, with its calls traced."""
-        found = [path for name in tests for path in sorted((ROOT / name).rglob("test_*.py"))]
-        found += [ROOT / name for name in tests if name.endswith(".py")]
-        self.tests, self.reached = {}, collections.defaultdict(set)
-        self.references, self.words = _references(), {}
-        self._map(sorted(found, key=lambda path: -path.stat().st_size))  # the long ones first
-
-    def _map(self, files):
-        digests = {path.relative_to(ROOT).as_posix(): _digest(path) for path in files}
-        new = [name for name, digest in digests.items() if digest not in self.map]
-        outcomes = self.pool.map(lambda name: self._map_file(name, digests[name]), new)
-        _report(outcomes, len(new), "test files mapped")
+    def map_tests(self, names):
+        """Run every test file of these folders and files once that is new or was changed, with its calls traced."""
+        files = self._files(names)
+        new = [file for file in files if _digest(file) not in self.map]
+        _report(self.pool.map(self._map_file, new), len(new), "test files mapped")
         self._save_map(0)
-        for digest in digests.values():
-            tests = self.map.get(digest, {})
-            self.tests |= tests
-            for test, entry in tests.items():
-                for call in entry["calls"] if entry["passed"] else ():
-                    self.reached[call].add(test)
+        for file in files:
+            self._take(file)
 
-    def try_all(self, mutants, again, near=0):
-        """Try the slips that have no result yet, and the survivors once more if asked; on `near` test files only, if given."""
-        done = {key for key, r in self.results.items() if not (again and r["outcome"] == SURVIVED)}
-        left = [m for m in mutants if m.key not in done]
-        if not near:
-            _report(self.pool.map(self._try, left), len(left), "slips tried")
-        for number, mutant in enumerate(left if near else (), 1):
-            for files in (1, near):  # the nearest kills most of them
-                self._map(self._near(mutant)[:files])
-                if said := self._try(mutant):  # nothing after the end
-                    print(f"{number} of {len(left)} slips: {said}", flush=True)
-                if self.results.get(mutant.key, {}).get("outcome") != SURVIVED:
-                    break
+    def _files(self, names):
+        found = [
+            p.relative_to(ROOT).as_posix() for n in names for p in (ROOT / n).rglob("test_*.py")
+        ]
+        if names == ["tests"]:
+            found = [name for name in found if not _DEAR.search(name.rpartition("/")[2])]
+        return sorted(found + [name for name in names if name.endswith(".py")])
 
-    def _near(self, mutant):
-        """Return the test file that mirrors the slip's own, and the others that name its function or its callers most."""
-        if not self.words:
-            paths = [
-                p for p in sorted((ROOT / "tests").rglob("test_*.py")) if not _DEAR.search(p.name)
-            ]
-            self.words = {p: collections.Counter(re.findall(r"\w+", p.read_text())) for p in paths}
-        asked = _assigned(mutant) if mutant.scope == "<module>" else mutant.scope.split(".")
-        names = {name for name in asked if len(name) > 3 and name[0] != "_"}
-        waiting = [asked[-1]] if asked and not names else []
-        while waiting and len(names) < 8:
-            for caller in sorted(self.references[waiting.pop(0)]):
-                word = caller.split("::")[1].split(".")[-1]
-                if word not in names:
-                    waiting += [word]
-                    names.add(word)
-        own = (
-            ROOT
-            / "tests"
-            / Path(mutant.path).parent
-            / f"test_{Path(mutant.path).stem.strip('_')}.py"
+    def _take(self, file):
+        """Let the tests of a file that was mapped count."""
+        tests = self.map.get(_digest(file), {})
+        self.tests |= tests
+        for test, entry in tests.items():
+            for call in entry["calls"] if entry["passed"] else ():
+                self.reached[call].add(test)
+
+    def try_nearest(self, mutants):
+        """Try the slips that have no result yet on the tests of one file each, which is mapped if it has to be."""
+        files, guard = self._files(["tests"]), collections.defaultdict(threading.Lock)
+        words = {f: collections.Counter(re.findall(r"\w+", (ROOT / f).read_text())) for f in files}
+
+        def work(mutant):
+            file = self._nearest(mutant, words)
+            with guard[file]:
+                if _digest(file) not in self.map:
+                    self._map_file(file)
+                self._take(file)
+            return self._try(mutant, file)
+
+        left = [m for m in mutants if m.key not in self.results]
+        _report(self.pool.map(work, left), len(left), "slips tried on the nearest tests")
+
+    def try_all(self, mutants, again):
+        """Try the slips that the nearest tests left alive, or all survivors once more if asked."""
+        left = [m for m in mutants if self.results.get(m.key, {"near": True}).get("near")]
+        if again:
+            left = [m for m in mutants if self.results.get(m.key, {}).get("outcome") == SURVIVED]
+        _report(
+            self.pool.map(self._try, left), len(left), "slips tried on all tests that reach them"
         )
-        rank = {p: (p != own, -sum(words[n] for n in names)) for p, words in self.words.items()}
-        named = [p for p in self.words if p == own or rank[p][1] < 0]
-        return sorted(named, key=lambda p: rank[p])
 
-    def _map_file(self, name, digest):
+    def _nearest(self, mutant, words):
+        """Return the test file that mirrors the slip's own; without one, that which names its function or its callers most."""
+        path = Path(mutant.path)
+        own = f"tests/{path.parent.as_posix()}/test_{path.stem.strip('_')}.py"
+        if own in words:
+            return own
+        names = _assigned(mutant) if mutant.scope == "<module>" else [mutant.scope]
+        names = [name.split(".")[-1] for name in names]
+        names += [w.split("::")[1].split(".")[-1] for n in names for w in self.references[n]]
+        return max(words, key=lambda file: (sum(words[file][name] for name in names), file))
+
+    def _map_file(self, name):
+        digest = _digest(name)
         if time.monotonic() > self.end:
             return ""
         tree, traces = self.trees.get(), self.folder / f"trace-{digest}"
@@ -203,56 +212,75 @@ class Run:
                 os.replace(part, self.map_path)
                 self.saved = time.monotonic()
 
-    def _try(self, mutant):
+    def _try(self, mutant, only=""):
+        """Try a slip on the tests that reach it, of one file if it is named; keep the outcome and tell it."""
         if time.monotonic() > self.end:
             return ""
-        direct = self.reaching(mutant)
-        files = sorted({test.split("::")[0] for test in direct}, key=lambda f: self._cost(f))
+        ordered = self.reaching(mutant, only)
         tree = self.trees.get()
-        path, began, outcome, by = tree / mutant.path, time.monotonic(), SURVIVED, ""
-        original = (ROOT / mutant.path).read_text()
+        path, began, outcome, by = tree / mutant.path, os.times(), SURVIVED, ""
+        original, at = (ROOT / mutant.path).read_text(), path.stat().st_mtime
         try:
             path.write_text(mutant.apply(original))
-            for tests in (direct[:60], files):
+            os.utime(path, (at, next(self.seconds)))  # no two of one time: a .pyc goes by it
+            for tests in self._within(ordered):
                 if tests and outcome == SURVIVED:
-                    outcome, by = self._pytest(tree, tests, 60 + 10 * self._seconds(tests), ["-x"])
+                    limit = 60 + 10 * self._seconds(tests)
+                    outcome, by = self._pytest(tree, tests, limit, ["-x"], slip=mutant)
         finally:
             path.write_text(original)
+            os.utime(path, (at, at))
             self.trees.put(tree)
-        result = {"key": mutant.key, "outcome": outcome if direct else SURVIVED, "by": by}
-        result |= {"seconds": round(time.monotonic() - began, 1), "tests": len(direct)}
+        seconds = round(os.times().elapsed - began.elapsed, 1)
+        tried = sum(map(len, self._within(ordered)))
+        result = {"key": mutant.key, "outcome": outcome, "by": by, "seconds": seconds}
+        result |= {"tests": tried, "of": len(ordered)}
+        result |= {"near": True} if only and outcome == SURVIVED else {}
         self.results[mutant.key] = result
         with open(self.folder / "results.jsonl", "a") as out:
             out.write(json.dumps(result) + "\n")
         return f"{outcome} {mutant.area} {mutant.path}:{mutant.line} {mutant.kind} {mutant.old[-40:]!r} -> {mutant.new[-40:]!r} {by}"
 
-    def reaching(self, mutant):
-        """Return the tests that call the slip's function, the quickest first; by its name where no call was seen."""
+    def _within(self, tests):
+        """Return the tests in two parts, of some seconds and of all the seconds that one slip may cost."""
+        parts, spent = ([], []), 0.0
+        for test in tests:
+            spent += self.tests[test]["seconds"]
+            if spent <= self.budget or not parts[0]:
+                parts[spent > _FIRST_SECONDS and bool(parts[0])].append(test)
+        return parts
+
+    def reaching(self, mutant, only=""):
+        """Return the tests (of one file, if it is named) that call the slip's function, or whose code names it, the quickest first."""
         names, seen, tests = [mutant.scope], {mutant.scope}, set()
-        tests |= self.reached[f"{mutant.path}::{mutant.scope}"]
         if mutant.scope == "<module>":
-            names, tests = _assigned(mutant), set()
+            names = _assigned(mutant)
+        else:
+            tests = self._calling(f"{mutant.path}::{mutant.scope}", only)
         while names and not tests:
             word = names.pop(0).split(".")[-1]
             for caller in self.references[word]:
-                tests |= self.reached[caller]
+                tests |= self._calling(caller, only)
                 if caller.split("::")[1] not in seen:
                     seen.add(caller.split("::")[1])
                     names.append(caller.split("::")[1])
         return sorted(tests, key=lambda test: (self.tests[test]["seconds"], test))
 
-    def _cost(self, file):
-        return sum(e["seconds"] for test, e in self.tests.items() if test.startswith(f"{file}::"))
+    def _calling(self, function, only):
+        return {test for test in set(self.reached.get(function, ())) if test.startswith(only)}
 
     def _seconds(self, tests):
-        return sum(self.tests[t]["seconds"] if "::" in t else self._cost(t) for t in tests)
+        return sum(self.tests[test]["seconds"] for test in tests)
 
-    def _pytest(self, tree, tests, seconds, options, **environment):
+    def _pytest(self, tree, tests, seconds, options, slip=None, **environment):
         """Run tests in a tree for so many seconds of processor time; return the outcome and the test that failed."""
-        skip = [f"--deselect={t}" for t, e in getattr(self, "tests", {}).items() if not e["passed"]]
-        command = ["-q", "--tb=line", "-p", "no:cacheprovider", *options, *tests, *skip]
+        command = ["-q", "--tb=line", *_PLUGINS, *options, *tests]
         said = self.folder / f"said-{tree.name}.txt"
-        code = _in_child(lambda: _run_tests(tree, command, seconds, environment), said, self.limit)
+        code = mutants_child.in_child(
+            lambda: mutants_child.run_tests(tree, command, seconds, environment, slip),
+            said,
+            self.limit,
+        )
         if code in (None, -signal.SIGXCPU, -signal.SIGKILL):
             return LATE, ""
         lines = said.read_text(errors="replace").splitlines()
@@ -261,62 +289,6 @@ class Run:
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
         failed = failed or [f"exit {code}"] * (code not in (0, 5))
         return (SURVIVED if code in (0, 5) else KILLED), " ".join(failed)[:200]
-
-
-def _in_child(work, said, limit):
-    """Do work in a fork of this process, which has the large libraries; return its exit code, None after the limit."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setsid()
-            for number in (1, 2):
-                os.dup2(
-                    os.open(
-                        said,
-                        os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if number == 1 else os.O_APPEND),
-                    ),
-                    number,
-                )
-            code = int(work())
-        except BaseException as error:
-            print("ERROR", repr(error), flush=True)
-            code = 70
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.2)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
-
-
-def _run_tests(tree, command, seconds, environment):
-    """Run pytest in this process, in a tree; the processes that it starts have as much processor time each."""
-    import pytest
-
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 30))
-    # No .pyc: one of the same size and second as a slip would hide it.
-    same = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    os.environ.update(same | environment)
-    os.environ.setdefault("MULTIFRACTAL_SHARED", str(ROOT.parent / "shared"))
-    sys.dont_write_bytecode = True
-    os.chdir(tree)
-    sys.path[0] = str(tree)
-    sys.argv = ["pytest", *command]
-    return pytest.main(command)
-
-
-def _load_libraries(folder):
-    """Import what is large and not ours once, for all the processes that run tests."""
-    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(folder / "numba")}
-    for name in "numpy numba scipy.stats scipy.optimize scipy.ndimage matplotlib.figure torch pytest".split():
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
 
 
 def _copy(tree):
@@ -349,9 +321,8 @@ def _files():
     return [p.as_posix() for p in found if not (_LEFT_OUT & set(p.parts) or p.parts[0] == "shared")]
 
 
-def _digest(path):
-    name = path.relative_to(ROOT).as_posix()
-    return hashlib.sha256(name.encode() + path.read_bytes()).hexdigest()[:16]
+def _digest(name):
+    return hashlib.sha256(name.encode() + (ROOT / name).read_bytes()).hexdigest()[:16]
 
 
 def _references():

@@ -7,30 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multifractal import Provenance
 from multifractal.reproduction import exponents, surface_claims
-from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED, Quantity
+from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED
 from multifractal.reproduction.study import Study
+from tests.helpers.made_up import HALF, SPREAD, N, told
 
-CALL = Provenance("made up")
-HALF, SPREAD, N, EPSILON = 0.01, 0.03, 10, 1e-6
+EPSILON = 1e-6
 ONE_MORE = stats.t.ppf(0.975, N - 1) * SPREAD * np.sqrt(1 + 1 / N)
-
-
-def told(value, n=N):
-    """Return a Quantity of an interval of HALF to either side."""
-    return Quantity(
-        words="",
-        value=value,
-        low=value - HALF,
-        high=value + HALF,
-        spread=SPREAD,
-        n=n,
-        over="walks",
-        unit="",
-        published="",
-        provenance=CALL,
-    )
 
 
 def verdict(published, mean, one=None, n=N):
