@@ -269,3 +269,29 @@ def _holding_nearly_all(positions):
     n = len(positions)
     ordered, left_out = np.sort(positions, axis=0), n // 200
     return ordered[left_out], ordered[n - 1 - left_out]
+
+
+@styled
+def premise(measured: Any, ax: Axes | None = None) -> Axes:
+    """Draw the exponents of losses of recurrent networks against their gain, and what the law has there."""
+    ax, found = axes_or_new(ax), measured.results["exponent"]
+    law = measured.results["law"].mean
+    ax.axhspan(0, 1, color=CONTROL, alpha=0.15, lw=0)
+    ax.text(found.x[0], 0.05, "rough", color=CONTROL)
+    ax.text(found.x[0], 1.05, "smooth", color=CONTROL)
+    ax.errorbar(
+        found.x,
+        found.mean.value,
+        yerr=found.spread,
+        fmt="o",
+        color=OURS,
+        label=f"measured, {len(found)} networks",
+    )
+    ax.plot(found.x, law.value, color=THEORY, label=r"law, $-\ln\gamma\,/\,\lambda$")
+    ax.set(
+        xlabel="gain of the tanh network",
+        ylabel="exponent of second differences",
+        ylim=(0, 2.2),
+    )
+    ax.legend(loc="upper right")
+    return ax

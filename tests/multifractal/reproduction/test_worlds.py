@@ -21,6 +21,7 @@ from multifractal.reproduction import (
     drift_claims,
     edge_claims,
     page,
+    premise_claims,
     surface_claims,
     theory_claims,
     training_claims,
@@ -273,6 +274,11 @@ def runs(early, far, late):
     return training_claims.measured(found, Study(n_surfaces=N, size=32), "airfoil", 3000).quantities
 
 
+def networks(*gains):
+    """Recurrent networks of these gains, chaotic or not."""
+    return premise_claims.measured(Study(n_surfaces=4, size=32), gains).quantities
+
+
 def mixed(hursts):
     """The law 1, then 2 - 2H."""
     return np.array([float(diffusion_exponent_law(h)) for h in hursts])
@@ -287,6 +293,7 @@ WORLDS = {  # claim: the world where it is reproduced, the world where it is not
         lambda: quantities("section_spectra", paper_surfaces()),
         lambda: quantities("section_spectra", white_section()),
     ),
+    "premise": (lambda: networks(3.0, 3.0), lambda: networks(0.8, 0.8)),
     "curvature": (lambda: law_of_curvature(1), lambda: law_of_curvature(0)),
     "multiscale": (
         lambda: quantities("multiscale", landscapes(monofractal, size=256, n=12)),
