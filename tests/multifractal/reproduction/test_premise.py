@@ -43,7 +43,7 @@ def test_its_networks_are_those_of_the_recurrent_chapter(gain):
     at = premise_claims._SPACING * (np.arange(257) - 128)[:, None]
     costs = recurrent.costs_at(problem, [vector], at)
     theirs = premise_claims.second_exponent(costs @ recurrent.step_weights(costs.shape[1], 0.92))
-    # by chaos rounding makes the loss another from the 120th step on only, so that both hold
+    # rounding, 1e-16, has grown by e^(0.25 * 90) = 6e9 at most when the pass ends
     assert exponent == pytest.approx(theirs, abs=1e-3)
     growth = recurrent.growth_at(problem, [vector], at[::16])
     # the first tangents differ: an offset of the logarithm of a few units over 72 steps
