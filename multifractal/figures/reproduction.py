@@ -289,9 +289,7 @@ def premise(measured: Any, ax: Axes | None = None) -> Axes:
     )
     ax.plot(found.x, law.value, color=THEORY, label=r"law, $-\ln\gamma\,/\,\lambda$")
     ax.set(
-        xlabel="gain of the tanh network",
-        ylabel="exponent of second differences",
-        ylim=(0, 2.2),
+        xlabel="gain of the tanh network", ylabel="exponent of second differences", ylim=(0, 2.2)
     )
     ax.legend(loc="upper right")
     return ax

@@ -144,11 +144,7 @@ PREMISE = Claim(
         "Spectra of sections of feed-forward networks, mapped with live dropout: see the claim on sections.",
         "Recurrent networks without input, whose gain sets how chaotic they are, from scratch; no noise anywhere.",
     ),
-    headline={
-        "chaotic": "exponent where chaotic",
-        "law": "by the law",
-        "quiet": "where not",
-    },
+    headline={"chaotic": "exponent where chaotic", "law": "by the law", "quiet": "where not"},
 )
 
 CLAIMS = (PREMISE,)
