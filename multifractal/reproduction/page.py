@@ -19,7 +19,6 @@ from multifractal.reproduction.study import measure
 # In the order of the paper: the landscape, walks on it, the theory of the walks, training.
 _CHAPTERS = (
     "spectra_claims",
-    "premise_claims",
     "curvature_claims",
     "surface_claims",
     "walk_claims",

@@ -11,9 +11,11 @@ from multifractal.analysis.spectrum import (
     PAPER_SURFACE_SETTINGS,
     multifractal_spectrum,
 )
+from multifractal.base.curves import Curves
 from multifractal.base.result import Provenance
 from multifractal.figures import reproduction as figures
 from multifractal.landscapes.brownian import fbm_surface
+from multifractal.measured import tanh_networks
 from multifractal.reproduction import claim as verdicts
 from multifractal.reproduction.claim import Claim, Judgement, Measured, Protocol, Quantity
 
@@ -27,6 +29,8 @@ _SECTION = 257  # pixels a side (paper)
 # standard deviation of the log of the noise that multiplies a bowl: our choice, of the size of the loss itself
 _NOISE = 1.0
 _KINKS = 200  # of a control section: our choice
+# gains of tanh networks (our choice), chaotic above 1; the second index of what is drawn for one
+_GAINS, _STREAM, _LAW_WITHIN = (0.8, 1.2, 1.6, 2.0, 2.5, 3.0), 40, 0.1
 
 
 # The model surface
@@ -407,4 +411,86 @@ SECTION_SPECTRA = Claim(
     },
 )
 
-CLAIMS = (SURFACE_SPECTRUM, SECTION_SPECTRA)
+# The premise, on recurrent networks: one number decides whether their losses are rough
+
+
+def measure_premise(study, gains=_GAINS):
+    """Return the Measured of tanh networks of these gains; the rule looks at the first and the last."""
+    found = study.each(
+        lambda i: tanh_networks.of_gains(gains, study.rng(i, _STREAM)), title="recurrent networks"
+    )
+    exponents, lyapunov = np.transpose(found, (2, 0, 1))
+    law = tanh_networks.law(lyapunov)
+    call = study.provenance("tanh_networks.of_gains", gains=gains)
+    samples = {
+        "quiet": (f"gain {gains[0]:g}: exponent of the loss", exponents[:, 0]),
+        "quiet_lyapunov": (f"gain {gains[0]:g}: largest Lyapunov exponent", lyapunov[:, 0]),
+        "chaotic": (f"gain {gains[-1]:g}: exponent of the loss", exponents[:, -1]),
+        "lyapunov": (f"gain {gains[-1]:g}: largest Lyapunov exponent", lyapunov[:, -1]),
+        "law": (f"gain {gains[-1]:g}: the exponent that the law gives", law[:, -1]),
+        "difference": ("measured less law", (exponents - law)[:, -1]),
+    }
+    return Measured(
+        quantities={
+            name: Quantity.mean(words, values, call, over="networks")
+            for name, (words, values) in samples.items()
+        },
+        results={
+            name: _over_gains(gains, values, call)
+            for name, values in (
+                ("exponent", exponents),
+                ("law", tanh_networks.law_of_the_line(lyapunov)),
+            )
+        },
+    )
+
+
+def _over_gains(gains, values, call: Provenance):
+    return Curves(x=np.array(gains), samples=values, over="networks", provenance=call)
+
+
+def _judge_premise(found):
+    quiet, chaotic, difference = (found[name] for name in ("quiet", "chaotic", "difference"))
+    told = f"{chaotic.value:.2f} at a Lyapunov exponent of {found['lyapunov'].value:.2f}"
+    if not chaotic.below(1):
+        return Judgement(
+            verdicts.NOT_REPRODUCED,
+            f"No loss is rough: the exponents are {quiet.value:.2f} and {told}, where 2 is twice differentiable.",
+        )
+    as_law = difference.above(-_LAW_WITHIN) and difference.below(_LAW_WITHIN)
+    law = f"{'as' if as_law else 'not as'} the law has it ({found['law'].value:.2f})"
+    if quiet.below(1):
+        return Judgement(
+            verdicts.REPRODUCED, f"Losses are rough on both sides: {quiet.value:.2f}; {told}."
+        )
+    return Judgement(
+        verdicts.CORRECTED,
+        f"The premise holds where the forward pass is chaotic: the loss has the exponent {told}, {law}; where it is not, "
+        f"{quiet.value:.2f}. Losses of the feed-forward networks we measured are on the smooth side.",
+    )
+
+
+PREMISE = Claim(
+    "premise",
+    "Loss landscapes are rough",
+    "The premise: losses of deep networks are multifractal, rough with exponents below 1 down to small distances, which the "
+    "model surface stands for.",
+    "Not reproduced unless the loss of a recurrent network whose forward pass is chaotic (gain 3) has an exponent of second "
+    "differences below 1, the whole interval; reproduced if that of a network that is not chaotic (gain 0.8) has, too; else with a "
+    "correction: it holds where the pass is chaotic. Then the reason says whether the exponent is that of the law, min(1, −ln γ / λ), "
+    "to within 0.1 (Wang, Herbert & Gao 2023). The rule was written after docs/where_losses_are_fractal.md was run.",
+    measure_premise,
+    _judge_premise,
+    figures.premise,
+    "Exponent of second differences of discounted losses of tanh networks (60 units, 90 steps, discount 0.92) along a line of weights, "
+    "10⁻⁴ of their norm from point to point: mean over networks, bars: their standard deviation. Line: the law, where the largest "
+    "Lyapunov exponent λ is positive and λ times the steps reaches beyond a point, else 2, twice differentiable.",
+    Protocol(
+        "Spectra of sections of feed-forward networks, mapped with live dropout: see the claim on sections.",
+        "Recurrent networks without input, whose gain sets how chaotic they are, from scratch; no noise anywhere.",
+    ),
+    headline={"chaotic": "exponent where chaotic", "law": "by the law", "quiet": "where not"},
+)
+
+
+CLAIMS = (SURFACE_SPECTRUM, SECTION_SPECTRA, PREMISE)

@@ -21,7 +21,7 @@ from multifractal.reproduction import (
     drift_claims,
     edge_claims,
     page,
-    premise_claims,
+    spectra_claims,
     surface_claims,
     theory_claims,
     training_claims,
@@ -276,7 +276,7 @@ def runs(early, far, late):
 
 def networks(*gains):
     """Recurrent networks of these gains, chaotic or not."""
-    return premise_claims.measured(Study(n_surfaces=4, size=32), gains).quantities
+    return spectra_claims.measure_premise(Study(n_surfaces=4, size=32), gains).quantities
 
 
 def mixed(hursts):

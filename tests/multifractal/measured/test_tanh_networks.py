@@ -1,19 +1,20 @@
-"""The claim on the premise: its networks are those of landscape_viz, and it says where losses are rough."""
+"""Losses of tanh networks in numpy: they are those of landscape_viz, and the claim on the premise says where they are rough."""
 
 import numpy as np
 import pytest
 import torch
 
 from landscape_viz import Problem, recurrent
-from multifractal.reproduction import premise_claims
+from multifractal.measured import tanh_networks
+from multifractal.reproduction import spectra_claims
 from multifractal.reproduction.claim import CORRECTED
 from multifractal.reproduction.study import Study
 
 
 def test_the_premise_holds_where_the_pass_is_chaotic():
     """Quiet networks have smooth losses and chaotic ones rough losses as the law has them: with a correction."""
-    found = premise_claims.measured(Study(n_surfaces=8, size=32), (0.8, 3.0))
-    judgement = premise_claims.PREMISE.judge(found.quantities)
+    found = spectra_claims.measure_premise(Study(n_surfaces=8, size=32), (0.8, 3.0))
+    judgement = spectra_claims.PREMISE.judge(found.quantities)
     assert judgement.verdict == CORRECTED
     assert "where the forward pass is chaotic" in judgement.reason
     assert found["quiet"].above(1.9)
@@ -23,16 +24,16 @@ def test_the_premise_holds_where_the_pass_is_chaotic():
 def test_its_networks_are_those_of_the_recurrent_chapter(gain):
     """Torch's network of the same weights has the same stretching and, where rounding is not enlarged, the same exponent."""
     draws = np.random.default_rng(0)
-    n = premise_claims._UNITS
+    n = tanh_networks.UNITS
     weights, along = draws.standard_normal((2, n, n)) / np.sqrt(n)
     readout, first = draws.standard_normal((2, n)) / np.sqrt(n)
-    exponent, lyapunov = premise_claims._along_a_line(gain, weights, along, readout, first, draws)
-    made = recurrent.TanhRNN(n, horizon=premise_claims._HORIZON, gain=gain, rng=0)
+    exponent, lyapunov = tanh_networks.along_a_line(gain, weights, along, readout, first, draws)
+    made = recurrent.TanhRNN(n, horizon=tanh_networks.HORIZON, gain=gain, rng=0)
     with torch.no_grad():
         made.recurrent.copy_(torch.from_numpy(gain * weights))
         made.readout.copy_(torch.from_numpy(readout[None]))
         made.first.copy_(torch.from_numpy(first))
-    nothing = torch.zeros(1, premise_claims._HORIZON, 1, dtype=torch.float64)
+    nothing = torch.zeros(1, tanh_networks.HORIZON, 1, dtype=torch.float64)
     problem = Problem(made, None, recurrent.discounted_loss(0.92), (nothing, nothing))
     vector = np.concatenate(
         [
@@ -40,9 +41,9 @@ def test_its_networks_are_those_of_the_recurrent_chapter(gain):
             for name, p in made.named_parameters()
         ]
     )
-    at = premise_claims._SPACING * (np.arange(257) - 128)[:, None]
+    at = tanh_networks.SPACING * (np.arange(257) - 128)[:, None]
     costs = recurrent.costs_at(problem, [vector], at)
-    theirs = premise_claims.second_exponent(costs @ recurrent.step_weights(costs.shape[1], 0.92))
+    theirs = tanh_networks.second_exponent(costs @ recurrent.step_weights(costs.shape[1], 0.92))
     # rounding, 1e-16, has grown by e^(0.25 * 90) = 6e9 at most when the pass ends
     assert exponent == pytest.approx(theirs, abs=1e-3)
     growth = recurrent.growth_at(problem, [vector], at[::16])
