@@ -55,10 +55,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	@echo "installing the demo's environment into $(VENV): once, about 1 GB, a minute or two"
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[demo,training]'
 	@touch $@
 
 $(VENV)/.all: requirements.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing everything into $(VENV), torch included: once, about 6 GB, three to ten minutes"
 	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt \
 	  $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --editable .
 	@touch $@

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from multifractal.base.command import Parser
+from multifractal.base.command import Parser, as_command
 
 COMMANDS = {
     "demo": "draw a surface with a walk on it, and measure how fast the walk spreads (seconds)",
@@ -45,7 +45,8 @@ def main(argv=None):
         return train(rest)
     from multifractal.source_data.__main__ import main as source_data
 
-    return source_data([asked.command, *rest])
+    words = [asked.command, *rest]
+    return as_command(lambda: source_data(words), f"multifractal {asked.command}")
 
 
 def _demo(argv):

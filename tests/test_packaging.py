@@ -158,6 +158,27 @@ def test_conda_environment_gives_the_same():
     assert environment["dependencies"][-1] == {"pip": ["-r requirements.txt", "-e ."]}
 
 
+def test_the_recipe_asks_for_what_the_core_asks_for():
+    """The conda recipe lists the core's requirements with their bounds, under conda-forge's names, and its commands."""
+    text = (ROOT / "tools" / "conda" / "meta.yaml").read_text()
+    others = {"pywavelets": "PyWavelets", "matplotlib-base": "matplotlib"}
+    run = text.partition("  run:\n")[2].partition("test:\n")[0]
+    asked = [line.removeprefix("    - ").split(" >=") for line in run.splitlines() if line]
+    listed = {f"{others.get(name, name)}>={bound}" for name, bound in asked if name != "python"}
+    assert listed == set(PROJECT["dependencies"])
+    commands = {f"- {name} = {target}" for name, target in PROJECT["scripts"].items()}
+    assert commands <= {line.strip() for line in text.splitlines()}
+
+
+def test_the_paper_has_its_sections_and_its_sources():
+    """JOSS asks for a summary, a statement of need and references; each citation has its entry."""
+    paper = (ROOT / "paper" / "paper.md").read_text()
+    for heading in ("# Summary", "# Statement of need", "# State of the field", "# References"):
+        assert f"\n{heading}\n" in paper
+    entries = re.findall(r"^@\w+\{(\w+),", (ROOT / "paper" / "paper.bib").read_text(), re.MULTILINE)
+    assert set(re.findall(r"@(\w+)", paper.partition("\n---\n")[2])) == set(entries)
+
+
 IMPORT = """
 import json, sys, time
 start = time.perf_counter()

@@ -38,6 +38,7 @@ def as_command(main: Callable[[], object], name: str, *, again: str = "the same 
     Parameters
     ----------
     main : callable without arguments
+        Where it returns an int, that is the exit status.
     name : str
         What stands before an error.
     again : str
@@ -49,7 +50,7 @@ def as_command(main: Callable[[], object], name: str, *, again: str = "the same 
         0; 1 with one line on stderr where the user can mend what is wrong; 130 after ^C.
     """
     try:
-        main()
+        status = main()
     except KeyboardInterrupt:
         print(f"\nstopped; {again} resumes where it was", file=sys.stderr)
         return STOPPED
@@ -58,7 +59,7 @@ def as_command(main: Callable[[], object], name: str, *, again: str = "the same 
         if getattr(error, "errno", None) in _NO_ROOM:
             print(f"what was finished stays; make room, then {again} resumes", file=sys.stderr)
         return 1
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _plain(flag: str) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 
-from multifractal.base.command import Parser
+from multifractal.base.command import Parser, as_command
 from multifractal.source_data import _reading
 from multifractal.source_data._inventory import inventory, verify
 
@@ -66,4 +66,4 @@ def _report(asked):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command(main, "multifractal.source_data"))
