@@ -73,17 +73,17 @@ def test_the_demo_from_the_shell(tmp_path, capsys):
 
 def test_commands_are_passed_on(monkeypatch):
     """The words after each command reach what it stands for, and its exit status comes back."""
+    seen = []
     for module in ("reproduction", "training", "source_data"):
         other = importlib.import_module(f"multifractal.{module}.__main__")
         name = "main" if module == "source_data" else "command"
-        monkeypatch.setattr(other, name, lambda words, module=module: (module, words))
-    assert multifractal.main(["report", "--surfaces", "2"]) == ("reproduction", ["--surfaces", "2"])
-    assert multifractal.main(["train", "--lr", "1"]) == ("training", ["--lr", "1"])
-    for word in ("fetch", "list", "verify", "accept"):
-        assert multifractal.main([word, "--folder", "x"]) == (
-            "source_data",
-            [word, "--folder", "x"],
-        )
+        monkeypatch.setattr(other, name, lambda words, at=module: seen.append((at, words)) or 7)
+    assert multifractal.main(["report", "--surfaces", "2"]) == 7
+    assert multifractal.main(["train", "--lr", "1"]) == 7
+    given = [[word, "--folder", "x"] for word in ("fetch", "list", "verify", "accept")]
+    assert [multifractal.main(words) for words in given] == [7] * 4
+    assert seen[:2] == [("reproduction", ["--surfaces", "2"]), ("training", ["--lr", "1"])]
+    assert seen[2:] == [("source_data", words) for words in given]
 
 
 @pytest.mark.parametrize("command", [multifractal.main, landscape.main])
