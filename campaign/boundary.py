@@ -239,6 +239,21 @@ def _geometry_and_walkers():
                 "rng": 0,
             },
         ),
+        "descend stable": (
+            mf.descend,
+            {
+                "landscape": surface,
+                "start": [3.0, 4.0],
+                "learning_rate": 5.0,
+                "n_steps": 20,
+                "walls": "periodic",
+                "method": "sgd",
+                "noise": "stable",
+                "alpha": 1.5,
+                "noise_scale": 0.1,
+                "rng": 0,
+            },
+        ),
         "descend_ensemble": (
             mf.descend_ensemble,
             {
@@ -247,6 +262,7 @@ def _geometry_and_walkers():
                 "learning_rates": [1.0, 10.0],
                 "n_steps": 20,
                 "unfold": "exact",
+                "walls": "reflecting",
                 "keep_last": None,
                 "keep_every": 1,
                 "method": "gd",
@@ -264,6 +280,7 @@ def _geometry_and_walkers():
                 "n_steps": 50,
                 "last": 10,
                 "sharpness": "hessian",
+                "walls": "reflecting",
             },
         ),
         "sharpness_at": (
@@ -279,6 +296,7 @@ def _geometry_and_walkers():
                 "n_steps": 50,
                 "burn_in": 10,
                 "method": "tangent",
+                "walls": "reflecting",
             },
         ),
         "two_trajectories_ceiling": (mf.two_trajectories_ceiling, {"shape": (32, 32)}),

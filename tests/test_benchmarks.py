@@ -53,6 +53,7 @@ PARTS = {
     "brownian._increment_covariance",
     "displacement._cross_spectrum",
     "langevin.gauss_points",
+    "noise._stable",
     "products.product",
     "tangent._orthonormalise",
     "waves.add_curvature",

@@ -24,7 +24,7 @@ from multifractal.base.types import Executor, PathLike, Rng
 
 MIXED = 1.05  # R-hat at which each half of a chain holds some ten independent draws: sqrt(1 + 1/10)
 FILLED = 0.95  # of the room that chains in equilibrium fill (our choice)
-STEADY = 0.1  # change of the value, relative to it, when nbeta is e times as large (our choice)
+STEADY = 0.25  # most that nbeta e times as large may change the value, relative to it (our choice)
 LOST = 1e6  # times the number of weights, half of which is the most that a minimum has (our choice)
 ACCEPTED = 0.2  # of adjusted steps, below which chains hardly move (our choice)
 
@@ -186,9 +186,9 @@ def local_learning_coefficient(
     >>> from landscape_viz import Problem, local_learning_coefficient
     >>> inputs = 2 * torch.eye(4)
     >>> problem = Problem(torch.nn.Linear(4, 1, bias=False), {"weight": torch.zeros(1, 4)}, "mse", (inputs, torch.zeros(4, 1)))
-    >>> found = local_learning_coefficient(problem, learning_rate=0.002, nbeta=100, n_draws=200, n_burn_in=50)
+    >>> found = local_learning_coefficient(problem, learning_rate=0.01, nbeta=100, adjusted=True, n_draws=200, n_burn_in=50)
     >>> low, high = found.interval
-    >>> bool(low < 2 < high), found.trusted
+    >>> bool(low < 2 < high), bool(found.r_hat < 1.05)
     (True, True)
     """
     settings = Settings(
@@ -289,9 +289,8 @@ def doubts(found: LearningCoefficient) -> tuple[str, ...]:
         return (f"{many} diverged: lower learning_rate, or raise localization",)
     half = float(found.interval[1] - found.value)
     lower = found.nbeta * (found.loss_at_weights - found.losses.min())
-    low, high = found.slope_interval
+    most = float(np.abs(found.slope_interval).max())
     coarse = found.step_bias > half
-    slanted = (low > 0 or high < 0) and abs(found.slope) > STEADY * abs(found.value)
     rules = (
         (
             not found.r_hat <= MIXED,
@@ -315,8 +314,9 @@ def doubts(found: LearningCoefficient) -> tuple[str, ...]:
             f"the weights are no minimum: a lower loss shifts the value by as much as {lower:.2g}: train further",
         ),
         (
-            slanted and not coarse,  # a coarse step slants it as well
-            f"the value changes by {found.slope:.2g} when nbeta is e times as large: raise nbeta, or lower localization",
+            most > STEADY * abs(found.value) and not coarse,  # a coarse step slants it as well
+            f"nbeta e times as large changes the value by {found.slope:.2g}, or as much as {most:.2g}: take more draws, raise nbeta, or "
+            "lower localization",
         ),
     )
     return tuple(words for holds, words in rules if holds)

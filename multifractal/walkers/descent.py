@@ -1,4 +1,4 @@
-"""Walkers on a landscape or a field: one or ensembles, with walls that reflect and tracks that unfold.
+"""Walkers on a landscape or a field: one or ensembles, with walls that reflect or are periodic, and tracks that unfold.
 
 One step of plain descent is v <- reflect(v - g lr) on each axis, g the bilinearly interpolated gradient (Ly & Gong 2025,
 Methods); the other rules are in `optimizers`. The unfolded track is the walk on the landscape mirrored at its walls: folding
@@ -31,7 +31,8 @@ from multifractal.base.types import Array, ArrayLike, Executor, Rng
 from multifractal.landscapes.landscape import Landscape, LandscapeLike, as_landscape
 from multifractal.walkers.field import Field, as_ground, check_field
 from multifractal.walkers.optimizers import checked_rule, require_rng
-from multifractal.walkers.walking import Plan, reflect, walk_together
+from multifractal.walkers.walking import Plan, walk_together
+from multifractal.walkers.walls import enclosed, reflect
 
 _TASKS = 16  # an ensemble is cut into so many; an executor gets the landscape with each
 _WALKERS_PER_CALL = 1024  # at most, so that what is held besides the results stays small
@@ -130,6 +131,7 @@ def descend(
     learning_rate: float,
     n_steps: int,
     unfold: Literal["exact", "published"] = "exact",
+    walls: Literal["reflecting", "periodic"] = "reflecting",
     method: str = "gd",
     rng: Rng | None = None,
     **parameters: Any,
@@ -149,16 +151,22 @@ def descend(
     unfold : {"exact", "published"}
         "exact" mirrors the landscape at its walls; "published" is the published code's track, which ignores reflections and
         is no unfolding (its mean squared displacements are off by factors of .3 to 8 at large learning rates).
+    walls : {"reflecting", "periodic"}
+        Of a landscape of shape (R, C). "reflecting" (paper): at x = C - 1 and y = R - 1. "periodic": column C is column 0 and row R
+        is row 0, gradients go across the seam, positions lie in [0, C] x [0, R], and the unfolded track is the sum of the steps.
+        A landscape that is not periodic itself has a cliff there.
     method : {"gd", "momentum", "nesterov", "adam", "sgd"}
         The update rule, in torch's conventions; the paper's is "gd". The velocity is reflected with the walker; Nesterov's
         positions are those where the gradient is taken. "sgd" adds noise to the gradient at each step: `noise="isotropic"`
         adds `noise_scale` xi, xi standard normal; `noise="curvature"` adds `noise_scale` J xi, J the derivative of the
-        gradient: to first order the gradient of a landscape shifted at random by `noise_scale` (in units of position).
+        gradient: to first order the gradient of a landscape shifted at random by `noise_scale` (in units of position);
+        `noise="stable"` adds `noise_scale` xi, each component of xi symmetric stable, E exp(i t xi) = exp(-|t|^alpha)
+        (Chambers, Mallows and Stuck 1976): at alpha = 2 it is normal with variance 2.
     rng : int, SeedSequence or Generator
         For "sgd", and only there.
     **parameters
         momentum=0.9 ("momentum", "nesterov"); beta1=0.9, beta2=0.999, epsilon=1e-8 ("adam"); noise="isotropic",
-        noise_scale=1.0 ("sgd"). Adam's are its authors', the others our choice.
+        noise_scale=1.0 ("sgd"), alpha in (0, 2] (with noise="stable", no default). Adam's are its authors', the others our choice.
 
     Returns
     -------
@@ -189,18 +197,20 @@ def descend(
         "have one dimension",
         "pass one position, or use descend_ensemble",
     )
-    rate, ground = positive_number("learning_rate", learning_rate), as_ground(landscape)
+    rate, given = positive_number("learning_rate", learning_rate), as_ground(landscape)
+    ground = enclosed(given, walls)
     starts = checked_starts(ground, start[None], "start")
     rates, plan = _checked(ground, starts, rate, n_steps, unfold, method, parameters, rng, None, 1)
     streams = [] if rng is None else [as_generator(rng)]
     made_by = Provenance.of(
         "descend",
         rng=rng,
-        landscape=ground,
+        landscape=given,
         start=start,
         learning_rate=rate,
         n_steps=n_steps,
         unfold=unfold,
+        walls=walls,
         method=method,
         **parameters,
     )
@@ -226,6 +236,7 @@ def descend_ensemble(
     learning_rates: ArrayLike,
     n_steps: int,
     unfold: Literal["exact", "published"] = "exact",
+    walls: Literal["reflecting", "periodic"] = "reflecting",
     keep_last: int | None = None,
     keep_every: int = 1,
     method: str = "gd",
@@ -243,6 +254,8 @@ def descend_ensemble(
     learning_rates : array_like, shape (n_rates,)
     n_steps : int
     unfold : {"exact", "published"}
+    walls : {"reflecting", "periodic"}
+        As for `descend`.
     keep_last : int, optional
         Keep the last `keep_last` of the n_steps + 1 positions (default: all). What is held is 40 bytes a kept position and
         walker, and nothing else that grows with walkers or steps: a million walkers with `keep_last=1` take 48 MB.
@@ -278,7 +291,8 @@ def descend_ensemble(
     >>> walks.positions[0, :, -1].round(3).tolist()
     [[10.0, 10.0], [10.0, 10.0]]
     """
-    ground = as_ground(landscape)
+    given = as_ground(landscape)
+    ground = enclosed(given, walls)
     starts = checked_starts(ground, starts)
     rates, plan = _checked(
         ground,
@@ -333,11 +347,12 @@ def descend_ensemble(
     made_by = Provenance.of(
         "descend_ensemble",
         rng=drawn_from,
-        landscape=ground,
+        landscape=given,
         starts=starts,
         learning_rates=rates,
         n_steps=n_steps,
         unfold=unfold,
+        walls=walls,
         keep_last=keep_last,
         keep_every=keep_every,
         method=method,

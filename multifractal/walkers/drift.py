@@ -25,7 +25,7 @@ from multifractal.base.statistics import Estimate, mean_interval
 from multifractal.base.types import Array, ArrayLike, Rng
 from multifractal.landscapes.landscape import LandscapeLike, as_landscape, interpolate_gradient
 from multifractal.walkers.descent import descend_ensemble, start_near_maximum
-from multifractal.walkers.walking import reflect
+from multifractal.walkers.walls import reflect
 
 KINDS = (
     "descent",

@@ -14,7 +14,7 @@ from multifractal.base.checks import finite_array, one_of, refuse, require
 from multifractal.base.kernels import kernel
 
 GD, MOMENTUM, NESTEROV, ADAM = range(4)
-NO_NOISE, ISOTROPIC, CURVATURE = range(3)
+NO_NOISE, ISOTROPIC, CURVATURE, STABLE = range(4)
 
 _DEFAULTS = {
     "gd": {},
@@ -26,11 +26,12 @@ _DEFAULTS = {
 _CODES = {"gd": GD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adam": ADAM, "sgd": GD}
 _UNIT_INTERVAL = ("momentum", "beta1", "beta2")
 METHODS = tuple(_DEFAULTS)
+_NOISES = {"isotropic": ISOTROPIC, "curvature": CURVATURE, "stable": STABLE}
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """An update rule with its parameters, ready for a kernel: a code, three numbers, the kind of noise and its scale."""
+    """An update rule with its parameters, ready for a kernel: a code, three numbers, the kind of noise, its scale and alpha."""
 
     method: str
     parameters: dict
@@ -38,6 +39,7 @@ class Rule:
     numbers: np.ndarray
     noise: int
     noise_scale: float
+    alpha: float
 
 
 def checked_rule(method, parameters):
@@ -50,6 +52,9 @@ def checked_rule(method, parameters):
     """
     one_of("method", method, METHODS)
     known = _DEFAULTS[method]
+    kind = (known | parameters).get("noise")
+    if kind == "stable":  # its tail has no default
+        known = known | {"alpha": None}
     for name, value in parameters.items():
         require(
             name in known,
@@ -59,18 +64,29 @@ def checked_rule(method, parameters):
             f"its parameters are {', '.join(known) or 'none'}",
         )
     chosen = known | parameters
+    if kind is not None:
+        one_of("noise", kind, tuple(_NOISES))
     for name, value in chosen.items():
         if name != "noise":
-            value = chosen[name] = float(finite_array(name, value, ndim=0))
-            below = 1 if name in _UNIT_INTERVAL else np.inf
-            require(0 <= value < below, name, value, f"lie in [0, {below})", "pass another value")
-    if "noise" in chosen:
-        one_of("noise", chosen["noise"], ("isotropic", "curvature"))
+            chosen[name] = _checked_number(name, value)
     numbers = np.zeros(3)
     given = [value for name, value in chosen.items() if method != "sgd"]
     numbers[: len(given)] = given
-    noise = {None: NO_NOISE, "isotropic": ISOTROPIC, "curvature": CURVATURE}[chosen.get("noise")]
-    return Rule(method, chosen, _CODES[method], numbers, noise, chosen.get("noise_scale", 0.0))
+    noise = NO_NOISE if kind is None else _NOISES[kind]
+    scale, alpha = chosen.get("noise_scale", 0.0), chosen.get("alpha", 2.0)
+    return Rule(method, chosen, _CODES[method], numbers, noise, scale, alpha)
+
+
+def _checked_number(name, value):
+    if name == "alpha":
+        require(value is not None, name, None, "be given with noise='stable'", "pass alpha=1.5")
+        value = float(finite_array(name, value, ndim=0))
+        require(0 < value <= 2, name, value, "lie in (0, 2]", "2 is normal noise")
+        return value
+    value = float(finite_array(name, value, ndim=0))
+    below = 1 if name in _UNIT_INTERVAL else np.inf
+    require(0 <= value < below, name, value, f"lie in [0, {below})", "pass another value")
+    return value
 
 
 def require_rng(rule, rng):

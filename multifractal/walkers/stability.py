@@ -25,7 +25,8 @@ from multifractal.walkers.descent import checked_rates, checked_starts, descend_
 from multifractal.walkers.field import Field, as_ground
 from multifractal.walkers.tangent import carry, require_products, sharpness_on_field
 from multifractal.walkers.two_trajectories import STEPS_RUN, two_trajectories
-from multifractal.walkers.walking import interpolate_jacobian, reflect
+from multifractal.walkers.walking import interpolate_jacobian
+from multifractal.walkers.walls import Torus, enclosed, fold
 
 _WALKERS_IN_LOCKSTEP = 64  # as in `descent`
 # cos and sin of 0.7: along no axis and no diagonal, so that symmetry does not keep a vector from turning
@@ -165,6 +166,7 @@ def edge_of_stability(
     n_steps: int,
     last: int = 100,
     sharpness: Literal["hessian", "map", "published"] = "hessian",
+    walls: Literal["reflecting", "periodic"] = "reflecting",
 ) -> EdgeOfStability:
     """Walk from each start at each rate and return the sharpness at the last positions.
 
@@ -186,6 +188,8 @@ def edge_of_stability(
         "published": the largest absolute eigenvalue of the grid Hessian, which counts negative curvature as sharp. On a field
         "hessian" and "map" are the same: the largest eigenvalue, from the whole Hessian up to 48 dimensions and by Lanczos to
         a relative 1e-6 beyond (by LAPACK: its last bits depend on the processor).
+    walls : {"reflecting", "periodic"}
+        As for `descend`.
 
     Returns
     -------
@@ -219,7 +223,12 @@ def edge_of_stability(
         "measure fewer positions",
     )
     walks = descend_ensemble(
-        landscape, starts, learning_rates=learning_rates, n_steps=n_steps, keep_last=last
+        landscape,
+        starts,
+        learning_rates=learning_rates,
+        n_steps=n_steps,
+        keep_last=last,
+        walls=walls,
     )
     made_by = Provenance.of(
         "edge_of_stability",
@@ -229,8 +238,9 @@ def edge_of_stability(
         n_steps=n_steps,
         last=last,
         sharpness=sharpness,
+        walls=walls,
     )
-    values = sharpness_at(landscape, walks.positions, sharpness)
+    values = sharpness_at(enclosed(landscape, walls), walks.positions, sharpness)
     return EdgeOfStability(
         sharpness=values,
         learning_rates=walks.learning_rates,
@@ -278,6 +288,7 @@ def lyapunov_exponents(
     burn_in: int,
     method: Literal["tangent", "two_trajectories"] = "tangent",
     n_exponents: int | None = None,
+    walls: Literal["reflecting", "periodic"] = "reflecting",
 ) -> LyapunovExponents:
     """Return the Lyapunov exponents of plain descent from each start at each rate.
 
@@ -300,6 +311,8 @@ def lyapunov_exponents(
         cannot outgrow the landscape, so it saturates; see `two_trajectories_ceiling`. A field has "tangent" only.
     n_exponents : int, optional
         How many exponents on a field, the first so many of its d: by default the largest. A landscape has both.
+    walls : {"reflecting", "periodic"}
+        As for `descend`; the published estimator has walls that reflect only.
 
     Returns
     -------
@@ -328,11 +341,20 @@ def lyapunov_exponents(
     >>> np.exp(found.mean).round(6).tolist()
     [[0.75, 0.5]]
     """
-    landscape = as_ground(landscape)
+    given = as_ground(landscape)
+    landscape = enclosed(given, walls)
     starts, rates = checked_starts(landscape, starts), checked_rates(learning_rates)
     n_steps, burn_in = whole_number("n_steps", n_steps), whole_number("burn_in", burn_in, minimum=0)
     on_grid = isinstance(landscape, Landscape)
     one_of("method", method, ("tangent", "two_trajectories") if on_grid else ("tangent",))
+    periodic = isinstance(landscape, Torus)
+    require(
+        method == "tangent" or not periodic,
+        "walls",
+        walls,
+        "be 'reflecting' with method='two_trajectories'",
+        "pass method='tangent'",
+    )
     n_exponents = _checked_count(n_exponents, on_grid, starts.shape[1])
     shortest = 1 if method == "tangent" else STEPS_RUN
     require(
@@ -346,11 +368,20 @@ def lyapunov_exponents(
     which_rate, which_start = np.divmod(np.arange(len(exponents)), len(starts))
     if isinstance(landscape, Landscape):
         kernel = _tangent if method == "tangent" else two_trajectories
+        more: tuple[Any, ...] = (periodic,) if method == "tangent" else ()
         gradient = landscape.gradient
         parts = range(0, len(exponents), _WALKERS_IN_LOCKSTEP)
         chunks = [slice(first, first + _WALKERS_IN_LOCKSTEP) for first in parts]
         work = [
-            (gradient, starts[which_start[c]], rates[which_rate[c]], n_steps, burn_in, exponents[c])
+            (
+                gradient,
+                starts[which_start[c]],
+                rates[which_rate[c]],
+                n_steps,
+                burn_in,
+                exponents[c],
+                *more,
+            )
             for c in chunks
         ]
         map_chunks(kernel, work)
@@ -358,16 +389,16 @@ def lyapunov_exponents(
         exponents[:] = carry(
             landscape, starts[which_start], rates[which_rate], n_steps, burn_in, n_exponents
         )
-    more: dict[str, Any] = {} if on_grid else {"n_exponents": n_exponents}
+    said: dict[str, Any] = {"walls": walls} if on_grid else {"n_exponents": n_exponents}
     made_by = Provenance.of(
         "lyapunov_exponents",
-        landscape=landscape,
+        landscape=given,
         learning_rates=rates,
         starts=starts,
         n_steps=n_steps,
         burn_in=burn_in,
         method=method,
-        **more,
+        **said,
     )
     return LyapunovExponents(
         exponents=exponents.reshape(len(rates), len(starts), n_exponents),
@@ -405,7 +436,7 @@ def _map_sharpness(gradient, points, out):
 
 
 @kernel
-def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
+def _tangent(gradient, starts, rates, n_steps, burn_in, exponents, periodic):
     """Mean ln|v| after the burn-in for a generic first v, and mean ln|det J| less that; all walkers in lockstep.
 
     Logarithms are taken every eighth step, or sooner where a vector would leave the range of a double.
@@ -419,7 +450,9 @@ def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
             x, y = position[w, 0], position[w, 1]
             if x != x:
                 continue
-            x, y, vx, vy, stretch = _tangent_step(gradient, x, y, v[w, 0], v[w, 1], rates[w])
+            x, y, vx, vy, stretch = _tangent_step(
+                gradient, x, y, v[w, 0], v[w, 1], rates[w], periodic
+            )
             position[w, 0], position[w, 1] = x, y
             volume[w] *= stretch
             size = abs(vx) + abs(vy)
@@ -440,7 +473,7 @@ def _tangent(gradient, starts, rates, n_steps, burn_in, exponents):
 
 
 @kernel
-def _tangent_step(gradient, x, y, vx, vy, rate):
+def _tangent_step(gradient, x, y, vx, vy, rate, periodic):
     """Return the next position, the tangent vector carried along and |det J|, from one look at the cell (kernel).
 
     The position is that of `_step` to the bit, and the derivative that of `interpolate_jacobian`.
@@ -468,8 +501,8 @@ def _tangent_step(gradient, x, y, vx, vy, rate):
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
     x, y = x - gx * rate, y - gy * rate
     if not (0 <= x <= wall_x and 0 <= y <= wall_y):
-        x, sign_x = reflect(x, wall_x)
-        y, sign_y = reflect(y, wall_y)
+        x, sign_x = fold(x, wall_x, periodic)
+        y, sign_y = fold(y, wall_y, periodic)
         vx, vy = sign_x * vx, sign_y * vy
         if x != x or y != y:
             x = y = np.nan

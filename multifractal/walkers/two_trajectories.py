@@ -15,7 +15,7 @@ from multifractal.base.elementary import log_of
 from multifractal.base.kernels import kernel
 from multifractal.base.types import Array
 from multifractal.landscapes.landscape import interpolate_gradient
-from multifractal.walkers.walking import reflect
+from multifractal.walkers.walls import reflect
 
 # cos and sin of 0.7: along no axis and no diagonal
 _COS, _SIN = 0.7648421872844885, 0.644217687237691

@@ -1,4 +1,4 @@
-"""How a chunk of walkers advances: in lockstep on a grid with reflecting walls, or together on a field without walls.
+"""How a chunk of walkers advances: in lockstep on a grid between walls, or together on a field without walls.
 
 A walker's bits do not depend on the walkers beside it. In the kernels: g gradient, m velocity, s second moment (Adam),
 v a coordinate.
@@ -17,10 +17,10 @@ from multifractal.landscapes.landscape import (
     cell_and_weights,
     interpolate_gradient,
 )
+from multifractal.walkers.noise import draw
 from multifractal.walkers.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
+from multifractal.walkers.walls import Torus, fold
 
-# a step beyond this many widths of the landscape stops the walker (our choice): folding it back is pointless
-REACH = 1e6
 # enough to hide the latency of memory, few enough that their state stays in cache
 _WALKERS_IN_LOCKSTEP = 64
 _STEPS_PER_BLOCK = 1000  # noise is drawn for so many steps at a time
@@ -84,6 +84,7 @@ def _walk_on_grid(landscape, plan, state, rates, streams, positions, unfolded, l
             plan.first,
             plan.every,
             plan.exact,
+            isinstance(landscape, Torus),
             positions,
             unfolded,
             taken,
@@ -96,7 +97,7 @@ def _noise(rule, streams, n_steps, dimension):
     if rule.noise == NO_NOISE:
         return np.empty((0, 0, dimension))
     return rule.noise_scale * np.stack(
-        [stream.standard_normal((n_steps, dimension)) for stream in streams]
+        [draw(rule, stream, (n_steps, dimension)) for stream in streams]
     )
 
 
@@ -135,22 +136,10 @@ def _walk_on_field(field, plan, state, rates, streams, positions, unfolded, loss
 
 
 def _noise_on_field(field, rule, stream, position):
-    noise = stream.standard_normal(len(position))
+    noise = draw(rule, stream, position.shape)
     if rule.noise == CURVATURE:
         noise = field.hessian_product(position.copy(), noise)
     return rule.noise_scale * noise
-
-
-@kernel
-def reflect(v, wall):
-    """Return (v folded into [0, wall], the sign by which motion along it now runs); NaN when out of reach (kernel)."""
-    sign = 1.0
-    if not abs(v) <= REACH * wall:
-        return np.nan, sign
-    while v < 0 or v > wall:
-        v = -v if v < 0 else wall - (v - wall)
-        sign = -sign
-    return v, sign
 
 
 @kernel
@@ -228,6 +217,7 @@ def _advance(
     first,
     every,
     exact,
+    periodic,
     positions,
     unfolded,
     taken,
@@ -274,8 +264,8 @@ def _advance(
                 x -= dx
                 y -= dy
                 if not (0 <= x <= wall_x and 0 <= y <= wall_y):
-                    x, sign_x = reflect(x, wall_x)
-                    y, sign_y = reflect(y, wall_y)
+                    x, sign_x = fold(x, wall_x, periodic)
+                    y, sign_y = fold(y, wall_y, periodic)
                     velocity[w, 0] *= sign_x
                     velocity[w, 1] *= sign_y
                     if exact:

@@ -166,12 +166,30 @@ def reflect(v, wall):
     return v, sign
 
 
+def wrap(v, wall):
+    """Bring v into [0, wall] on a circle of that length; motion goes on in its direction."""
+    return (v - wall * np.floor(v / wall) if abs(v) <= 1e6 * wall else np.nan), 1
+
+
+def periodic_gradient(values):
+    """Central differences of a torus, its first row and column again at the end, shape (rows + 1, cols + 1, 2)."""
+    along = [(np.roll(values, -1, axis) - np.roll(values, 1, axis)) * 0.5 for axis in (1, 0)]
+    return np.pad(np.stack(along, axis=-1), ((0, 1), (0, 1), (0, 0)), mode="wrap")
+
+
+def stable(uniform, alpha):
+    """Symmetric stable numbers by Chambers, Mallows and Stuck, of pairs of uniform ones, shape (n, 2)."""
+    angle, wait = np.pi * (uniform[:, 0] - 0.5 + 2.0**-54), -np.log(uniform[:, 1] + 2.0**-54)
+    waiting = (np.cos((1 - alpha) * angle) / wait) ** ((1 - alpha) / alpha)
+    return np.sin(alpha * angle) / np.cos(angle) ** (1 / alpha) * waiting
+
+
 def descend(values, start, learning_rate, n_steps, unfold="exact"):
     """Positions and unfolded positions of plain descent, (n_steps + 1, 2) each."""
     return optimise(gradient(values), start, learning_rate, n_steps, lambda g, memory, t: g, unfold)
 
 
-def optimise(grid, start, learning_rate, n_steps, rule, unfold="exact"):
+def optimise(grid, start, learning_rate, n_steps, rule, unfold="exact", fold=reflect):
     """Positions and unfolded positions under a rule (gradient component, its memory of two numbers, t) -> direction."""
     walls = grid.shape[1] - 1, grid.shape[0] - 1
     position, track = np.full((2, n_steps + 1, 2), np.nan)
@@ -181,7 +199,7 @@ def optimise(grid, start, learning_rate, n_steps, rule, unfold="exact"):
         for k in (0, 1):
             step = rule(interpolate(grid[..., k], *position[t]), memory[k], t) * learning_rate
             track[t + 1, k] = track[t, k] - sign[k] * step
-            position[t + 1, k], flip = reflect(position[t, k] - step, walls[k])
+            position[t + 1, k], flip = fold(position[t, k] - step, walls[k])
             memory[k, 0] *= flip
             sign[k] *= flip if unfold == "exact" else 1
         if np.isnan(position[t + 1]).any():

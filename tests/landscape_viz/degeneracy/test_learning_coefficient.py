@@ -104,22 +104,23 @@ WORLDS = {  # words of a doubt: settings where it must be raised
     "the step adds": {"learning_rate": 0.025},
     "steps were taken": {"learning_rate": 0.2, "adjusted": True},
     "no minimum": {"at": (0.5, 0.0)},
-    "nbeta is e times": {"nbeta": 2.0, "learning_rate": 0.02, "localization": 4.0},
+    "nbeta e times": {"nbeta": 2.0, "learning_rate": 0.02, "localization": 4.0},
 }
-SOUND = STEP | {"learning_rate": 0.004, "n_draws": 150, "n_burn_in": 40}
+COARSE = STEP | {"learning_rate": 0.004, "n_draws": 150, "n_burn_in": 40}
 
 
 @pytest.mark.parametrize("words", WORLDS)
 def test_each_doubt_where_it_must_be(words):
     """Every rule says yes in a world that breaks it; the next test is the world where all say no."""
-    settings = SOUND | WORLDS[words]
+    settings = COARSE | WORLDS[words]
     found = local_learning_coefficient(bowl(settings.pop("at", (0.0, 0.0))), **settings)
     assert words in " ".join(found.warnings)
 
 
 def test_a_sound_estimate_is_trusted():
     """Where nothing stands against it, the words are the value and its interval alone."""
-    found = local_learning_coefficient(bowl(), **SOUND)
+    settings = STEP | {"learning_rate": 0.02, "n_chains": 8, "n_draws": 300, "n_burn_in": 20}
+    found = local_learning_coefficient(bowl(), **settings, adjusted=True)
     assert found.trusted, found.warnings
     assert str(found).startswith(f"local learning coefficient {found.value:.3g} [")
     assert "not to be trusted" not in str(found)
