@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -76,3 +78,16 @@ def test_the_heavy_tails_page_runs():
     found = {}
     exec(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[0], found)  # noqa: S102
     assert not found["found"].agree
+
+
+@pytest.mark.parametrize("page", ["your_surface", "your_network", "your_training_run", "gpu"])
+def test_a_how_to_page_runs(page, tmp_path, monkeypatch):
+    """The blocks of a page run in order, in an empty folder, and draw without a display."""
+    matplotlib.use("agg")
+    monkeypatch.chdir(tmp_path)
+    text = (PAGE.parent / f"{page}.md").read_text()
+    found = {}
+    with pinned_threads(1):
+        for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            exec(compile(block, f"{page}.md", "exec"), found)  # noqa: S102
+    plt.close("all")

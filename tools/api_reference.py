@@ -17,7 +17,6 @@ PACKAGES = (
     "landscape_viz",
     "landscape_viz.recurrent",
 )
-_STUB_LINE = re.compile(r"^from \.([\w.]*) import (\w+) as (\w+)$", re.MULTILINE)
 _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", flags=re.MULTILINE)
 _LISTS = ("Parameters", "Returns", "Raises", "Attributes", "Yields")
 
@@ -57,7 +56,8 @@ def chapter_of(package, name, thing):
     if "." in name:  # a function of a public module
         return f"{package}.{name.split('.')[0]}"
     stub = (Path(importlib.import_module(package).__file__).parent / "__init__.pyi").read_text()
-    home = next(module for module, _, given in _STUB_LINE.findall(stub) if given == name)
+    lines = [node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom)]
+    home = next(line.module or "" for line in lines if name in (a.asname for a in line.names))
     return f"{package}.{home.split('.')[0]}" if "." in home else package
 
 
