@@ -18,6 +18,13 @@ import numpy as np
 from multifractal.base.types import Array, DTypeLike
 
 _SHOWN = 6  # numbers of an array in a message
+_MASKLESS = (
+    np.ndarray,
+    float,
+    int,
+    type(None),
+)  # the most frequent first: checks are most of a short walk's time
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 S = TypeVar("S", bound=str | None)
 
@@ -80,6 +87,8 @@ def ascending_pair(
 
 def whole_number(argument: str, value: Any, minimum: int = 1, remedy: str | None = None) -> int:
     """Return `value` as an int; raise if it is not a whole number of at least `minimum`."""
+    if type(value) is int and minimum <= value < 2**63:
+        return value
     good = (
         isinstance(value, numbers.Integral)
         and not isinstance(value, bool | np.bool_)
@@ -135,7 +144,7 @@ def mask_of(values: object) -> Array | None:
     -------
     ndarray of bool, of the shape of `numpy.asarray(values)`, or None
     """
-    if isinstance(values, numbers.Number | str | bytes) or values is None:
+    if type(values) in _MASKLESS or isinstance(values, numbers.Number | str | bytes):
         return None
     if isinstance(values, np.ma.MaskedArray):
         return _unless_empty(np.ma.getmaskarray(values))
@@ -185,7 +194,23 @@ def real_array(
 
     Masked entries are refused: their fill values are no data.
     """
-    refuse_masked(argument, values)
+    plain = type(values) is np.ndarray and values.dtype in _FLOATS
+    if not plain:
+        refuse_masked(argument, values)
+        values = _of_numbers(argument, values)
+    if ndim is not None:
+        require(
+            values.ndim == ndim,
+            argument,
+            values.shape,
+            f"have {ndim} dimension(s)",
+            "reshape or slice it",
+        )
+    kept = dtype or (np.float32 if values.dtype == np.float32 else np.float64)
+    return np.asarray(values, dtype=kept)
+
+
+def _of_numbers(argument: str, values: Any) -> Array:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
@@ -199,16 +224,7 @@ def real_array(
         "hold real numbers",
         "convert it to a float array first",
     )
-    if ndim is not None:
-        require(
-            array.ndim == ndim,
-            argument,
-            array.shape,
-            f"have {ndim} dimension(s)",
-            "reshape or slice it",
-        )
-    kept = dtype or (np.float32 if array.dtype == np.float32 else np.float64)
-    return np.asarray(array, dtype=kept)
+    return array
 
 
 def finite_array(

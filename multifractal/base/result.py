@@ -19,6 +19,7 @@ from multifractal.base.rng import describe
 from multifractal.base.types import Array, PathLike, Rng
 
 _RECORDED = ("numpy", "scipy", "numba")
+_PLAIN = (float, int, str, bool, type(None))
 _ARRAY, _ITEMS, _CLASS = "__array__", "__items__", "__class__"
 FORMAT = 1  # of files: 0 had neither its number nor the classes of results within results
 _CLASSES: dict[str, Any] = {}  # results by name, which a file names
@@ -44,9 +45,8 @@ class Provenance:
     ) -> Provenance:
         """Record a call of the function named `function`; large arrays are recorded by shape."""
         words = ", ".join(f"{name}={_in_words(value)}" for name, value in arguments.items())
-        versions = {"multifractal": __version__, "python": platform.python_version()}
-        versions |= {name: _version_of(name) for name in packages}
-        return cls(f"{function}({words})", None if rng is None else describe(rng), versions)
+        seed = None if rng is None else describe(rng)
+        return cls(f"{function}({words})", seed, dict(_versions_of(tuple(packages))))
 
 
 class Result:
@@ -135,8 +135,10 @@ class Result:
 
 
 @functools.cache
-def _version_of(package: str) -> str:
-    return importlib.metadata.version(package)  # about a millisecond: it reads the disk
+def _versions_of(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of this package, of Python and of others; about a millisecond each, since they are read from the disk."""
+    ours = {"multifractal": __version__, "python": platform.python_version()}
+    return ours | {name: importlib.metadata.version(name) for name in packages}
 
 
 def _packed(value: Any, name: str, arrays: dict[str, Any]) -> Any:
@@ -224,6 +226,8 @@ def _dataclass_in(kind: Any) -> Any:
 
 
 def _in_words(value: object) -> str:
+    if type(value) in _PLAIN:
+        return repr(value)
     if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
         return f"({', '.join(map(_in_words, value))})"
     if isinstance(value, np.ndarray) and value.size > 8:

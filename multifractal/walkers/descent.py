@@ -200,7 +200,8 @@ def descend(
     rate, given = positive_number("learning_rate", learning_rate), as_ground(landscape)
     ground = enclosed(given, walls)
     starts = checked_starts(ground, start[None], "start")
-    rates, plan = _checked(ground, starts, rate, n_steps, unfold, method, parameters, rng, None, 1)
+    rates = np.array([rate])
+    rates, plan = _checked(ground, starts, rates, n_steps, unfold, method, parameters, rng, None, 1)
     streams = [] if rng is None else [as_generator(rng)]
     made_by = Provenance.of(
         "descend",

@@ -65,6 +65,8 @@ def is_field(thing):
 
 def as_ground(landscape):
     """Return what can be walked on: a field as it is, anything else as a `Landscape`."""
+    if isinstance(landscape, Landscape):
+        return landscape
     if is_field(landscape):
         size, reach = landscape.dimension, landscape.reach
         good = isinstance(size, numbers.Integral) and size >= 1
