@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from landscape_viz.curvature.eigenpairs import Lanczos, checked_operator
+from landscape_viz.curvature.lanczos import Lanczos
+from landscape_viz.curvature.products import Products, checked_operator
 from multifractal.base.checks import finite_vector, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
@@ -107,10 +108,10 @@ def spectral_density(
         n_steps=n_steps,
         width=width,
     )
-    exact = n_probes >= n
+    product, exact = Products(operator), n_probes >= n
     n_probes = min(n_probes, n)
     quadratures = [
-        _quadrature(operator, n_steps, realisation(rng, i), i if exact else None)
+        _quadrature(product, n_steps, realisation(rng, i), i if exact else None)
         for i in range(n_probes)
     ]
     nodes, weights = (np.stack(parts) for parts in zip(*quadratures, strict=True))
@@ -252,11 +253,10 @@ def condition_number(eigenvalues: ArrayLike, threshold: float) -> ConditionNumbe
     )
 
 
-def _quadrature(operator, n_steps, generator, unit=None):
+def _quadrature(product, n_steps, generator, unit=None):
     """Return n_steps Ritz values and the squared FIRST components of their vectors, which are the weights."""
-    n = operator.shape[0]
-    probe = generator.choice([-1.0, 1.0], n) if unit is None else np.eye(1, n, unit)[0]
-    lanczos = Lanczos(operator, probe, n_steps, generator)
+    probe = product.signs(generator) if unit is None else product.unit(unit)
+    lanczos = Lanczos(product, probe, n_steps, generator)
     lanczos.advance(n_steps)
     theta, s, _ = lanczos.ritz()
     return theta, s[0] ** 2

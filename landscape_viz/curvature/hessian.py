@@ -12,6 +12,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_viz.curvature.twice import CheapSecondDerivatives
+from landscape_viz.loss.backward import backward_into, empty_vector
 from landscape_viz.loss.batches import n_samples
 from landscape_viz.loss.objective import Objective, as_tensor
 from landscape_viz.loss.problem import Problem
@@ -86,7 +87,7 @@ class HessianOperator(LinearOperator):
         self.damping, self.products = damping, 0
         super().__init__(self.objective.dtype, (self.objective.size, self.objective.size))
         with self._saying_what_fits(()), self.objective.evaluating():
-            with _CountSaved() as saved:
+            with _CountSaved(self.objective.model) as saved:
                 self._gradient_graph(0)
         self.memory = saved.bytes * len(self.objective.batches)
         if saved.bytes > budget:
@@ -112,19 +113,22 @@ class HessianOperator(LinearOperator):
         matrix = self.matmat(np.eye(self.shape[0], dtype=self.dtype))
         return (matrix + matrix.T) / 2
 
-    def _matvec(self, vector):
+    def product_torch(self, vector: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the product with a tensor of shape (n,) on the operator's device, where it stays; into `out`, if given."""
         self.products += 1
         objective = self.objective
-        v = as_tensor(vector, self.dtype).to(objective.device)
-        total = torch.zeros_like(v)
+        total = out
+        if total is None:
+            total = empty_vector(self.shape[0], objective.problem.dtype, objective.device)
         with self._saying_what_fits(self._graphs), objective.evaluating():
             for k in range(len(objective.batches)):
                 graph = self._graphs[k] if self.retained else self._gradient_graph(k)
-                self._add_product(graph, v, total)
-        found = total.cpu().numpy()
-        if self.damping:
-            found += self.dtype.type(self.damping) * np.asarray(vector, self.dtype).reshape(-1)
-        return found
+                self._write_product(graph, vector, total, add=k > 0)
+        return total.add_(vector, alpha=self.damping) if self.damping else total
+
+    def _matvec(self, vector):
+        vector = as_tensor(vector, self.dtype).to(self.objective.device)
+        return self.product_torch(vector).cpu().numpy()
 
     def _adjoint(self):
         return self
@@ -176,43 +180,25 @@ class HessianOperator(LinearOperator):
                 "is kept"
             ) from error
 
-    def _add_product(self, slopes, v, total):
-        """Add the derivative of the slopes along v to `total`."""
-        sizes = [p.numel() for p in self.objective.parameters.values()]
-        parts = zip(self.objective.parameters.values(), torch.split(v, sizes), strict=True)
+    def _write_product(self, slopes, v, total, *, add):
+        """Write the derivative of the slopes along v into `total`, or add it."""
+        parameters = list(self.objective.parameters.values())
+        parts = torch.split(v, [p.numel() for p in parameters])
         moving = [
             (slope, part.view(p.shape).to(p.dtype))
-            for slope, (p, part) in zip(slopes, parts, strict=True)
+            for slope, p, part in zip(slopes, parameters, parts, strict=True)
             if slope is not None  # else the loss is linear in it
         ]
         if not moving:
-            return
+            return None if add else total.zero_()
         try:
-            self._accumulate(*zip(*moving, strict=True), torch.split(total, sizes))
+            roots, directions = zip(*moving, strict=True)
+            options = {"add": add, "retain_graph": self.retained, "inputs": parameters}
+            return backward_into(total, parameters, roots, directions, **options)
         except RuntimeError as error:
             if _LACKING in str(error):
                 raise self._refusal() from error
             raise
-
-    def _accumulate(self, slopes, directions, targets):
-        """Let autograd add each part to its place in the result: the parts are never all in memory at once."""
-        parameters = list(self.objective.parameters.values())
-        places = [
-            target.view(p.shape) if target.dtype == p.dtype else torch.zeros_like(p)
-            for p, target in zip(parameters, targets, strict=True)
-        ]
-        for parameter, place in zip(parameters, places, strict=True):
-            parameter.grad = place
-        try:
-            torch.autograd.backward(
-                slopes, directions, retain_graph=self.retained, inputs=parameters
-            )
-        finally:
-            for parameter in parameters:
-                parameter.grad = None
-        for place, target in zip(places, targets, strict=True):
-            if place.dtype != target.dtype:
-                target += place.reshape(-1)
 
 
 def _root(tensor):
@@ -243,8 +229,9 @@ class _CountSaved:
     cycle that Python's collector cannot see, and the whole graph would stay in memory.
     """
 
-    def __init__(self):
-        self._seen, self._kept, self.bytes = set(), [], 0
+    def __init__(self, model):
+        self._seen = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        self._kept, self.bytes = [], 0
 
     def __enter__(self):
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, self._kept.__getitem__)
@@ -257,7 +244,7 @@ class _CountSaved:
 
     def _pack(self, tensor):
         storage = tensor.untyped_storage()
-        if not isinstance(tensor, torch.nn.Parameter) and storage.data_ptr() not in self._seen:
+        if storage.data_ptr() not in self._seen:
             self._seen.add(storage.data_ptr())
             self.bytes += storage.nbytes()
         self._kept.append(tensor)

@@ -32,6 +32,10 @@ class Prototype:
         """Return a copy."""
         return copied(self.module)
 
+    def sharing(self):
+        """Return a copy whose parameters are this one's own numbers: to be read only, or shown others."""
+        return copied(self.module, sharing=True)
+
 
 def unwrapped(module):
     """Return the network itself, without torch.compile or data parallelism around it."""
@@ -40,20 +44,21 @@ def unwrapped(module):
     return module
 
 
-def copied(module):
+def copied(module, *, sharing=False):
     """Return a copy of a network on the CPU; what cannot be copied beside its weights and modules is shared.
 
-    Functions that hold on to the network (closures, hooks) hold on to the copy afterwards.
+    Functions that hold on to the network (closures, hooks) hold on to the copy afterwards. With `sharing` its parameters are
+    new ones of the same numbers, which are not copied; buffers are.
     """
     if isinstance(module, torch.jit.ScriptModule):
         return _script(module)
     try:
-        memo = _tensors(module)
+        memo = _tensors(module, sharing)
         twin = copy.deepcopy(module, memo)
     except (
         Exception
     ):  # a copy may fail in any way: locks, files, generators, a network's own refusal
-        memo = _tensors(module)
+        memo = _tensors(module, sharing)
         twin = _structural(module, memo)
     _rebind(twin, memo)
     return twin.to("cpu")
@@ -88,7 +93,7 @@ def _script(module):
     return torch.jit.load(file, map_location="cpu").train(module.training)
 
 
-def _tensors(module):
+def _tensors(module, sharing):
     """Return what `copy.deepcopy` shall put in the place of each tensor: a copy on the CPU, without graph or gradient."""
     memo = {}
     for owner in module.modules():
@@ -103,7 +108,7 @@ def _tensors(module):
         own = [*owner._parameters.values(), *owner._buffers.values(), *vars(owner).values()]
         for tensor in own:
             if isinstance(tensor, torch.Tensor) and id(tensor) not in memo:
-                memo[id(tensor)] = _cloned(tensor)
+                memo[id(tensor)] = _cloned(tensor, sharing)
     return memo
 
 
@@ -111,8 +116,9 @@ def _is_lazy(parameter):
     return isinstance(parameter, UninitializedParameter)
 
 
-def _cloned(tensor):
-    data = tensor.detach().to("cpu", copy=True)
+def _cloned(tensor, sharing):
+    shared = sharing and isinstance(tensor, nn.Parameter)
+    data = tensor.detach().to("cpu", copy=not shared)
     return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
 

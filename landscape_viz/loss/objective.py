@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from landscape_viz.loss import batches, sameness
+from landscape_viz.loss.backward import backward_into, empty_vector
 from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.precision import cast, checked_device, quiet_numerics
 from landscape_viz.loss.problem import Problem, checked_problem
@@ -59,7 +60,7 @@ class Objective:
             _refuse_modes(problem)
         self.problem = problem if params is None else replace(problem, params=params)
         self.device = checked_device(device)
-        self.model = self.problem.build().to(self.device)
+        self.model = self.problem.build(sharing=True).to(self.device)
         self.parameters = self.problem.chosen(self.model)
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
@@ -72,7 +73,9 @@ class Objective:
         self.loss_of = made(self.problem.loss)
         self.batches = self.problem.batches()
         self.memory_format, self.facts = torch.contiguous_format, None
-        self._weights = self._gathered()
+        # before the first move the parameters are the problem's own numbers, which are never written to
+        self._unmoved = [parameter.data for parameter in self.parameters.values()]
+        self._weights = None
         self.facts = sameness.facts(self)
 
     @cached_property
@@ -83,15 +86,19 @@ class Objective:
     @property
     def vector(self) -> torch.Tensor:
         """The tensor that the parameters are views of: what is written into it moves the network (after `point`, always)."""
+        if self._weights is None:
+            self._weights, self._unmoved = self._gathered(), None
         return self._weights
 
     def get(self) -> Array:
         """Return the present parameters as a vector, shape (size,)."""
+        if self._weights is None:
+            return self.problem.weights().numpy()
         return self._weights.cpu().numpy().copy()
 
     def set(self, vector: ArrayLike) -> None:
         """Move the network to `vector`, shape (size,)."""
-        self._weights = self._as_vector(vector)
+        self._weights, self._unmoved = self._as_vector(vector), None
         self.point(self._weights)
 
     def point(self, vector: torch.Tensor) -> None:
@@ -126,7 +133,15 @@ class Objective:
         try:
             yield
         finally:
+            self._return()
+
+    def _return(self):
+        """Show the parameters the present weights again."""
+        if self._weights is not None:
             self.point(self._weights)
+            return
+        for parameter, data in zip(self.parameters.values(), self._unmoved, strict=True):
+            parameter.data = data
 
     def loss(self, vector: ArrayLike | None = None) -> float:
         """Return the loss at `vector` (without it, where the network is), to which the network does not move."""
@@ -140,14 +155,19 @@ class Objective:
 
     def value_and_gradient(self, vector: ArrayLike | None = None) -> tuple[float, Array]:
         """Return the loss and its gradient at `vector` (without it, where the network is), by one pass over the data."""
-        value = 0.0
-        total = torch.zeros(self.size, dtype=self.problem.dtype, device=self.device)
-        with self.at(vector), self.evaluating():
+        with self.at(vector):
+            value, gradient = self.value_and_gradient_torch()
+        return value, gradient.cpu().numpy()
+
+    def value_and_gradient_torch(self) -> tuple[float, torch.Tensor]:
+        """Return the loss and its gradient where the network is, a tensor of shape (size,) on the device."""
+        value, total = 0.0, empty_vector(self.size, self.problem.dtype, self.device)
+        with self.evaluating():
             for k in range(len(self.batches)):
                 loss = self.batch_loss(k)
                 value += float(loss.detach())
-                total += self.flat_gradient(loss)
-        return value, total.cpu().numpy()
+                backward_into(total, list(self.parameters.values()), loss, add=k > 0)
+        return value, total
 
     def batch_gradient(self, batch: Any, vector: ArrayLike | None = None) -> Array:
         """Return the gradient of the loss of one batch alone (a number, or a batch of samples); masks as in a first batch."""

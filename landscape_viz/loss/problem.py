@@ -152,9 +152,12 @@ class Problem:
         self._set("autocast", _autocast() if self.autocast is None else self.autocast)
         self._take_weights()
 
-    def build(self) -> torch.nn.Module:
-        """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout."""
-        model = self._made()
+    def build(self, *, sharing: bool = False) -> torch.nn.Module:
+        """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout.
+
+        With `sharing` its parameters may be the problem's own numbers: to be read only, or shown others.
+        """
+        model = self._made(sharing)
         kinds = self._kinds(model)
         require(
             kinds == self.kinds,
@@ -274,9 +277,10 @@ class Problem:
         """Take the fields; this class is frozen."""
         self.__dict__.update(state)
 
-    def _made(self):
+    def _made(self, sharing=False):
+        sharing = sharing and self.state.owner is self.factory
         with seeded(self.rng):
-            model = self.factory()
+            model = self.factory.sharing() if sharing else self.factory()
         require(
             isinstance(model, nn.Module),
             "factory",

@@ -110,6 +110,20 @@ def hessian_by_differences(model, loss, step=1e-5):
     return (matrix + matrix.T) / 2
 
 
+def lanczos(matrix, first, n_steps):
+    """The tridiagonal matrix of Lanczos steps and its basis (columns), each image made orthogonal to all vectors before."""
+    basis, T = [first / np.linalg.norm(first)], np.zeros((n_steps, n_steps))
+    for m in range(n_steps):
+        w = matrix @ basis[m]
+        T[m, m] = basis[m] @ w
+        for q in 2 * basis:
+            w = w - (q @ w) * q
+        if m + 1 < n_steps:
+            T[m, m + 1] = T[m + 1, m] = np.linalg.norm(w)
+            basis.append(w / np.linalg.norm(w))
+    return T, np.stack(basis, axis=1)
+
+
 # --- degeneracy ------------------------------------------------------------------------------------------------------
 
 
