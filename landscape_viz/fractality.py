@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,26 +13,22 @@ import torch
 from landscape_viz import directions
 from landscape_viz.loss import data
 from landscape_viz.loss.problem import Problem
-from landscape_viz.sections import section
-from multifractal.analysis.increments import increment_law
-from multifractal.analysis.spectrum import multifractal_spectrum, q_grid
-from multifractal.analysis.verdict import NOISE_SECOND_FINE, verdict_of
-from multifractal.base.checks import positive_number, require, whole_number
+from landscape_viz.sections import estimate_seconds, section
+from multifractal.analysis import lines
+from multifractal.analysis.increments import lags_of
+from multifractal.analysis.verdict import NOISE_SECOND_FINE
+from multifractal.base.checks import one_of, positive_number, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.base.types import Executor, PathLike, Rng
-from multifractal.measured.section_study import SMALL_SECTION_SETTINGS
+from multifractal.measured.plane_row import of_spectrum, row_of_plane
 
 ZOOMS = (1, 10, 100)
+_N_LINES, _ON_A_LINE = 8, 257  # of a plane that is looked at cheaply first (our choice)
 _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
-_N_BOOTSTRAP = 199
 # of the ladder of lines (our choices)
 _LINE_POINTS, _MOST_ZOOM = 129, 8
 _UNRESOLVED = "unresolved at this distance: zoom in"
-_ROUNDINGS = 64  # epsilons that the losses of a constant plane differ by at most, relative to the largest (our choice)
-_CONSTANT = SimpleNamespace(
-    kind="constant", words="constant in this plane", rough_range=(), rough_exponent=np.nan
-)
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -46,7 +42,9 @@ class FractalReport(Result):
     half_widths : ndarray, shape (3,)
         Of the planes, in units of the filters' norms.
     losses : ndarray, shape (3, n_points, n_points), float64
-        Index [zoom, y, x].
+        Index [zoom, y, x]; NaN at a zoom whose plane was not mapped because its lines are smooth.
+    lines : ndarray, shape (3, 8, 257), float64, or None
+        Losses along lines through the middle, at the angles k 180 / 8 degrees; None where only planes were asked for.
     kinds, verdicts : list of str
         "constant" where the loss does not change in the plane, to rounding; else "rough", "smooth", "noise", "unresolved", "jumps"
         or "cannot tell" at the scale of a pixel; and the same in words (`multifractal.analysis.verdict`). Where pixels are
@@ -101,6 +99,7 @@ class FractalReport(Result):
     batch_norm: str
     norm: str = "filter"
     resolved_half_widths: np.ndarray | None = None
+    lines: np.ndarray | None = None
     provenance: Provenance
 
     @classmethod
@@ -112,20 +111,27 @@ class FractalReport(Result):
 
     def __str__(self):
         """Describe it in plain words: one line per zoom, then what follows."""
-        lines = [
+        points = f"{self.losses.shape[1]} x {self.losses.shape[2]} points"
+        if self.lines is None:
+            mapped = f"{points} at each zoom"
+        else:
+            n, length = self.lines.shape[1:]
+            mapped = f"{n} lines of {length} points at each zoom, and {points} where they are not clearly smooth"
+        opening = (
             f"Loss {self.loss:.4g} at the weights; one random plane, BatchNorm {self.batch_norm}, dropout "
-            f"{self.dropout}, {self.losses.shape[1]} x {self.losses.shape[2]} points at each zoom."
-        ]
-        return "\n".join(
-            [*lines, *map(self._zoom_in_words, range(len(self.half_widths))), self._conclusion()]
+            f"{self.dropout}, {mapped}."
         )
+        zooms = map(self._zoom_in_words, range(len(self.half_widths)))
+        return "\n".join([opening, *zooms, self._conclusion()])
 
     def _zoom_in_words(self, k):
         if self.kinds[k] == "constant":
             return f"± {self.half_widths[k]:g}: {self.verdicts[k]}."
         low, high = self.exponents_interval[:, k, 0]
         spectrum = (
-            "the spectrum is not defined here"
+            "no spectrum without a plane"
+            if np.isnan(self.losses[k]).all()
+            else "the spectrum is not defined here"
             if not self.valid[k]
             else (
                 f"spectrum c1 = {self.c1[k]:.2f}"
@@ -244,6 +250,7 @@ def fractal_report(
     *,
     half_width: float = 1.0,
     n_points: int = 129,
+    planes: Literal["rough", "all"] = "rough",
     dropout: str = "off",
     batch_norm: str = "eval",
     params: object = None,
@@ -258,8 +265,10 @@ def fractal_report(
 ) -> FractalReport:
     """Map a network's loss at three zooms (1, 10, 100) of one random plane, and say what it is: rough, smooth, unresolved or noise.
 
-    The network runs in float64, so that rounding adds no roughness. It takes 3 x n_points^2 passes over the data: pass a
-    loader of a few hundred samples first. The model is left as it was.
+    The network runs in float64, so that rounding adds no roughness. At each zoom 8 lines of 257 points through the middle of
+    the plane are mapped first, and the plane only where they are not clearly smooth: 3 x 2056 passes over the data for a
+    smooth loss, and up to 3 x n_points^2 more for another. About how long that takes is said before it starts, where progress
+    is shown. The model is left as it was.
 
     Parameters
     ----------
@@ -269,6 +278,10 @@ def fractal_report(
         Of the widest plane, in units of the filters' norms; default 1 (our choice).
     n_points : int
         Along each side, at least 113; default 129 (our choice).
+    planes : {"rough", "all"}
+        rough (our choice): planes only where lines are not clearly smooth, which is where second differences of all lines
+        together grow as distance^1.25 or faster at 1, 2 and 4 steps (kinks along curves give 1.5, a rough loss less than 1).
+        all: each plane, and no lines.
     dropout, batch_norm, params, augmentation : str
         As for `Problem`; default off, running statistics, what requires a gradient, and refused (our choice).
     norm : {"filter", "layer", "model"}
@@ -296,6 +309,7 @@ def fractal_report(
     """
     positive_number("half_width", half_width)
     whole_number("n_points", n_points, _LEAST_POINTS)
+    one_of("planes", planes, ("rough", "all"))
     problem = Problem(
         model,
         None,
@@ -309,35 +323,19 @@ def fractal_report(
     if device is None:
         device = next(model.parameters()).device
     plane = directions.random(problem, 2, norm=norm, rng=realisation(rng, 0))
-    rows, maps, resolved = [], [], np.full(len(ZOOMS), np.nan)
-    # sums are taken in float32 at least, whatever the dtype of the weights
-    eps = min(np.finfo(np.float32).eps, torch.finfo(problem.dtype).eps)
-    for k, zoom in enumerate(ZOOMS):
-        axis = np.linspace(-half_width / zoom, half_width / zoom, n_points)
-        store = None if folder is None else Path(folder) / f"zoom_{zoom}.store"
-        mapped = section(
-            problem,
-            plane,
-            [axis, axis],
-            metrics=("loss",),
-            device=str(device),
-            executor=executor,
-            path=store,
-            resume=not overwrite,
-            overwrite=overwrite,
-        )
-        _require_finite(mapped, axis[-1])
-        maps.append(mapped.to_landscape().values)
-        step = 2 * half_width / zoom / (n_points - 1)
-        rows.append(_measured(maps[-1], step, realisation(rng, k + 1), eps))
-        if rows[-1]["kinds"] == "noise" and dropout != "live" and not _is_rounding(mapped):
-            rows[-1] |= {"kinds": "unresolved", "verdicts": _UNRESOLVED}
-            resolved[k] = _resolved_half_width(problem, plane, half_width / zoom, str(device))
+    kept = {"folder": folder, "executor": executor, "overwrite": overwrite, "device": str(device)}
+    zooms = [_Zoom(problem, plane, half_width / zoom, f"zoom_{zoom}", kept) for zoom in ZOOMS]
+    if planes == "rough":
+        _tell_time(zooms[0], n_points)
+    rows = [
+        _row(zoom, n_points, planes == "rough", realisation(rng, k + 1))
+        for k, zoom in enumerate(zooms)
+    ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return FractalReport(
-        loss=float(maps[0][n_points // 2, n_points // 2]),
         half_widths=half_width / np.array(ZOOMS),
-        losses=np.array(maps),
+        loss=columns.pop("loss")[0],
+        lines=None if planes == "all" else np.array(columns.pop("lines")),
         **{
             name: column
             if isinstance(column[0], str)
@@ -347,7 +345,6 @@ def fractal_report(
         dropout=dropout,
         batch_norm=batch_norm,
         norm=norm,
-        resolved_half_widths=resolved,
         provenance=Provenance.of(
             "fractal_report",
             rng=rng,
@@ -355,19 +352,120 @@ def fractal_report(
             problem=problem,
             half_width=half_width,
             n_points=n_points,
+            planes=planes,
             norm=norm,
         ),
     )
 
 
-def _require_finite(mapped, half_width):
-    require(
-        mapped.n_not_finite == 0,
-        "half_width",
-        f"{mapped.n_not_finite} NaN or inf within ± {half_width:g}",
-        "leave the loss finite everywhere in the plane",
-        "pass a smaller half_width",
+@dataclass(frozen=True)
+class _Zoom:
+    """The middle of a plane, of a half width; `kept` says where it is mapped and what keeps its points."""
+
+    problem: Problem
+    plane: Any
+    half_width: float
+    name: str
+    kept: dict
+
+    @property
+    def eps(self):
+        """Of the losses: sums are taken in float32 at least, whatever the dtype of the weights."""
+        return min(np.finfo(np.float32).eps, torch.finfo(self.problem.dtype).eps)
+
+    def mapped(self, vectors, n_points, name):
+        """Return the section along one or two directions."""
+        axis = np.linspace(-self.half_width, self.half_width, n_points)
+        folder, overwrite = self.kept["folder"], self.kept["overwrite"]
+        found = section(
+            self.problem,
+            replace(self.plane, vectors=vectors, labels=self.plane.labels[: len(vectors)]),
+            [axis] * len(vectors),
+            metrics=("loss",),
+            device=self.kept["device"],
+            executor=self.kept["executor"],
+            path=None if folder is None else Path(folder) / f"{name}.store",
+            resume=not overwrite,
+            overwrite=overwrite,
+        )
+        require(
+            found.n_not_finite == 0,
+            "half_width",
+            f"{found.n_not_finite} NaN or inf within ± {self.half_width:g}",
+            "leave the loss finite everywhere in the plane",
+            "pass a smaller half_width",
+        )
+        return found
+
+    def line(self, angle):
+        """Return the direction at an angle, shape (1, n_parameters)."""
+        first, second = self.plane.vectors
+        return (np.cos(angle) * first + np.sin(angle) * second).astype(first.dtype)[None]
+
+    def lines(self):
+        """Return the losses along all lines, shape (8, 257)."""
+        angles = np.pi * np.arange(_N_LINES) / _N_LINES
+        return np.array(
+            [
+                self.mapped(self.line(a), _ON_A_LINE, f"{self.name}_line_{k}").values["loss"]
+                for k, a in enumerate(angles)
+            ]
+        )
+
+
+def _tell_time(zoom, n_points):
+    """Say how long the lines will take, and each plane, where progress is shown at all."""
+    if not sys.stderr.isatty():
+        return
+    axis = np.linspace(-zoom.half_width, zoom.half_width, _ON_A_LINE)
+    line = replace(zoom.plane, vectors=zoom.line(0.0), labels=zoom.plane.labels[:1])
+    settings = {"metrics": ("loss",), "device": zoom.kept["device"]}
+    point = estimate_seconds(zoom.problem, line, [axis], **settings) / _ON_A_LINE
+    first, more = (len(ZOOMS) * _N_LINES * _ON_A_LINE * point, n_points**2 * point)
+    print(
+        f"fractal_report: about {first:.0f} s for lines, and {more:.0f} s for each of {len(ZOOMS)} planes where they are "
+        "not smooth",
+        file=sys.stderr,
     )
+
+
+def _row(zoom, n_points, cheap_first, generator):
+    """Return the row of a zoom by the names of the report's fields: from its lines where they are smooth, else from its plane."""
+    step, along = 2 * zoom.half_width / (n_points - 1), {}
+    if cheap_first:
+        along = {"lines": zoom.lines()}
+        if lines.clearly_smooth(along["lines"], zoom.eps):
+            return _of_lines(along["lines"], n_points, step) | along
+    mapped = zoom.mapped(zoom.plane.vectors, n_points, zoom.name)
+    values = mapped.to_landscape().values
+    row = {"loss": float(values[n_points // 2, n_points // 2]), "losses": values}
+    row |= row_of_plane(values, step, generator, zoom.eps) | {"resolved_half_widths": np.nan}
+    if row["kinds"] == "noise" and zoom.problem.dropout != "live" and not _is_rounding(mapped):
+        width = _resolved_half_width(zoom.problem, zoom.plane, zoom.half_width, zoom.kept["device"])
+        row |= {"kinds": "unresolved", "verdicts": _UNRESOLVED, "resolved_half_widths": width}
+    return row | along
+
+
+def _of_lines(values, n_points, step):
+    """Return the row of a zoom that is smooth along its lines; distances are about those of a plane."""
+    spacing = step * (n_points - 1) / (_ON_A_LINE - 1)
+    lags = max(1, round(step / spacing)) * lags_of((n_points, n_points))
+    first, second = lines.mean_squares(values, lags)
+    return {
+        "loss": float(values[0, _ON_A_LINE // 2]),
+        "losses": np.full((n_points, n_points), np.nan),
+        "kinds": "smooth",
+        "verdicts": f"smooth along {_N_LINES} lines; no plane mapped",
+        "rough_exponents": np.nan,
+        "rough_distances": np.full(2, np.nan),
+        "resolved_half_widths": np.nan,
+        "distances": spacing * lags,
+        "first": first.mean(axis=1),
+        "second": second.mean(axis=1),
+        "exponents": lines.exponents(second),
+        "exponents_interval": lines.exponents_interval(second),
+        **of_spectrum(None),
+    }
 
 
 def _is_rounding(mapped):
@@ -396,64 +494,3 @@ def line_exponent(values):
         np.mean((values[2 * r :] - 2 * values[r:-r] + values[: -2 * r]) ** 2) for r in (1, 2)
     )
     return float(np.log2(two / one) / 2) if one > 0 and two > 0 else float("nan")
-
-
-def _measured(values, step, generator, eps):
-    """Return the row of a zoom by the names of the report's fields."""
-    found = _kind(values, eps)
-    spectrum = None if found.kind == "constant" else _spectrum(values, generator)
-    law = increment_law(values, n_bootstrap=_N_BOOTSTRAP, rng=generator)
-    return {
-        "kinds": found.kind,
-        "verdicts": found.words,
-        "rough_exponents": found.rough_exponent,
-        "rough_distances": step * np.array(found.rough_range or (np.nan, np.nan)),
-        "distances": step * law.lags,
-        "first": law.first,
-        "second": law.second,
-        "exponents": law.second_exponents,
-        "exponents_interval": law.second_interval,
-        **_of_spectrum(spectrum),
-    }
-
-
-def _kind(values, eps):
-    """Return the verdict on a plane, which is constant where its losses differ by no more than rounding."""
-    if np.ptp(values) <= _ROUNDINGS * eps * np.abs(values).max():
-        return _CONSTANT
-    return verdict_of(values)
-
-
-def _spectrum(values, generator):
-    """Return the spectrum of a plane, or None where all but a few of its points are constant."""
-    settings = SMALL_SECTION_SETTINGS | {"n_bootstrap": _N_BOOTSTRAP, "rng": generator}
-    try:
-        return multifractal_spectrum(values, **settings)
-    except (
-        ValueError
-    ):  # fewer than two leaders at a scale: all else that it refuses was refused above
-        return None
-
-
-def _of_spectrum(spectrum):
-    if spectrum is None:
-        empty, unknown = np.full(len(q_grid()), np.nan), np.full(2, np.nan)
-        return {
-            "h": empty,
-            "D": empty,
-            "c1": np.nan,
-            "c2": np.nan,
-            "c1_interval": unknown,
-            "c2_interval": unknown,
-            "valid": False,
-        }
-    c, interval = spectrum.log_cumulants, spectrum.log_cumulants_interval
-    return {
-        "h": spectrum.h,
-        "D": spectrum.D,
-        "c1": c[0],
-        "c2": c[1],
-        "c1_interval": interval[:, 0],
-        "c2_interval": interval[:, 1],
-        "valid": spectrum.diagnostics.valid,
-    }

@@ -152,7 +152,7 @@ def paths(measured, *, ax=None):
 
 @styled
 def fractality(report, *, ax=None):
-    """Draw a `FractalReport`: the three sections, and below them exponents by distance, spectra, and differences.
+    """Draw a `FractalReport`: three planes (or the lines of smooth ones), and below exponents by distance, spectra, differences.
 
     Parameters
     ----------
@@ -166,20 +166,14 @@ def fractality(report, *, ax=None):
     axes = axes_or_new(ax, 2, 3, figsize=(10.4, 6.2))
     looks = list(zip((THEORY, OURS, PUBLISHED), "osD", strict=True))
     for k, width in enumerate(report.half_widths):
-        image = axes[0, k].imshow(
-            report.losses[k], origin="lower", extent=2 * [-width, width], rasterized=True
-        )
-        axes[0, k].set(
-            xlabel="random direction 1 (filter norms)",
-            ylabel="random direction 2" if k == 0 else "",
-        )
+        if np.isnan(report.losses[k]).all():
+            _lines_of_zoom(axes[0, k], report.lines[k], width)
+        else:
+            _plane_of_zoom(axes[0, k], report.losses[k], width, k)
         axes[0, k].set_title(
             "\n".join([f"± {width:g}", *report.verdicts[k].split("; ")]), fontsize=9
         )
         axes[0, k].locator_params(nbins=5)
-        axes[0, k].figure.colorbar(
-            image, ax=axes[0, k], label="loss" if k == 2 else None, shrink=0.85
-        )
         (colour, marker), reach = looks[k], report.distances[k]
         between = np.sqrt(reach[1:] * reach[:-1])
         bars = np.abs(report.exponents_interval[:, k] - report.exponents[k])
@@ -232,6 +226,20 @@ def fractality(report, *, ax=None):
     )
     axes[1, 1].legend(loc="lower center")
     return axes
+
+
+def _plane_of_zoom(ax, losses, width, k):
+    image = ax.imshow(losses, origin="lower", extent=2 * [-width, width], rasterized=True)
+    ax.set(
+        xlabel="random direction 1 (filter norms)", ylabel="random direction 2" if k == 0 else ""
+    )
+    ax.figure.colorbar(image, ax=ax, label="loss" if k == 2 else None, shrink=0.85)
+
+
+def _lines_of_zoom(ax, lines, width):
+    """Draw losses along the lines of a zoom whose plane was not mapped."""
+    ax.plot(np.linspace(-width, width, lines.shape[1]), lines.T, color=OURS, lw=0.8, alpha=0.7)
+    ax.set(xlabel=f"distance along {len(lines)} lines (filter norms)", ylabel="loss")
 
 
 _WORDS = {

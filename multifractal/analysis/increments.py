@@ -121,7 +121,7 @@ def increment_law(
         When an image holds NaN or inf, is too small, or the two are not of one shape.
     """
     values, other = _checked(landscape, other)
-    lags = _lags(values.shape)
+    lags = lags_of(values.shape)
     draws = _draws(n_bootstrap, rng)
     first, second = (
         _mean_products(values, other, stencil, lags, draws) for stencil in (_FIRST, _SECOND)
@@ -189,7 +189,7 @@ def noise_share(
     )
     alone = other is None
     values, other = _checked(landscape, other)
-    lags, draws = _lags(values.shape), _draws(n_bootstrap, rng)
+    lags, draws = lags_of(values.shape), _draws(n_bootstrap, rng)
     total = (
         _mean_products(values, values, _FIRST, lags, draws)
         + _mean_products(other, other, _FIRST, lags, draws)
@@ -247,7 +247,8 @@ def _checked(landscape, other):
     return values, other
 
 
-def _lags(shape):
+def lags_of(shape):
+    """Return the lags at which an image of that shape is measured: 1, 2, 4, ... pixels."""
     return 2 ** np.arange(int(np.log2(min(shape) // _LAGS)) + 1)
 
 
@@ -261,7 +262,7 @@ def _draws(n_bootstrap, rng):
 
 def _mean_products(one, other, stencil, lags, draws):
     """Return the mean products of differences by lag: a row for the images as they are, then one a resample."""
-    sums, counts = _tile_sums(one, other, stencil, lags, _lags(one.shape)[-1])
+    sums, counts = _tile_sums(one, other, stencil, lags, lags_of(one.shape)[-1])
     weights = np.vstack([np.ones(draws.shape[1]), draws])
     return (weights @ sums.T) / (weights @ counts.T)
 

@@ -12,6 +12,7 @@ from torch import nn
 import multifractal as mf
 from landscape_viz import FractalReport, fractal_report, fractality
 from landscape_viz.figures import probes
+from multifractal.measured import plane_row
 
 DATA = [(torch.zeros(1, 1), torch.zeros(1))]
 N = 113
@@ -56,14 +57,17 @@ def section_of(image, rounding):
     """What stands for a section: an image, and how large its rounding is said to be."""
     landscape = mf.Landscape(image)
     return SimpleNamespace(
-        to_landscape=lambda: landscape, settings={"rounding": rounding}, n_not_finite=0
+        to_landscape=lambda: landscape,
+        values={"loss": image[len(image) // 2]},
+        settings={"rounding": rounding},
+        n_not_finite=0,
     )
 
 
 def report(**options):
-    """A report of a small network."""
+    """A report of a small network, from planes only."""
     torch.manual_seed(0)
-    return fractal_report(nn.Linear(1, 1), DATA, value, n_points=N, **options)
+    return fractal_report(nn.Linear(1, 1), DATA, value, n_points=N, planes="all", **options)
 
 
 @pytest.mark.slow
@@ -106,14 +110,14 @@ def test_words_follow_what_the_sections_are(monkeypatch):
 def test_intervals_of_c1_and_c2_are_their_own(monkeypatch):
     """Of the four cumulants' interval, c1 gets both ends of the first column and c2 those of the second; lengths carry the step."""
     made = np.array([[0.4, -0.03, 9, 9], [0.7, 0.01, 9, 9]])
-    real = fractality.multifractal_spectrum
+    real = plane_row.multifractal_spectrum
     monkeypatch.setattr(
-        fractality,
+        plane_row,
         "multifractal_spectrum",
         lambda *args, **kwargs: replace(real(*args, **kwargs), log_cumulants_interval=made),
     )
     values = np.array(mf.fbm_surface(129, 0.5, rng=0))
-    found = fractality._measured(values, 0.25, np.random.default_rng(0), 2.0**-52)
+    found = plane_row.row_of_plane(values, 0.25, np.random.default_rng(0), 2.0**-52)
     assert found["c1_interval"].tolist() == [0.4, 0.7]
     assert found["c2_interval"].tolist() == [-0.03, 0.01]
     assert found["distances"][:3].tolist() == [0.25, 0.5, 1.0]
@@ -237,3 +241,67 @@ def test_a_second_factor_of_zeros(norm, kind):
     inputs = torch.tensor([[1.0, 2.0], [0.5, -1.0]])
     found = fractal_report(network, [(inputs, torch.ones(2, 1))], "mse", n_points=N, norm=norm)
     assert found.kinds == [kind] * 3
+
+
+class Bowl(nn.Module):
+    """A loss of two parts: smooth at all distances, or with a rough part where the weights are within a hundredth of zero."""
+
+    def __init__(self, height):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 3, dtype=torch.float64))
+        self.height, generator = height, torch.Generator().manual_seed(0)
+        self.register_buffer("k", 1e5 * torch.randn(99, 6, generator=generator).double())
+
+    def forward(self, inputs):
+        """Return the bowl, and the waves on it."""
+        w = self.weight.flatten()
+        waves = self.height * torch.cos(self.k @ (w - 1)).sum() * torch.exp(-((w - 1) ** 2).sum())
+        return ((w**2).sum() + (w**4).sum() + waves).reshape(1, 1)
+
+
+def test_lines_come_first_and_planes_only_where_a_line_is_not_smooth(monkeypatch, tmp_path):
+    """A bowl takes 24 lines and no plane, its exponents are 2; with waves upon it each plane is mapped and called unresolved."""
+    asked, mapped = [], fractality.section
+    monkeypatch.setattr(
+        fractality, "section", lambda *a, **k: asked.append(len(a[2])) or mapped(*a, **k)
+    )
+    smooth = fractal_report(Bowl(0.0), DATA, value, n_points=N, half_width=0.3)
+    assert asked == [1] * 24
+    assert smooth.kinds == ["smooth"] * 3
+    assert smooth.losses.shape == (3, N, N)
+    assert np.isnan(smooth.losses).all()
+    assert smooth.lines.shape == (3, 8, 257)
+    np.testing.assert_allclose(smooth.exponents, 2.0, atol=0.01)
+    np.testing.assert_array_equal(smooth.lines[:, :, 128], smooth.loss)
+    assert "Smooth at every zoom: no sign of a fractal" in str(smooth)
+    assert "8 lines of 257 points at each zoom" in str(smooth)
+    axes = probes.fractality(smooth)
+    np.testing.assert_array_equal(axes[0, 1].lines[3].get_ydata(), smooth.lines[1, 3])
+    smooth.save(tmp_path / "report.npz")
+    assert str(FractalReport.load(tmp_path / "report.npz")) == str(smooth)
+    monkeypatch.setattr(fractality, "_resolved_half_width", lambda *a: 1e-7)
+    monkeypatch.setattr(
+        fractality,
+        "section",
+        lambda *a, **k: section_of(*rough(asked.append(len(a[2])), len(a[2]))),
+    )
+    asked.clear()
+    waves = fractal_report(Bowl(1.0), DATA, value, n_points=N, half_width=0.3)
+    assert asked == 3 * [*[1] * 8, 2]
+    assert waves.kinds == ["rough"] * 3
+    assert np.isfinite(waves.losses).all()
+
+
+def test_the_time_is_told_where_progress_is_shown(monkeypatch, capsys):
+    """On a terminal the seconds of the lines and of a plane come first: 6168 and 113^2 points of a second each here."""
+    monkeypatch.setattr(fractality, "estimate_seconds", lambda *a, **k: 257.0)
+    monkeypatch.setattr(fractality.sys, "stderr", SimpleNamespace(isatty=lambda: True, write=print))
+    monkeypatch.setattr(fractality, "_row", lambda *a: {"loss": 1.0}["stop"])
+    with pytest.raises(KeyError, match="stop"):
+        fractal_report(Bowl(0.0), DATA, value, n_points=N)
+    assert "about 6168 s for lines, and 12769 s for each of 3 planes" in capsys.readouterr().out
+
+
+def rough(_, n_directions):
+    """Return a rough surface, whose middle is the line where one direction is asked for, and no rounding."""
+    return mf.fbm_surface(257 if n_directions == 1 else N, 0.5, rng=0).values, 0.0

@@ -259,7 +259,7 @@ def fractality(subject):
     arguments = subject.model(), None, subject.entry.loss, subject.data()
     problem = Problem(*arguments, precision="float64", **options)
     found = fractal_report(
-        subject.model(), subject.data(), subject.entry.loss, n_points=113, **options
+        subject.model(), subject.data(), subject.entry.loss, n_points=113, planes="all", **options
     )
     subject.agree(found.loss, subject.truth.loss(subject.truth.origin))
     vectors = directions.random(problem, 2, rng=realisation(0, 0)).vectors

@@ -1,0 +1,54 @@
+"""Lines: exact fractional Brownian ones are never called smooth, smooth ones and ReLU's kinks always are."""
+
+import numpy as np
+import pytest
+
+import multifractal as mf
+from multifractal.analysis import lines
+
+pytestmark = pytest.mark.quick
+X = np.linspace(-1, 1, 257)
+
+
+@pytest.mark.parametrize("hurst", [0.2, 0.5, 0.8, 0.9])
+def test_rough_lines_are_not_smooth(hurst):
+    """Of 40 sets of 8 exact lines none is clearly smooth; the exponent from 1 to 2 steps is theirs within 4 standard errors."""
+    rows = mf.fbm_surface(320, hurst, rng=0).values[:, :257].reshape(40, 8, 257)
+    assert not any(lines.clearly_smooth(of_place, 2.0**-52) for of_place in rows)
+    found = [
+        lines.exponents(lines.mean_squares(of_place, np.array([1, 2]))[1]) for of_place in rows
+    ]
+    error = np.std(found) / np.sqrt(40)
+    assert abs(np.mean(found) - hurst) < 4 * error + 0.02  # neighbouring rows are related
+
+
+def test_smooth_lines_and_kinks_are():
+    """A parabola has exponent 2, a sum of 30 kinks about 1.5; both are clearly smooth, and so is one rough line of eight not."""
+    generator = np.random.default_rng(0)
+    cubic = np.array([a * X**3 + X**2 for a in range(1, 9)])
+    kinks = np.array(
+        [np.abs(X[:, None] - generator.uniform(-1, 1, 30)).sum(axis=1) for _ in range(8)]
+    )
+    law = lines.exponents(lines.mean_squares(np.tile(X**2, (8, 1)), np.array([1, 2, 4]))[1])
+    np.testing.assert_allclose(law, 2.0, atol=1e-9)
+    assert lines.exponents(lines.mean_squares(kinks, np.array([1, 2, 4, 8]))[1]).mean() == (
+        pytest.approx(1.5, abs=0.1)
+    )
+    assert lines.clearly_smooth(cubic, 2.0**-52)
+    assert lines.clearly_smooth(kinks, 2.0**-52)
+    one_rough = cubic.copy()
+    one_rough[3] += 0.01 * mf.fbm_surface(257, 0.5, rng=1).values[0]
+    assert not lines.clearly_smooth(one_rough, 2.0**-52)
+    assert not lines.clearly_smooth(np.ones((8, 257)) + X, 2.0**-52)  # straight: rounding only
+
+
+def test_the_interval_leaves_out_a_line_at_a_time():
+    """Eight equal lines have an interval of no width; the estimate lies in that of eight different ones."""
+    equal = np.tile(X**2 + X**3, (8, 1))
+    second = lines.mean_squares(equal, np.array([1, 2, 4]))[1]
+    low, high = lines.exponents_interval(second)
+    np.testing.assert_allclose(low, high, atol=1e-9)
+    second = np.random.default_rng(0).exponential(size=(4, 8)) * np.array([[1], [4], [16], [64]])
+    low, high = lines.exponents_interval(second)
+    assert (low < lines.exponents(second)).all()
+    assert (lines.exponents(second) < high).all()
