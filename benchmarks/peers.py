@@ -1,15 +1,18 @@
-"""Sections and Hessian products of GPT-like networks beside the obvious code and other packages: CPU time and peak memory.
+"""Sections and Hessian products beside the obvious code and other packages: CPU time and peak memory, on one thread.
 
-    python -m benchmarks.peers                        # 10 and 50 M parameters: `make bench-peers`
-    python -m benchmarks.peers --millions 10 --jobs "our product" "plain double backward"
+    python -m benchmarks.peers --record               # `make bench-peers`: also writes the table of docs/benchmarks.md
+    python -m benchmarks.peers --networks "GPT 10 M" --jobs "our product" "plain double backward"
 
-Each job runs in a process of its own, on one thread, in turn with the others. Memory is the peak of the resident set over what
-the process held before the network was made, in P, the bytes of the parameters; it counts the user's network and the
-activations. The obvious code of a product is double backward with a kept graph, as PyHessian has it. Packages that are not
-installed are left out.
+The jobs of a small network take turns in one process, so that what else the machine does meets all of them. Each job of a large
+one has a process of its own, which tells its memory: the peak of the resident set over what was held before the network was
+made, in P, the bytes of the parameters; it counts the user's network and the activations. A section is one of 11 x 11 points with
+all that it takes to prepare, of a small network, and one point of a large one. The obvious code of a product is double backward
+with a kept graph. Packages that are not installed are left out.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import multiprocessing
 import statistics
@@ -23,7 +26,8 @@ from torch import nn
 from torch.nn import functional
 
 _WIDTHS = {1: (64, 10), 10: (256, 10), 50: (512, 14), 100: (768, 13), 300: (1024, 23)}  # layers
-_WORDS, _PLACES, _REPEATS = 8000, 64, 5
+_WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 5, 11
+RECORD = Path(__file__).with_name("peers.json")
 
 
 class GPT(nn.Module):
@@ -55,61 +59,105 @@ def main(argv=None):
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    flags.add_argument("--millions", nargs="+", type=int, default=[10, 50], choices=list(_WIDTHS))
-    flags.add_argument("--jobs", nargs="+", default=list(JOBS), choices=list(JOBS))
+    small = [*SMALL, "GPT 10 M", "GPT 50 M"]
+    every = [*SMALL, *(f"GPT {millions} M" for millions in _WIDTHS)]
+    flags.add_argument("--networks", nargs="+", default=small, choices=every)
+    flags.add_argument("--jobs", nargs="+", help="of large networks (default: all)")
     flags.add_argument("--places", type=int, default=16, help="length of the sequence")
-    flags.add_argument("--out", type=Path, help="also write the numbers to this JSON file")
+    flags.add_argument("--record", action="store_true", help="write the table of the page")
     flags = flags.parse_args(argv)
     rows = []
-    print("| job | M parameters | P (MB) | peak (P) | CPU s to prepare | CPU s a call |")
-    print("|---|---|---|---|---|---|")
-    for millions in flags.millions:
-        for job in flags.jobs:
-            rows.append(row := _in_its_own_process(job, millions, flags.places))
-            print(_line(row), flush=True)
-    if flags.out:
-        flags.out.write_text(json.dumps(rows, indent=1))
+    for name in flags.networks:
+        if name in SMALL:
+            rows += _in_its_own_process(_in_turn, name)
+        else:
+            jobs = flags.jobs or list(LARGE)
+            rows += [_in_its_own_process(_alone, name, job, flags.places) for job in jobs]
+    print(table(rows))
+    if flags.record:
+        RECORD.write_text(json.dumps(rows, indent=1) + "\n")
+        from tools import tables
+
+        tables.main([])
 
 
-def _line(row):
-    if "failed" in row:
-        return f"| {row['job']} | {row['millions']} | | | | {row['failed']} |"
-    return (
-        f"| {row['job']} | {row['size'] / 1e6:.1f} | {4e-6 * row['size']:.0f} | {row['peak']:.1f} | "
-        f"{row['prepare']:.2f} | {row['seconds']:.3g} |"
-    )
+def table(rows=None):
+    """Return the table of rows, by default the recorded ones; times are also given in those of our job of that kind."""
+    rows = json.loads(RECORD.read_text()) if rows is None else rows
+    lines = ["| network | job | CPU s a call | times ours | peak (P) |", "|---|---|---|---|---|"]
+    for row in rows:
+        kind = row["job"].split()[-1]
+        ours = [
+            one["seconds"]
+            for one in rows
+            if one["network"] == row["network"] and one["job"] == f"our {kind}" and "seconds" in one
+        ]
+        if "failed" in row:
+            lines.append(f"| {row['network']} | {row['job']} | {row['failed']} | | |")
+            continue
+        times = f"{row['seconds'] / ours[0]:.2f}" if ours else ""
+        peak = f"{row['peak']:.1f}" if "peak" in row else ""
+        lines.append(
+            f"| {row['network']} | {row['job']} | {row['seconds']:.3g} | {times} | {peak} |"
+        )
+    return "\n".join(lines)
 
 
-def _in_its_own_process(job, millions, places):
+def _in_its_own_process(function, *arguments):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_measured, job, millions, places).result()
+        return pool.submit(function, *arguments).result()
 
 
-def _measured(job, millions, places):
-    """Return the row of a job."""
+def _in_turn(name):
+    """Return the rows of a small network: the median CPU seconds of each job, taken in turn."""
+    torch.set_num_threads(1)
+    calls, rows = {}, {}
+    for job, prepare in JOBS_OF_SMALL.items():
+        torch.manual_seed(0)
+        network, inputs, targets = SMALL[name]()
+        try:
+            calls[job] = prepare(network, inputs, targets)
+            with contextlib.redirect_stdout(io.StringIO()):
+                calls[job]()
+        except Exception as error:  # a package that is missing, or that cannot
+            calls.pop(job, None)
+            rows[job] = {"network": name, "job": job, "failed": _in_short(error)}
+    times = {job: [] for job in calls}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for _ in range(_REPEATS):
+            for job, call in calls.items():
+                times[job].append(_seconds(call))
+    for job, taken in times.items():
+        rows[job] = {"network": name, "job": job, "seconds": statistics.median(taken)}
+    return [rows[job] for job in JOBS_OF_SMALL]
+
+
+def _alone(name, job, places):
+    """Return the row of a job of a large network."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     try:
         _warm_up(job, places)
         before = _start_of_peak()
-        network = GPT(*_WIDTHS[millions]).eval()
+        network = GPT(*_WIDTHS[int(name.split()[1])]).eval()
         tokens = torch.randint(_WORDS, (1, places + 1))
-        start = time.process_time()
-        call = JOBS[job](network, tokens[:, :-1], tokens[:, 1:])
-        prepare = time.process_time() - start
+        call = LARGE[job](network, tokens[:, :-1], tokens[:, 1:])
         seconds = statistics.median(_seconds(call) for _ in range(_REPEATS))
     except Exception as error:  # a package that is missing, or that cannot
-        return {"job": job, "millions": millions, "failed": f"{type(error).__name__}: {error}"}
+        return {"network": name, "job": job, "failed": _in_short(error)}
     size = sum(p.numel() for p in network.parameters())
     peak = (_status("VmHWM") - before) / (4 * size)
-    row = {"job": job, "millions": millions, "size": size, "peak": peak}
-    return row | {"prepare": prepare, "seconds": seconds}
+    return {"network": name, "job": job, "size": size, "peak": peak, "seconds": seconds}
+
+
+def _in_short(error):
+    return "not installed" if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
 
 
 def _warm_up(job, places):
     """Run the job on a tiny network, so that what is imported and compiled is not counted."""
     tokens = torch.randint(_WORDS, (1, places + 1))
-    JOBS[job](GPT(32, 1).eval(), tokens[:, :-1], tokens[:, 1:])()
+    LARGE[job](GPT(32, 1).eval(), tokens[:, :-1], tokens[:, 1:])()
 
 
 def _seconds(call):
@@ -142,7 +190,7 @@ def _problem(network, inputs, targets):
     return Problem(network, None, "cross_entropy", (inputs, targets))
 
 
-def _section(network, inputs, targets):
+def _point(network, inputs, targets):
     """Return the call of a point of a plane, which is drawn before, as users do."""
     from landscape_viz import directions
     from landscape_viz.loss.evaluate import Evaluator
@@ -151,6 +199,45 @@ def _section(network, inputs, targets):
     evaluator = Evaluator(problem, directions.random(problem, 2, rng=0).vectors, ("loss",))
     count = iter(range(10**6))
     return lambda: evaluator.run([[0.1, 1e-3 * next(count)]])
+
+
+def _our_section(network, inputs, targets):
+    from landscape_viz import directions, section
+
+    def call():
+        problem = _problem(network, inputs, targets)
+        plane = directions.random(problem, 2, rng=0)
+        axis = f"-1:1:{_SIDE}"
+        return section(problem, plane, [axis, axis], metrics=("loss",), progress=False)
+
+    return call
+
+
+def _loss_landscapes(network, inputs, targets):
+    from loss_landscapes import random_plane
+    from loss_landscapes.metrics import Loss
+
+    metric = Loss(functional.cross_entropy, inputs, targets)
+    options = {"distance": 1, "steps": _SIDE, "normalization": "filter", "deepcopy_model": True}
+
+    def call():
+        with torch.no_grad():
+            return random_plane(network, metric, **options)
+
+    return call
+
+
+def _landscaper(network, inputs, targets):
+    from landscaper import LossLandscape
+
+    ways = [[torch.randn_like(p) for p in network.parameters()] for _ in range(2)]
+
+    def loss(model, data):
+        return float(functional.cross_entropy(model(data[0]), data[1]))
+
+    return lambda: LossLandscape.compute(
+        network, (inputs, targets), ways, loss, steps=_SIDE, distance=1.0, dim=2, device="cpu"
+    )
 
 
 def _our_product(network, inputs, targets):
@@ -168,6 +255,32 @@ def _plain_product(network, inputs, targets):
     slopes = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     vectors = [torch.randn_like(p) for p in parameters]
     return lambda: torch.autograd.grad(slopes, parameters, vectors, retain_graph=True)
+
+
+def _pyhessian(network, inputs, targets):
+    from pyhessian import hessian
+    from pyhessian.utils import hessian_vector_product
+
+    with nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+        made = hessian(network, functional.cross_entropy, data=(inputs, targets), cuda=False)
+    vectors = [torch.randn_like(p) for p in made.params]
+    return lambda: hessian_vector_product(made.gradsH, made.params, vectors)
+
+
+def _eigenthings(network, inputs, targets):
+    from hessian_eigenthings import HessianOperator
+
+    def loss(model, batch):
+        return functional.cross_entropy(model(batch[0]), batch[1])
+
+    operator = HessianOperator(network, [(inputs, targets)], loss)
+    v = torch.randn(sum(p.numel() for p in network.parameters()))
+
+    def call():
+        with nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+            return operator.matvec(v)
+
+    return call
 
 
 def _curvlinops(network, inputs, targets):
@@ -189,13 +302,40 @@ def _curvlinops(network, inputs, targets):
     return call
 
 
-JOBS = {
-    "forward pass": _forward,
-    "our section point": _section,
+def _mlp():
+    network = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 128),
+        nn.ReLU(),
+        nn.Linear(128, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
+    return network, torch.randn(256, 1, 28, 28), torch.arange(256) % 10
+
+
+def _resnet20():
+    from landscape_viz import models
+
+    network = models.build("resnet20", input_shape=(3, 32, 32)).eval()
+    return network, torch.randn(32, 3, 32, 32), torch.arange(32) % 10
+
+
+SMALL = {"MLP": _mlp, "ResNet-20": _resnet20}
+PRODUCTS = {
     "our product": _our_product,
-    "plain double backward": _plain_product,
+    "plain double backward product": _plain_product,
+    "PyHessian product": _pyhessian,
+    "hessian-eigenthings product": _eigenthings,
     "curvlinops product": _curvlinops,
 }
+JOBS_OF_SMALL = {
+    "our section": _our_section,
+    "loss-landscapes section": _loss_landscapes,
+    "Landscaper section": _landscaper,
+    **PRODUCTS,
+}
+LARGE = {"forward pass": _forward, "our section point": _point, **PRODUCTS}
 
 if __name__ == "__main__":
     main()

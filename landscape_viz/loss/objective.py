@@ -67,7 +67,7 @@ class Objective:
         for parameter in self.parameters.values():
             parameter.requires_grad_(derivatives)
         recurrent = any(isinstance(m, torch.nn.RNNBase) for m in self.model.modules())
-        self._cudnn = not (derivatives and recurrent)
+        self._cudnn, self._evaluating = not (derivatives and recurrent), False
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
         self.dtype = np.dtype(str(self.problem.dtype).removeprefix("torch."))
         self.loss_of = made(self.problem.loss)
@@ -209,6 +209,9 @@ class Objective:
     @contextmanager
     def evaluating(self, index: int = 0) -> Iterator[None]:
         """Compute in full precision, with the masks of dropout that belong to position `index`."""
+        if self._evaluating and self.problem.dropout == "off":  # as it is already
+            yield
+            return
         with ExitStack() as stack:
             autocast = self.problem.autocast.get(self.device.type)
             if self.problem.precision != "as-is":
@@ -216,7 +219,11 @@ class Objective:
             stack.enter_context(quiet_numerics(self.device, autocast, cudnn=self._cudnn))
             if self.problem.dropout != "off":
                 stack.enter_context(seeded(_mask_seed(self.problem, index)))
-            yield
+            outer, self._evaluating = self._evaluating, True
+            try:
+                yield
+            finally:
+                self._evaluating = outer
 
     def _placed(self, tensor):
         tensor = cast(tensor.detach(), self.problem.precision).to(self.device)
