@@ -12,9 +12,8 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_viz.curvature.twice import CheapSecondDerivatives
-from landscape_viz.loss.backward import backward_into, empty_vector
 from landscape_viz.loss.batches import n_samples
-from landscape_viz.loss.objective import Objective, as_tensor
+from landscape_viz.loss.objective import Objective, as_tensor, backward_into, empty_vector
 from landscape_viz.loss.problem import Problem
 from multifractal.base.checks import finite_number, positive_number, refuse
 from multifractal.base.types import Array, ArrayLike
@@ -113,11 +112,11 @@ class HessianOperator(LinearOperator):
         matrix = self.matmat(np.eye(self.shape[0], dtype=self.dtype))
         return (matrix + matrix.T) / 2
 
-    def product_torch(self, vector: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the product with a tensor of shape (n,) on the operator's device, where it stays; into `out`, if given."""
+    def product_torch(self, vector: torch.Tensor, into: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the product with a tensor of shape (n,) on the operator's device, where it stays; in `into`, if given."""
         self.products += 1
         objective = self.objective
-        total = out
+        total = into
         if total is None:
             total = empty_vector(self.shape[0], objective.problem.dtype, objective.device)
         with self._saying_what_fits(self._graphs), objective.evaluating():

@@ -55,7 +55,7 @@ class Lanczos:
             if self.size == self._most:
                 self._restart()
             newest, w = self._grown(), self._next
-            w = self._product(newest, out=w)
+            w = self._product(newest, into=w)
             m, scale = self.size - 1, float(w.norm())
             self._T[m, m] = float(newest @ w)
             self.steps += 1

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 
-from landscape_viz.loss.backward import empty_vector
-from landscape_viz.loss.objective import as_tensor
+from landscape_viz.loss.objective import as_tensor, empty_vector
 from multifractal.base.checks import require
 
 _DRAWN = 2**20  # numbers drawn at once: draws are float64, vectors seldom
@@ -57,9 +56,9 @@ class Products:
         self.wide = torch.float32 if self.device.type == "mps" else torch.float64
         self._of_array = operator.matvec if hasattr(operator, "matvec") else operator.__matmul__
 
-    def __call__(self, vector, out=None):
-        """Return the product with a tensor of shape (size,); `out` may serve for it."""
-        image = self._own(vector, out) if self._own else self._through_numpy(vector, out)
+    def __call__(self, vector, into=None):
+        """Return the product with a tensor of shape (size,); `into` may serve for it."""
+        image = self._own(vector, into) if self._own else self._through_numpy(vector, into)
         if not torch.isfinite(image.sum()):
             bad = int((~torch.isfinite(image)).sum())
             if bad:
@@ -73,7 +72,7 @@ class Products:
         """Return the products with each of the rows, shape (k, size)."""
         images = torch.empty_like(rows)
         for row, image in zip(rows, images, strict=True):
-            self(row, out=image)
+            self(row, into=image)
         return images
 
     def rows(self, count):
@@ -105,6 +104,6 @@ class Products:
             part.copy_(torch.from_numpy(draw(len(part))))
         return vector
 
-    def _through_numpy(self, vector, out):
+    def _through_numpy(self, vector, into):
         image = as_tensor(self._of_array(vector.numpy()))
-        return torch.empty_like(vector).copy_(image) if out is None else out.copy_(image)
+        return torch.empty_like(vector).copy_(image) if into is None else into.copy_(image)

@@ -6,8 +6,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from landscape_viz.curvature.hessian import HessianOperator
-from landscape_viz.loss.backward import backward_into, empty_vector
-from landscape_viz.loss.objective import Objective
+from landscape_viz.loss.objective import Objective, backward_into, empty_vector
 from tests.landscape_viz.curvature.test_hessian import classification
 
 
