@@ -20,7 +20,7 @@ from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.base.result import Provenance, Result
 from multifractal.base.types import Array
-from multifractal.landscapes.landscape import LandscapeLike, as_landscape
+from multifractal.landscapes.landscape import LandscapeLike, as_landscape, eigenvalues_inside
 
 _ROWS_PER_CHUNK = 256
 
@@ -146,11 +146,10 @@ def local_minima(landscape: LandscapeLike) -> Minima:
     """
     landscape = as_landscape(landscape)
     rows = landscape.shape[0]
-    eigenvalues = landscape.hessian_eigenvalues.reshape(2, -1)
     found = map_chunks(
         _minima_between,
         [
-            (landscape.values, *eigenvalues, first, min(first + _ROWS_PER_CHUNK, rows - 1))
+            (landscape.values, first, min(first + _ROWS_PER_CHUNK, rows - 1))
             for first in range(1, rows - 1, _ROWS_PER_CHUNK)
         ],
     )
@@ -182,8 +181,9 @@ def flatness(landscape: LandscapeLike) -> Array:
         In pixel loss^(-1/2); inf where the Hessian is zero.
     """
     landscape = as_landscape(landscape)
-    low, high = landscape.hessian_eigenvalues.reshape(2, -1)
-    return _flatness_at(low, high, np.arange(low.size)).reshape(landscape.shape)
+    out = np.empty(landscape.shape)
+    _flatness_of(*landscape.hessian_eigenvalues, out)
+    return out
 
 
 def basins(minima: Minima, *, link_length: float = 12.0, among: int = 6) -> Basins:
@@ -280,9 +280,9 @@ def loss_histogram(landscape: LandscapeLike, box: Any, *, bins: int = 50) -> Los
     )
 
 
-def _minima_between(values, low, high, first, stop):
+def _minima_between(values, first, stop):
     index = _minima_in_rows(values, first, stop)
-    return index, values.ravel()[index].astype(np.float64), _flatness_at(low, high, index)
+    return index, values.ravel()[index].astype(np.float64), _flatness_inside(values, index)
 
 
 def _ascending(losses):
@@ -330,10 +330,24 @@ def _minima_in_rows(values, first, stop):
 
 
 @kernel
-def _flatness_at(low, high, index):
+def _flatness_inside(values, index):
     out = np.empty(len(index))
     for k in range(len(index)):
-        first, second = np.float64(low[index[k]]), np.float64(high[index[k]])
-        squared = first * first + second * second
-        out[k] = 1 / np.sqrt(np.sqrt(squared)) if squared > 0 else np.inf
+        j, i = divmod(index[k], values.shape[1])
+        low, high = eigenvalues_inside(values, j, i)
+        out[k] = _flatness(low, high)
     return out
+
+
+@kernel
+def _flatness_of(low, high, out):
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[j, i] = _flatness(low[j, i], high[j, i])
+
+
+@kernel
+def _flatness(low, high):
+    first, second = np.float64(low), np.float64(high)
+    squared = first * first + second * second
+    return 1 / np.sqrt(np.sqrt(squared)) if squared > 0 else np.inf

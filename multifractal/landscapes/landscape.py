@@ -271,11 +271,41 @@ def _hessian_eigenvalue_rows(gradient, out, first, stop):
             xx = (gradient[j, right, 0] - gradient[j, left, 0]) * scale_x
             xy = (gradient[below, i, 0] - gradient[above, i, 0]) * scale_y
             yy = (gradient[below, i, 1] - gradient[above, i, 1]) * scale_y
-            middle = (xx + yy) * half
-            difference = (xx - yy) * half
-            spread = np.sqrt(difference * difference + xy * xy)
-            out[0, j, i] = middle - spread
-            out[1, j, i] = middle + spread
+            out[0, j, i], out[1, j, i] = _eigenvalues(xx, xy, yy, half)
+
+
+@kernel
+def _eigenvalues(xx, xy, yy, half):
+    middle = (xx + yy) * half
+    difference = (xx - yy) * half
+    spread = np.sqrt(difference * difference + xy * xy)
+    return middle - spread, middle + spread
+
+
+@kernel
+def _slopes_at(values, j, i):
+    """Return (d/dx, d/dy) at one pixel, as `_gradient_rows` writes them."""
+    n_rows, n_cols = values.shape
+    half, one = values.dtype.type(0.5), values.dtype.type(1)
+    above, below = max(j - 1, 0), min(j + 1, n_rows - 1)
+    left, right = max(i - 1, 0), min(i + 1, n_cols - 1)
+    dx = (values[j, right] - values[j, left]) * (half if right - left == 2 else one)
+    dy = (values[below, i] - values[above, i]) * (half if below - above == 2 else one)
+    return dx, dy
+
+
+@kernel
+def eigenvalues_inside(values, j, i):
+    """Return both eigenvalues of the grid Hessian at one pixel that lies on no wall, the smaller first (kernel).
+
+    To the bit those of `Landscape.hessian_eigenvalues`, for a few pixels without the derivatives everywhere.
+    """
+    half = values.dtype.type(0.5)
+    below, above = _slopes_at(values, j + 1, i), _slopes_at(values, j - 1, i)
+    xx = (_slopes_at(values, j, i + 1)[0] - _slopes_at(values, j, i - 1)[0]) * half
+    xy = (below[0] - above[0]) * half
+    yy = (below[1] - above[1]) * half
+    return _eigenvalues(xx, xy, yy, half)
 
 
 @kernel(inline="always")
