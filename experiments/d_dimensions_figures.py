@@ -36,11 +36,18 @@ def draw(found, folder):
             if row == 0:
                 ax.set_title(f"d = {d}")
             if row == 3:
-                ax.set_xlabel("s")
+                ax.set_xlabel("step s")
         axes[row, 0].set_ylabel("H")
         figure.colorbar(
             image, ax=list(axes[row]), label=name, extend="both" if row != 2 else "neither"
         )
+    key = [
+        plt.Line2D(
+            [], [], color="k", ls="--", lw=1.2, label="the semicircle's edge is 2 / learning rate"
+        ),
+        plt.Rectangle((0, 0), 1, 1, fc="0.85", label="trapped (exponent α), or not measured"),
+    ]
+    figure.legend(handles=key, loc="outside lower center", ncols=2)
     Path(folder).mkdir(parents=True, exist_ok=True)
     figure.savefig(Path(folder) / "d_dimensions.png", dpi=110)
     plt.close(figure)

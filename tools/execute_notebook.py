@@ -3,12 +3,16 @@
 import argparse
 import hashlib
 import re
+import sys
 import time
 from pathlib import Path
 
 import nbclient
 import nbformat
-from nbconvert import HTMLExporter
+
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # run as a script it sees its own folder only
 
 _PROGRESS = re.compile(r"^epoch \d+ of \d+: .*\n?", re.MULTILINE)
 
@@ -45,7 +49,11 @@ def main(argv=None):
     if options.in_place:
         nbformat.write(_signed(_without_progress(_without_timings(notebook))), options.notebook)
     if options.html:
-        _write_html(notebook, options.html)
+        from tools import (
+            notebook_page,  # needs latex2mathml, which a notebook kept in place does not
+        )
+
+        notebook_page.write(notebook, options.html)
     _show_where(options, seconds)
     return seconds
 
@@ -92,25 +100,13 @@ def _signed(notebook):
     return notebook
 
 
-def _write_html(notebook, path):
-    # Nothing is fetched when the page is opened: the notebook uses neither LaTeX nor widgets.
-    exporter = HTMLExporter(
-        mathjax_url="",
-        require_js_url="",
-        jquery_url="",
-        jupyter_widgets_base_url="",
-        mermaid_js_url="",
-    )
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-
-
 def _show_where(options, seconds):
-    figures = sorted((options.notebook.resolve().parent / "results" / "figures").glob("*.png"))
+    folder = options.notebook.resolve().parent / "results" / "figures"
+    figures = sorted(folder.glob("*.png"))
     print(f"\nThe cells took {seconds:.0f} s.")
     if figures:
-        print(f"{len(figures)} figures (.png, .pdf) and their numbers (.npz): {figures[0].parent}")
+        kinds = ".png, .pdf" if any(folder.glob("*.pdf")) else ".png"
+        print(f"{len(figures)} figures ({kinds}) and their numbers (.npz): {folder}")
     for path in [options.html] if options.html else []:
         print(f"Page: {path.resolve()}")
 

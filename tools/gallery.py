@@ -36,18 +36,28 @@ def figures_of(notebook):
                 "name": name,
                 "title": title,
                 "caption": caption,
+                "told": told_of(name, cell.outputs),
                 "code": cell.source,
                 "printed": "".join(output.get("text", "") for output in cell.outputs),
-                "picture": picture_of(cell.outputs),
+                "picture": picture_of(name, cell.outputs),
             }
 
 
-def picture_of(outputs):
-    """Return the bytes of the first PNG among a cell's outputs; None if it drew none."""
-    for output in outputs:
-        if "image/png" in output.get("data", {}):
-            return base64.b64decode(output["data"]["image/png"])
+def picture_of(name, outputs):
+    """Return the bytes of the figure's PNG among a cell's outputs; None if it was not drawn."""
+    for data in (output.get("data", {}) for output in outputs):
+        if "image/png" in data and data["text/plain"].endswith(f": {name}"):
+            return base64.b64decode(data["image/png"])
     return None
+
+
+def told_of(name, outputs):
+    """Return the caption that stands below the figure's picture, or nothing."""
+    data = [output.get("data", {}) for output in outputs]
+    for shown, below in zip(data, data[1:], strict=False):
+        if shown.get("text/plain", "").endswith(f": {name}"):
+            return below.get("text/markdown", "")
+    return ""
 
 
 def page(example):
@@ -58,8 +68,9 @@ def page(example):
     )
     parts = [
         f"# {example['title']}: `{example['name']}`",
-        example["caption"],
         drawn,
+        example["told"],
+        example["caption"],
         printed,
         "The code of the cell; the cells above it in `demo.ipynb` define what it uses:",
         f"```python\n{example['code'].strip()}\n```",

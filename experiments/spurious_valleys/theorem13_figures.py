@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import CONTROL, FURTHER, OURS, THEORY, axes_or_new, styled
 
-_COLOURS = (CONTROL, OURS, "#009E73", PUBLISHED)
+_COLOURS = (CONTROL, OURS, *FURTHER[:2])
 
 
 @styled
@@ -16,13 +16,13 @@ def straight(lines):
     ax.plot(lines["t"], lines["sampled"].T, color=CONTROL, linewidth=0.6, alpha=0.7)
     ax.plot([], [], color=CONTROL, label=f"{n_samples} perturbed starts, sample")
     mean = lines["sampled"].mean(axis=0)
-    ax.plot(lines["t"], mean, color=PUBLISHED, label="their mean")
+    ax.plot(lines["t"], mean, color=FURTHER[1], label="their mean")
     top = mean.argmax()
     ax.plot(
         lines["t"][top],
         mean[top],
         "o",
-        color=PUBLISHED,
+        color=FURTHER[1],
         label=f"its maximum: {mean[top]:.2f} at $t$ = {lines['t'][top]:.2f}",
     )
     ax.plot(
@@ -58,7 +58,7 @@ def barriers(numbers, families):
         axes[0].plot(np.linspace(0, 1, len(best)), best, color=colour, label=name)
         spread = np.linspace(-0.18, 0.18, len(risks))
         axes[1].plot(k + spread, risks.max(axis=1) - floor, "o", color=colour, alpha=0.7)
-    axes[0].axhline(floor + rim, color=THEORY, linestyle="--", linewidth=1)
+    axes[0].axhline(floor + rim, color=THEORY, ls="--", lw=1, label="valley's bottom + rim found")
     axes[1].axhline(rim, color=THEORY, linestyle="--", linewidth=1)
     axes[1].axhline(numbers["rim_bound"], color=THEORY, linestyle=":", linewidth=1)
     axes[1].text(-0.4, rim * 1.05, "rim found", va="bottom", fontsize=8.5)
@@ -91,8 +91,8 @@ def _rims(ax, numbers):
     ax.axhline(numbers["orthonormal_bound"], color=OURS, linestyle=":")
     plane = np.array(list(numbers["in_plane"]))
     found, proved = np.array(list(numbers["in_plane"].values())).T
-    ax.loglog(plane, found, "s-", color=PUBLISHED, label="3 inputs, $p$ directions")
-    ax.loglog(plane, proved, ":", color=PUBLISHED)
+    ax.loglog(plane, found, "s-", color=FURTHER[1], label="3 inputs, $p$ directions")
+    ax.loglog(plane, proved, ":", color=FURTHER[1])
     ax.plot([], [], ":", color=THEORY, label="proved lower bound")
     ax.set(
         xlabel="width $p$",

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import CONTROL, FURTHER, OURS, THEORY, axes_or_new, styled
 
-_SIZE_COLOURS = ("#56B4E9", OURS, "#004166")
+_SIZE_COLOURS = (FURTHER[2], OURS, "#004166")  # from fewest to most samples
 
 
 @styled
@@ -25,7 +25,7 @@ def errors(numbers, all_errors):
     left.set(
         xlabel="width $p$ (units)",
         ylabel="test error / variance of the teacher",
-        title=f"8000 samples, n = {len(all_errors)} trials",
+        title=f"8,000 samples, {len(all_errors)} trials",
     )
     left.legend()
     found = numbers["rough"]
@@ -62,7 +62,7 @@ def causes(numbers):
         for size, colour, rows in zip(
             numbers["sample_sizes"], _SIZE_COLOURS, numbers["median_by_size"], strict=True
         ):
-            ax.loglog(widths, rows[:, k], color=colour, marker="o", label=f"{size} samples")
+            ax.loglog(widths, rows[:, k], color=colour, marker="o", label=f"{size:,} samples")
         bound = numbers[f"norm_{kind}"] ** 2 * numbers["feature_mean_square"] / widths
         ax.loglog(
             widths,
@@ -77,7 +77,7 @@ def causes(numbers):
     axes[0].loglog(
         widths,
         numbers["kernel_tail"],
-        color=PUBLISHED,
+        color=THEORY,
         linestyle=":",
         linewidth=2,
         label="floor: tail of the kernel's spectrum",
@@ -117,7 +117,7 @@ def trapped(ends):
     left, right = axes_or_new(None, 1, 2)
     for kind, key, colour, label in (
         ("given", "above_floor", OURS, "4 inputs, at or above the floor"),
-        ("grown", "trapped", PUBLISHED, "$p+1$ inputs, trapped for good"),
+        ("grown", "trapped", FURTHER[0], "$p+1$ inputs, trapped for good"),
     ):
         widths = np.array(list(ends[kind]))
         share, low, high = np.array([found[key] for found in ends[kind].values()]).T
@@ -142,7 +142,7 @@ def trapped(ends):
     given = ends["given"]
     for key, colour, label in (
         ("median_end", OURS, "both layers trained"),
-        ("median_output_only", PUBLISHED, "output layer alone"),
+        ("median_output_only", FURTHER[0], "output layer alone"),
     ):
         right.semilogy(
             list(given), [f[key] for f in given.values()], "o-", color=colour, label=label

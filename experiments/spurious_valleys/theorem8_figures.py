@@ -3,9 +3,17 @@
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    styled,
+)
 
-_COLOURS = (OURS, PUBLISHED, "#009E73", "#CC79A7")
+_COLOURS = (OURS, *FURTHER)
 
 
 @styled
@@ -22,17 +30,23 @@ def planes(starts):
         filled = ax.contourf(plane.x, plane.y, values, levels, norm=LogNorm())
         ax.plot(*path.coordinates.T, color=PUBLISHED, marker=".", linewidth=1.2)
         ax.plot(0, 0, "+", color="white", markersize=11, markeredgewidth=2)
-        ax.annotate(
-            "start", path.coordinates[0], textcoords="offset points", xytext=(6, 4), color=THEORY
-        )
+        for words, place in (("start", path.coordinates[0]), ("finish", (0, 0))):
+            colour = THEORY if words == "start" else "white"
+            ax.annotate(words, place, xytext=(6, 4), textcoords="offset points", color=colour)
         ax.set(
             xlabel=plane.labels[0],
             ylabel=plane.labels[1],
-            title=f"start {k + 1}: loss {start['losses'][0]:.0f} → {start['losses'][-1]:.1e}",
+            title=f"start {k + 1}: loss {start['losses'][0]:.0f} → {_in_tens(start['losses'][-1])}",
         )
         bar = ax.figure.colorbar(filled, ax=ax, label="loss in the plane", format="%.3g")
         bar.ax.minorticks_off()
     return axes
+
+
+def _in_tens(value):
+    """Return a small number as a formula: 2.0 × 10^-16."""
+    digits, _, power = f"{value:.1e}".partition("e")
+    return rf"${digits} \times 10^{{{int(power)}}}$"
 
 
 @styled

@@ -4,10 +4,8 @@ import numpy as np
 
 import multifractal as mf
 from experiments.where_fractal.rules import chosen, column, crossing
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import CONTROL, FURTHER, OURS, THEORY, axes_or_new, styled
 from multifractal.measured.section_study import SectionStudy
-
-_GREEN = "#009E73"
 
 
 def _moment(rows):
@@ -36,8 +34,8 @@ def law(results):
     left.plot(line, line, color=THEORY, lw=1, zorder=1, label="the law")
     for name, some, path, colour, marker in (
         ("doubling plant", rows["plant"], ("measured", "exponent"), OURS, "o"),
-        ("tanh RNN, gain 0.8 to 3", rows["boundary"], ("exponent",), PUBLISHED, "s"),
-        ("GRU, LSTM", rows["gated"], ("exponent",), _GREEN, "^"),
+        ("tanh RNN, gain 0.8 to 3", rows["boundary"], ("exponent",), FURTHER[1], "s"),
+        ("GRU, LSTM", rows["gated"], ("exponent",), FURTHER[0], "^"),
     ):
         if some:
             left.plot(
@@ -65,7 +63,7 @@ def law(results):
 
 
 def _boundary(ax, rows):
-    for discount, colour, marker in ((0.85, OURS, "o"), (0.92, PUBLISHED, "s")):
+    for discount, colour, marker in ((0.85, OURS, "o"), (0.92, FURTHER[0], "s")):
         some = chosen(rows, discount=discount)
         gains = sorted({row["gain"] for row in some})
         found = [column(chosen(some, gain=gain), "exponent") for gain in gains]
@@ -86,24 +84,23 @@ def _boundary(ax, rows):
 def zoom(results):
     """Draw how exponents of an RNN's loss change with distance in units of e^(-lambda T); return the figure."""
     ax = axes_or_new(None, figsize=(5.6, 4.0))
-    for horizon, colour in ((20, OURS), (40, _GREEN), (60, PUBLISHED)):
+    for horizon, colour in ((20, OURS), (40, FURTHER[0]), (60, FURTHER[1])):
         some = chosen(results["rows"]["zoom"], horizon=horizon)
-        for k, row in enumerate(some):
+        for row in some:
             over = np.array(row["spacings"]) * np.exp(row["lyapunov"] * horizon)
-            label = f"{horizon} steps" if k == 0 else None
-            ax.plot(
-                over, column([row], "exponents")[0], color=colour, lw=0.7, alpha=0.5, label=label
-            )
+            ax.plot(over, column([row], "exponents")[0], color=colour, lw=0.7, alpha=0.5)
+        ax.plot([], [], color=colour, label=f"{horizon} steps")
         where = np.nanmedian([crossing(row) for row in some])
         ax.axvline(10**where, color=colour, ls=":", lw=1)
-    ax.axvline(1, color=THEORY, lw=1)
+    ax.plot([], [], ":", color=CONTROL, label="median crossing of 1")
+    ax.axvline(1, color=THEORY, lw=1, label=r"$e^{-\lambda T}$, the law")
     ax.set(
         xscale="log",
         xlabel=r"distance between points, in units of $e^{-\lambda T}$",
         ylabel="exponent of second differences",
         ylim=(-0.2, 2.4),
     )
-    ax.legend(loc="upper right", fontsize=8)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, fontsize=8)
     return ax.figure
 
 

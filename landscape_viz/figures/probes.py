@@ -2,15 +2,8 @@
 
 import numpy as np
 
-from multifractal.figures._style import (
-    CONTROL,
-    OURS,
-    PUBLISHED,
-    THEORY,
-    axes_or_new,
-    save_figure,
-    styled,
-)
+from multifractal.figures._saving import save_figure
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
 __all__ = ["edge_of_stability", "edge_record", "fractality", "paths", "save_figure", "spectrum"]
 

@@ -4,17 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from multifractal.figures._style import (
-    CONTROL,
-    OURS,
-    PUBLISHED,
-    THEORY,
-    axes_or_new,
-    save_figure,
-    styled,
-)
+from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
-__all__ = ["contour", "line", "overview", "save_figure", "section", "surface", "trajectory"]
+__all__ = ["contour", "line", "overview", "section", "surface", "trajectory"]
 
 _N_LEVELS = 24
 _QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy"}
@@ -48,7 +40,7 @@ def contour(section, metric="loss", *, clip=None, ax=None):
     )
     ax.plot(0, 0, "+", color=PUBLISHED, markersize=9, markeredgewidth=1.8)
     _mark_holes(ax, section)
-    ax.figure.colorbar(filled, ax=ax, label=_quantity(section, metric), ticks=levels[::4])
+    ax.figure.colorbar(filled, ax=ax, label=quantity(section, metric), ticks=levels[::4])
     _label_plane(ax, section)
     ax.set_title(_title(section), loc="left")
     return ax
@@ -76,7 +68,7 @@ def surface(section, metric="loss", *, clip=None, ax=None):
         axis.set_major_locator(MaxNLocator(5))
     ax.xaxis.labelpad = ax.yaxis.labelpad = 8
     ax.set_zlabel(
-        _quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""),
+        quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""),
         labelpad=8,
     )
     ax.set_title(_title(section), loc="left")
@@ -109,7 +101,7 @@ def line(section, *, ax=None):
     ax = axes_or_new(ax)
     ax.plot(section.x, section.values["loss"], color=OURS)
     ax.axvline(0, color=CONTROL, linewidth=0.8, zorder=0)
-    ax.set(xlabel=_axis(section, 0), ylabel=_quantity(section, "loss"))
+    ax.set(xlabel=_axis(section, 0), ylabel=quantity(section, "loss"))
     ax.yaxis.label.set_color(OURS)
     ax.set_title(_title(section), loc="left")
     if "accuracy" not in section.metrics:
@@ -117,7 +109,7 @@ def line(section, *, ax=None):
     right = ax.twinx()
     right.spines["right"].set_visible(True)
     right.plot(section.x, section.values["accuracy"], color=PUBLISHED, linestyle="--")
-    right.set(ylabel=_quantity(section, "accuracy"), ylim=(-0.02, 1.02))
+    right.set(ylabel=quantity(section, "accuracy"), ylim=(-0.02, 1.02))
     right.yaxis.label.set_color(PUBLISHED)
     return np.array([ax, right])
 
@@ -227,10 +219,11 @@ def _axis(section, k):
     return section.labels[k]
 
 
-def _quantity(section, metric):
+def quantity(section, metric):
+    """Return the label of a metric, with its unit."""
     if metric == "loss" and section.problem["loss"] != "'cross_entropy'":
         return "loss"
-    return _QUANTITIES[metric]
+    return _QUANTITIES.get(metric, metric)
 
 
 def _title(section):

@@ -59,8 +59,6 @@ const walker = (() => {
     draw();
   }
   function go() { stop(); timer = setInterval(() => (path.length > 500 ? stop() : step()), 60); }
-  if (plot.clientWidth < 600) // a narrow window is seen from further away
-    Plotly.relayout(plot, { "scene.camera.eye": { x: 2.7, y: -2.7, z: 1.7 } });
   plot.on("plotly_click", (event) => {
     const point = event.points[0];
     if (point.data.type === "surface") { drop(point.x, point.y); go(); }

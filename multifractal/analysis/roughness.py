@@ -115,11 +115,25 @@ class LocalHoelder(Result, renamed={"window": "smoothing"}):
 
     window = FormerName("smoothing")
 
-    def compared_with(self, prescribed: ArrayLike) -> Any:
-        """Return (correlation, root mean square difference) of the exponents and prescribed ones, both (rows, cols)."""
+    def compared_with(self, prescribed: ArrayLike, *, border: int = 0) -> Any:
+        """Return (correlation, root mean square difference) of the exponents and prescribed ones, both (rows, cols).
+
+        `border` pixels from each wall are left out: there the window is cut.
+        """
         prescribed = real_array("prescribed", prescribed, dtype=np.float64)
-        correlation = np.corrcoef(prescribed.ravel(), self.hoelder.ravel())[0, 1]
-        return float(correlation), float(np.sqrt(np.mean((self.hoelder - prescribed) ** 2)))
+        border = whole_number("border", border, 0)
+        rows, cols = prescribed.shape
+        inner = np.s_[border : rows - border, border : cols - border]
+        expected, found = prescribed[inner], self.hoelder[inner]
+        require(
+            expected.size > 0,
+            "border",
+            border,
+            "leave some pixels",
+            "pass less than half the shorter side",
+        )
+        correlation = np.corrcoef(expected.ravel(), found.ravel())[0, 1]
+        return float(correlation), float(np.sqrt(np.mean((found - expected) ** 2)))
 
 
 @renamed(values="landscape")

@@ -25,6 +25,7 @@ EXTRAS = {  # by the name that is imported
     "nbformat": "demo",
     "nbclient": "demo",
     "nbconvert": "demo",
+    "latex2mathml": "demo",
 }
 
 

@@ -1,5 +1,6 @@
-from ._style import save_figure as save_figure
 from .displacement import displacement_curves as displacement_curves
+from ._saving import FigureBook as FigureBook
+from ._saving import save_figure as save_figure
 from .displacement import tamsd_by_waiting_time as tamsd_by_waiting_time
 from .displacement import unfolded_tracks as unfolded_tracks
 from .displacement import walk_spectra as walk_spectra

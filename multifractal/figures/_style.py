@@ -1,24 +1,21 @@
-"""The house style, applied in a context (global settings are never touched), and saving a figure with its numbers."""
+"""The house style: colours by meaning, letters of panels, numbers in words; applied in a context, global settings untouched."""
 
 from __future__ import annotations
 
 import functools
-import io
-from collections.abc import Callable, Sequence
+import string
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import PIL.Image
+from matplotlib.ticker import ScalarFormatter, StrMethodFormatter
 
-from multifractal.base import files
-from multifractal.base.types import Array, ArrayLike, PathLike
+from multifractal.base.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     ManyAxes: TypeAlias = Sequence[Axes] | Array  # one for each panel
 
@@ -27,19 +24,73 @@ HOUSE_STYLE = Path(__file__).with_name("house.mplstyle")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Okabe & Ito's palette by role: the same thing has the same colour in every figure.
-OURS, PUBLISHED, THEORY, CONTROL = "#0072B2", "#D55E00", "#000000", "#999999"
+# The table of colours: one meaning has one colour in every figure. By role (Okabe & Ito's palette, safe for colour-blind
+# readers): what we measured, the paper's own numbers, a law, what a finding is held against, the published method on our walks.
+OURS, PUBLISHED, THEORY, CONTROL, ESTIMATOR = "#0072B2", "#D55E00", "#000000", "#999999", "#E69F00"
+# More results of ours beside the first, in this order, whatever they are.
+FURTHER = ("#009E73", "#CC79A7", "#56B4E9")
+# Quantities: a Hurst exponent, a learning rate and a waiting time have each a scale of colours of their own.
+_HURST_COLOURS, _RATE_COLOURS = "plasma", "viridis"
+_RATES = (10.0, 1e4)  # ends of the scale: smaller and larger ones have the colours of the ends
+PALEST = 0.88  # share of a scale in use: its end is too pale on white
+
+_SECTION_WORDS = {
+    "mlp": "MLP",
+    "conv": "convolutional",
+    "vgg": "VGG",
+    "resnet": "ResNet",
+    "sgd": "SGD",
+    "adam": "Adam",
+    "cifar10": "CIFAR-10",
+    "fashionmnist": "FashionMNIST",
+    "nodrop": "no dropout",
+}
+
+
+def hurst_colour(hurst: float) -> Any:
+    """Return the colour that stands for a Hurst exponent between 0 and 1 in every figure."""
+    return plt.get_cmap(_HURST_COLOURS)(PALEST * float(hurst))
+
+
+def rate_colour(learning_rate: float) -> Any:
+    """Return the colour that stands for a learning rate on a landscape, by its logarithm."""
+    low, high = np.log(_RATES)
+    share = np.clip((np.log(learning_rate) - low) / (high - low), 0, 1)
+    return plt.get_cmap(_RATE_COLOURS)(PALEST * share)
+
+
+def in_words(name: str) -> str:
+    """Return the name of a section's file as a title: ``vgg_sgd_cifar10`` is "VGG, SGD, CIFAR-10"."""
+    apart = "_" if "_" in name else " "
+    words = [
+        _SECTION_WORDS.get(word, word) for word in name.removeprefix("published ").split(apart)
+    ]
+    return ", ".join(words) if apart == "_" else " ".join(words)
+
+
+def number(value: float, spec: str = ",g") -> str:
+    """Return a number in words as all figures write it: thousands apart by commas, a true minus sign."""
+    return format(value, spec).replace("-", "\N{MINUS SIGN}")
 
 
 def styled(figure_function: F) -> F:
-    """Decorate a figure function: it draws in the house style and leaves global settings alone."""
+    """Decorate a figure function: it draws in the house style and leaves global settings alone.
+
+    Panels of a new figure get letters, and their ticks commas between thousands; axes that were handed in stay as they are.
+    """
 
     @functools.wraps(figure_function)
     def draw(*args, **kwargs):
         # loads the backend; inside the context a notebook's interactive mode would not outlive it
         plt.draw_if_interactive()
+        before = set(plt.get_fignums())
         with plt.style.context(HOUSE_STYLE):
-            return figure_function(*args, **kwargs)
+            axes = figure_function(*args, **kwargs)
+            drawn = _panels(axes)
+            if drawn and drawn[0].figure.number not in before:
+                _letter_panels(drawn)
+                _separate_thousands(drawn[0].figure.axes)
+        return axes
 
     return cast(F, draw)
 
@@ -53,68 +104,36 @@ def axes_or_new(ax, n_rows=1, n_cols=1, **subplots):
     return plt.subplots(n_rows, n_cols, **subplots)[1]
 
 
-def save_figure(axes: Axes | ManyAxes, folder: PathLike, name: str, **numbers: ArrayLike) -> Figure:
-    """Write the figure of `axes` as `name.png` and `name.pdf` in `folder`, and the `numbers` behind it as `name.npz`.
-
-    In a notebook the picture that was written is shown, smaller, and the figure is not drawn once more.
-
-    Parameters
-    ----------
-    axes : Axes or array of Axes
-        What a figure function returned.
-    folder : path-like
-        Created if missing; files of the same name are replaced, since a figure is always redrawn from its results.
-    name : str
-        The file name without ending.
-    **numbers : array_like
-        The arrays the figure shows, by name; at least one.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    if not numbers:
-        raise ValueError(
-            "numbers must hold the arrays behind the figure, got none; pass them by keyword"
-        )
-    folder = Path(folder)
-    figure = np.ravel(np.asarray(axes, dtype=object))[0].figure
-    with plt.style.context(HOUSE_STYLE):
-        frame = _lay_out(figure)
-        for ending in ("png", "pdf"):
-            with files.atomic_write(folder / f"{name}.{ending}", overwrite=True) as file:
-                figure.savefig(file, format=ending, bbox_inches=frame)
-    files.save_arrays(folder / f"{name}.npz", numbers, {"figure": name}, overwrite=True)
-    if "inline" in matplotlib.get_backend():
-        plt.close(figure)
-        _show(folder / f"{name}.png", figure.dpi)
-    return figure
+def _panels(drawn):
+    """Return the visible panels of what a figure function returned: axes, or a figure with its scales of colours left out."""
+    if hasattr(drawn, "get_axes"):
+        drawn = [ax for ax in drawn.get_axes() if ax.get_label() != "<colorbar>"]
+    return [ax for ax in np.ravel(np.asarray(drawn, dtype=object)) if ax.get_visible()]
 
 
-def _lay_out(figure):
-    """Lay the figure out once, at the resolution it is written in, and return the box in inches that holds all of it.
+def _letter_panels(axes):
+    """Write a, b, c, ... at the upper left of each panel, if there are several."""
+    for ax, letter in zip(axes, string.ascii_lowercase, strict=False):
+        if len(axes) > 1:
+            ax.annotate(
+                letter,
+                (0, 1),
+                (-20, 5),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                weight="bold",
+                fontsize=11,
+                annotation_clip=False,
+            )
 
-    Each writing would otherwise lay it out and measure it anew, and parse its formulae once more.
-    """
-    shown, figure.dpi = figure.dpi, plt.rcParams["savefig.dpi"]
-    try:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        return figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
-    finally:
-        figure.dpi = shown
+
+def _separate_thousands(axes: Iterable[Axes]) -> None:
+    for ax in axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            plain = type(axis.get_major_formatter()) is ScalarFormatter
+            if plain and axis.get_scale() == "linear" and _is_large(axis.get_view_interval()):
+                axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def _show(path, dpi):
-    """Show a written picture in the notebook, at the resolution of its figures."""
-    from IPython.display import Image, display
-
-    with PIL.Image.open(path) as written, io.BytesIO() as shown:
-        scale = dpi / written.info["dpi"][0]
-        size = [round(scale * side) for side in written.size]
-        small = written.convert("RGB").resize(size, PIL.Image.Resampling.BOX)
-        # Levels in steps of 5 of 255 look the same and take a third less room in the notebook.
-        small.point([round(level / 5) * 5 for level in range(256)] * 3).save(
-            shown, "png", optimize=True
-        )
-        display(Image(shown.getvalue()))
+def _is_large(interval):
+    return 1000 <= np.abs(interval).max() < 1e6 and np.ptp(interval) > 10

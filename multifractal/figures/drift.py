@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multifractal.base.types import Array
-from multifractal.figures._style import CONTROL, OURS, axes_or_new, styled
+from multifractal.figures._style import CONTROL, FURTHER, OURS, THEORY, axes_or_new, number, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _STYLES = (
     {"color": OURS, "marker": "o"},
     {"color": CONTROL, "marker": "s"},
-    {"color": "#CC79A7", "marker": "^"},
-    {"color": "#E69F00", "marker": "D"},
+    {"color": FURTHER[1], "marker": "^"},
+    {"color": FURTHER[0], "marker": "D"},
 )
 _LABELS = {
     "flatness": "tenth of the grid by flatness\n(1 sharpest, 10 flattest)",
@@ -58,29 +58,32 @@ def drift_shares(
             ax.errorbar(
                 np.arange(1, 11) + 0.12 * (shift - 1.5),
                 found.value,
-                found.bars,
+                _within_shares(found),
                 label=kind,
                 capsize=2,
                 linewidth=1.2,
                 **style,
             )
-        ax.axhline(0.1, color=CONTROL, linewidth=0.8, linestyle=":")
+        ax.axhline(0.1, color=THEORY, lw=0.8, ls=":", label="no preference, 0.1")
         ax.set(
             xticks=range(1, 11),
             ylim=(0, min(ax.get_ylim()[1], 1)),
             xlabel=_LABELS[field],
             ylabel="share of time",
         )
-    axes[0].legend(loc="upper left")
+    axes[0].figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_STYLES) + 1
+    )
     axes[0].set_title(
-        f"{n_surfaces} surfaces x {drift.arrivals.shape[2]} walkers, starts "
+        f"{n_surfaces} surfaces × {drift.arrivals.shape[2]} walkers, starts\n"
         + ("near the maximum" if drift.start == "maximum" else "anywhere")
+        + (", bars 95 % over surfaces" if n_surfaces > 1 else "")
     )
     _arrivals(axes[-1], drift)
     axes[-1].set(
         xlabel="steps",
         ylabel="share of walkers that have arrived",
-        title=f"first passage to the flattest tenth\n(curvature averaged over {drift.smoothing} pixels)",
+        title=f"first passage to the flattest tenth\n(curvature over {drift.smoothing} pixels)",
     )
     return axes
 
@@ -104,10 +107,16 @@ def passage_into_well(passage: WellPassage, ax: Axes | None = None) -> Axes:
     ax.set(
         xlabel="steps",
         ylabel="share of paths that have arrived",
-        title=f"first passage into the well, |x| < {passage.radius:g}\n{passage.arrivals.shape[1]} paths, "
-        f"temperature {passage.temperature:g}",
+        title=f"first passage into the well, |x| < {passage.radius:g}\n{passage.arrivals.shape[1]:,} paths, "
+        f"temperature {number(passage.temperature)}",
     )
     return ax
+
+
+def _within_shares(found):
+    """Return the bars of shares, cut at 0 and 1: an interval of few surfaces reaches where no share can be."""
+    low, high = np.clip(found.interval, 0, 1)
+    return [found.value - low, high - found.value]
 
 
 def _arrivals(ax, result):

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from multifractal.base.types import Array, ArrayLike
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    ESTIMATOR,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    number,
+    rate_colour,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +30,8 @@ if TYPE_CHECKING:
     from multifractal.walkers.stability import EdgeOfStability, LyapunovExponents
 
 
-_RATE = "learning rate (pixel² per unit of loss)"
+_RATE = "learning rate (pixels² per unit of loss)"
+_SHOWN_STEPS = 60  # of a loss by step, evenly spaced in the logarithm: all of them are a band
 _KINDS = {
     "hessian": "largest Hessian eigenvalue",
     "map": "largest eigenvalue of the map's Jacobian",
@@ -41,28 +54,44 @@ def loss_by_step(ensemble: Ensemble, *, ax: Axes | None = None) -> Axes:
     Axes
     """
     ax = axes_or_new(ax)
-    later = ensemble.steps > 0
+    last = ensemble.steps[-1]
+    wanted = np.geomspace(1, last, _SHOWN_STEPS)
+    shown = np.unique(np.searchsorted(ensemble.steps, wanted.round()))
+    markers = itertools.cycle("os^Dv")
     for rate, losses in zip(ensemble.learning_rates, ensemble.mean_losses, strict=True):
-        ax.plot(ensemble.steps[later], losses[later], lw=1, label=f"{rate:g}")
+        colour = rate_colour(rate)
+        ax.plot(ensemble.steps[1:], losses[1:], lw=0.4, color=colour, alpha=0.25, rasterized=True)
+        look = {"lw": 1.4, "marker": next(markers), "ms": 3.5, "markevery": 6}
+        ax.plot(ensemble.steps[shown], losses[shown], color=colour, label=number(rate), **look)
     n_starts = ensemble.losses.shape[1]
     over = "one walk a rate" if n_starts == 1 else f"mean of {n_starts} walks a rate"
-    ax.set(xscale="log", xlabel="step", ylabel="loss", title=f"Loss along the walk, {over}")
-    bottom, top = ax.get_ylim()
-    ax.set_ylim(bottom, top + 0.3 * (top - bottom))  # room for the legend
-    ax.legend(title="learning rate", title_fontsize=8.5, ncols=3, loc="upper right")
+    ax.set(
+        xscale="log",
+        xlabel="step",
+        ylabel="loss",
+        title=f"{over}; bold at {len(shown)} steps, pale at all",
+    )
+    ax.legend(
+        title=_RATE, title_fontsize=8.5, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.17)
+    )
     return ax
 
 
 @styled
 def sharpness_by_rate(
-    *results: EdgeOfStability, published: EdgeOfStability | None = None, ax: Axes | None = None
+    *results: EdgeOfStability,
+    names: Sequence[str] | None = None,
+    published: EdgeOfStability | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the sharpness where walkers settle against the learning rate, with 2/rate and the range where they agree.
 
     Parameters
     ----------
     *results : EdgeOfStability
-        One or more kinds of sharpness; the shaded range is the first one's.
+        One or more kinds of sharpness, or sets of starts; the shaded range is the first one's.
+    names : sequence of str, optional
+        Of the results, for the key. Default: the kinds of sharpness.
     published : EdgeOfStability, optional
         Made from the paper's `eos.mat`.
     ax : Axes, optional
@@ -71,7 +100,7 @@ def sharpness_by_rate(
     -------
     Axes
     """
-    ax = axes_or_new(ax)
+    ax = axes_or_new(ax, figsize=(5.0, 5.2))
     first = results[0]
     lowest, highest = first.range
     if lowest == lowest:
@@ -81,7 +110,7 @@ def sharpness_by_rate(
             color=OURS,
             alpha=0.12,
             lw=1,
-            label=f"agrees from {lowest:.3g} to {highest:.3g}",
+            label=f"2 / rate within the first one's 95 %: {lowest:.3g} to {highest:.3g}",
         )
     ax.plot(
         first.learning_rates,
@@ -94,9 +123,9 @@ def sharpness_by_rate(
     styles = [
         *zip(
             results,
-            (OURS, "#009E73", "#CC79A7"),
-            "o^v",
-            [_KINDS[result.kind] for result in results],
+            (OURS, *FURTHER),
+            "o^vD",
+            names or [_KINDS[result.kind] for result in results],
             strict=False,
         )
     ]
@@ -121,10 +150,10 @@ def sharpness_by_rate(
         yscale="log",
         xlabel=_RATE,
         ylabel="sharpness (loss per pixel²)",
-        title=f"Last {last} of {first.n_steps + 1} positions, {n_walks} walks a rate, mean and 95 %",
+        title=f"last {last} of {first.n_steps + 1:,} positions, {n_walks} walks a rate, mean and 95 %",
+        ylim=(1e-3, 3),
     )
-    ax.set_ylim(1e-4, 20)
-    ax.legend()
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return ax
 
 
@@ -158,7 +187,7 @@ def lyapunov_by_rate(
     -------
     array of 2 Axes
     """
-    axes = axes_or_new(ax, 1, 2)
+    axes = axes_or_new(ax, 1, 2, figsize=(10.0, 4.4))
     rates = exact.learning_rates
     for k, (name, style) in enumerate((("largest", "-"), ("second", ":"))):
         low, high = exact.interval[..., k]
@@ -167,14 +196,14 @@ def lyapunov_by_rate(
         )
         axes[0].fill_between(rates, low, high, color=OURS, alpha=0.25, lw=0)
     axes[0].plot(
-        rates, exact.median[:, 0], color="#56B4E9", ls="--", label="exact, largest, median"
+        rates, exact.median[:, 0], color=FURTHER[2], ls="--", label="exact, largest, median"
     )
     if estimate is not None:
         axes[0].errorbar(
             rates,
             estimate.mean[:, 0],
             np.abs(estimate.interval[..., 0] - estimate.mean[:, 0]),
-            color="#E69F00",
+            color=ESTIMATOR,
             marker="o",
             ms=3,
             lw=1,
@@ -183,7 +212,7 @@ def lyapunov_by_rate(
         axes[1].plot(
             rates,
             estimate.share_positive,
-            color="#E69F00",
+            color=ESTIMATOR,
             marker="o",
             ms=3,
             lw=1,
@@ -207,7 +236,7 @@ def lyapunov_by_rate(
             color=CONTROL,
             ls="-.",
             lw=1,
-            label=f"ceiling of published estimator, {ceiling:.2f}",
+            label=f"ceiling of the published estimator, {ceiling:.2f}",
         )
     axes[1].plot(rates, exact.share_positive, color=OURS, label="exact")
     for each in axes:
@@ -215,13 +244,13 @@ def lyapunov_by_rate(
         if edge is not None and edge.range[0] == edge.range[0]:
             each.axvspan(*edge.range, color=CONTROL, alpha=0.2, lw=1, label="edge of stability")
         each.set(xscale="log", xlabel=_RATE)
-        each.legend(loc="upper left")
-    walks, steps = exact.exponents.shape[1], f"steps {exact.burn_in} to {exact.n_steps}"
+        each.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+    walks, steps = exact.exponents.shape[1], f"steps {exact.burn_in:,} to {exact.n_steps:,}"
     axes[0].set(ylabel="Lyapunov exponent (per step)", title=f"{walks} walks a rate, {steps}")
     axes[1].set(
         ylabel="share of walks",
-        title="Share with a positive largest exponent",
-        ylim=(-0.05, 1.3),
+        title="walks with a positive largest exponent",
+        ylim=(-0.05, 1.05),
         yticks=np.linspace(0, 1, 6),
     )
     return axes
@@ -229,7 +258,10 @@ def lyapunov_by_rate(
 
 @styled
 def lyapunov_by_trial(
-    *results: LyapunovExponents, rate_index: int = 0, ax: Axes | None = None
+    *results: LyapunovExponents,
+    rate_index: int = 0,
+    published: tuple[float, float, float] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the running estimate of the largest exponent against the number of trials, with its 95 % interval.
 
@@ -239,6 +271,8 @@ def lyapunov_by_trial(
         The exact exponents first, then perhaps the published estimator.
     rate_index : int
         Which of their learning rates.
+    published : (float, float, float), optional
+        The paper's number with the ends of its interval, drawn beside our last.
     ax : Axes, optional
 
     Returns
@@ -248,22 +282,30 @@ def lyapunov_by_trial(
     ax = axes_or_new(ax)
     names = {
         "tangent": ("exact tangent map", OURS),
-        "two_trajectories": ("published estimator", "#E69F00"),
+        "two_trajectories": ("published estimator", ESTIMATOR),
     }
     for result in results:
         found = result.running(rate_index)
         trials = np.arange(1, np.size(found.value) + 1)
         name, colour = names[result.method]
-        told = f"{name}: {found.value[-1]:.3f} ± {found.bars[1, -1]:.3f}"
+        ends = f"[{number(found.low[-1], '.3f')}, {number(found.high[-1], '.3f')}]"
+        told = f"{name}: {number(found.value[-1], '.3f')} {ends}"
         ax.plot(trials, found.value, color=colour, label=told)
         ax.fill_between(trials, found.low, found.high, color=colour, alpha=0.25, lw=0)
         ax.plot(trials, result.exponents[rate_index, :, 0], ".", color=colour, ms=2.5, alpha=0.6)
     ax.set(
         xlabel="trials",
         ylabel="largest Lyapunov exponent (per step)",
-        title=f"Running mean and 95 %, learning rate {results[0].learning_rates[rate_index]:g}",
+        title=f"running mean and 95 %, learning rate {number(results[0].learning_rates[rate_index])}",
     )
-    ax.legend()
+    if published is not None:
+        value, low, high = published
+        told = f"the paper: {value:.3f} [{low:.3f}, {high:.3f}]"
+        bars = [[value - low], [high - value]]
+        beside = {"color": PUBLISHED, "marker": "s", "ls": "", "capsize": 3, "label": told}
+        ax.errorbar([1.03 * trials[-1]], [value], bars, **beside)
+    ax.plot([], [], ".", color=CONTROL, label="dots: single trials")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
     return ax
 
 
@@ -287,9 +329,9 @@ def sharpness_along(
     """
     axes = np.atleast_1d(axes_or_new(axes, 1, len(tracks)))
     for ax, (title, (steps, sharpness, rate)) in zip(axes, tracks.items(), strict=True):
-        ax.plot(steps, sharpness, color=OURS, linewidth=0.8, label="sharpness")
+        ax.plot(steps, sharpness, color=OURS, linewidth=0.8, label="sharpness", rasterized=True)
         ax.axhline(2 / rate, color=THEORY, linestyle="--", label="2 / learning rate")
         ax.set(xlabel="step", title=title)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     axes[0].set(ylabel="largest Hessian eigenvalue")
-    axes[0].legend()
     return axes

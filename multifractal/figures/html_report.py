@@ -1,4 +1,4 @@
-"""A report: one HTML file that holds its figures and tables, fetches nothing and needs no scripts."""
+"""Pages: one HTML file each, in one look, that holds its figures and tables and fetches nothing."""
 
 import base64
 import html
@@ -9,24 +9,8 @@ from pathlib import Path
 
 from multifractal.base import files
 
-_STYLE = """*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;
-color:#222;overflow-wrap:break-word}h1,h2{line-height:1.2}
-h2{margin-top:3rem;border-top:1px solid #ccc;padding-top:1rem}a{color:#00518a}
-table{border-collapse:collapse;margin:1rem 0;max-width:100%}
-th{text-align:left;white-space:nowrap;border-bottom:2px solid #999}
-th,td{padding:.3rem 1.2rem .3rem 0;vertical-align:top}td{border-bottom:1px solid #ddd;font-variant-numeric:tabular-nums}
-figure{margin:1.2rem 0}.scroll{overflow-x:auto}img{display:block;height:auto}figcaption{color:#444;font-size:15px}
-summary{cursor:pointer}details{margin:1rem 0;font-size:15px}
-code{font:14px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
-.mark{display:inline-block;padding:.05rem .5rem;border-radius:.3rem;border:1px solid;font-size:15px;font-weight:600;
-background:#eee;color:#333}h2 .mark{margin-left:.6rem;vertical-align:.15em}
-.good{background:#e3f1fb;color:#00436b}.changed{background:#fdf0d5;color:#6b4500}.bad{background:#fbe3d6;color:#8a2f00}
-@media(min-width:641px){td:first-child{min-width:14rem}.mark{white-space:nowrap}}
-@media(max-width:640px){body{margin:1rem auto}thead{display:none}table,tbody,tr,td{display:block}table{width:100%}
-tr{border-bottom:2px solid #bbb;padding:.4rem 0}td{border:0;padding:.1rem 0}
-td.none{display:none}td[data-of]:not([data-of=""])::before{content:attr(data-of) ": ";color:#555}h2 .mark{margin-left:0}}"""
-# CSS pixels an inch of a figure is shown at: 9-point text is 14 or, on a phone, 9 pixels
-_WIDEST, _NARROWEST = 115.0, 70.0
+_STYLE = Path(__file__).with_name("page.css")
+_NARROWEST = 70.0  # CSS pixels an inch of a figure is shown at, at least: 9-point text is 9 pixels on a phone
 _PNG_DPI_CHUNK = b"pHYs"
 NOTHING = "–"  # a cell that is left out on a narrow screen
 _EMPTY = ' class="none"'
@@ -92,21 +76,63 @@ def write_report(path, title, chapters, *, overwrite=False):
     overwrite : bool
         Whether an existing file may be replaced.
     """
-    body = "\n".join([f"<h1>{html.escape(title)}</h1>", *map(_chapter, chapters)])
+    body = "\n".join(
+        [
+            f"<h1>{html.escape(title)}</h1>",
+            contents([chapter.title for chapter in chapters]) if len(chapters) > 2 else "",
+            *map(_chapter, chapters),
+        ]
+    )
+    return write_page(path, title, body, overwrite=overwrite)
+
+
+def write_page(path, title, body, *, window=False, overwrite=False):
+    """Write HTML as one page in the look that all pages share, and return its path.
+
+    Parameters
+    ----------
+    path : path-like
+    title : str
+        Of the page, as text.
+    body : str
+        HTML.
+    window : bool
+        Whether the page fills the window and does not scroll: one interactive drawing below its title and controls.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    """
+    kind = ' class="window"' if window else ""
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
-        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        f"<style>{_STYLE.read_text()}</style></head>\n<body{kind}>\n{body}\n</body></html>\n"
     )
     with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(page.encode())
     return Path(path)
 
 
+def plotly():
+    """Return `plotly.graph_objects`; raise ModuleNotFoundError with the remedy where plotly is not installed."""
+    try:
+        from plotly import graph_objects
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "plotly draws the interactive surface and is not installed; run pip install plotly"
+        ) from error
+    return graph_objects
+
+
+def contents(titles):
+    """Return the list of contents: links to headings of these titles."""
+    links = "".join(f'<li><a href="#{anchor(t)}">{html.escape(t)}</a></li>' for t in titles)
+    return f'<nav class="contents" aria-label="Contents"><ol>{links}</ol></nav>'
+
+
 def _chapter(chapter):
     mark = "" if chapter.mark is None else f" {_cell(chapter.mark)}"
     parts = [
-        f'<h2 id="{_anchor(chapter.title)}">{html.escape(chapter.title)}{mark}</h2>',
+        f'<h2 id="{anchor(chapter.title)}">{html.escape(chapter.title)}{mark}</h2>',
         *map(_paragraph, chapter.lead),
     ]
     if chapter.numbers:
@@ -131,7 +157,12 @@ def _paragraph(words):
 
 
 def _words(words):
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
+    told = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
+    return re.sub(r"(?<=\w)\^(-?[\d.]*\d|\([^)]*\))", _raised, told)
+
+
+def _raised(match):
+    return f"<sup>{match[1].strip('()').replace('-', '&minus;')}</sup>"
 
 
 def _table(table):
@@ -155,18 +186,21 @@ def _cell(cell):
     if isinstance(cell, Mark):
         return f'<span class="mark {cell.tone}">{html.escape(cell.words)}</span>'
     if isinstance(cell, tuple):
-        return f'<a href="#{_anchor(cell[1])}">{html.escape(cell[0])}</a>'
+        return f'<a href="#{anchor(cell[1])}">{html.escape(cell[0])}</a>'
     return _words(cell)
 
 
 def _picture(path, caption):
-    png = Path(path).read_bytes()
-    inches = _inches_wide(png)
-    size = f"width:100%;max-width:{inches * _WIDEST:.0f}px;min-width:{inches * _NARROWEST:.0f}px"
+    return picture(Path(path).read_bytes(), html.escape(caption), _words(caption))
+
+
+def picture(png, alternative, caption):
+    """Return a PNG file as wide as the column, with its caption (HTML) below; on a phone it keeps its text legible."""
+    least = f"min-width:{_inches_wide(png) * _NARROWEST:.0f}px"
     return (
-        f'<figure><div class="scroll"><img style="{size}" alt="{html.escape(caption)}" '
+        f'<figure><div class="scroll"><img style="{least}" alt="{alternative}" '
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}"></div>'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
@@ -178,5 +212,6 @@ def _inches_wide(png):
     return pixels / (per_metre * 0.0254)
 
 
-def _anchor(title):
+def anchor(title):
+    """Return the anchor of the heading with this title."""
     return "".join(letter if letter.isalnum() else "-" for letter in title.lower())

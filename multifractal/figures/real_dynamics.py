@@ -9,7 +9,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from multifractal.base.types import Array
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    ESTIMATOR,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    in_words,
+    number,
+    styled,
+)
 from multifractal.measured.descent_table import SHORT, over_runs
 
 if TYPE_CHECKING:
@@ -17,7 +28,7 @@ if TYPE_CHECKING:
     from multifractal.measured.real_dynamics import RealDynamics, SectionWalks
 
 
-_COLOURS = (OURS, PUBLISHED, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_COLOURS = (OURS, *FURTHER, ESTIMATOR, PUBLISHED)  # of walkers and of networks: no roles among them
 _FLOOR = 1e-5  # exponents smaller than this are drawn in the linear middle of the axis
 
 
@@ -42,7 +53,7 @@ def section_beside_model(
     array of 4 Axes
     """
     axes = np.ravel(axes_or_new(ax, 2, 2))
-    name, n = walks.names[section], len(walks.names)
+    name, n = in_words(walks.names[section]), len(walks.names)
     for panel, values, tracks, title in zip(
         axes,
         (walks.sections[section], walks.models[section]),
@@ -53,32 +64,36 @@ def section_beside_model(
         drawn = panel.imshow(values, cmap="Greys_r", origin="lower")
         for track, colour in zip(tracks, _COLOURS, strict=False):
             panel.plot(*track.T, color=colour, lw=0.8)
-            panel.plot(*track[0], "o", color=colour, ms=3)
+            panel.plot(*track[0], "^", color=colour, mec=THEORY, mew=0.6, ms=5)
+            panel.plot(*track[-1], "s", color=colour, mec=THEORY, mew=0.6, ms=4.5)
         panel.set(title=title, xlabel="x (pixels)", ylabel="y (pixels)")
         panel.figure.colorbar(drawn, ax=panel, label="loss", shrink=0.8)
     short = walks.table.diffusion(0, SHORT)
     for system, colour, marker, label in (
         (section, OURS, "o", "section"),
-        (n + section, PUBLISHED, "s", "model"),
+        (n + section, CONTROL, "s", "model"),
     ):
         _error_bars(
             axes[2], walks.step_lengths, walks.table.exponents[system], colour, marker, label
         )
         _error_bars(axes[3], walks.step_lengths, short[system], colour, marker, label)
     runs = walks.table.stretch.shape[2]
-    axes[2].axhline(0, color=THEORY, lw=0.6)
-    axes[3].axhline(1, color=THEORY, lw=0.6, ls="--")
+    for marker, words in (("^", "start"), ("s", "finish")):
+        axes[0].plot([], [], marker, color="white", mec=THEORY, ms=5, label=words)
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    axes[2].axhline(0, color=THEORY, lw=0.6, ls="--", label="edge of chaos")
+    axes[3].axhline(1, color=THEORY, lw=0.6, ls="--", label="diffusion")
     axes[3].set_ylim(-1, 2.3)  # an interval of a walk nearly at rest may reach far beyond
     axes[2].set(
         ylabel="Lyapunov exponent (per step)",
-        title=f"Chaos, {runs} runs of 8 walkers, mean and 95 %",
+        title=f"chaos, {runs} runs of 8 walkers, mean and 95 %",
     )
     axes[3].set(
         ylabel="diffusion exponent",
-        title=f"Displacement at lags {SHORT[0]} to {SHORT[1]}, from the start",
+        title=f"displacement at lags {SHORT[0]} to {SHORT[1]}, from the start",
     )
     for panel in axes[2:]:
-        panel.set(xscale="log", xlabel="learning rate x rms gradient (pixels)")
+        panel.set(xscale="log", xlabel="learning rate × rms gradient (pixels)")
         panel.legend()
     return axes
 
@@ -113,14 +128,14 @@ def training_beside_model(
         _displacement(axes[0], found.training, k, rate, style, ending)
     system = found.training.systems[k].rpartition(",")[0]
     axes[0].set(
-        title=f"Training: {system}, rate {found.training.learning_rates[k, rate]:g}",
+        title=f"training: {system}, rate {found.training.learning_rates[k, rate]:g}",
         ylabel="TAMSD (squared parameter units)",
         xlabel="even lag (epochs)",
     )
     at = int(np.argmin(np.abs(found.surface.learning_rates[0] - surface_rate)))
     _displacement(axes[1], found.surface, 0, at, "-", "")
     axes[1].set(
-        title=f"Model: paper's surface, rate {found.surface.learning_rates[0, at]:g}",
+        title=f"model: the paper's surface, rate {number(found.surface.learning_rates[0, at])}",
         ylabel="TAMSD (pixels²)",
         xlabel="even lag (steps)",
     )
@@ -128,24 +143,30 @@ def training_beside_model(
         _by_edge(axes[2], found.training, k, colour, "osv^D<"[k], name)
     _by_edge(axes[3], found.surface, 0, THEORY, "o", "paper's surface")
     n = found.training.stretch.shape[2]
-    axes[2].set_title(f"Training, second half, {n} seeds, mean and 95 %")
+    axes[2].set_title(f"training, second half, {n} seeds, mean and 95 %")
     axes[3].set_title(
-        f"Model, second half, {found.surface.stretch.shape[2]} surfaces, mean and 95 %"
+        f"model, second half, {found.surface.stretch.shape[2]} surfaces, mean and 95 %"
     )
     for panel in axes[2:]:
         panel.axhline(0, color=THEORY, lw=0.6)
-        panel.axvline(1, color=CONTROL, ls="--", lw=1)
+        panel.axvline(1, color=CONTROL, ls="--", lw=1, label="edge of stability at the start")
         panel.set(
             xscale="log",
-            xlabel="learning rate x sharpness at the start / 2",
+            xlabel="learning rate × sharpness at the start / 2",
             ylabel="Lyapunov exponent (per step)",
         )
-        panel.set_yscale("symlog", linthresh=_FLOOR if panel is axes[2] else 1e-2)
-    axes[2].set_ylim(-0.1, 1e4)  # room for the legend
-    axes[2].set_yticks([-1e-2, -1e-4, 0, 1e-4, 1e-2, 1])
-    axes[2].legend(fontsize=7, loc="upper left", ncols=2)
-    axes[3].legend(loc="upper left")
+        _mark_linear_part(panel, _FLOOR if panel is axes[2] else 1e-2)
+    axes[2].set(ylim=(-0.1, 10), yticks=[-1e-2, -1e-4, 0, 1e-4, 1e-2, 1])
+    for panel in axes[2:]:
+        panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return axes
+
+
+def _mark_linear_part(panel, threshold):
+    """Draw the exponents' axis logarithmic on both sides of 0, and grey where it is linear."""
+    panel.set_yscale("symlog", linthresh=threshold)
+    told = rf"linear between $\pm10^{{{np.log10(threshold):.0f}}}$"
+    panel.axhspan(-threshold, threshold, color=CONTROL, alpha=0.15, lw=0, label=told, zorder=0)
 
 
 def _error_bars(panel, x, samples, colour, marker, label):
@@ -178,7 +199,7 @@ def _displacement(panel, table, k, rate, style, label):
             style,
             lw=1.1,
             color=plt.get_cmap("cividis")(0.42 * w),
-            label=f"{label}{', ' if label else ''}waiting {waiting}",
+            label=f"{label}{', ' if label else ''}waiting {waiting:,}",
         )
     panel.set(xscale="log", yscale="log")
     panel.legend(fontsize=7)

@@ -9,22 +9,30 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from multifractal.diffusion.theory import diffusion_exponent_law
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
-from multifractal.figures.displacement import OFFSET, PALEST, draw_exponent, scale_of
+from multifractal.figures._style import (
+    CONTROL,
+    ESTIMATOR,
+    FURTHER,
+    OURS,
+    PALEST,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    styled,
+)
+from multifractal.figures.displacement import OFFSET, draw_exponent, scale_of
 from multifractal.figures.drift import drift_shares
 from multifractal.figures.theory import alpha_slice, tamsd_fits
 from multifractal.figures.training import training_tamsd
 
-_RATE = "learning rate (pixel² per unit of loss)"
-_LAG, _TAMSD = "lag (steps)", "TAMSD (pixel²)"
-# of Okabe & Ito's palette
-_GREEN, _ORANGE = "#009E73", "#E69F00"
+_RATE = "learning rate (pixels² per unit of loss)"
+_LAG, _TAMSD = "lag (steps)", "TAMSD (pixels²)"
 _SHOWN = 3200  # waiting time of the paper's file that is drawn, in steps
 _STATED_RATES = (25, 1000)  # of the edge of stability and of weak chaos (paper)
 # protocol, colour, marker and words, of the edge of stability
 _PROTOCOLS = (
-    ("paper", _ORANGE, "^", "near the maximum, max|λ|"),
-    ("near", _GREEN, "v", "near the maximum, largest λ"),
+    ("paper", ESTIMATOR, "^", "near the maximum, max|λ|"),
+    ("near", FURTHER[0], "v", "near the maximum, largest λ"),
     ("anywhere", OURS, "o", "anywhere, largest λ"),
 )
 _SCALES = (8, 1, 1, 0.3)  # of the published curves by H, for display (paper)
@@ -85,7 +93,7 @@ def displacement_long(measured, ax=None):
     for (name, colour, words, factor), fit in zip(
         (
             ("long", OURS, "exact unfolding", 1 / OFFSET),
-            ("published unfolding", _ORANGE, "as published", OFFSET),
+            ("published unfolding", ESTIMATOR, "as published", OFFSET),
         ),
         exponents,
         strict=True,
@@ -102,7 +110,7 @@ def displacement_long(measured, ax=None):
         yscale=scale_of(curves.samples),
         xlabel=_LAG,
         ylabel=_TAMSD,
-        title=f"waiting time {_SHOWN}, {len(curves)} surfaces, 95 %",
+        title=f"waiting time {_SHOWN:,}, {len(curves)} surfaces, 95 %",
     )
     ax.legend(loc="upper left")
     return ax
@@ -224,7 +232,7 @@ def variants(measured, ax=None):
     Axes
     """
     ax = axes_or_new(ax, figsize=(5.2, 5.6))
-    colours = {"gd": OURS, "momentum": _ORANGE, "adam": _GREEN, "sgd": "#CC79A7"}
+    colours = {"gd": OURS, "momentum": ESTIMATOR, "adam": FURTHER[0], "sgd": FURTHER[1]}
     dashes, used = ("-", "--", ":"), dict.fromkeys(colours, 0)
     for name, curves in measured.results.items():
         method = name.split()[0]
@@ -268,8 +276,8 @@ def lyapunov(measured, axes=None):
     results, rates = measured.results, measured.results["exact"].x
     for name, colour, marker, words in (
         ("exact", OURS, "o", "exact"),
-        ("estimate", _ORANGE, "^", "published estimator, anywhere"),
-        ("paper", _GREEN, "v", "published estimator, near the maximum"),
+        ("estimate", ESTIMATOR, "^", "published estimator, anywhere"),
+        ("paper", FURTHER[0], "v", "published estimator, near the maximum"),
     ):
         mean, style = results[name].mean, {"color": colour, "marker": marker, "ms": 3, "lw": 1}
         axes[0].errorbar(rates, mean.value, mean.bars, label=words, **style)
@@ -392,7 +400,7 @@ def subdiffusion_fits(measured, axes=None):
 def _fitted(results, hursts, curve, fit, scales):
     """Return what `tamsd_fits` takes of the surfaces whose curves are there."""
     return {
-        f"surface {hurst}": (
+        float(hurst): (
             results[f"{curve} {hurst}"].lag_times,
             results[f"{curve} {hurst}"].values[0],
             results.get(f"{fit} {hurst}"),
@@ -419,7 +427,7 @@ def langevin(measured, ax=None):
     """
     ax, found = axes_or_new(ax), measured.results["displacement"]
     published = measured.results["published"]
-    for k, (colour, words) in enumerate(((OURS, "on the way"), (_GREEN, "in the well"))):
+    for k, (colour, words) in enumerate(((OURS, "on the way"), (FURTHER[0], "in the well"))):
         waiting = found.waiting_times[k]
         curves = found.curves(waiting, "paths")
         label = f"{words} (waiting time {waiting})"
@@ -480,6 +488,6 @@ def _draw_file(ax, measured):
     if found is not None:
         lags, curve = found.lag_times, found.curves(_SHOWN).samples[0]
         shown = np.unique(np.searchsorted(lags, np.geomspace(1, lags.max(), 40)))
-        words = f"the paper's file, waiting time {_SHOWN}"
+        words = f"the paper's file, waiting time {_SHOWN:,}"
         ax.plot(lags[shown], curve[shown], "s", ms=3, color=PUBLISHED, label=words)
     return found is not None

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multifractal.base.types import Array
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    in_words,
+    styled,
+)
 
 if TYPE_CHECKING:
     from multifractal.figures._style import ManyAxes
@@ -16,8 +25,8 @@ if TYPE_CHECKING:
 
 _CLIP = 10.0  # of the profile, in nats
 _MODES = {
-    "mlp batch live": (PUBLISHED, "live dropout"),
-    "mlp batch fixed": (THEORY, "one fixed mask"),
+    "mlp batch live": (FURTHER[1], "live dropout"),
+    "mlp batch fixed": (FURTHER[0], "one fixed mask"),
     "mlp batch": (OURS, "no dropout (eval)"),
 }
 _ZOOMS = ("mlp", "mlp zoom 10", "mlp zoom 100", "mlp zoom 10000")
@@ -73,7 +82,9 @@ def _differences(ax, study):
         lags = 2.0 ** np.arange(len(first))
         ax.loglog(lags, first, "o-", color=colour, label=label)
     pair = study.pairs[0]
-    ax.loglog(lags, pair.first, "D--", color=PUBLISHED, mfc="none", label="live, without the noise")
+    ax.loglog(
+        lags, pair.first, "D--", color=FURTHER[1], mfc="none", label="live, without the noise"
+    )
     ax.axhline(2 * pair.sd.value**2, color=CONTROL, zorder=0)
     ax.annotate(
         "noise of the masks",
@@ -97,9 +108,9 @@ def _differences(ax, study):
 def _exponents(ax, study):
     looks = {name: (OURS, "o-", "eval mode" if name == "mlp" else None) for name in _ZOOMS}
     looks |= {
-        "mlp gelu zoom 10000": (THEORY, "^-", "GELU, not ReLU"),
+        "mlp gelu zoom 10000": (FURTHER[2], "^-", "GELU, not ReLU"),
         "mlp zoom 10000 float32": (CONTROL, "s:", "in float32"),
-        "mlp batch live": (PUBLISHED, "D-", "live dropout"),
+        "mlp batch live": (FURTHER[1], "D-", "live dropout"),
     }
     for name, (colour, line, label) in looks.items():
         row = study.row(name)
@@ -142,9 +153,10 @@ def _shares(ax, study):
         xlabel="share of white noise in differences at one pixel",
         title="noise by section, 95 % bars",
     )
-    ax.set_yticklabels(
-        [name.replace("published ", "").replace("_", " ") for name in names], fontsize=7
-    )
+    ax.set_yticklabels([in_words(name) for name in names], fontsize=7)
+    for colour, words in ((OURS, "our networks"), (PUBLISHED, "published")):
+        ax.plot([], [], "o", color=colour, ms=4, label=words)
+    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 0.12))
 
 
 def _spectra(ax, study):
@@ -164,7 +176,7 @@ def _spectra(ax, study):
             row.paper_h,
             row.paper_D,
             "s--",
-            color=CONTROL,
+            color=PUBLISHED,
             ms=3,
             label="published VGG (not defined)",
         )
@@ -189,7 +201,7 @@ def _checks(ax, study):
             mfc="none" if "257" in check.name else None,
             label=check.name,
         )
-    ax.plot([0.2, 1], [0.2, 1], color=THEORY, lw=0.8, label="equal")
+    ax.plot([0.2, 1], [0.2, 1], color=THEORY, lw=0.8, ls="--", label="equal")
     ax.set(
         xlabel="true exponent of an exact surface",
         ylabel=r"$c_1$ read",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,17 @@ from multifractal.analysis.spectra import Spectra, of_file, several
 from multifractal.base import files
 from multifractal.base.extras import needed
 from multifractal.base.types import Array, ArrayLike, PathLike
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    in_words,
+    styled,
+)
+from multifractal.figures.html_report import write_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,15 +32,21 @@ if TYPE_CHECKING:
     from multifractal.analysis.roughness import LocalHoelder
     from multifractal.analysis.spectrum import Spectrum
     from multifractal.figures._style import ManyAxes
+    from multifractal.walkers.descent import Walk
 
 
+_TURNED = 256  # points drawn along a side of a surface that can be turned
 CLIP = 10.0  # loss above the minimum at which a section is cut for display (paper)
 _MARKERS = "osD^v<>"
 
 
 @styled
 def model_spectra(
-    spectra: Mapping[str, Any], published: Mapping[str, Any] | None = None, ax: Axes | None = None
+    spectra: Mapping[str, Any],
+    published: Mapping[str, Any] | None = None,
+    *,
+    theory: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the spectra of model surfaces, from scratch and as published, in one panel.
 
@@ -39,6 +56,8 @@ def model_spectra(
         From scratch, by label; of several realisations the mean is drawn, and the standard deviation of h as a bar.
     published : dict of str to dict or Spectra, optional
         By the same labels: what `source_data.read` gives for a published spectrum ("hq" and "Dq"), or `published_spectrum`.
+    theory : dict of str to pair of array_like, optional
+        By the same labels: h and D of the law; of a monofractal one point.
     ax : Axes, optional
 
     Returns
@@ -46,17 +65,19 @@ def model_spectra(
     Axes
     """
     ax = axes_or_new(ax)
-    for (label, found), marker in zip(spectra.items(), _MARKERS, strict=False):
+    for (label, found), marker, colour in zip(
+        spectra.items(), _MARKERS, (OURS, *FURTHER), strict=False
+    ):
         found = several(found)
-        told = f"{label}, from scratch"
+        told = f"{label}, ours"
         if len(found) > 1:
-            told += f"\n(mean of {len(found)}, bars: sd)"
+            told += f" (mean of {len(found)}, bars: sd)"
         ax.errorbar(
             found.h.mean.value,
             found.D.mean.value,
             xerr=found.h.spread if len(found) > 1 else None,
             fmt=f"{marker}-",
-            color=OURS,
+            color=colour,
             elinewidth=0.8,
             label=told,
         )
@@ -70,8 +91,11 @@ def model_spectra(
             mfc="none",
             label=f"{label}, published",
         )
+    for (label, (h, D)), style in zip((theory or {}).items(), ("-", ":"), strict=False):
+        mark = {"marker": "+", "ms": 13, "mew": 1.8, "ls": ""} if np.size(h) == 1 else {"ls": style}
+        ax.plot(h, D, color=THEORY, label=f"{label}, law", zorder=4, **mark)
     ax.set(xlabel="Hölder exponent h", ylabel="dimension D(h)")
-    ax.legend(loc="lower center", fontsize=7)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return ax
 
 
@@ -177,13 +201,13 @@ def section_spectra(
     -------
     ndarray of Axes
     """
-    n_rows = (len(spectra) + 1) // 2
+    n_rows = max(1, (len(spectra) + 1) // 2)
     drawn = np.concatenate(
         [spectrum.h for spectrum in (*spectra.values(), *(shuffled or {}).values())]
     )
     low, high = drawn.min(), drawn.max()
     axes = np.ravel(
-        axes_or_new(axes, n_rows, min(len(spectra), 2), figsize=(8.4, 3.3 * n_rows), squeeze=False)
+        axes_or_new(axes, n_rows, min(len(spectra), 2), figsize=(9.2, 3.5 * n_rows), squeeze=False)
     )
     for ax, (name, spectrum) in zip(axes, spectra.items(), strict=False):
         bars = (
@@ -200,7 +224,7 @@ def section_spectra(
             fmt="o-",
             color=OURS,
             elinewidth=0.6,
-            label="section",
+            label="section, bars 95 %",
             zorder=2,
             **bars,
         )
@@ -211,12 +235,12 @@ def section_spectra(
                 "s-",
                 color=CONTROL,
                 ms=3,
-                label="pixels shuffled in 4x4 blocks",
+                label="pixels shuffled in blocks of 4 × 4",
                 zorder=3,
             )
         found = spectrum.diagnostics
         ax.set_title(
-            f"{name}\n{found.verdict}\nvariogram ratio {found.pixel_noise_ratio:.2f}, "
+            f"{in_words(name)}\n{_folded(found.verdict)}\nvariogram ratio {found.pixel_noise_ratio:.2f}, "
             rf"$c_1$ = {spectrum.log_cumulants[0]:.2f}"
             + ("" if found.valid else ", method not valid"),
             fontsize=9,
@@ -229,8 +253,8 @@ def section_spectra(
         )
     axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     for ax in axes[len(spectra) :]:
-        ax.set_visible(False)
-    return axes
+        ax.remove()
+    return axes[: len(spectra)]
 
 
 @styled
@@ -271,7 +295,7 @@ def section_relief(
         antialiased=False,
         rasterized=True,
     )
-    unit = "grid points" if coordinates is None else "units of the directions"
+    unit = "pixels" if coordinates is None else "filter norms"
     ax.set_xlabel(f"x ({unit})", labelpad=8)
     ax.set_ylabel(f"y ({unit})", labelpad=8)
     ax.set_zlabel("loss", labelpad=2)
@@ -310,7 +334,9 @@ def sections_in_relief(
         )
     for ax, (title, loss) in zip(axes, sections.items(), strict=True):
         section_relief(loss, clip=clip, ax=ax)
-        ax.set_title(f"{title}\n{_share_clipped(loss, clip):.0%} lies above the cut", y=0.95)
+        ax.set_title(
+            f"{in_words(title)}\n{_share_clipped(loss, clip):.0%} lies above the cut", y=0.95
+        )
     return axes
 
 
@@ -319,17 +345,20 @@ def write_section_page(
     loss: ArrayLike,
     coordinates: Sequence[ArrayLike] | None = None,
     *,
+    walk: Walk | None = None,
     clip: float = CLIP,
     title: str = "",
     overwrite: bool = False,
 ) -> Path:
-    """Write a section in relief, cut at `clip` above its minimum, as one HTML file that needs no network.
+    """Write a landscape or section as a surface that can be turned: one HTML file that needs no network.
 
     Parameters
     ----------
     path : path-like
     loss, coordinates, clip
-        As for `section_relief`.
+        As for `section_relief`; a landscape's values are a loss.
+    walk : Walk, optional
+        Drawn on the surface, with its start and finish.
     title : str
     overwrite : bool
         Whether an existing file may be replaced.
@@ -337,26 +366,70 @@ def write_section_page(
     Returns
     -------
     pathlib.Path
-    """
-    graph_objects = needed("plotly.graph_objects")  # slow to import, and not needed for the figures
 
+    Raises
+    ------
+    FileExistsError
+        When `path` exists and `overwrite` is False.
+    ModuleNotFoundError
+        When plotly is not installed.
+    """
+    objects = needed("plotly.graph_objects")  # slow to import, and not needed for the figures
     files.refuse_existing(path, overwrite)
     x, y, clipped = _clipped(loss, coordinates, clip)
-    unit = "grid points" if coordinates is None else "units of the directions"
-    figure = graph_objects.Figure(
-        graph_objects.Surface(
-            x=x, y=y, z=clipped, colorscale="Cividis", colorbar={"title": {"text": "loss"}}
-        )
+    step = max(max(clipped.shape) // _TURNED, 1)
+    surface = objects.Surface(
+        x=x[::step],
+        y=y[::step],
+        z=clipped[::step, ::step].astype(np.float32),
+        colorscale="Cividis",
+        colorbar={"title": {"text": "loss"}, "orientation": "h", "y": -0.02, "thickness": 12},
+        opacity=1 if walk is None else 0.85,
     )
+    figure = objects.Figure([surface, *([] if walk is None else _turned_walk(objects, walk))])
+    unit = "pixels" if coordinates is None else "filter norms"
     scene = {"xaxis_title": f"x ({unit})", "yaxis_title": f"y ({unit})", "zaxis_title": "loss"}
-    figure.update_layout(title=title, scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}})
-    with files.atomic_write(path, overwrite=overwrite) as file:
-        file.write(figure.to_html(include_plotlyjs=True, full_html=True).encode())
-    return Path(path)
+    figure.update_layout(
+        scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}},
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        legend={"x": 0, "y": 1},
+    )
+    drawing = figure.to_html(
+        include_plotlyjs=True,
+        full_html=False,
+        default_height="100%",
+        config={"responsive": True, "displaylogo": False},
+    )
+    share = _share_clipped(loss, clip)
+    cut = f"; {share:.0%} lies above the cut at the minimum + {clip:g}" if share else ""
+    told = f"<p>Drag to turn it, scroll to come near; every {step}. point of each side is drawn{cut}.</p>"
+    body = f'<h1>{html.escape(title)}</h1>{told}<div class="drawing">{drawing}</div>'
+    return write_page(path, title, body, window=True, overwrite=overwrite)
+
+
+def _turned_walk(objects, walk):
+    """Return the track of a walk and its two ends as what plotly draws."""
+    x, y = walk.positions.T
+    line = {"color": PUBLISHED, "width": 2}
+    track = objects.Scatter3d(x=x, y=y, z=walk.losses, mode="lines", line=line, name="walk")
+    ends = [
+        objects.Scatter3d(
+            x=x[at : at + 1],
+            y=y[at : at + 1],
+            z=walk.losses[at : at + 1],
+            mode="markers",
+            marker={"size": 5, "symbol": symbol, "color": "white", "line": {"width": 2}},
+            name=name,
+        )
+        for at, symbol, name in ((0, "diamond", "start"), (len(x) - 1, "square", "finish"))
+    ]
+    return [track, *ends]
 
 
 @styled
-def hoelder_maps(prescribed: ArrayLike, found: LocalHoelder, axes: ManyAxes | None = None) -> Array:
+def hoelder_maps(
+    prescribed: ArrayLike, found: LocalHoelder, axes: ManyAxes | None = None, *, border: int = 0
+) -> Array:
     """Draw a prescribed Hoelder map, the one recovered from a surface, and one against the other.
 
     Parameters
@@ -365,13 +438,16 @@ def hoelder_maps(prescribed: ArrayLike, found: LocalHoelder, axes: ManyAxes | No
     found : LocalHoelder
         Of a surface of that map.
     axes : three Axes, optional
+    border : int
+        Pixels from the walls that are left out of the third panel and of its error: there the window is cut.
 
     Returns
     -------
     ndarray of 3 Axes
     """
     prescribed = np.asarray(prescribed)
-    axes = axes_or_new(axes, 1, 3, figsize=(10.2, 3.1))
+    rows, cols = prescribed.shape
+    axes = axes_or_new(axes, 1, 3, figsize=(10.8, 3.2))
     low, high = prescribed.min(), prescribed.max()
     for ax, values, title in (
         (axes[0], prescribed, "prescribed"),
@@ -380,21 +456,23 @@ def hoelder_maps(prescribed: ArrayLike, found: LocalHoelder, axes: ManyAxes | No
         image = ax.imshow(values, vmin=low, vmax=high, rasterized=True)
         ax.set(title=title, xlabel="x (pixels)", ylabel="y (pixels)")
     axes[1].figure.colorbar(image, ax=axes[1], label="Hölder exponent", shrink=0.85)
-    axes[2].hexbin(
-        prescribed.ravel(),
-        found.hoelder.ravel(),
+    inner = np.s_[border : rows - border, border : cols - border]
+    counted = axes[2].hexbin(
+        prescribed[inner].ravel(),
+        found.hoelder[inner].ravel(),
         gridsize=60,
         bins="log",
         mincnt=1,
         rasterized=True,
     )
-    axes[2].plot([low, high], [low, high], color=PUBLISHED, lw=1, label="equal")
-    correlation, error = found.compared_with(prescribed)
+    axes[2].plot([low, high], [low, high], color=THEORY, ls="--", lw=1, label="equal")
+    correlation, error = found.compared_with(prescribed, border=border)
     axes[2].set(
         xlabel="prescribed exponent",
         ylabel="recovered exponent",
-        title=f"r = {correlation:.4f}, rms error {error:.4f}",
+        title=f"rms error {error:.4f}\n" + (f"{border} pixels from the border" if border else ""),
     )
+    axes[2].figure.colorbar(counted, ax=axes[2], label="pixels", shrink=0.85)
     axes[2].legend(loc="upper left")
     return axes
 
@@ -407,6 +485,11 @@ def _clipped(loss, coordinates, clip):
         else map(np.asarray, coordinates)
     )
     return x, y, np.minimum(loss, np.nanmin(loss) + clip)
+
+
+def _folded(verdict):
+    """Return a verdict in lines that fit above a panel."""
+    return verdict.replace("; ", ";\n").replace(", ", ",\n", int(len(verdict) > 45))
 
 
 def _share_clipped(loss, clip):

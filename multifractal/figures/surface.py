@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from multifractal.base.types import Array
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    number,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +31,18 @@ if TYPE_CHECKING:
     from multifractal.walkers.descent import Walk
 
 
-_DRAWN = 96  # points drawn along a side of the surface in three dimensions
+_DRAWN = 80  # points drawn along a side of the surface in three dimensions
 _FLATTEST = 10  # enlarged (paper)
+_PLACES = (
+    ("^", "white", 8, "start"),
+    ("s", "white", 7, "finish"),
+    ("*", PUBLISHED, 13, "global minimum"),
+)
 
 
 @styled
 def surface_with_walk(landscape: Landscape, walk: Walk, axes: ManyAxes | None = None) -> Array:
-    """Draw the landscape in relief and as a map, with a walk on it coloured by the step.
+    """Draw the landscape in relief and as a map, with a walk on it coloured by the step, its ends and the global minimum.
 
     Parameters
     ----------
@@ -43,24 +56,24 @@ def surface_with_walk(landscape: Landscape, walk: Walk, axes: ManyAxes | None = 
     ndarray of 2 Axes
     """
     if axes is None:
-        figure = plt.figure(figsize=(9.8, 4.0))
-        grid = figure.add_gridspec(1, 2, wspace=0.12)
+        figure = plt.figure(figsize=(10.4, 4.4))
+        grid = figure.add_gridspec(1, 2, wspace=0.14)
         axes = np.array([figure.add_subplot(grid[0], projection="3d"), figure.add_subplot(grid[1])])
-    _relief(axes[0], landscape, walk)
+    steps = {"c": np.arange(len(walk.positions)), "cmap": "plasma", "linewidths": 0}
+    _relief(axes[0], landscape, walk, steps)
+    axes[0].set(title=f"{len(walk.positions):,} positions")
     image = axes[1].imshow(landscape.values, cmap="gray", rasterized=True)
-    steps = axes[1].scatter(
-        *walk.positions.T,
-        c=np.arange(len(walk.positions)),
-        s=2,
-        cmap="plasma",
-        linewidths=0,
-        rasterized=True,
+    shown = axes[1].scatter(*walk.positions.T, s=2, rasterized=True, **steps)
+    _mark_places(axes[1], walk.positions, landscape.global_minimum)
+    axes[1].legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, handletextpad=0.2, columnspacing=1
     )
-    _mark_ends(axes[1], walk.positions)
     axes[1].set(
-        xlabel="x (pixels)", ylabel="y (pixels)", title=f"learning rate {walk.learning_rate:g}"
+        xlabel="x (pixels)",
+        ylabel="y (pixels)",
+        title=f"learning rate {number(walk.learning_rate)}",
     )
-    axes[1].figure.colorbar(steps, ax=axes[1], label="step", shrink=0.8)
+    axes[1].figure.colorbar(shown, ax=axes[1], label="step", shrink=0.8)
     axes[1].figure.colorbar(image, ax=axes[1], label="loss", shrink=0.8)
     return axes
 
@@ -113,7 +126,7 @@ def map_beside_surface(landscape: Landscape, axes: ManyAxes | None = None) -> Ar
         axes = np.array([figure.add_subplot(grid[0]), figure.add_subplot(grid[1], projection="3d")])
     image = axes[0].imshow(landscape.hoelder, rasterized=True)
     axes[0].set(xlabel="x (pixels)", ylabel="y (pixels)", title="prescribed exponent")
-    axes[0].figure.colorbar(image, ax=axes[0], label="Hoelder exponent H(x, y)", shrink=0.8)
+    axes[0].figure.colorbar(image, ax=axes[0], label="Hölder exponent H(x, y)", shrink=0.8)
     _relief(axes[1], landscape)
     axes[1].set(title="surface")
     return axes
@@ -202,7 +215,7 @@ def minima_map(
         aspect="equal",
         xlabel="x (pixels)",
         ylabel="y (pixels)",
-        title=f"{len(minima)} lowest minima, the {_FLATTEST} flattest enlarged",
+        title=f"{len(minima):,} lowest minima, the {_FLATTEST} flattest enlarged",
     )
     inset = ax.inset_axes([1.12, 0.22, 0.78, 0.78])
     _flatness_points(inset, minima, 9)
@@ -223,7 +236,7 @@ def minima_map(
         xlim=frame[:2],
         ylim=frame[2:],
         aspect="equal",
-        title=f"basin {basin}: {basins.sizes[basin]} minima,\ncontour at loss {level:.2f}",
+        title=f"basin {basin}: {basins.sizes[basin]:,} minima,\ncontour at loss {number(level, '.2f')}",
     )
     ax.indicate_inset_zoom(inset, edgecolor=THEORY)
     bar = ax.inset_axes([1.12, 0.02, 0.78, 0.035])
@@ -285,14 +298,22 @@ def clustering_curves(
 
 
 @styled
-def basin_losses(histogram: LossHistogram, *, name: str = "basin", ax: Axes | None = None) -> Axes:
-    """Draw the histogram of the losses of the grid points in a basin's box.
+def basin_losses(
+    histogram: LossHistogram,
+    *,
+    name: str = "basin",
+    line: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the histogram of the losses in a basin's box, of its minima or of its grid points.
 
     Parameters
     ----------
     histogram : LossHistogram
     name : str
         For the title.
+    line : float, optional
+        A loss, above the histogram's reference, that is marked (0.5 in the paper's figure).
     ax : Axes, optional
 
     Returns
@@ -300,13 +321,30 @@ def basin_losses(histogram: LossHistogram, *, name: str = "basin", ax: Axes | No
     Axes
     """
     ax = axes_or_new(ax)
-    ax.stairs(histogram.counts, histogram.edges, fill=True, color=OURS, alpha=0.8)
-    x0, x1, y0, y1 = histogram.box
-    ax.set(
-        xlabel="loss",
-        ylabel="grid points per bin",
-        title=f"{name}: x {x0}-{x1}, y {y0}-{y1}, {histogram.counts.sum():,} points",
+    ax.stairs(
+        histogram.counts,
+        histogram.edges,
+        fill=True,
+        color=OURS,
+        alpha=0.8,
+        label=f"{histogram.counts.sum():,} {histogram.counted}",
     )
+    if line is not None:
+        ax.axvline(
+            line,
+            color=THEORY,
+            linestyle="--",
+            linewidth=1,
+            label=f"{line:g} above the global minimum",
+        )
+    x0, x1, y0, y1 = histogram.box
+    above = histogram.reference != 0
+    ax.set(
+        xlabel="loss above the global minimum" if above else "loss",
+        ylabel=f"{histogram.counted} in each bin",
+        title=f"{name}: x {x0} to {x1}, y {y0} to {y1} pixels",
+    )
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     return ax
 
 
@@ -346,15 +384,16 @@ def walk_track(walk: Walk, *, axes: ManyAxes | None = None) -> Array:
     """
     track, loss = axes_or_new(axes, 1, 2)
     track.plot(*walk.unfolded[:, :2].T, color=OURS, lw=0.6, rasterized=True)
-    _mark_ends(track, walk.unfolded[: walk.steps_taken + 1, :2])
+    _mark_places(track, walk.unfolded[: walk.steps_taken + 1, :2])
+    track.legend(loc="upper left", frameon=True)
     track.set(xlabel="x, unfolded", ylabel="y, unfolded", aspect="equal", adjustable="datalim")
-    track.set_title(f"learning rate {walk.learning_rate:g}")
+    track.set_title(f"learning rate {number(walk.learning_rate)}")
     loss.plot(walk.losses, color=OURS, lw=0.6, rasterized=True)
     loss.set(xlabel="step", ylabel="loss", title=f"{walk.steps_taken:,} steps")
     return np.array([track, loss])
 
 
-def _relief(ax, landscape, walk=None):
+def _relief(ax, landscape, walk=None, steps=None):
     rows, cols = landscape.shape
     # every so many-th point: means would hide the roughness
     step = max(1, max(rows, cols) // _DRAWN)
@@ -373,24 +412,29 @@ def _relief(ax, landscape, walk=None):
     )
     ax.view_init(elev=50, azim=-60)
     ax.set(xlabel="x (pixels)", ylabel="y (pixels)", zlabel="loss")
+    ax.set_box_aspect(None, zoom=0.9)  # room for the label of the loss
+    ax.locator_params(nbins=4)
     if walk is None:
         return
-    lift = 0.01 * np.ptp(landscape.values)  # so that the surface does not hide the walk
-    ax.plot(
-        *walk.positions.T,
-        walk.losses + lift,
-        color=PUBLISHED,
-        linewidth=0.5,
-        zorder=9,
-        rasterized=True,
+    lift = 0.02 * np.ptp(landscape.values)  # so that the surface does not hide the walk
+    ax.computed_zorder = False  # the walk is drawn over the whole surface
+    ax.scatter(
+        *walk.positions.T, walk.losses + lift, s=1.5, depthshade=False, rasterized=True, **steps
     )
-    ax.set(title=f"{len(walk.positions):,} positions")
+    lowest = landscape.global_minimum
+    _mark_places(
+        ax, walk.positions, lowest, walk.losses + lift, landscape.values[lowest[1], lowest[0]]
+    )
 
 
-def _mark_ends(ax, positions):
-    ax.plot(*positions[0], "^", color="white", markeredgecolor=THEORY, markersize=8, label="start")
-    ax.plot(*positions[-1], "s", color="white", markeredgecolor=THEORY, markersize=7, label="end")
-    ax.legend(loc="upper left", frameon=True)
+def _mark_places(ax, positions, lowest=None, heights=None, lowest_height=None):
+    """Mark the start, the end and, if it is known, the global minimum of the surface; on a relief at their heights."""
+    places = [positions[:1].T, positions[-1:].T]
+    places += [] if lowest is None else [np.reshape(lowest, (2, 1))]
+    third = [] if heights is None else [heights[:1], heights[-1:], [lowest_height]]
+    for k, (place, (marker, colour, size, label)) in enumerate(zip(places, _PLACES, strict=False)):
+        look = {"color": colour, "markeredgecolor": THEORY, "markersize": size, "zorder": 10}
+        ax.plot(*place, *third[k : k + 1], marker, label=label, **look)
 
 
 def _flatness_points(ax, minima, size):

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import Normalize
 
-from multifractal.base.types import Array, ArrayLike
-from multifractal.figures._style import OURS, PUBLISHED, THEORY, axes_or_new, styled
-from multifractal.figures.displacement import draw_exponent, scale_of
+from multifractal.base.types import Array, ArrayLike, Pair
+from multifractal.figures._style import (
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    hurst_colour,
+    number,
+    rate_colour,
+    styled,
+)
+from multifractal.figures.displacement import (
+    draw_by_waiting_time,
+    exponent_key,
+    scale_of,
+    waiting_colours,
+    waiting_scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,18 +38,18 @@ if TYPE_CHECKING:
 
 
 _MARKS = "os^D"
-_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")  # of Okabe & Ito's palette
+_COLLAPSED = 5  # Hurst exponents drawn against the step's correlation: more are not told apart
 
 
 @styled
-def tamsd_fits(panels: Mapping[str, Mapping[str, Any]], *, ax: ManyAxes | None = None) -> Array:
+def tamsd_fits(panels: Mapping[str, Mapping[float, Any]], *, ax: ManyAxes | None = None) -> Array:
     """Draw displacement curves with the theory's fits, one panel a set of curves.
 
     Parameters
     ----------
-    panels : dict of str to dict of str to (lag_times, tamsd, TamsdFit or None, scale)
-        By title and label; curve and fit are both multiplied by `scale`, which the label says where it is not 1. None for a
-        walk at rest, which has no fit.
+    panels : dict of str to dict of float to (lag_times, tamsd, TamsdFit or None, scale)
+        By title and the surface's Hurst exponent; curve and fit are both multiplied by `scale`, which the key says where it is
+        not 1. None for a walk at rest, which has no fit.
     ax : array of Axes, optional
 
     Returns
@@ -44,18 +58,18 @@ def tamsd_fits(panels: Mapping[str, Mapping[str, Any]], *, ax: ManyAxes | None =
     """
     ax = np.atleast_1d(axes_or_new(ax, 1, len(panels)))
     for panel, (title, curves) in zip(ax, panels.items(), strict=True):
-        for k, (label, (lags, values, fit, scale)) in enumerate(curves.items()):
+        for k, (hurst, (lags, values, fit, scale)) in enumerate(curves.items()):
             lags = np.asarray(lags)
             shown = np.unique(np.searchsorted(lags, np.geomspace(lags[lags > 0][0], lags[-1], 40)))
             factor = "" if scale == 1 else f" (×{scale:g})"
-            fitted = "at rest" if fit is None else f"fitted H {fit.hurst:.2f}"
+            fitted = "at rest" if fit is None else f"fitted {fit.hurst:.2f}"
             panel.plot(
                 lags[shown],
                 scale * np.asarray(values)[shown],
                 _MARKS[k % 4],
-                color=_COLOURS[k % 4],
+                color=hurst_colour(hurst),
                 ms=3.5,
-                label=f"{label}{factor}: {fitted}",
+                label=f"H = {hurst:g}{factor}: {fitted}",
             )
             if fit is not None:
                 panel.plot(lags[shown], scale * fit.curve(lags[shown]), color=THEORY, lw=1)
@@ -64,7 +78,7 @@ def tamsd_fits(panels: Mapping[str, Mapping[str, Any]], *, ax: ManyAxes | None =
             xscale="log",
             yscale=scale_of([values for _, values, _, _ in curves.values()]),
             xlabel="lag (steps)",
-            ylabel="TAMSD (grid units²)",
+            ylabel="TAMSD (pixels²)",
             title=title,
         )
         panel.legend(
@@ -95,7 +109,7 @@ def alpha_diagram(diagram: DiffusionDiagram, *, ax: ManyAxes | None = None) -> A
     -------
     array of Axes, shape (2,)
     """
-    ax = axes_or_new(ax, 1, 2)
+    ax = axes_or_new(ax, 1, 2, figsize=(10.2, 4.4))
     moving = diagram.regions > 0
     n = diagram.curves.shape[1]
     hursts, rates = diagram.hursts, diagram.learning_rates
@@ -131,27 +145,30 @@ def alpha_diagram(diagram: DiffusionDiagram, *, ax: ManyAxes | None = None) -> A
     ax[0].set(
         yscale="log",
         xlabel="Hurst exponent of the surface",
-        ylabel="learning rate (grid units² / loss)",
-        title=f"lags {diagram.lag_times[0]}-{diagram.lag_times[-1]}, {n} surfaces a cell",
+        ylabel="learning rate (pixels² per unit of loss)",
+        title=f"lags {diagram.lag_times[0]} to {diagram.lag_times[-1]}, {n} surfaces a cell",
     )
     ax[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=1, fontsize=8)
     _draw_collapse(ax[1], diagram, moving)
+    if ax[0].figure.get_layout_engine() is not None:
+        ax[0].figure.get_layout_engine().set(wspace=0.06)  # the scale's label beside the next axis
     return ax
 
 
 def _draw_collapse(ax, diagram, moving):
-    for k, (hurst, chosen) in enumerate(zip(diagram.hursts, moving, strict=True)):
-        colour = plt.get_cmap("cividis")(0.9 * k / max(1, len(moving) - 1))
+    shown = np.linspace(0, len(moving) - 1, min(_COLLAPSED, len(moving))).round().astype(int)
+    for mark, k in enumerate(shown):
+        chosen = moving[k]
         ax.plot(
             diagram.step_correlation[k, chosen],
             diagram.exponents[k, chosen],
-            _MARKS[k % 4] + "-",
-            color=colour,
+            (_MARKS + "v")[mark] + "-",
+            color=hurst_colour(diagram.hursts[k]),
             lw=0.8,
-            ms=3.5,
-            label=f"{hurst:.1f}",
+            ms=4,
+            label=f"{diagram.hursts[k]:.1f}",
         )
-    ax.axvline(0.02, color=THEORY, ls="--", lw=1)
+    ax.axvline(0.02, color=THEORY, ls="--", lw=1, label="2 %")
     ax.set(
         xscale="log",
         xlim=(1e-5, 1.5),
@@ -159,7 +176,14 @@ def _draw_collapse(ax, diagram, moving):
         ylabel="diffusion exponent α",
         xlabel="gradient correlation across one typical step",
     )
-    ax.legend(title="Hurst exponent", ncols=2, fontsize=7.5, title_fontsize=8, loc="lower left")
+    ax.legend(
+        title="Hurst exponent of the surface, and 2 % correlation",
+        ncols=3,
+        fontsize=8,
+        title_fontsize=8,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.17),
+    )
 
 
 @styled
@@ -204,8 +228,8 @@ def alpha_slice(
             fmt=_MARKS[k % 4] + ("-" if k == 0 else ":"),
             lw=1,
             capsize=2,
-            color=OURS if k == 0 else _COLOURS[k % 4],
-            label=f"ours, rate {diagram.learning_rates[at]:,.0f}",
+            color=rate_colour(diagram.learning_rates[at]),
+            label=f"ours, rate {number(diagram.learning_rates[at])}",
         )
     if published is not None:
         middle = published.mean.value
@@ -221,7 +245,7 @@ def alpha_slice(
     ax.set(
         xlabel="Hurst exponent of the surface",
         ylabel="diffusion exponent α",
-        title=f"lags {diagram.lag_times[0]}-{diagram.lag_times[-1]}, {diagram.curves.shape[1]} surfaces, moving walks",
+        title=f"lags {diagram.lag_times[0]} to {diagram.lag_times[-1]}, {diagram.curves.shape[1]} surfaces, moving walks",
     )
     ax.legend(loc="lower left")
     return ax
@@ -233,10 +257,12 @@ def langevin_path(
     potential: tuple[ArrayLike, ArrayLike],
     displacement: Displacement,
     *,
-    exponents: Sequence[tuple[DiffusionExponent, float]] = (),
+    exponents: Sequence[Sequence[DiffusionExponent]] = ((), ()),
+    guides: Sequence[Sequence[tuple[float, Pair]]] = ((), ()),
+    split: int = 3800,
     ax: ManyAxes | None = None,
 ) -> Array:
-    """Draw a fractional Langevin path, its potential beside it, and its displacement by waiting time.
+    """Draw a fractional Langevin path, its potential beside it, and its displacement by waiting time in two panels.
 
     Parameters
     ----------
@@ -246,47 +272,38 @@ def langevin_path(
         Positions and the potential there.
     displacement : Displacement
         Of the path.
-    exponents : sequence of (DiffusionExponent, float)
-        Fits to draw, each by a factor above (or, below 1, under) its curve.
-    ax : three Axes, optional
+    exponents : pair of lists of DiffusionExponent
+        Fits to draw in the left and in the right panel of the displacement.
+    guides : pair of lists of (exponent, (first lag, last lag))
+        Exponents that the paper shows, drawn below the curves.
+    split : int
+        Waiting time in steps from which a curve goes to the right panel (3800 in the paper's figure).
+    ax : four Axes, optional
 
     Returns
     -------
-    array of Axes, shape (3,)
+    array of Axes, shape (4,)
     """
-    ax = axes_or_new(ax, 1, 3, figsize=(11.5, 3.5), width_ratios=(1.5, 0.7, 1.4))
-    ax[0].plot(path.positions, lw=0.6, color=OURS)
+    ax = axes_or_new(ax, 1, 4, figsize=(14.2, 3.5), width_ratios=(1.4, 0.7, 1.3, 1.3))
+    ax[0].plot(path.positions, lw=0.6, color=OURS, rasterized=True)
     ax[0].set(
         xlabel="step",
         ylabel="position x",
-        title=f"H = {path.hurst:g}, η = {path.learning_rate:g}, β = {path.beta:g}",
+        title=f"H = {path.hurst:g}, η = {number(path.learning_rate)}, β = {number(path.beta)}",
     )
     ax[1].plot(potential[1], potential[0], color=THEORY)
     ax[1].set(
         xlabel="potential V(x)", ylabel="position x", title="potential", ylim=ax[0].get_ylim()
     )
-    lags = displacement.lag_times
-    for k, (waiting, curve) in enumerate(
-        zip(displacement.waiting_times, displacement.values, strict=True)
-    ):
-        colour = plt.get_cmap("cividis")(0.9 * k / max(1, len(displacement.values) - 1))
-        ax[2].plot(lags[lags > 0], curve[lags > 0], color=colour, lw=1.1, label=f"{waiting}")
-    for fit, factor in exponents:
-        draw_exponent(ax[2], fit, factor)
-    ax[2].set(
-        xscale="log",
-        yscale="log",
-        xlabel="lag (steps)",
-        ylabel="TAMSD (units of x²)",
-        title="one path",
-    )
-    ax[2].legend(
-        title="waiting time\n(steps)",
-        fontsize=7,
-        title_fontsize=7.5,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-    )
+    longest = displacement.waiting_times.max()
+    colours = waiting_colours(longest)
+    draw_by_waiting_time(ax[2:], displacement, exponents, guides, split=split, colours=colours)
+    limits = np.array([panel.get_ylim() for panel in ax[2:]])
+    for panel in ax[2:]:
+        panel.set(xlabel="lag (steps)", ylim=(limits[:, 0].min(), limits[:, 1].max()))
+    ax[2].set_ylabel("TAMSD (units of x²)")
+    ax[2].legend(handles=exponent_key(any(map(len, guides))), loc="upper left")
+    waiting_scale(ax[2:], colours, longest)
     return ax
 
 

@@ -9,9 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
 
 from multifractal.base.types import Array
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, styled
+from multifractal.figures._style import CONTROL, FURTHER, OURS, PALEST, THEORY, styled
 
 if TYPE_CHECKING:
     from multifractal.diffusion.displacement import Displacement
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # fitted lines stand above their curves (late ones below) by this factor, so that both are seen
 _OFFSET = 2.2
-_PALEST = 0.88  # share of the colour map in use: its end is too pale on white
 _DOTS = 8000  # most points of a path that are drawn
 _CURVE_POINTS = 2000  # of a learning curve, at epochs evenly spaced in the logarithm
 
@@ -56,7 +56,7 @@ def training_tamsd(
     """
     ax = _grid(ax, len(panels), n_columns, sharex=True, sharey="row")
     longest = max(found.waiting_times.max() for found in panels.values())
-    colours = ScalarMappable(LogNorm(1, longest ** (1 / _PALEST)), plt.rcParams["image.cmap"])
+    colours = ScalarMappable(LogNorm(1, longest ** (1 / PALEST)), plt.rcParams["image.cmap"])
     for panel, (title, found) in zip(ax, panels.items(), strict=True):
         for waiting, curve in zip(found.waiting_times, found.values, strict=True):
             _draw_curve(panel, found.lag_times, curve, colours.to_rgba(waiting))
@@ -64,6 +64,14 @@ def training_tamsd(
             _draw_exponent(panel, regime)
         panel.set(xscale="log", yscale="log", title=title)
         _label_outside(panel, "lag (epochs)", "TAMSD (squared parameter units)")
+    key = [
+        Line2D([], [], color=THEORY, ls="--", lw=1.2, label="fitted exponent"),
+        Line2D([], [], color=CONTROL, lw=1.1, label="even lags, or all"),
+        Line2D(
+            [], [], color=CONTROL, marker=".", ls="", label="odd lags, where period two parts them"
+        ),
+    ]
+    ax[0].figure.legend(handles=key, loc="outside lower center", ncols=3)
     bar = ax[0].figure.colorbar(
         colours, ax=list(ax), label="waiting time (epochs)", shrink=0.8, pad=0.02
     )
@@ -120,7 +128,7 @@ def training_paths(
             ylabel=f"second ({found.explained[1]:.0%})",
         )
         right.set(
-            title=f"t-SNE of {len(found.sample)} of {len(found.points)} positions",
+            title=f"t-SNE of {len(found.sample):,} of {len(found.points):,} positions",
             ylabel="t-SNE 2",
             xlabel="t-SNE 1 (arbitrary units)",
         )
@@ -144,7 +152,7 @@ def learning_and_sharpness(runs: Mapping[str, FullBatchRun], ax: ManyAxes | None
     array of 2 Axes
     """
     ax = _grid(ax, 2, 2)
-    for (title, run), colour in zip(runs.items(), (OURS, PUBLISHED, "#009E73"), strict=False):
+    for (title, run), colour in zip(runs.items(), (OURS, *FURTHER[:2]), strict=False):
         at = np.unique(np.logspace(0, np.log10(run.epochs), _CURVE_POINTS).round().astype(int)) - 1
         for losses, style, kind in zip(
             run.losses.T, ("-", "--"), ("training", "test"), strict=False
@@ -153,19 +161,12 @@ def learning_and_sharpness(runs: Mapping[str, FullBatchRun], ax: ManyAxes | None
         ax[1].plot(run.sharpness_epochs, run.sharpness, "-", color=colour, lw=1.1, label=title)
     edges = {2 / run.parameters["learning_rate"] for run in runs.values()}
     for edge in edges:
-        ax[1].axhline(edge, color=THEORY, ls="--", lw=1)
-        ax[1].annotate(
-            f"2/rate = {edge:g}",
-            (0, edge),
-            (4, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            fontsize=8.5,
-        )
+        ax[1].axhline(edge, color=THEORY, ls="--", lw=1, label=f"2 / rate = {edge:g}")
     ax[0].set(xscale="log", yscale="log", xlabel="epoch + 1", ylabel="loss (target variances)")
     ax[1].set(xlabel="epoch", ylabel="largest Hessian eigenvalue", ylim=(0, None))
+    ax[0].minorticks_off()
     for panel in ax:
-        panel.legend()
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return ax
 
 

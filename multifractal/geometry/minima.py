@@ -103,22 +103,28 @@ class Basins(Result):
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class LossHistogram(Result):
-    """Histogram of the losses of the grid points in a box.
+    """Histogram of the losses in a box, of its grid points or of its minima.
 
     Attributes
     ----------
     edges : ndarray, shape (bins + 1,), float64
-        In units of the loss.
+        In units of the loss, above `reference`.
     counts : ndarray, shape (bins,), int64
-        Grid points in each bin.
+        Grid points or minima in each bin.
     box : ndarray, shape (4,), int64
         (x first, x last, y first, y last) in pixels, ends included.
+    reference : float
+        The loss that `edges` are counted from: 0, or for minima the landscape's global minimum.
+    counted : str
+        "grid points" or "minima".
     provenance : Provenance
     """
 
     edges: np.ndarray
     counts: np.ndarray
     box: np.ndarray
+    reference: float = 0.0
+    counted: str = "grid points"
     provenance: Provenance
 
 
@@ -239,14 +245,18 @@ def basins(minima: Minima, *, link_length: float = 12.0, among: int = 6) -> Basi
     )
 
 
-def loss_histogram(landscape: LandscapeLike, box: Any, *, bins: int = 50) -> LossHistogram:
-    """Count the losses of the grid points in a box.
+def loss_histogram(
+    landscape: LandscapeLike, box: Any, *, minima: Minima | None = None, bins: int = 50
+) -> LossHistogram:
+    """Count the losses in a box: of its grid points, or of minima above the landscape's global minimum.
 
     Parameters
     ----------
     landscape : Landscape or array_like of shape (rows, cols)
     box : sequence of 4 ints
         (x first, x last, y first, y last) in pixels, ends included; e.g. a row of `Basins.boxes`.
+    minima : Minima, optional
+        Count those of them that lie in the box (paper: of the 3000 lowest) and measure from the global minimum.
     bins : int
         Equal bins from the lowest to the highest loss. Default: our choice.
 
@@ -257,7 +267,7 @@ def loss_histogram(landscape: LandscapeLike, box: Any, *, bins: int = 50) -> Los
     Raises
     ------
     ValueError
-        When the box is empty or leaves the grid.
+        When the box is empty or leaves the grid, or no minimum lies in it.
     """
     box = finite_array("box", box).astype(np.int64)
     landscape = as_landscape(landscape)
@@ -270,13 +280,27 @@ def loss_histogram(landscape: LandscapeLike, box: Any, *, bins: int = 50) -> Los
         f"be (x first, x last, y first, y last) within a grid of {rows} rows and {cols} columns",
         "clip it",
     )
-    inside = landscape.values[box[2] : box[3] + 1, box[0] : box[1] + 1]
-    counts, edges = np.histogram(inside, bins=whole_number("bins", bins))
+    if minima is None:
+        reference, inside = 0.0, landscape.values[box[2] : box[3] + 1, box[0] : box[1] + 1]
+    else:
+        reference, inside = float(landscape.values.min()), minima.within(box).losses
+        require(
+            len(inside) > 0,
+            "box",
+            box,
+            "hold one of the minima",
+            "pass a row of basins(minima).boxes",
+        )
+    counts, edges = np.histogram(inside - reference, bins=whole_number("bins", bins))
     return LossHistogram(
         edges=edges.astype(np.float64),
         counts=counts,
         box=box,
-        provenance=Provenance.of("loss_histogram", landscape=landscape, box=box, bins=bins),
+        reference=reference,
+        counted="grid points" if minima is None else "minima",
+        provenance=Provenance.of(
+            "loss_histogram", landscape=landscape, box=box, minima=minima, bins=bins
+        ),
     )
 
 

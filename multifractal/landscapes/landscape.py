@@ -84,6 +84,12 @@ class Landscape(Pictured):
         return _read_only(gradient)
 
     @cached_property
+    def global_minimum(self) -> tuple[int, int]:
+        """(x, y) of the lowest grid point, in pixels; of equal ones the first in row order."""
+        row, column = np.unravel_index(np.argmin(self.values), self.shape)
+        return int(column), int(row)
+
+    @cached_property
     def hessian_eigenvalues(self) -> Array:
         """Eigenvalues of the grid Hessian (`numpy.gradient` applied twice), shape (2, rows, cols), ascending."""
         eigenvalues = np.empty((2, *self.shape), self.values.dtype)

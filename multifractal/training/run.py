@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from multifractal.base import files
 from multifractal.base.checks import float_dtype, one_of, positive_number, require, whole_number
 from multifractal.base.deprecation import FormerName, renamed
+from multifractal.base.result import Provenance
 from multifractal.base.types import Array, PathLike
 from multifractal.training.run_folder import RunFolder, read_record, read_rows, require_space
 from multifractal.training.tables import Table
@@ -278,6 +279,13 @@ class FullBatchRun:
     def __init__(self, folder: PathLike) -> None:
         self.path = Path(folder)
         self.parameters = read_record(self.path)["parameters"]
+
+    @property
+    def provenance(self) -> Provenance:
+        """The settings of the run, its seed and the versions that it was begun with, from its record."""
+        told = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        versions = read_record(self.path)["versions"]
+        return Provenance(f"train_full_batch({told})", str(self.parameters.get("seed")), versions)
 
     @cached_property
     def _rows(self):

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from plotly import graph_objects
 
 from landscape_viz import Problem, directions, figures, section, trajectory
 from landscape_viz.figures import page
@@ -162,7 +163,7 @@ def test_the_page_opens_in_a_browser_without_a_network(run, holed, tmp_path):
         "--dump-dom",
         path.as_uri(),
     ).stdout
-    assert 'data-kinds="surface,scatter3d"' in dom
+    assert 'data-kinds="surface,scatter3d,scatter3d"' in dom
     assert re.search(r'data-drawn="[1-9]', dom)
     assert "3 points NaN or inf" in dom
     colours = (plt.imread(tmp_path / "page.png")[..., :3] * 7).astype(int).reshape(-1, 3)
@@ -176,7 +177,7 @@ def test_the_page_holds_everything_and_is_not_overwritten(run, tmp_path):
     path = tmp_path / "page.html"
     page.write_page(run[0], path, clip=0.5)
     text = path.read_text()
-    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", text)
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=(?!\"data:)", text)
     assert "cut at minimum + 0.5" in text
     with pytest.raises(FileExistsError, match="overwrite=True"):
         page.write_page(run[0], path)
@@ -192,7 +193,7 @@ def test_a_surface_has_a_face_between_any_four_points(run):
 def test_the_surface_of_the_page_has_its_holes_and_its_cut(holed):
     """Rows run along y, no gap is bridged, nothing lies above the cut, and the pointer tells the values uncut."""
     values = holed.values["loss"]
-    plain, cut = (page._surface(holed, "loss", clip) for clip in (None, 0.5))
+    plain, cut = (page._surface(graph_objects, holed, "loss", clip) for clip in (None, 0.5))
     assert plain.connectgaps is False
     np.testing.assert_array_equal(plain.x, holed.x)
     np.testing.assert_array_equal(plain.y, holed.y)
@@ -263,7 +264,7 @@ def test_a_walker_descends_on_the_page(run, tmp_path):
     assert walked.shape == (21, 3)
     assert np.allclose(walked, descended(result, start, rate, 20), atol=1e-5)
     assert re.search(r'data-said="step 20, loss', dom)
-    assert 'data-traces="2"' in dom
+    assert 'data-traces="3"' in dom  # the surface, the trained point and the walker
 
 
 def test_a_walker_stops_at_a_hole(holed, tmp_path):
@@ -277,7 +278,30 @@ def test_a_walker_stops_at_a_hole(holed, tmp_path):
     )
     dom, _ = seen(path, tmp_path, script)
     assert 'data-none="0"' in dom
-    assert 'data-kinds="1"' in dom
+    assert 'data-kinds="2"' in dom
+
+
+def test_the_switches_of_the_page_redraw_it(run, tmp_path):
+    """Accuracy and logarithm change the height and its label, contours the view; the walker waits while accuracy is shown."""
+    path, (result, _) = tmp_path / "page.html", run
+    page.write_page(result, path)
+    script = (
+        "const plot = document.getElementById('section'), told = document.body.dataset;"
+        "document.getElementById('log').click(); told.axis = plot.layout.scene.zaxis.type;"
+        "told.colour = plot.data[0].surfacecolor[1][2];"
+        "document.getElementById('contour').click(); told.view = plot.layout.scene.camera.projection.type;"
+        "const choice = document.getElementById('metric'); choice.value = 'accuracy'; choice.onchange();"
+        "told.height = plot.data[0].z[1][2]; told.title = plot.layout.scene.zaxis.title.text;"
+        "told.place = plot.data[1].z[0]; told.waits = document.getElementById('drop').disabled"
+    )
+    dom, _ = seen(path, tmp_path, script, width=500, height=400)
+    told = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<body[^>]*>", dom)[0]))
+    assert (told["axis"], told["view"], told["title"]) == ("log", "orthographic", "accuracy")
+    assert float(told["colour"]) == pytest.approx(np.log10(result.values["loss"][2, 1]))
+    assert float(told["height"]) == pytest.approx(result.values["accuracy"][2, 1])
+    i, j = (int(np.flatnonzero(axis == 0)[0]) for axis in result.axes)
+    assert float(told["place"]) == pytest.approx(result.values["accuracy"][i, j])
+    assert told["waits"] == "true"
 
 
 @pytest.mark.parametrize("width", [400, 1280])

@@ -105,4 +105,4 @@ def test_walk_spectra_show_their_fits(surface):
     ax = figures.walk_spectra({"free": found}, exponents={"free": [((0.01, 0.1), fit)]})
     x, y = ax.lines[1].get_data()
     np.testing.assert_allclose(np.diff(np.log(y)) / np.diff(np.log(x)), -fit.value)
-    assert f"{float(fit.value):.2f}" in ax.texts[0].get_text()
+    assert f"{float(fit.value):.2f}" in ax.get_legend().get_texts()[0].get_text()
