@@ -109,14 +109,14 @@ def displacement_curves(found: Displacement, *, ax: Axes | None = None) -> Axes:
     """
     ax = axes_or_new(ax)
     longest = max(int(found.waiting_times.max()), 1)
-    colours = ScalarMappable(Normalize(0, longest / PALEST), plt.rcParams["image.cmap"])
+    colours = waiting_colours(longest)
     _draw_curves(ax, found, np.ones(len(found.waiting_times), bool), colours)
     ax.set(xscale="log", yscale="log", xlabel="lag (steps)", ylabel="TAMSD (pixels²)")
     ax.set_title(
         f"mean of {len(found.per_walk):,} walk{'s' * (len(found.per_walk) > 1)}, window {found.window:,} steps"
     )
     if len(found.waiting_times) > 1:
-        _draw_scale(np.array([[ax]], dtype=object), colours, longest)
+        waiting_scale(ax, colours, longest)
     return ax
 
 

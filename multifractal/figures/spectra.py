@@ -12,6 +12,7 @@ import numpy as np
 
 from multifractal.analysis.spectra import Spectra, of_file, several
 from multifractal.base import files
+from multifractal.base.checks import require
 from multifractal.base.extras import needed
 from multifractal.base.types import Array, ArrayLike, PathLike
 from multifractal.figures._style import (
@@ -153,18 +154,22 @@ def published_epochs(published: Mapping[int, Any], axes: ManyAxes | None = None)
     Returns
     -------
     ndarray of Axes
+
+    Raises
+    ------
+    ValueError
+        When no epoch is available: there is nothing to draw.
     """
     present = {epoch: arrays for epoch, arrays in published.items() if arrays is not None}
-    axes = np.atleast_1d(
-        axes_or_new(
-            axes,
-            1,
-            max(len(present), 1),
-            sharey=True,
-            sharex=True,
-            figsize=(3.2 * max(len(present), 1), 3.0),
-        )
+    require(
+        len(present) > 0,
+        "published",
+        list(published),
+        "hold the spectrum of an epoch",
+        "fetch them: python -m multifractal.source_data fetch",
     )
+    n, width = len(present), 3.2 * len(present)
+    axes = np.atleast_1d(axes_or_new(axes, 1, n, sharey=True, sharex=True, figsize=(width, 3.0)))
     for ax, (epoch, arrays) in zip(axes, present.items(), strict=False):
         h, D = np.ravel(arrays["hq"]), np.ravel(arrays["Dq"])
         ax.plot(h, D, "o-", color=PUBLISHED)

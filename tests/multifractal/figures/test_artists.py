@@ -184,14 +184,21 @@ def test_a_langevin_path_its_potential_and_its_displacement_each_have_a_panel():
     )
     path = SimpleNamespace(positions=np.arange(5.0) ** 2, hurst=0.7, learning_rate=10.0, beta=3.0)
     x = np.linspace(-1, 1, 7)
-    walk, well, spread = theory.langevin_path(path, (x, x**2), found)
+    fit = diffusion_exponent([1, 3, 9], found.values[0, 1:], lag_range=(1, 9))
+    walk, well, early, late = theory.langevin_path(
+        path, (x, x**2), found, exponents=([fit], []), guides=([(0.6, (1, 9))], []), split=50
+    )
     assert walk.lines[0].get_ydata() == pytest.approx(path.positions)
     assert well.lines[0].get_xydata() == pytest.approx(np.column_stack([x**2, x]))
-    assert len(spread.lines) == 2
-    for line, waiting, values in zip(spread.lines, ("0", "50"), found.values, strict=True):
-        assert line.get_label() == waiting
-        assert line.get_xydata() == pytest.approx(np.column_stack([[1, 3, 9], values[1:]]))
-    assert "units" in spread.get_ylabel()
+    for panel, values in ((early, found.values[0]), (late, found.values[1])):
+        assert panel.lines[0].get_xydata() == pytest.approx(
+            np.column_stack([[1, 3, 9], values[1:]])
+        )
+    slopes = [np.diff(np.log(line.get_xydata()), axis=0)[0] for line in early.lines[1:]]
+    assert [y / x for x, y in slopes] == pytest.approx([fit.exponent, 0.6])
+    told = [text.get_text() for text in early.get_legend().get_texts()]
+    assert told == ["fitted exponent", "exponent in the paper"]
+    assert "units" in early.get_ylabel()
 
 
 def test_a_learning_curve_begins_at_epoch_one():

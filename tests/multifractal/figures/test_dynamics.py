@@ -41,7 +41,7 @@ def texts(ax):
 
 
 def test_loss_by_step_draws_the_mean_of_each_rate():
-    """One curve a rate, steps from 1 on, at the mean over starts."""
+    """One pale curve a rate at the mean over starts, steps from 1 on, and a bold one through some of its points."""
     walks = descend_ensemble(
         Landscape(np.random.default_rng(0).normal(size=(9, 9))),
         [[1, 2], [5, 5.5]],
@@ -50,18 +50,24 @@ def test_loss_by_step_draws_the_mean_of_each_rate():
     )
     ax = figures.loss_by_step(walks)
     assert texts(ax) == ["0.1", "1"]
-    np.testing.assert_array_equal(
-        ax.lines[1].get_xydata(), np.column_stack([range(1, 21), walks.losses[1].mean(0)[1:]])
-    )
+    pale, bold = ax.lines[2:4]
+    expected = np.column_stack([range(1, 21), walks.losses[1].mean(0)[1:]])
+    np.testing.assert_array_equal(pale.get_xydata(), expected)
+    steps = bold.get_xdata().astype(int)
+    assert (steps[0], steps[-1]) == (1, 20)
+    np.testing.assert_array_equal(bold.get_xydata(), expected[steps - 1])
+    assert bold.get_color() == pale.get_color() == figures._style.rate_colour(1.0)
 
 
 def test_sharpness_by_rate_shades_the_range_it_was_given():
     """The range in the legend is the result's; without one there is no shade; a published result is named."""
     ax = figures.sharpness_by_rate(edge(np.array([9, 1, 1, 9, 9.0])), published=edge(np.ones(5)))
-    assert texts(ax)[0] == "agrees from 2 to 4"
+    assert texts(ax)[0] == "2 / rate within the first one's 95 %: 2 to 4"
     assert "published file" in texts(ax)
     ax = figures.sharpness_by_rate(edge(np.full(5, 9.0)))
     assert texts(ax) == ["2 / rate", "largest Hessian eigenvalue"]
+    ax = figures.sharpness_by_rate(edge(np.ones(5)), edge(np.ones(5)), names=["anywhere", "near"])
+    assert {"anywhere", "near"} < set(texts(ax))
 
 
 def test_lyapunov_by_rate_draws_means_and_shares():
@@ -86,6 +92,10 @@ def test_lyapunov_by_trial_ends_at_the_mean(tmp_path):
     exact = exponents("tangent", 0.0)
     ax = figures.lyapunov_by_trial(exact, exponents("two_trajectories", -1.0), rate_index=2)
     assert ax.lines[0].get_ydata()[-1] == exact.mean[2, 0]
+    beside = figures.lyapunov_by_trial(exact, rate_index=2, published=(0.478, 0.464, 0.491))
+    assert "the paper: 0.478 [0.464, 0.491]" in texts(beside)
+    bars = beside.containers[0].lines[2][0].get_segments()[0][:, 1]
+    assert bars == pytest.approx([0.464, 0.491])
     figures.save_figure(ax, tmp_path, "trials", running=exact.running(2).value)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "trials.npz",

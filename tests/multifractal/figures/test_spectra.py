@@ -4,7 +4,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from multifractal import figures, local_hoelder, multifractal_spectrum, shuffle_within_blocks
+from multifractal import (
+    descend,
+    figures,
+    local_hoelder,
+    multifractal_spectrum,
+    shuffle_within_blocks,
+)
 
 mpl.use("Agg")
 ROUGH = np.random.default_rng(0).normal(size=(257, 257)).cumsum(axis=0).cumsum(axis=1)
@@ -14,14 +20,14 @@ PUBLISHED = {"hq": np.linspace(0.8, 0.2, 5)[None], "Dq": np.array([[1.5, 1.9, 2.
 def test_model_spectra_draw_ours_and_the_published():
     """A single spectrum, several as a mean, and a published one give three labelled curves in one panel."""
     spectrum = multifractal_spectrum(ROUGH)
-    ax = figures.model_spectra({"a": spectrum, "b": [spectrum, spectrum]}, {"a": PUBLISHED})
+    ax = figures.model_spectra(
+        {"a": spectrum, "b": [spectrum, spectrum]}, {"a": PUBLISHED}, theory={"b": (0.5, 2.0)}
+    )
     labels = ax.get_legend_handles_labels()[1]
-    assert sorted(labels) == [
-        "a, from scratch",
-        "a, published",
-        "b, from scratch\n(mean of 2, bars: sd)",
-    ]
+    assert sorted(labels) == ["a, ours", "a, published", "b, law", "b, ours (mean of 2, bars: sd)"]
     drawn = {line.get_label(): line for line in ax.lines}["a, published"]
+    ours = [container.lines[0].get_color() for container in ax.containers]
+    assert len({*ours, drawn.get_color()}) == 3
     assert np.array_equal(drawn.get_xdata(), PUBLISHED["hq"][0])
 
 
@@ -30,6 +36,8 @@ def test_missing_epochs_are_named():
     axes = figures.published_epochs({1: PUBLISHED, 10: PUBLISHED, 20: None})
     assert len(axes) == 2
     assert "epoch 20 not available" in axes[0].figure.get_suptitle()
+    with pytest.raises(ValueError, match="hold the spectrum of an epoch"):
+        figures.published_epochs({1: None})
 
 
 def test_section_spectra_show_the_verdict():
@@ -41,7 +49,8 @@ def test_section_spectra_show_the_verdict():
     axes = figures.section_spectra(
         spectra, {"first": multifractal_spectrum(shuffle_within_blocks(ROUGH, rng=0))}
     )
-    assert spectra["first"].diagnostics.verdict in axes[0].get_title()
+    told = axes[0].get_title().replace(",\n", ", ").replace(";\n", "; ")
+    assert spectra["first"].diagnostics.verdict in told
     assert len(axes[0].get_legend_handles_labels()[1]) == 2
 
 
@@ -51,8 +60,11 @@ def test_a_section_is_cut_for_display(tmp_path):
     ax = figures.section_relief(loss, (np.linspace(-1, 1, 30), np.linspace(-1, 1, 40)))
     assert ax.get_zlim()[1] < 11
     assert "above the cut at minimum + 10" in ax.get_title()
-    page = figures.write_section_page(tmp_path / "section.html", loss)
+    walk = descend(loss, (5.0, 5.0), learning_rate=0.1, n_steps=3)
+    page = figures.write_section_page(tmp_path / "section.html", loss, walk=walk, title="A <plane>")
     text = page.read_text()
+    assert "A &lt;plane&gt;" in text
+    assert all(f'"name":"{name}"' in text for name in ("walk", "start", "finish"))
     assert "<script src=" not in text
     assert len(text) > 1_000_000
     with pytest.raises(FileExistsError):
@@ -62,5 +74,11 @@ def test_a_section_is_cut_for_display(tmp_path):
 def test_hoelder_maps_share_their_colours():
     """Prescribed and recovered map have the same colour scale."""
     found = local_hoelder(ROUGH, 8)
-    axes = figures.hoelder_maps(np.full(ROUGH.shape, 0.5) + np.linspace(-0.1, 0.1, 257), found)
+    prescribed = np.full(ROUGH.shape, 0.5) + np.linspace(-0.1, 0.1, 257)
+    axes = figures.hoelder_maps(prescribed, found, border=16)
     assert axes[0].images[0].get_clim() == axes[1].images[0].get_clim()
+    error = np.sqrt(np.mean((found.hoelder - prescribed)[16:-16, 16:-16] ** 2))
+    assert f"rms error {error:.4f}" in axes[2].get_title()
+    assert axes[2].collections[0].get_array().sum() == 225**2
+    with pytest.raises(ValueError, match="border must leave some pixels"):
+        found.compared_with(prescribed, border=129)

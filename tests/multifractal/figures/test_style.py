@@ -1,4 +1,4 @@
-"""The house style: global settings stay as they were, notebooks show every figure, and a figure goes with its numbers."""
+"""The house style, and saving: global settings stay as they were, and a figure goes with its numbers and what made them."""
 
 import base64
 import io
@@ -11,6 +11,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from multifractal import fbm_surface, figures
+from multifractal.base import files
+from multifractal.figures import _style
 from multifractal.figures._style import axes_or_new, styled
 
 SETUP = """
@@ -41,14 +43,28 @@ def test_a_notebook_shows_every_figure_once(tmp_path):
     """In a kernel without any magic, each of three cells shows its figure; a saved one is the written picture, smaller."""
     drawing = "figures.surface_with_walk(surface, walk)"
     saving = f"figures.save_figure({drawing}, {str(tmp_path)!r}, 'walk', losses=walk.losses);"
-    notebook = new_notebook(
-        cells=[new_code_cell(source) for source in (SETUP, f"{drawing};", f"{drawing};", saving)]
+    book = (
+        f"book = figures.FigureBook({str(tmp_path)!r}, formats=['png'], beside=True)\n"
+        f"book.save_figure({drawing}, 'one', caption='What is seen.', of=[walk], losses=walk.losses)\n"
+        f"book.save_figure({drawing}, 'two', losses=walk.losses);"
     )
+    sources = (SETUP, f"{drawing};", f"{drawing};", saving, book, "book.close()")
+    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     nbclient.NotebookClient(notebook).execute()
-    shown = [
-        [output["data"]["image/png"] for output in cell.outputs] for cell in notebook.cells[1:]
+    pictures = [
+        [output for output in cell.outputs if "image/png" in output.get("data", {})]
+        for cell in notebook.cells[1:]
     ]
-    assert [len(pictures) for pictures in shown] == [1, 1, 1]
+    assert [len(some) for some in pictures] == [1, 1, 1, 2, 0]
+    shown = [[output["data"]["image/png"] for output in some] for some in pictures]
+    told = [output["data"].get("text/markdown") for output in notebook.cells[4].outputs]
+    assert told == [None, "**Figure 1.** What is seen.", None]
+    assert [output["data"]["text/plain"] for output in pictures[3]] == [
+        "Figure 1: one",
+        "Figure 2: two",
+    ]
+    assert shown[3] == [shown[2][0]] * 2  # drawn beside or here: the same picture
+    assert not (tmp_path / "one.pdf").exists()
     small, written = (
         PIL.Image.open(file)
         for file in (io.BytesIO(base64.b64decode(shown[2][0])), tmp_path / "walk.png")
@@ -73,6 +89,62 @@ def test_a_figure_is_saved_with_its_numbers(tmp_path):
         assert np.array_equal(stored["values"], values)
     with pytest.raises(ValueError, match="numbers must hold the arrays behind the figure"):
         figures.save_figure(drawn(), tmp_path, "line")
+
+
+def test_what_made_a_figure_is_kept_with_its_numbers(tmp_path, zenodo, monkeypatch):
+    """Calls, seeds and versions of the results, the caption, and the SHA-256 of the paper's files that it shows."""
+    monkeypatch.setenv("MULTIFRACTAL_DATA", str(zenodo))
+    surface, file = fbm_surface(16, 0.5, rng=3), "multifractional_brownian_surface/eos.mat"
+    book = figures.FigureBook(tmp_path, formats=["png"])
+    words = {"caption": "A line.", "of": [surface], "data": [file]}
+    assert [book.save_figure(drawn(), name, **words, x=[0, 1]) for name in ("a", "b")] == [1, 2]
+    book.close()
+    _, made = files.load_arrays(tmp_path / "a.npz")
+    assert (made["figure"], made["caption"]) == ("a", "A line.")
+    assert made["calls"] == [{"call": surface.provenance.call, "seed": surface.provenance.seed}]
+    assert {"multifractal", "matplotlib", "numpy"} <= set(made["versions"])
+    assert made["data"] == {file: files.file_sha256(zenodo / file)}
+
+
+def test_a_book_says_what_went_wrong_beside_it(tmp_path):
+    """A figure that cannot be written in the other process raises there, at the latest when the book is closed."""
+    (tmp_path / "taken").write_text("a file, not a folder")
+    book = figures.FigureBook(tmp_path / "taken", formats=["png"], beside=True)
+    book.save_figure(drawn(), "line", x=[0, 1])
+    with pytest.raises(OSError):
+        book.close()
+
+
+def test_one_meaning_has_one_colour():
+    """No two roles share a colour; Hurst exponents a tenth apart and rates a factor of three apart are told apart."""
+    roles = [_style.OURS, _style.PUBLISHED, _style.THEORY, _style.CONTROL, _style.ESTIMATOR]
+    assert len({*roles, *_style.FURTHER}) == 8
+    for colours in (
+        [_style.hurst_colour(h / 10) for h in range(1, 10)],
+        [_style.rate_colour(rate) for rate in (10, 30, 100, 300, 1000, 3000, 10_000)],
+    ):
+        assert np.abs(np.diff(colours, axis=0)).max(axis=1).min() > 0.06
+
+
+def test_panels_have_letters_and_ticks_their_commas():
+    """Only panels of a new figure with several, and only axes that reach a thousand."""
+
+    @styled
+    def two(ax=None):
+        axes = axes_or_new(ax, 1, 2)
+        axes[0].plot([0, 5000], [0, 0.5])
+        return axes
+
+    axes = two()
+    assert [[text.get_text() for text in ax.texts] for ax in axes] == [["a"], ["b"]]
+    axes[0].figure.canvas.draw()
+    assert "2,000" in [label.get_text() for label in axes[0].get_xticklabels()]
+    assert "0.2" in [label.get_text() for label in axes[0].get_yticklabels()]
+    assert not drawn().texts
+    own = matplotlib.pyplot.subplots(1, 2)[1]
+    assert not any(ax.texts for ax in two(own))
+    assert _style.number(-12345.0) == "\N{MINUS SIGN}12,345"
+    assert _style.in_words("vgg_nodrop_sgd_fashionmnist") == "VGG, no dropout, SGD, FashionMNIST"
 
 
 def test_a_saved_figure_is_framed_as_its_writer_would(tmp_path):

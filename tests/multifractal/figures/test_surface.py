@@ -62,10 +62,19 @@ def test_every_figure_draws_its_result(surface):
     histogram = loss_histogram(surface, found.boxes[0])
     ax = figures.basin_losses(histogram)
     assert np.array_equal(ax.patches[0].get_data().values, histogram.counts)
+    assert ax.get_xlabel() == "loss"
+    ax = figures.basin_losses(loss_histogram(surface, found.boxes[0], minima=lowest), line=0.5)
+    assert ax.lines[0].get_xdata()[0] == 0.5
+    assert ax.get_xlabel() == "loss above the global minimum"
     walk = descend(surface, start_near_maximum(surface, rng=0), learning_rate=10, n_steps=50)
     relief, flat = figures.surface_with_walk(surface, walk)
     assert np.array_equal(flat.collections[0].get_offsets(), walk.positions)
     assert all("pixels" in axis.get_xlabel() for axis in (relief, flat))
+    places = {line.get_label(): line.get_xydata()[0] for line in flat.lines}
+    assert places["start"] == pytest.approx(walk.positions[0])
+    assert places["finish"] == pytest.approx(walk.positions[-1])
+    x, y = places["global minimum"].astype(int)
+    assert surface.values[y, x] == surface.values.min()
 
 
 def test_drift_is_drawn_with_its_controls(surface, tmp_path):
@@ -73,7 +82,7 @@ def test_drift_is_drawn_with_its_controls(surface, tmp_path):
     drift = drift_to_flat([surface, surface], learning_rate=10, n_steps=60, n_walkers=2, rng=0)
     axes = figures.drift_shares(drift, fields=("flatness", "regional flatness"))
     assert len(axes) == 3
-    assert "2 surfaces x 2 walkers" in axes[0].get_title()
+    assert "2 surfaces × 2 walkers" in axes[0].get_title()
     assert len(axes[-1].lines) == len(drift.kinds)
     figures.save_figure(axes, tmp_path, "drift", shares=drift.shares)
     assert (tmp_path / "drift.png").stat().st_size > 10_000

@@ -272,6 +272,24 @@ def test_the_loss_histogram_counts_the_box(rough):
     assert np.array_equal(histogram.counts, np.histogram(rough.values[100:140, 3:13], 9)[0])
 
 
+def test_the_loss_histogram_counts_minima_above_the_global_one(rough):
+    """Of given minima those in the box, their losses from the lowest grid point of all; a box without one is refused."""
+    minima, box = local_minima(rough), (3, 12, 100, 139)
+    histogram = loss_histogram(rough, box, minima=minima, bins=5)
+    inside = [
+        loss - rough.values.min()
+        for (x, y), loss in zip(minima.positions, minima.losses, strict=True)
+        if 3 <= x <= 12 and 100 <= y <= 139
+    ]
+    assert np.array_equal(histogram.counts, np.histogram(inside, bins=5)[0])
+    assert (histogram.edges[0], histogram.edges[-1]) == pytest.approx((min(inside), max(inside)))
+    assert (histogram.reference, histogram.counted) == (rough.values.min(), "minima")
+    x, y = rough.global_minimum
+    assert rough.values[y, x] == histogram.reference
+    with pytest.raises(ValueError, match="hold one of the minima"):
+        loss_histogram(rough, (0, 0, 0, 0), minima=minima)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
