@@ -14,7 +14,10 @@ sys.path.insert(
     0, str(Path(__file__).resolve().parents[1])
 )  # run as a script it sees its own folder only
 
-_PROGRESS = re.compile(r"^epoch \d+ of \d+: .*\n?", re.MULTILINE)
+# Of what is said on the error stream: progress, and that no bar can be drawn for it.
+_PROGRESS = re.compile(
+    r"^epoch \d+ of \d+: .*\n?|^.*TqdmWarning: IProgress.*\n?(?: +from .*\n?)?", re.MULTILINE
+)
 
 
 def main(argv=None):

@@ -3,7 +3,15 @@
 import numpy as np
 
 from multifractal.figures._saving import save_figure
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures._style import (
+    CONTROL,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    styled,
+)
 
 __all__ = ["edge_of_stability", "edge_record", "fractality", "paths", "save_figure", "spectrum"]
 
@@ -224,7 +232,8 @@ def fractality(report, *, ax=None):
 def _plane_of_zoom(ax, losses, width, k):
     image = ax.imshow(losses, origin="lower", extent=2 * [-width, width], rasterized=True)
     ax.set(
-        xlabel="random direction 1 (filter norms)", ylabel="random direction 2" if k == 0 else ""
+        xlabel="random direction 1 (filter norms)",
+        ylabel="random direction 2 (filter norms)" if k == 0 else "",
     )
     ax.figure.colorbar(image, ax=ax, label="loss" if k == 2 else None, shrink=0.85)
 
@@ -237,10 +246,10 @@ def _lines_of_zoom(ax, lines, width):
 
 _WORDS = {
     "critical_sharpness": ("critical sharpness", OURS, "-"),
-    "batch_sharpness": ("batch sharpness", PUBLISHED, "o"),
-    "directional_sharpness": ("directional sharpness", "#009E73", "s"),
-    "largest_eigenvalue": ("largest eigenvalue", "#CC79A7", "^"),
-    "preconditioned_sharpness": ("preconditioned sharpness", "#CC79A7", "v"),
+    "batch_sharpness": ("batch sharpness", FURTHER[2], "o"),
+    "directional_sharpness": ("directional sharpness", FURTHER[0], "s"),
+    "largest_eigenvalue": ("largest eigenvalue", FURTHER[1], "^"),
+    "preconditioned_sharpness": ("preconditioned sharpness", FURTHER[1], "v"),
 }
 
 
@@ -260,7 +269,7 @@ def edge_record(record, *, ax=None):
     above, below = ax = axes_or_new(ax, 2, 1, figsize=(4.8, 5.2), sharex=True)
     above.plot(record.steps, record["loss"], color=OURS, linewidth=1)
     above.set(ylabel="loss of the batch", yscale="log" if (record["loss"] > 0).all() else "linear")
-    above.set_title(f"{record.optimizer}, {record.n_parameters} parameters", loc="left")
+    above.set_title(f"{record.optimizer}, {record.n_parameters:,} parameters", loc="left")
     for name, (words, colour, mark) in _WORDS.items():
         ratio = record[name] / record.bound(name)
         if not np.isfinite(ratio).any():
@@ -284,7 +293,7 @@ def edge_record(record, *, ax=None):
                 linewidth=0.8,
                 label=words,
             )
-    below.axhline(1, color=THEORY, linestyle="--", linewidth=0.8)
+    below.axhline(1, color=THEORY, linestyle="--", linewidth=0.8, label="the edge: 1")
     below.set(xlabel="step", ylabel="indicator / its bound", yscale="log")
     below.legend(loc="best", fontsize="small")
     return ax

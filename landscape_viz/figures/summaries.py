@@ -112,9 +112,9 @@ def architectures(networks, *, rise=5.0, ax=None):
         panel.set_title(
             f"{name}: {right:.0%} of test right\nloss at the cross {loss:.3f} nats", fontsize=9
         )
-        panel.set(xlabel="along random direction 1", aspect="equal")
+        panel.set(xlabel="random direction 1 (filter norms)", aspect="equal")
     first = np.ravel(axes)[0]
-    first.set_ylabel("along random direction 2")
+    first.set_ylabel("random direction 2 (filter norms)")
     first.figure.colorbar(
         filled, ax=axes, label="rise of the loss (nats)", ticks=levels[::4], shrink=0.8
     )

@@ -1,7 +1,7 @@
 // The switches of a section's page: which metric is the height, a logarithmic height, and contours seen from above.
 "use strict";
 const switches = (() => {
-  const { metrics, heights, name } = JSON.parse(document.getElementById("grid").textContent);
+  const { x, y, metrics, heights, name } = JSON.parse(document.getElementById("grid").textContent);
   const plot = document.getElementById("section");
   const log = document.getElementById("log"), contour = document.getElementById("contour");
   const metric = document.getElementById("metric"), place = plot.data.findIndex((trace) => trace.name === "trained point");
@@ -30,8 +30,7 @@ const switches = (() => {
     if (other) walker.stop();
   }
   function at_the_point(shown) { // the height at the trained point, which is a point of the grid
-    const { x, y } = plot.data[0], j = y.indexOf(0), i = x.indexOf(0);
-    return heights[shown][j][i];
+    return heights[shown][y.indexOf(0)][x.indexOf(0)];
   }
   for (const button of [log, contour]) {
     button.onclick = () => { button.setAttribute("aria-pressed", String(!pressed(button))); show(); };

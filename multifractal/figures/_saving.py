@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _FORMATS = ("png", "pdf")
+_COLOURS = 192  # of a picture in a notebook
 
 
 def save_figure(
@@ -259,10 +260,9 @@ def _small(path, dpi):
         scale = dpi / written.info["dpi"][0]
         size = [round(scale * side) for side in written.size]
         small = written.convert("RGB").resize(size, PIL.Image.Resampling.BOX)
-        # Levels in steps of 5 of 255 look the same and take a third less room in the notebook.
-        small.point([round(level / 5) * 5 for level in range(256)] * 3).save(
-            shown, "png", optimize=True
-        )
+        # few colours look the same, and take a third of the room and a tenth of the time
+        few = small.quantize(_COLOURS, PIL.Image.Quantize.FASTOCTREE, dither=PIL.Image.Dither.NONE)
+        few.save(shown, "png")
         return shown.getvalue()
 
 

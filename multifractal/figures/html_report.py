@@ -158,7 +158,7 @@ def _paragraph(words):
 
 def _words(words):
     told = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
-    return re.sub(r"(?<=\w)\^(-?[\d.]*\d|\([^)]*\))", _raised, told)
+    return re.sub(r"(?<=[\w)])\^(-?[\d.]*\d|\([^)]*\))", _raised, told)
 
 
 def _raised(match):

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, FURTHER, OURS, PALEST, THEORY, styled
@@ -164,7 +165,9 @@ def learning_and_sharpness(runs: Mapping[str, FullBatchRun], ax: ManyAxes | None
         ax[1].axhline(edge, color=THEORY, ls="--", lw=1, label=f"2 / rate = {edge:g}")
     ax[0].set(xscale="log", yscale="log", xlabel="epoch + 1", ylabel="loss (target variances)")
     ax[1].set(xlabel="epoch", ylabel="largest Hessian eigenvalue", ylim=(0, None))
-    ax[0].minorticks_off()
+    ax[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax[0].yaxis.set_major_formatter("{x:g}")
+    ax[0].yaxis.set_minor_formatter("")
     for panel in ax:
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return ax

@@ -319,7 +319,7 @@ class FullBatchRun:
     def in_words(self) -> str:
         """Return the run in words, for a title."""
         p = self.parameters
-        return f"{p['dataset']}, rate {p['learning_rate']:g}, dropout {p['dropout']:g}, {self.epochs} epochs"
+        return f"{p['dataset']}, rate {p['learning_rate']:g}, dropout {p['dropout']:g}, {self.epochs:,} epochs"
 
     def __repr__(self):
         return f"FullBatchRun({os.fspath(self.path)!r}: {self.in_words()})"

@@ -139,7 +139,7 @@ def test_panels_have_letters_and_ticks_their_commas():
     assert [[text.get_text() for text in ax.texts] for ax in axes] == [["a"], ["b"]]
     axes[0].figure.canvas.draw()
     assert "2,000" in [label.get_text() for label in axes[0].get_xticklabels()]
-    assert "0.2" in [label.get_text() for label in axes[0].get_yticklabels()]
+    assert any("0.2" in label.get_text() for label in axes[0].get_yticklabels())
     assert not drawn().texts
     own = matplotlib.pyplot.subplots(1, 2)[1]
     assert not any(ax.texts for ax in two(own))

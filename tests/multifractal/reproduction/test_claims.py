@@ -437,11 +437,20 @@ def test_every_headline_is_measured():
 
 def page_escaped(words):
     """What the page makes of a text."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
+    told = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words))
+    raised = re.sub(r"\^\((.*?)\)|\^(-?\d+(?:\.\d+)?)", r"<sup>\1\2</sup>", told)
+    return re.sub("<sup>-", "<sup>&minus;", raised)
 
 
-def test_a_picture_is_shown_in_its_own_size(tmp_path):
-    """A picture is shown at the width in inches that it states, whatever its resolution."""
+def test_powers_are_raised(tmp_path):
+    """A caret raises the number or the bracket that follows it, with a true minus sign; none is left."""
+    words = "It falls as rate^-0.71, x^(2H-2) and (a + b)^2.5."
+    text = write_report(tmp_path / "a.html", "t", [Chapter("c", words=[words])]).read_text()
+    assert "rate<sup>&minus;0.71</sup>, x<sup>2H&minus;2</sup> and (a + b)<sup>2.5</sup>." in text
+
+
+def test_a_picture_is_as_wide_as_the_column(tmp_path):
+    """On a phone it is no narrower than its text needs, at the width in inches that it states, whatever its resolution."""
     for dpi in (50, 200):
         figure = plt.figure(figsize=(4, 2))
         figure.savefig(tmp_path / f"{dpi}.png", dpi=dpi)
@@ -451,7 +460,9 @@ def test_a_picture_is_shown_in_its_own_size(tmp_path):
             "t",
             [Chapter("c", pictures={tmp_path / f"{dpi}.png": "words"})],
         )
-        assert "max-width:460px" in written.read_text()
+        text = written.read_text()
+        assert '<img style="min-width:280px"' in text
+        assert "img { display: block; height: auto; width: 100% }" in text
 
 
 @pytest.mark.parametrize("width", [1280, 400])
