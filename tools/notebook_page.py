@@ -11,6 +11,7 @@ from latex2mathml.converter import convert
 from nbconvert.filters import markdown2html
 
 from multifractal.figures import html_report
+from multifractal.figures._saving import in_few_colours
 
 _FORMULA = re.compile(r"\$([^$\n]+)\$")
 _HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)
@@ -98,7 +99,7 @@ def _picture(data, caption, figures):
 def _lighter(path):
     """Return a written picture at its full size in 256 colours, which look the same and take a third of the room."""
     with PIL.Image.open(path) as written, io.BytesIO() as file:
-        few = written.convert("RGB").quantize(256, PIL.Image.Quantize.FASTOCTREE)
+        few = in_few_colours(written.convert("RGB"), 256)
         few.save(file, "png", dpi=written.info.get("dpi", (200, 200)))
         return file.getvalue()
 

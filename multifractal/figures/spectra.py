@@ -45,9 +45,9 @@ _MARKERS = "osD^v<>"
 def model_spectra(
     spectra: Mapping[str, Any],
     published: Mapping[str, Any] | None = None,
+    ax: Axes | None = None,
     *,
     theory: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
-    ax: Axes | None = None,
 ) -> Axes:
     """Draw the spectra of model surfaces, from scratch and as published, in one panel.
 
@@ -57,9 +57,9 @@ def model_spectra(
         From scratch, by label; of several realisations the mean is drawn, and the standard deviation of h as a bar.
     published : dict of str to dict or Spectra, optional
         By the same labels: what `source_data.read` gives for a published spectrum ("hq" and "Dq"), or `published_spectrum`.
+    ax : Axes, optional
     theory : dict of str to pair of array_like, optional
         By the same labels: h and D of the law; of a monofractal one point.
-    ax : Axes, optional
 
     Returns
     -------
@@ -388,14 +388,20 @@ def write_section_page(
         y=y[::step],
         z=clipped[::step, ::step].astype(np.float32),
         colorscale="Cividis",
-        colorbar={"title": {"text": "loss"}, "orientation": "h", "y": -0.02, "thickness": 12},
+        colorbar={
+            "title": {"text": "loss"},
+            "orientation": "h",
+            "y": 0,
+            "yanchor": "bottom",
+            "thickness": 12,
+        },
         opacity=1 if walk is None else 0.85,
     )
     figure = objects.Figure([surface, *([] if walk is None else _turned_walk(objects, walk))])
     unit = "pixels" if coordinates is None else "filter norms"
     scene = {"xaxis_title": f"x ({unit})", "yaxis_title": f"y ({unit})", "zaxis_title": "loss"}
     figure.update_layout(
-        scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}},
+        scene=scene | {"aspectratio": {"x": 1, "y": 1, "z": 0.55}, "domain": {"y": [0.12, 1]}},
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         legend={"x": 0, "y": 1},
     )
@@ -407,7 +413,7 @@ def write_section_page(
     )
     share = _share_clipped(loss, clip)
     cut = f"; {share:.0%} lies above the cut at the minimum + {clip:g}" if share else ""
-    told = f"<p>Drag to turn it, scroll to come near; every {step}. point of each side is drawn{cut}.</p>"
+    told = f"<p>Drag to turn it, scroll to come near; one point in {step} along each side is drawn{cut}.</p>"
     body = f'<h1>{html.escape(title)}</h1>{told}<div class="drawing">{drawing}</div>'
     return write_page(path, title, body, window=True, overwrite=overwrite)
 
