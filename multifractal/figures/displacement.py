@@ -45,7 +45,7 @@ def tamsd_by_waiting_time(
     exponents: Mapping[str, Any] | None = None,
     guides: Sequence[Sequence[tuple[float, Pair]]] = ((), ()),
     split: int = 3800,
-    y_label: str = "TAMSD (pixels²)",
+    y_label: str | None = None,
     ax: ManyAxes | None = None,
 ) -> Array:
     """Draw displacement curves by waiting time: one row a set of curves, waiting times below `split` left, the rest right.
@@ -61,7 +61,8 @@ def tamsd_by_waiting_time(
         Exponents to draw under the curves of the left and of the right panels: those that the paper shows.
     split : int
         Waiting time in steps from which a curve goes to the right panel (3800 in the paper's figure).
-    y_label : str
+    y_label : str, optional
+        Default: TAMSD in pixels².
     ax : array of Axes of shape (rows, 2), optional
 
     Returns
@@ -86,7 +87,7 @@ def tamsd_by_waiting_time(
         draw_by_waiting_time(row, found, fits, guides, split=split, colours=colours)
         for panel in row:
             panel.set_title(f"{title}\n{panel.get_title()}")
-        row[0].set_ylabel(y_label)
+        row[0].set_ylabel(y_label or "TAMSD (pixels²)")
     for panel in ax[-1]:
         panel.set_xlabel("lag (steps)")
     waiting_scale(ax, colours, longest)
