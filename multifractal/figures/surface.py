@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from multifractal.base.types import Array
 from multifractal.figures._style import (
     CONTROL,
+    FURTHER,
     OURS,
     PUBLISHED,
     THEORY,
@@ -273,7 +274,7 @@ def clustering_curves(
     """
     ax = axes_or_new(ax)
     for curve, name, colour, marker in zip(
-        (smoother, rougher), names, (OURS, PUBLISHED), "os", strict=True
+        (smoother, rougher), names, (OURS, FURTHER[0]), "os", strict=True
     ):
         ax.plot(
             curve.radii,
@@ -289,8 +290,8 @@ def clustering_curves(
         ax.axvline(curve.crossover, color=colour, linewidth=0.8, linestyle=":")
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(
-        [*handles, Line2D([], [], color=THEORY, linewidth=1)],
-        [*labels, "two-segment fit"],
+        [*handles, Line2D([], [], color=THEORY, lw=1), Line2D([], [], color=CONTROL, ls=":")],
+        [*labels, "two-segment fit", "crossover $R_0$"],
         loc="lower right",
     )
     ax.set(xscale="log", yscale="log", xlabel="R (pixels)", ylabel="N(R), minima within R")
