@@ -39,3 +39,16 @@ def zenodo():
 def airfoil_table():
     """The UCI airfoil self-noise table kept beside the checkout."""
     return shared_file("airfoil_self_noise.dat")
+
+
+@pytest.fixture
+def drawn(request):
+    """Compare every figure that a test leaves with its approved form in tests/approved; `helpers.approved` says how to approve."""
+    from tests.helpers import approved
+    from tests.helpers.drawn import figures_made, forms_of
+
+    with figures_made() as made:
+        yield
+    if forms := forms_of(made):
+        file, _, name = request.node.nodeid.removeprefix("tests/").partition(".py::")
+        approved.check(file.replace("/", "."), name, forms)

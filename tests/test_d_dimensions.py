@@ -8,6 +8,7 @@ from scipy import stats
 
 from experiments import d_dimensions, d_dimensions_tables
 from experiments import d_dimensions_jobs as study
+from experiments.d_dimensions_figures import draw
 from experiments.d_dimensions_jobs import Job
 from experiments.d_dimensions_tables import Cell, Diagram
 from multifractal import FractalField
@@ -159,8 +160,6 @@ def test_files_are_gathered_and_every_table_and_the_figure_are_made_of_them(tmp_
     assert d_dimensions_tables.drift(found).count("\n| 2 | 0.3 |") == len(study.DRIFT_STEPS)
     for make in d_dimensions_tables.TABLES.values():
         assert make(found).startswith("| ")
-    from experiments.d_dimensions_figures import draw
-
     draw(found, tmp_path)
     assert (tmp_path / "d_dimensions.png").read_bytes().startswith(b"\x89PNG")
 
@@ -311,3 +310,8 @@ def test_waves_are_enough_where_fourteen_rates_agree(agree, chaos, enough):
     found = One({(d, 0.5, small[0]): small[1], (d, 0.5, large[0]): large[1]})
     row = d_dimensions_tables.waves(found).splitlines()[2]
     assert f"| {agree} of 15 | 0.30 | {enough} |" in row
+
+
+def test_the_figure_is_as_approved(tmp_path, drawn):
+    """That of the results which are committed: lines, labels, limits and legends."""
+    draw(Diagram.load(), tmp_path)

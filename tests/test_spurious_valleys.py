@@ -27,7 +27,8 @@ from experiments.spurious_valleys.rank_path import (
     rank_path,
 )
 from multifractal.base.rng import realisation
-from tests.helpers import naive
+from tests.helpers import approved, naive
+from tests.helpers.drawn import figures_made, forms_of
 
 
 def start_of_kind(kind, width, n_inputs, n_outputs, generator):
@@ -625,7 +626,7 @@ SCRIPTS = {"theorem8": theorem8, "theorem13": theorem13, "theorem16": theorem16}
 
 @pytest.fixture(scope="module", params=list(QUICK))
 def finished(request, tmp_path_factory):
-    """Name, folder and numbers of a quick run of each script."""
+    """Name, folder, numbers and figures of a quick run of each script."""
     folder = tmp_path_factory.mktemp(request.param) / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theorem16, "TEACHER_UNITS", 2000)
@@ -639,16 +640,14 @@ def finished(request, tmp_path_factory):
             ("TRAINING_STEPS", 100),
         ):
             patch.setattr(theorem13, name, value)
-        return (
-            request.param,
-            folder,
-            SCRIPTS[request.param].main([*QUICK[request.param], "--out", str(folder)]),
-        )
+        with figures_made() as made:
+            numbers = SCRIPTS[request.param].main([*QUICK[request.param], "--out", str(folder)])
+        return request.param, folder, numbers, forms_of(made)
 
 
 def test_scripts_write_what_they_say(finished):
     """Each figure as PNG, PDF and npz, the numbers as JSON; a second run is refused before any work."""
-    name, folder, _ = finished
+    name, folder, *_ = finished
     for figure in FIGURES[name]:
         assert all(
             (folder / f"{figure}.{ending}").stat().st_size > 1000
@@ -659,9 +658,15 @@ def test_scripts_write_what_they_say(finished):
         SCRIPTS[name].main(["--out", str(folder)])
 
 
+def test_scripts_draw_as_approved(finished):
+    """Each line, label, limit and legend of the figures of the quick runs."""
+    name, *_, forms = finished
+    approved.check("test_spurious_valleys", name, forms)
+
+
 def test_scripts_find_what_the_theorems_say(finished):
     """Theorem 8: no rise, zero loss from width 10; 13: the rim is the smallest barrier; 16: about 1/p at small widths."""
-    name, _, numbers = finished
+    name, _, numbers, _ = finished
     if name == "theorem8":
         assert numbers["largest_rise"] <= 1e-10
         np.testing.assert_allclose(numbers["final_losses"], descended(400), rtol=1e-9)

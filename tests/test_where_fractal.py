@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+import pytest
+
+from experiments.where_fractal import figures, page
 from tests.conftest import ROOT
 
 
@@ -33,3 +36,9 @@ def test_the_plant_runs_and_is_resumed(tmp_path):
     assert (tmp_path / "plant_1.json").exists()
     assert "undecided (1 seeds)" in first
     assert "undecided (2 seeds)" in second
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_figures_are_as_approved(name, drawn):
+    """Those of the committed rows: lines, labels, limits and legends."""
+    figures.FIGURES[name](page.kept())

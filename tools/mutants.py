@@ -264,6 +264,10 @@ class Run:
                 if caller.split("::")[1] not in seen:
                     seen.add(caller.split("::")[1])
                     names.append(caller.split("::")[1])
+        if not only:  # what reads settings calls nothing
+            tests |= {
+                test for test in list(self.tests) if test.startswith("tests/test_settings.py")
+            }
         return sorted(tests, key=lambda test: (self.tests[test]["seconds"], test))
 
     def _calling(self, function, only):

@@ -136,3 +136,11 @@ def test_noise_scale_without_enough():
     assert value == 8
     assert np.isnan(error)
     assert np.isnan(indicators.noise_scale(np.array([[2.0, -1.0], [-1.0, 2.0]]), 8)[0])
+
+
+def test_the_search_for_the_factor_begins_at_two_and_ends_after_ten():
+    """The first loss is that of twice the update, as of a sharpness at the edge; a loss that never rises is asked ten times."""
+    asked = []
+    indicators.critical_factor(lambda factor: asked.append(factor) or -factor, 0.0, -1.0)
+    assert asked[0] == 2.0
+    assert len(asked) == 10

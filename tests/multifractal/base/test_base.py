@@ -1,6 +1,7 @@
 """Files we write: atomic, checked, never overwritten unasked; and the helpers below everything else."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 from scipy import fft
 
 from multifractal import DamagedFileError
-from multifractal.base import checks, chunks, files, fourier
+from multifractal.base import checks, chunks, files, fourier, vtk
 from multifractal.base.rng import as_generator, realisation
 
 pytestmark = pytest.mark.quick
@@ -234,3 +235,24 @@ def test_realisations_differ_and_do_not_depend_on_how_many_there_are():
     assert realisation(1, 7).random() == first[1007]
     child = np.random.SeedSequence(0, spawn_key=(3,))
     assert realisation(child, 5).random() not in first
+
+
+def test_a_file_is_replaced_only_when_asked(tmp_path):
+    """Without a word the old file stays and nothing is begun; with `overwrite` the new one takes its place."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(FileExistsError), files.atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"old"
+    with files.atomic_write(path, overwrite=True) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_a_grid_of_fewer_than_three_axes_lies_at_the_origin_of_the_others(tmp_path):
+    """Of one axis from 2 in steps of 0.5 the file says origin (2, 0, 0), spacing (0.5, 1, 1) and one point along the others."""
+    vtk.write_grid(tmp_path / "g.vti", [2 + 0.5 * np.arange(4)], {"f": np.arange(4.0)})
+    text = (tmp_path / "g.vti").read_text()
+    for name, expected in (("Origin", [2, 0, 0]), ("Spacing", [0.5, 1, 1])):
+        assert [float(n) for n in re.search(f'{name}="([^"]*)"', text)[1].split()] == expected
+    assert 'WholeExtent="0 3 0 0 0 0"' in text

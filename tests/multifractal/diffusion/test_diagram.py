@@ -172,3 +172,10 @@ def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule, before any work."""
     with pytest.raises(ValueError, match=re.escape(words)):
         diffusion_diagram(rng=0, **(SMALL | change))
+
+
+@pytest.mark.parametrize("rates", [[], [1.0, 0.0], [-1.0]])
+def test_learning_rates_of_a_diagram_are_positive(rates):
+    """None, zero and negative ones are refused before any surface is drawn."""
+    with pytest.raises(ValueError, match="learning_rates"):
+        diffusion_diagram(rng=0, **SMALL | {"learning_rates": rates})

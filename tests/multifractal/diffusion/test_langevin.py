@@ -18,6 +18,7 @@ from multifractal import (
     tamsd,
     theoretical_tamsd,
 )
+from multifractal.diffusion import potentials
 from multifractal.diffusion.langevin import gauss_points, memory_nodes
 from tests.helpers import naive
 
@@ -227,3 +228,17 @@ def test_gauss_points_are_those_of_scipy(beta):
     np.testing.assert_allclose(points[order], (1 + expected) / 2, rtol=1e-12, atol=2e-15)
     np.testing.assert_allclose(weights[order], their_weights / 2 ** (1 + beta), rtol=1e-11)
     np.testing.assert_allclose(weights @ points**19, 1 / (20 + beta), rtol=1e-13)
+
+
+def test_slopes_of_the_three_potentials_are_their_formulas():
+    """Harmonic, washboard and the paper's, a well in one, at places inside and on either side; all numbers differ."""
+    x, numbers = np.array([-3.1, -0.3, 0.2, 2.7]), np.array([2.0, 0.5, 3.0, 4.0, 0.25])
+    harmonic = [potentials.named_gradient(potentials._HARMONIC, numbers, at) for at in x]
+    np.testing.assert_allclose(harmonic, 2 * x)
+    washboard = [potentials.named_gradient(potentials._WASHBOARD, numbers, at) for at in x]
+    formula = 2 * np.pi * 2.0 / 0.5 * np.sin(2 * np.pi * x / 0.5) - 3.0
+    np.testing.assert_allclose(washboard, formula, rtol=1e-12, atol=1e-12)
+    paper = [potentials.named_gradient(potentials._PAPER, numbers, at) for at in x]
+    outer = 2 * np.pi * 3.0 / 4.0 * np.sin(2 * np.pi * x / 4.0) - 0.25
+    expected = np.where(np.abs(x) < 0.5, 2 * x, -np.sign(x) * outer)
+    np.testing.assert_allclose(paper, expected, rtol=1e-12, atol=1e-12)

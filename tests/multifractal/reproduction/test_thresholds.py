@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multifractal.reproduction import exponents, surface_claims
+from multifractal.reproduction import edge_claims, exponents, surface_claims
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED
 from multifractal.reproduction.study import Study
 from tests.helpers.made_up import HALF, SPREAD, N, told
@@ -83,3 +83,15 @@ def test_powers_are_compared_where_there_are_two_basins(monkeypatch):
     assert found["difference"].value == pytest.approx(0.2)
     counts = [found[name].n for name in ("difference", "smoother_power", "rougher_power")]
     assert counts == [2, 3, 2]
+
+
+def test_the_correlation_with_the_start_is_pearsons():
+    """Of pairs that are known; without spread in either, or of three pairs, there is none."""
+    x, y = np.array([1.0, 2.0, 4.0, 7.0, np.nan]), np.array([2.0, 1.0, 5.0, 6.0, 9.0])
+    value, (low, high), n = edge_claims._correlation(x, y)
+    assert value == pytest.approx(stats.pearsonr(x[:4], y[:4]).statistic)
+    assert n == 4
+    assert low < value < high
+    for a, b in ((x[:3], y[:3]), (np.ones(5), y), (x, np.ones(5))):
+        value, interval, _ = edge_claims._correlation(a, b)
+        assert np.isnan([value, *interval]).all()

@@ -1,11 +1,13 @@
 """to_matlab: what scipy, MATLAB's other reader here, finds in the files, under the names of the paper's record."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import scipy.io
 
 import multifractal as mf
-from multifractal.source_data import to_matlab
+from multifractal.source_data import _archives, _content, _record, to_matlab
 from multifractal.source_data._catalogue import shapes_of
 
 
@@ -58,3 +60,37 @@ def test_refusals(made, tmp_path):
         to_matlab(tmp_path / "x.mat", made[0])
     to_matlab(tmp_path / "x.mat", made[0], overwrite=True)
     assert "landscape" in scipy.io.loadmat(tmp_path / "x.mat")
+
+
+def test_a_track_is_read_however_matlab_stored_it():
+    """As it is, transposed, and many times over; pages that differ are no track, and a shape of the right sizes is taken first."""
+    track, wanted = np.arange(10.0).reshape(5, 2), ("positions", 2)
+    for stored in (track, track.T, np.stack([track] * 3), np.stack([track.T] * 3)):
+        lengths = {}
+        np.testing.assert_array_equal(_content._fitted(stored, wanted, lengths), track)
+        assert lengths == {"positions": 5}
+    assert _content._fitted(np.stack([track, track + 1]), wanted, {}) is None
+    assert _content._fitted(track, wanted, {"positions": 4}) is None
+
+
+def test_an_archive_is_one_by_name_and_by_content(tmp_path):
+    """A zip by another name and another file by the name of a zip are none."""
+    for name, content, is_one in (
+        ("a.zip", True, True),
+        ("a.zip", False, False),
+        ("a.npy", True, False),
+    ):
+        path = tmp_path / name
+        path.write_bytes(b"nothing")
+        if content:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("b.txt", "words")
+        assert _archives.is_archive(path) == is_one
+
+
+def test_a_files_key_may_have_either_name():
+    """That of the older and of the newer form of a record, or the key of the entry itself."""
+    for key, entry in ((None, {"key": "a.mat"}), (None, {"filename": "a.mat"}), ("a.mat", {})):
+        found = _record._record_file(key, entry, "https://there")
+        assert found.key == "a.mat"
+        assert found.url.startswith("https://there/api/records/")

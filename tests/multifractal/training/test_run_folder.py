@@ -10,6 +10,7 @@ import pytest
 
 from multifractal import DamagedFileError
 from multifractal.training import run_folder
+from multifractal.training.run import _multiples, _refuse_divergence
 from multifractal.training.run_folder import (
     GrowingArray,
     RunFolder,
@@ -270,3 +271,20 @@ def test_no_space_left_is_refused_before_and_survived_during_a_run(tmp_path, mon
     run(tmp_path / "a", resume=True)
     run(tmp_path / "whole")
     assert files(tmp_path / "a") == files(tmp_path / "whole")
+
+
+def test_checkpoints_are_at_multiples_of_the_step():
+    """From the first multiple that is not below the start, to before the end."""
+    assert list(_multiples(5, 7, 31)) == [10, 15, 20, 25, 30]
+    assert list(_multiples(5, 10, 20)) == [10, 15]
+
+
+def test_the_epoch_of_a_divergence_is_told():
+    """The first epoch with a position or a loss that is not finite; finite ones pass."""
+    positions, losses = np.zeros((4, 3)), np.zeros((4, 2))
+    _refuse_divergence(positions, losses, 100)
+    positions[3, 1] = losses[2, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="in epoch 102;"):
+        _refuse_divergence(positions, losses, 100)
+    with pytest.raises(FloatingPointError, match="in epoch 103;"):
+        _refuse_divergence(positions, np.zeros((4, 2)), 100)

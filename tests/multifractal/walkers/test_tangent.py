@@ -5,6 +5,8 @@ import pytest
 
 from multifractal import FractalField, edge_of_stability, lyapunov_exponents, sharpness_at
 from multifractal.walkers import tangent
+from multifractal.walkers.walking import interpolate_jacobian
+from tests.helpers import naive
 
 pytestmark = pytest.mark.quick
 
@@ -130,3 +132,23 @@ def test_refusals():
         lyapunov_exponents(Bowl([1.0, 2.0]), burn_in=0, method="two_trajectories", **walk)
     with pytest.raises(ValueError, match="positions"):
         sharpness_at(Bowl([1.0, 2.0]), [1.0, 2.0, 3.0])
+
+
+def test_a_vector_that_vanishes_starts_again_as_a_unit_vector():
+    """Of three dependent vectors all end orthonormal, the second along its own axis; a growth that does not count is left."""
+    vectors = np.array([[[2.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]])
+    growth = np.zeros((1, 3))
+    tangent._orthonormalise(vectors, growth, True)
+    np.testing.assert_array_equal(vectors[0], np.eye(3))
+    assert growth[0].tolist() == [np.log(2.0), -np.inf, np.log(3.0)]
+    tangent._orthonormalise(5 * vectors, growth, False)
+    assert growth[0].tolist() == [np.log(2.0), -np.inf, np.log(3.0)]
+
+
+def test_the_derivative_inside_a_cell_is_the_naive_one():
+    """All four entries, at places with four unequal weights, on a gradient without symmetry."""
+    gradient = np.random.default_rng(3).normal(size=(5, 6, 2))
+    for x, y in ((0.2, 0.7), (3.9, 2.1), (4.4, 3.8)):
+        xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
+        expected = naive.jacobian(gradient, x, y)
+        np.testing.assert_allclose([[xx, xy], [yx, yy]], expected, rtol=1e-12, atol=1e-14)
