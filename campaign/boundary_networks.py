@@ -91,6 +91,17 @@ def calls():
                 "progress": False,
             },
         ),
+        "gradient_noise": (
+            lv.gradient_noise,
+            {
+                "problem": problem,
+                "batch_size": 4,
+                "n_batches": 100,
+                "n_directions": 2,
+                "rng": 0,
+                "device": "cpu",
+            },
+        ),
         "linear_network_coefficient": (
             lv.linear_network_coefficient,
             {"widths": [3, 2, 4], "rank": 1},

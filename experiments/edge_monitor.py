@@ -7,6 +7,7 @@ experiments/results/edge_monitor.json, and the table and figure of docs/edge_mon
 """
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -27,14 +28,15 @@ from multifractal.base import command, files  # noqa: E402
 RESULTS = ROOT / "experiments" / "results" / "edge_monitor.json"
 FIGURE = ROOT / "docs" / "figures" / "edge_monitor.png"
 OPTIMIZERS = {
-    "SGD": lambda p: torch.optim.SGD(p, lr=1.0),
-    "momentum": lambda p: torch.optim.SGD(p, lr=1.0, momentum=0.9),
-    "Adam": lambda p: torch.optim.Adam(p, lr=0.01),
-    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01),
-    "RMSProp": lambda p: torch.optim.RMSprop(p, lr=0.005),
-    "SAM": lambda p: Sam(p, lr=1.0, rho=0.05),
-    "Muon-like": lambda p: MuonLike(p, lr=0.01),
+    "SGD": lambda p, lr: torch.optim.SGD(p, lr=lr),
+    "momentum": lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9),
+    "Adam": lambda p, lr: torch.optim.Adam(p, lr=lr),
+    "AdamW": lambda p, lr: torch.optim.AdamW(p, lr=lr),
+    "RMSProp": lambda p, lr: torch.optim.RMSprop(p, lr=lr),
+    "SAM": lambda p, lr: Sam(p, lr=lr, rho=0.05),
+    "Muon-like": lambda p, lr: MuonLike(p, lr=lr),
 }
+RATES = tuple(m * 10.0**k for k in range(1, -5, -1) for m in (5, 2, 1))  # the grid, largest first
 BATCH_SIZES = (16, 128, 1024)
 STEPS, EVERY, CURVATURE_EVERY = 1000, 10, 50
 HOVERS = (0.8, 1.25)  # of the median over the second half, and twice as wide for its quarters
@@ -47,20 +49,15 @@ def network(seed):
         return nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
 
 
-def run(name, batch_size, seed, n_steps=STEPS):
-    """Train by the optimiser `name` on the mean squared error, and return the record of its monitor."""
+def steps(name, batch_size, seed, rate, n_steps, before):
+    """Train by an optimiser on the mean squared error, yielding the loss of each step's batch before the step.
+
+    `before(model, optimizer)` is called once and returns what is called with each batch before the optimiser's step.
+    """
     inputs, targets = digits()
     model = network(seed)
-    optimizer = OPTIMIZERS[name](model.parameters())
-    monitor = EdgeMonitor(
-        model,
-        optimizer,
-        "mse",
-        every=EVERY,
-        curvature_every=CURVATURE_EVERY,
-        reference=(inputs, targets),
-        rng=seed,
-    )
+    optimizer = OPTIMIZERS[name](model.parameters(), rate)
+    seen = before(model, optimizer)
     draw = torch.Generator().manual_seed(seed)
     for _ in range(n_steps):
         rows = torch.randperm(len(inputs), generator=draw)[:batch_size]
@@ -72,12 +69,55 @@ def run(name, batch_size, seed, n_steps=STEPS):
             loss.backward()
             return loss
 
-        closure()
-        monitor.step(batch)
+        yield float(closure().detach())
+        seen(batch)
         optimizer.step(*([closure] if isinstance(optimizer, Sam) else []))
-    return monitor.record()
 
 
+def run(name, batch_size, seed, rate, n_steps=STEPS):
+    """Train by the optimiser `name`, and return the record of its monitor."""
+    watching = []
+
+    def watched(model, optimizer):
+        watching.append(
+            EdgeMonitor(
+                model,
+                optimizer,
+                "mse",
+                every=EVERY,
+                curvature_every=CURVATURE_EVERY,
+                reference=digits(),
+                rng=seed,
+            )
+        )
+        return watching[0].step
+
+    for _ in steps(name, batch_size, seed, rate, n_steps, watched):
+        pass
+    return watching[0].record()
+
+
+def trains(losses):
+    """Whether a run's losses stay finite and their last tenth lies, on average, below the first."""
+    kept = []
+    for loss in losses:
+        if not np.isfinite(loss):
+            return False
+        kept.append(loss)
+    return bool(np.mean(kept[-max(1, len(kept) // 10) :]) < kept[0])
+
+
+def chosen_rate(name, seeds=3, batch_sizes=BATCH_SIZES, n_steps=STEPS):
+    """Return the largest rate of the grid at which all runs of an optimiser train, nothing else being looked at."""
+    plain = lambda model, optimizer: lambda batch: None  # noqa: E731
+    for rate in RATES:
+        runs = ((size, seed) for size in batch_sizes for seed in range(seeds))
+        if all(trains(steps(name, *one, rate, n_steps, plain)) for one in runs):
+            return rate
+    raise ArithmeticError(f"no rate of the grid lets {name} train")
+
+
+@functools.cache
 def digits():
     """Return 1280 images of scikit-learn's digits, shape (n, 64), between 0 and 1, and their classes as rows of 0 and 1."""
     from sklearn.datasets import load_digits
@@ -108,16 +148,20 @@ def summary(record):
     return found | {"loss": float(np.median(record["loss"][-10:]))}
 
 
-def measure(seeds=3, batch_sizes=BATCH_SIZES, n_steps=STEPS, progress=lambda words: None):
-    """Return the summaries of all runs, by optimiser and batch size."""
-    runs = []
-    for name in OPTIMIZERS:
+def measure(
+    seeds=3, batch_sizes=BATCH_SIZES, n_steps=STEPS, names=OPTIMIZERS, progress=lambda words: None
+):
+    """Return the rates, and the summaries of all runs, by optimiser and batch size."""
+    runs, rates = [], {}
+    for name in names:
+        rates[name] = chosen_rate(name, seeds, batch_sizes, n_steps)
+        progress(f"{name}: rate {rates[name]:g}")
         for size in batch_sizes:
-            records = [run(name, size, seed, n_steps) for seed in range(seeds)]
+            records = [run(name, size, seed, rates[name], n_steps) for seed in range(seeds)]
             row = {"optimizer": name, "batch_size": size, "seeds": [summary(r) for r in records]}
             runs.append(row)
             progress(f"{name}, batch {size}: " + _cells(row))
-    return {"seeds": seeds, "n_steps": n_steps, "runs": runs}
+    return {"seeds": seeds, "n_steps": n_steps, "rates": rates, "runs": runs}
 
 
 def _cell(row, name):
@@ -138,6 +182,7 @@ def table(results=None):
     results = results or json.loads(RESULTS.read_text())
     head = [
         "optimiser",
+        "rate",
         "batch",
         *(name.replace("_", " ") for name in INDICATORS),
         "loss at the end",
@@ -146,7 +191,8 @@ def table(results=None):
     for row in results["runs"]:
         loss = np.median([one["loss"] for one in row["seeds"]])
         cells = [_cell(row, name) for name in INDICATORS]
-        rows.append([row["optimizer"], str(row["batch_size"]), *cells, f"{loss:.2g}"])
+        rate = f"{results['rates'][row['optimizer']]:g}"
+        rows.append([row["optimizer"], rate, str(row["batch_size"]), *cells, f"{loss:.2g}"])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -163,7 +209,7 @@ def main(argv=None):
         results = measure(**smaller, progress=lambda words: print(words, flush=True))
         print(table(results))
         if options.record:
-            record = run("SGD", 1024, 0)
+            record = run("SGD", 1024, 0, results["rates"]["SGD"])
             axes = figures.edge_record(record)
             axes[0].figure.savefig(FIGURE, dpi=150)
     if options.record:

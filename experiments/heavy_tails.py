@@ -1,10 +1,11 @@
 """What four estimators of a tail exponent say of samples whose law is known.
 
-    python experiments/heavy_tails.py [--repeats 40] [--record]
+    python experiments/heavy_tails.py [--repeats 40] [--only laws or gradients] [--record]
 
 Stable laws, where the truth is alpha; Student's t, whose tail exponent is its degrees of freedom; Gaussian samples of unequal
-variance, independent or in runs; a Gaussian process with memory. With --record the results are kept in
-experiments/results/heavy_tails.json and the table of docs/heavy_tails.md is written anew.
+variance, independent or in runs; a Gaussian process with memory. Then the noise of a network's gradients, by layer, along its
+training on digits. With --record the results are kept in experiments/results/heavy_tails.json and gradient_noise.json, and the
+tables of docs/heavy_tails.md are written anew.
 """
 
 import argparse
@@ -13,12 +14,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
+from landscape_viz import Problem, gradient_noise  # noqa: E402
 from multifractal import tail_index  # noqa: E402
-from multifractal.analysis.tails import METHODS  # noqa: E402
 from multifractal.base import files  # noqa: E402
 from multifractal.base.command import Parser, as_command  # noqa: E402
 from multifractal.base.rng import realisation  # noqa: E402
@@ -26,6 +29,11 @@ from multifractal.base.statistics import mean_interval  # noqa: E402
 
 N_SAMPLES = 4000
 RESULTS = ROOT / "experiments" / "results" / "heavy_tails.json"
+GRADIENTS = ROOT / "experiments" / "results" / "gradient_noise.json"
+STEPS, BATCH_SIZES = (
+    (0, 100, 2000),
+    (4, 64),
+)  # of SGD before the noise is measured, and samples of its batches
 
 
 def stable(alpha, rng, size):
@@ -109,18 +117,86 @@ def table(results=None):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def network():
+    """Return a perceptron of 64, 32 and 10 units with tanh, at weights that are always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
+
+
+def digits():
+    """Return scikit-learn's digits, pixels between 0 and 1 and classes."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    return torch.as_tensor(pixels / 16, dtype=torch.float32), torch.as_tensor(labels)
+
+
+def trained(model, data, n_steps, rng):
+    """Take steps of SGD on the cross-entropy, at rate 0.1 with batches of 32."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(n_steps):
+        rows = torch.from_numpy(rng.choice(len(data[0]), 32, replace=False))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(data[0][rows]), data[1][rows]).backward()
+        optimizer.step()
+
+
+def measure_gradients(n_batches=500, progress=lambda words: None):
+    """Return, for each time of the run, size of batch and layer, what the estimators say of the gradient's noise."""
+    model, data, rng, rows, done = network(), digits(), np.random.default_rng(0), [], 0
+    for steps in STEPS:
+        trained(model, data, steps - done, rng)
+        done = steps
+        for size in BATCH_SIZES:
+            progress(f"{steps} steps, batches of {size}")
+            problem = Problem(model, None, "cross_entropy", data)
+            noise = gradient_noise(problem, batch_size=size, n_batches=n_batches)
+            for name, *both in zip(noise.layers, noise.projected, noise.pooled, strict=True):
+                readings = [
+                    {"alpha": one.alpha.tolist(), "agree": one.agree, "steady": one.steady}
+                    for one in both
+                ]
+                place = {"steps": steps, "batch_size": size, "layer": name}
+                rows.append(place | {"projected": readings[0], "pooled": readings[1]})
+    return {"n_batches": n_batches, "rows": rows}
+
+
+def gradient_table(results=None):
+    """Return the second table of docs/heavy_tails.md."""
+    results = results or json.loads(GRADIENTS.read_text())
+    said = ["Hill", "quantiles, characteristic function, blocks", "agree"]
+    head = ["steps", "batch", "layer", *(f"projections: {w}" for w in said)]
+    head += [f"coordinates pooled: {w}" for w in said]
+    rows = [head, ["---"] * len(head)]
+    for row in results["rows"]:
+        cells = [str(row["steps"]), str(row["batch_size"]), row["layer"]]
+        for kind in ("projected", "pooled"):
+            hill, *stable_ones = row[kind]["alpha"]
+            cells += [f"{hill:.1f}", ", ".join(f"{alpha:.2f}" for alpha in stable_ones)]
+            cells += ["yes" if row[kind]["agree"] else "no"]
+        rows.append(cells)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def main(argv=None):
     """Run the command line."""
     flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--repeats", type=int, default=40, help="samples of each law (%(default)s)")
     flags.add_argument("--record", action="store_true", help="keep the results, write the page")
+    flags.add_argument("--only", choices=("laws", "gradients"), help="one of the two parts")
     options = flags.parse_args(argv)
-    results = measure(options.repeats, progress=lambda name: print(name, flush=True))
-    assert tuple(METHODS) == ("hill", "quantiles", "characteristic", "blocks")
-    print(table(results))
+    found = {}
+    if options.only != "gradients":
+        found[RESULTS] = measure(options.repeats, progress=lambda name: print(name, flush=True))
+        print(table(found[RESULTS]))
+    if options.only != "laws":
+        found[GRADIENTS] = measure_gradients(progress=lambda words: print(words, flush=True))
+        print(gradient_table(found[GRADIENTS]))
     if options.record:
-        with files.atomic_write(RESULTS, overwrite=True) as file:
-            file.write((json.dumps(results, indent=1) + "\n").encode())
+        for path, results in found.items():
+            with files.atomic_write(path, overwrite=True) as file:
+                file.write((json.dumps(results, indent=1) + "\n").encode())
         from tools import tables
 
         tables.main([])

@@ -45,6 +45,8 @@ from .loss.objective import Objective as Objective
 from .loss.problem import Problem as Problem
 from .monitor.edge_monitor import EdgeMonitor as EdgeMonitor
 from .monitor.record import EdgeRecord as EdgeRecord
+from .monitor.gradient_noise import GradientNoise as GradientNoise
+from .monitor.gradient_noise import gradient_noise as gradient_noise
 from .sections import Section as Section
 from .sections import section as section
 from .training import TrainingHistory as TrainingHistory

@@ -1,5 +1,6 @@
 """The code of the pages in docs/ runs, and says what the text says."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from experiments import persistence
 from landscape_viz.loss.precision import pinned_threads
 
 PAGE = Path(__file__).parent.parent / "docs" / "curvature.md"
@@ -91,3 +93,15 @@ def test_a_how_to_page_runs(page, tmp_path, monkeypatch):
         for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
             exec(compile(block, f"{page}.md", "exec"), found)  # noqa: S102
     plt.close("all")
+
+
+def test_the_topology_page_runs_and_says_what_was_measured():
+    """The block of topology.md runs; on rough surfaces every mean falls as pixel^H, and on waves persistence stays."""
+    page, found = Path(__file__).parent.parent / "docs" / "topology.md", {}
+    exec(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[0], found)  # noqa: S102
+    assert "pixel^0." in found["found"].warnings[0]
+    results = json.loads(persistence.RESULTS.read_text())
+    for name in results["worlds"]:
+        slopes = persistence.slopes(results, name)
+        right = float(name.rpartition("= ")[2]) if name.startswith("fBm") else 0.0
+        assert np.abs(slopes.value[0] - right) < 0.1

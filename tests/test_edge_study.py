@@ -51,5 +51,21 @@ def test_a_short_run_is_recorded():
     """One run of each optimiser gives a record with the columns that the table reads."""
     with pinned_threads(1):
         for name in edge_monitor.OPTIMIZERS:
-            record = edge_monitor.run(name, 16, 0, n_steps=20)
+            record = edge_monitor.run(name, 16, 0, 0.01, n_steps=20)
             assert np.isfinite(record["critical_sharpness"]).any(), name
+
+
+@pytest.mark.parametrize(
+    ("losses", "good"),
+    [([3.0, 2.0] + [1.0] * 18, True), ([3.0, np.inf], False), ([1.0] * 18 + [4.0, 0.1], False)],
+)
+def test_a_run_that_trains(losses, good):
+    """Finite throughout, and the last tenth on average below the first loss: what the rule of the rates asks."""
+    assert edge_monitor.trains(iter(losses)) is good
+
+
+def test_the_rate_is_the_largest_that_trains(monkeypatch):
+    """In a made world where rates above 0.2 blow up with one batch size, 0.2 is taken."""
+    made = lambda name, size, seed, rate, n, before: iter([1.0, 0.5 if rate < 0.3 or size > 20 else np.nan])  # noqa: E731  # fmt: skip
+    monkeypatch.setattr(edge_monitor, "steps", made)
+    assert edge_monitor.chosen_rate("SGD") == 0.2

@@ -81,7 +81,7 @@ def drawn():
 
 def probing():
     """Return the probes: public functions of the networks' chapters that take a problem or an operator, and run it."""
-    chapters = ("curvature", "degeneracy", "sharpness", "dynamics", "connectivity")
+    chapters = ("curvature", "degeneracy", "monitor", "sharpness", "dynamics", "connectivity")
     return {
         name.split(".")[-1]
         for name, function in public_functions().items()

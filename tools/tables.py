@@ -20,6 +20,7 @@ from experiments import (  # noqa: E402
     d_dimensions_tables,
     edge_monitor,
     heavy_tails,
+    persistence,
     real_dynamics_tables,
     section_study_tables,
 )
@@ -39,6 +40,8 @@ def tables():
         (DOCS / "benchmarks.md", "growth"): benchmarks.growth_text,
         (DOCS / "reliability.md", "campaign"): campaign.text,
         (DOCS / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
+        (DOCS / "topology.md", "persistence"): persistence.table,
+        (DOCS / "heavy_tails.md", "gradient_noise"): heavy_tails.gradient_table,
         (DOCS / "to_the_authors.md", "reproduction"): partial(
             record.authors_page, RESULTS / "reproduction.json"
         ),

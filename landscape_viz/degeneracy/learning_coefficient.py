@@ -24,7 +24,9 @@ from multifractal.base.types import Executor, PathLike, Rng
 
 MIXED = 1.05  # R-hat at which each half of a chain holds some ten independent draws: sqrt(1 + 1/10)
 FILLED = 0.95  # of the room that chains in equilibrium fill (our choice)
-STEADY = 0.25  # most that nbeta e times as large may change the value, relative to it (our choice)
+# most that nbeta e times as large may change the value, relative to it (our choice): where the pull is weak and the loss
+# quadratic, the value is short of its limit by as much
+STEADY = 0.1
 LOST = 1e6  # times the number of weights, half of which is the most that a minimum has (our choice)
 ACCEPTED = 0.2  # of adjusted steps, below which chains hardly move (our choice)
 

@@ -180,7 +180,10 @@ def _over_sizes(x, sizes, count, generator):
         gains = _gains(x, size)
         picked = generator.integers(len(gains), size=(count, len(gains)))
         found.append(_alpha_of_gain(gains.mean(), size))
-        intervals.append(percentile_interval(_alpha_of_gain(gains[picked].mean(axis=1), size)))
+        low, high = percentile_interval(
+            gains[picked].mean(axis=1)
+        )  # finite, where alpha may not be
+        intervals.append(_alpha_of_gain(np.array([high, low]), size))
     return np.array(found), np.array(intervals).T
 
 

@@ -14,6 +14,7 @@ from landscape_viz import (
     LossLandscapeAnalyzer,
     Problem,
     dynamics,
+    gradient_noise,
     linear_path,
     local_learning_coefficient,
     match,
@@ -47,6 +48,7 @@ PROBES = {
     "local_learning_coefficient": lambda p: local_learning_coefficient(
         p, learning_rate=1e-3, n_chains=2, n_draws=4, n_burn_in=0
     ),
+    "gradient_noise": lambda p: gradient_noise(p, batch_size=8, n_batches=100, n_directions=1),
     "gradient_noise_scale": lambda p: dynamics.gradient_noise_scale(p, small=2, big=8, n_draws=3),
 }
 CALLS = {"left": np.inf}

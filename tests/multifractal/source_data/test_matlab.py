@@ -7,8 +7,17 @@ import pytest
 import scipy.io
 
 import multifractal as mf
-from multifractal.source_data import _archives, _content, _record, to_matlab
+from multifractal.source_data import (
+    UnverifiedFileWarning,
+    _archives,
+    _content,
+    _record,
+    read,
+    to_matlab,
+)
 from multifractal.source_data._catalogue import shapes_of
+from multifractal.source_data._content import checked
+from multifractal.source_data._reading import parse
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +55,27 @@ def test_the_papers_names(made, index, name, tmp_path):
     }[index]
     for key, values in expected.items():
         np.testing.assert_array_equal(stored[key], values)
+
+
+def test_our_readers_take_them_for_files_of_the_record(made, tmp_path):
+    """Under its name in the paper's tree each file is read as one of the record is: form checked, the same numbers."""
+    _, walk, moved, spectrum = made
+    folder = "multifractional_brownian_surface"
+    for result, name, expected in (
+        (walk, "trajectory", {"trajectory_continuous": walk.unfolded}),
+        (moved, "TAMSD", {"ys": moved.values}),
+        (spectrum, "multifractal_spectrum", {"q": spectrum.q, "hq": spectrum.h}),
+    ):
+        path = f"{folder}/{name}.mat"
+        (tmp_path / folder).mkdir(exist_ok=True)
+        to_matlab(tmp_path / path, result)
+        stored = checked(
+            parse(tmp_path / path, path, trusted=True), shapes_of(path), tmp_path / path
+        )
+        for key, values in expected.items():
+            np.testing.assert_array_equal(stored[key], values)
+    with pytest.warns(UnverifiedFileWarning, match="no checksum|unverified"):
+        read(f"{folder}/trajectory.mat", tmp_path)
 
 
 def test_refusals(made, tmp_path):
