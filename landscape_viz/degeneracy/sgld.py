@@ -8,7 +8,6 @@ learning rate, n beta `nbeta`, gamma the localization, w0 the centre.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,10 +97,6 @@ class Walker:
         self.centre = objective.vector.clone()
         self._whole = None if settings.batch_size is None else objective.problem.load()
         self._count = None if self._whole is None else batches.n_samples(self._whole)
-        # masks of dropout are seeded at each evaluation; without them the numerics are set up once a chain
-        masked = objective.problem.dropout != "off"
-        self._once = nullcontext if masked else objective.evaluating
-        self._each = objective.evaluating if masked else nullcontext
 
     def run(self, chain: Chain, told: Callable[[Chain], None]) -> None:
         """Take the steps that are left; where the weights are no longer finite the chain ends."""
@@ -109,7 +104,7 @@ class Walker:
         vector.copy_(chain.weights)
         self.objective.point(vector)
         chain.weights, here = vector, None
-        with self._once():
+        with self.objective.evaluating():
             while chain.step < s.n_steps:
                 here = self._evaluated(chain) if here is None else here
                 if not np.isfinite(here[0]):
@@ -162,22 +157,13 @@ class Walker:
         """Return the loss of all data (of a batch: 0, or NaN where its gradient is not finite) and F."""
         s = self.settings
         if s.batch_size is None:
-            loss, gradient = self._loss_and_gradient()
+            loss, gradient = self.objective.value_and_gradient_torch()
         else:
             rows = chain.generator.choice(self._count, s.batch_size, replace=False)
             batch = batches.taken(self._whole, torch.from_numpy(rows))
             gradient = torch.from_numpy(self.objective.batch_gradient(batch)).to(self.centre)
             loss = 0.0 if bool(torch.isfinite(gradient).all()) else np.nan
         return loss, s.nbeta * gradient + s.localization * (self.objective.vector - self.centre)
-
-    def _loss_and_gradient(self):
-        loss, gradient = 0.0, torch.zeros_like(self.objective.vector)
-        with self._each():
-            for k in range(len(self.objective.batches)):
-                share = self.objective.batch_loss(k)
-                loss += float(share.detach())
-                gradient += self.objective.flat_gradient(share)
-        return loss, gradient
 
 
 def _dot(a, b):

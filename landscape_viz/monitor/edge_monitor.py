@@ -47,7 +47,7 @@ class EdgeMonitor:
     every : int
         Steps between measurements of loss, norms, distance and critical sharpness (issue: 100): about 3 gradients each.
     curvature_every : int or None, optional
-        Steps between those that need products with the Hessian, a multiple of `every` (our choice: 30 times as many, which
+        Steps between those that need products with the Hessian, a multiple of `every` (our choice: 60 times as many, which
         keeps all below 5 % of the run's time): about 40 gradients each. None leaves them out.
     n_batches : int
         Last batches over which batch sharpness and noise scale are averaged (our choice 4).
@@ -82,7 +82,7 @@ class EdgeMonitor:
         loss: Any,
         *,
         every: int = 100,
-        curvature_every: int | str | None = "30 every",
+        curvature_every: int | str | None = "60 every",
         n_batches: int = 4,
         reference: Any = None,
         max_norm: float | None = None,
@@ -228,8 +228,8 @@ class EdgeMonitor:
 def _period(curvature_every, every):
     if curvature_every is None:
         return None
-    if curvature_every == "30 every":
-        return 30 * every
+    if curvature_every == "60 every":
+        return 60 * every
     period = whole_number("curvature_every", curvature_every)
     require(
         period % every == 0,
