@@ -28,6 +28,7 @@ RUN_ELSEWHERE = {  # the tests that run the python blocks of a page
     "docs/walkthrough.md": "test_notebooks.py",
     "docs/beyond_one_machine.md": "test_beyond_one_machine.py",
     "docs/heavy_tails.md": "test_docs.py",
+    "docs/learning_coefficient.md": "test_learning_coefficient_study.py",
     "docs/topology.md": "test_docs.py",
     "docs/edge_monitor.md": "test_edge_study.py",
     "docs/from_landscaper.md": "test_migration.py",

@@ -20,6 +20,7 @@ from experiments import (  # noqa: E402
     d_dimensions_tables,
     edge_monitor,
     heavy_tails,
+    learning_coefficient,
     persistence,
     real_dynamics_tables,
     section_study_tables,
@@ -40,6 +41,7 @@ def tables():
         (DOCS / "benchmarks.md", "growth"): benchmarks.growth_text,
         (DOCS / "reliability.md", "campaign"): campaign.text,
         (DOCS / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
+        (DOCS / "learning_coefficient.md", "learning_coefficient"): learning_coefficient.table,
         (DOCS / "topology.md", "persistence"): persistence.table,
         (DOCS / "heavy_tails.md", "gradient_noise"): heavy_tails.gradient_table,
         (DOCS / "to_the_authors.md", "reproduction"): partial(
