@@ -30,8 +30,8 @@ quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change
 bench: $(VENV)/.all  ## time every kernel against its naive twin; updates docs/benchmarks.md
 	$(RUN) -m benchmarks
 
-bench-peers: $(VENV)/.all  ## CPU time and memory of GPT-like networks beside the obvious code and other packages; prints
-	$(RUN) -m benchmarks.peers
+bench-peers: $(VENV)/.peers  ## sections and products beside five other packages: CPU time and memory; updates docs/benchmarks.md
+	$(VENV)-peers/bin/python -W ignore -m benchmarks.peers --record
 
 campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates docs/reliability.md
 	$(RUN) -m campaign
@@ -57,6 +57,16 @@ $(VENV)/bin/python:
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@echo "installing the demo's environment into $(VENV): once, about 1 GB, a minute or two"
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[demo,training]'
+	@touch $@
+
+# the peers' own requirements would change ours: they are installed beside them, in an environment that also sees ours
+$(VENV)/.peers: $(VENV)/.all
+	$(VENV)/bin/python -m venv $(VENV)-peers
+	$(RUN) -c 'import site; print(site.getsitepackages()[0])' > \
+	  "$$($(VENV)-peers/bin/python -c 'import site; print(site.getsitepackages()[0])')/ours.pth"
+	-$(VENV)-peers/bin/python -m pip install --quiet --no-deps --disable-pip-version-check pyhessian loss-landscapes hessian-eigenthings
+	-$(VENV)-peers/bin/python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check \
+	  landscaper nglpy nglpy-cuda topopy treelib coloraide drawsvg gudhi
 	@touch $@
 
 $(VENV)/.all: requirements.txt pyproject.toml | $(VENV)/bin/python

@@ -5,7 +5,7 @@
 
 The jobs of a small network take turns in one process, so that what else the machine does meets all of them. Each job of a large
 one has a process of its own, which tells its memory: the peak of the resident set over what was held before the network was
-made, in P, the bytes of the parameters; it counts the user's network and the activations. A section is one of 11 x 11 points with
+made, in P, the bytes of the parameters; it counts the user's network and the activations. A section is one of 7 x 7 points with
 all that it takes to prepare, of a small network, and one point of a large one. The obvious code of a product is double backward
 with a kept graph. Packages that are not installed are left out.
 """
@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 _WIDTHS = {1: (64, 10), 10: (256, 10), 50: (512, 14), 100: (768, 13), 300: (1024, 23)}  # layers
-_WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 5, 11
+_WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 3, 7
 RECORD = Path(__file__).with_name("peers.json")
 
 
@@ -318,7 +318,7 @@ def _resnet20():
     from landscape_viz import models
 
     network = models.build("resnet20", input_shape=(3, 32, 32)).eval()
-    return network, torch.randn(32, 3, 32, 32), torch.arange(32) % 10
+    return network, torch.randn(16, 3, 32, 32), torch.arange(16) % 10
 
 
 SMALL = {"MLP": _mlp, "ResNet-20": _resnet20}

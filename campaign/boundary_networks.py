@@ -64,6 +64,7 @@ def calls():
             },
         ),
         "HessianOperator": (lv.HessianOperator, {"problem": problem}),
+        "DifferenceHessian": (lv.DifferenceHessian, {"problem": problem, "step": None}),
         "top_eigenpairs": (
             lv.top_eigenpairs,
             {"operator": operator, "k": 2, "tol": 1e-2, "rng": 0},

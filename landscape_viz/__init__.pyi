@@ -30,6 +30,7 @@ from .degeneracy.learning_coefficient import (
     local_learning_coefficient as local_learning_coefficient,
 )
 from .directions import Directions as Directions
+from .curvature.differences import DifferenceHessian as DifferenceHessian
 from .curvature.eigenpairs import Eigenpairs as Eigenpairs
 from .curvature.eigenpairs import top_eigenpairs as top_eigenpairs
 from .fractality import FractalReport as FractalReport

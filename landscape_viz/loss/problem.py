@@ -224,6 +224,36 @@ class Problem:
         """Return the same problem at other weights."""
         return replace(self, state=state)
 
+    def in_micro_batches(self, size: int) -> Problem:
+        """Return the same problem, computed in batches of at most `size` samples: less memory, the same values to rounding.
+
+        Parameters
+        ----------
+        size : int
+
+        Returns
+        -------
+        Problem
+
+        Raises
+        ------
+        ValueError
+            Where batches are part of the loss: BatchNorm on their statistics, or dropout masks drawn for each.
+        """
+        size = whole_number("size", size)
+        mixed = [f"BatchNorm {self.batch_norm}"] * (
+            self.batch_norm != "eval" and self._normalises()
+        )
+        mixed += [f"dropout {self.dropout}"] * (self.dropout != "off")
+        require(
+            not mixed,
+            "problem",
+            f"batches that are part of the loss ({', '.join(mixed)})",
+            "give the same loss in other batches",
+            "make the Problem with batch_norm='eval' and dropout='off'; or with a smaller batch_size, which is another loss",
+        )
+        return replace(self, batch_size=min(size, self.batch_size or size))
+
     def record(self) -> dict[str, Any]:
         """Return what describes this problem, as a dict of words and digests."""
         return {
@@ -289,6 +319,10 @@ class Problem:
             "return the network",
         )
         return unwrapped(model)
+
+    def _normalises(self):
+        """Whether the network has a layer whose statistics may be those of a batch."""
+        return any(isinstance(module, _NormBase) for module in self._made(True).modules())
 
     def _kinds(self, model):
         return {p.dtype for p in self.chosen(model).values()}
