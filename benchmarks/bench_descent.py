@@ -13,6 +13,7 @@ def cases():
     surface.gradient  # noqa: B018  the cached part, not timed here
     starts = np.random.default_rng(1).uniform(0, 1023, size=(1000, 2))
     field = FractalField(100, 0.6, rng=0, n_modes=1024)
+    small = FractalField(10, 0.6, rng=0, n_modes=64)
     cases = []
     for rate in (30.0, 1000.0):
         cases += [
@@ -44,6 +45,13 @@ def cases():
             lambda: descend(field, np.zeros(100), learning_rate=0.01, n_steps=200),
             lambda: naive.descend_on_field(field.gradient, np.zeros(100), 0.01, 200),
             against="the steps in Python",
+        ),
+        Case(
+            "descent on a FractalField that is small, 200 steps, 64 modes, d = 10",
+            lambda: descend(small, np.zeros(10), learning_rate=0.01, n_steps=200),
+            lambda: naive.descend_on_field(small.gradient, np.zeros(10), 0.01, 200),
+            against="the steps in Python",
+            aim="5 times",
         ),
         Case(
             "a million walkers on 256², 100 steps, last kept",

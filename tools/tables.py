@@ -25,6 +25,7 @@ from experiments import (  # noqa: E402
     real_dynamics_tables,
     section_study_tables,
 )
+from experiments.landscape_bench import page as landscape_bench  # noqa: E402
 from experiments.where_fractal import page as where_fractal  # noqa: E402
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
 from multifractal.reproduction import record  # noqa: E402
@@ -65,6 +66,10 @@ def tables():
     found |= {
         (ROOT / "docs" / "d_dimensions.md", name): partial(make, diagram)
         for name, make in d_dimensions_tables.TABLES.items()
+    }
+    found |= {
+        (DOCS / "landscape_bench.md", name): partial(landscape_bench.markdown, make)
+        for name, make in landscape_bench.TABLES.items()
     }
     return found
 
