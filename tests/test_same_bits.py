@@ -19,6 +19,7 @@ def mark(array):
 
 surface = mf.mbm_surface(mf.paper_hoelder_map(64), rng=0)
 field = mf.FractalField(7, 0.4, rng=0, n_modes=32)
+varying = mf.FractalField(7, mf.SubspaceExponent(7, rng=1), rng=0, n_modes=32)
 points = np.linspace(-1, 1, 70).reshape(10, 7)
 print(
     mark(surface.values),
@@ -28,13 +29,14 @@ print(
     mark(mf.weierstrass_mandelbrot((24, 24), 0.5, rng=0).values),
     mark(mf.fbm_path(500, 0.4, rng=0)),
     mark(field.value_and_gradient(points)[1]),
+    mark(varying.hessian(points[3])),
     mark(mf.descend(surface, [31.0, 17.0], learning_rate=100, n_steps=2000).unfolded),
     mark(mf.fractional_langevin(
         mf.PaperPotential(), -700.0, n_steps=500, hurst=0.7, learning_rate=1000, beta=5e3, rng=0
     ).positions),
 )
 """
-NAMES = "mbm fbm cascade random-walk weierstrass path field walk langevin".split()
+NAMES = "mbm fbm cascade random-walk weierstrass path field hessian walk langevin".split()
 
 
 def marks(**changed):

@@ -132,7 +132,7 @@ def picture(board):
     values = np.array([board.table[name].mean(axis=1) for name in board.names])
     ax = axes_or_new(None, figsize=(2.6 + 0.78 * len(board.grounds), 1.9 + 0.36 * len(board.names)))
     colours = LinearSegmentedColormap.from_list("regret", ["#0072B2", "#F7F7F7", "#D55E00"])
-    image = ax.imshow(values, cmap=colours, vmin=0, vmax=2 * _MIDDLE, aspect="auto")
+    image = ax.imshow(values, cmap=colours, vmin=0, vmax=2 * _MIDDLE, aspect="auto", origin="upper")
     good = scores.as_good(board.table)
     for i, name in enumerate(board.names):
         for g in range(len(board.grounds)):
