@@ -20,14 +20,14 @@ from pathlib import Path
 from experiments.landscape_bench import grounds, page, protocol
 from experiments.landscape_bench.optimizers import OPTIMIZERS, named
 from landscape_viz.loss.precision import pinned_threads
-from landscape_viz.studies.command import run_as_command
 from landscape_viz.studies.experiment import Experiment
 from multifractal.base import files
+from multifractal.base.command import Parser, as_command
 
 
 def parser():
     """Return the command line's parser."""
-    flags = argparse.ArgumentParser(
+    flags = Parser(
         prog="python -m experiments.landscape_bench",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -93,4 +93,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(run_as_command(main, "landscape_bench"))
+    sys.exit(as_command(main, "landscape_bench"))
