@@ -47,7 +47,7 @@ def second_exponent(values):
 def line(problem, plane, spacing, n=LINE):
     """Return the costs along the first direction about the weights, shape (n, horizon)."""
     steps = spacing * (np.arange(n) - n // 2)
-    return recurrent.costs_at(problem, plane.vectors[:1], steps[:, None])
+    return recurrent.costs_at(problem, plane.vectors[:1], steps[:, None], at_once=n)
 
 
 def weighted(costs, discount):

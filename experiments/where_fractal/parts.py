@@ -87,9 +87,7 @@ def zoom(seed, size):
         # all the stretching there is from the first step to the last
         lyapunov = float(growth[:, -1].mean() / horizon)
         spacings = np.logspace(-1, -11, 21)
-        exponents = [
-            m.second_exponent(m.weighted(m.line(problem, plane, s, 129), 0.92)) for s in spacings
-        ]
+        exponents = [m.second_exponent(one) for one in _lines(problem, plane, spacings)]
         rows.append(
             {"horizon": horizon, "lyapunov": lyapunov, "spacings": spacings.tolist()}
             | {"exponents": exponents, "seed": seed}
@@ -97,52 +95,86 @@ def zoom(seed, size):
     return rows
 
 
+def _lines(problem, plane, spacings, n=129):
+    """Return the losses along lines of these distances between points, shape (n_spacings, n), of one set of passes."""
+    steps = np.outer(spacings, np.arange(n) - n // 2)
+    costs = recurrent.costs_at(problem, plane.vectors[:1], steps.reshape(-1, 1), at_once=512)
+    return m.weighted(costs, 0.92).reshape(steps.shape)
+
+
 def training(seed, size):
-    """Part 4: an RNN learns to predict a sine, with and without clipping; roughness, lambda and gradient by epoch."""
-    horizon, rows = 40, []
-    phase = torch.from_numpy(realisation(seed, 6).uniform(0, 2 * math.pi, (4, 1)))
-    wave = torch.sin(0.4 * torch.arange(horizon + 1) + phase)[..., None]
-    data = (wave[:, :-1].contiguous(), wave[:, 1:].contiguous())
-    for clip in (0.0, 1.0):
-        made = recurrent.TanhRNN(32, horizon=horizon, gain=4.0, rng=realisation(seed, 0))
-        optimizer = torch.optim.SGD(made.parameters(), lr=0.1)
-        for epoch in range(81):
-            loss = made(data).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            norm = float(torch.nn.utils.clip_grad_norm_(made.parameters(), clip or math.inf))
-            if epoch in (0, 5, 10, 20, 40, 80):
-                row = _checkpoint(made, data, seed, horizon)
-                row |= {"clip": clip, "epoch": epoch, "loss": loss.item(), "gradient": norm}
-                rows.append(row | {"seed": seed})
-            optimizer.step()
+    """Part 4: an RNN learns two tasks, with and without clipping; roughness, lambda and gradient by epoch."""
+    rows = []
+    for task, make in (("sine", _sine), ("copying", _copying)):
+        data = make(seed)
+        for clip in (0.0, 1.0):
+            told = {"task": task, "clip": clip, "seed": seed}
+            rows += [told | row for row in _trained(data, clip, seed)]
     return rows
 
 
-def _checkpoint(made, data, seed, horizon):
+TRAINING_STEPS = 40  # of the network
+
+
+def _sine(seed):
+    """Return four waves, of which the next value is to be told."""
+    phase = torch.from_numpy(realisation(seed, 6).uniform(0, 2 * math.pi, (4, 1)))
+    wave = torch.sin(0.4 * torch.arange(TRAINING_STEPS + 1) + phase)[..., None]
+    return wave[:, :-1].contiguous(), wave[:, 1:].contiguous()
+
+
+def _copying(seed, delay=5):
+    """Return four rows of random signs, to be told again five steps later."""
+    signs = torch.from_numpy(realisation(seed, 8).choice([-1.0, 1.0], (4, TRAINING_STEPS, 1)))
+    later = torch.zeros_like(signs)
+    later[:, delay:] = signs[:, :-delay]
+    return signs, later
+
+
+def _trained(data, clip, seed):
+    """Return the rows of a run of plain gradient descent."""
+    made = recurrent.TanhRNN(32, horizon=TRAINING_STEPS, gain=3.0, rng=realisation(seed, 0))
+    optimizer, rows = torch.optim.SGD(made.parameters(), lr=0.01), []
+    for epoch in range(101):
+        loss = made(data).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(made.parameters(), clip or math.inf))
+        if epoch in (0, 5, 10, 20, 40, 70, 100):
+            row = {"epoch": epoch, "loss": loss.item(), "gradient": norm}
+            rows.append(row | _checkpoint(made, data, seed))
+        optimizer.step()
+    return rows
+
+
+def _checkpoint(made, data, seed):
     problem, plane = m.problem_of(made, data, seed)
-    _, found = m.stretching(problem, plane, 1e-3, seed, passes=32)
+    _, found = m.stretching(problem, plane, 1e-3, seed, passes=16)
     costs = m.line(problem, plane, 1e-4, 129).mean(axis=1)
     return {"lyapunov": found.lyapunov, "exponent": m.second_exponent(costs)}
+
+
+# of both layers, and weight decay: descent that contracts, descent that is neither, chaotic descent
+INNER = (((4.0, 4.0), 0.01), ((4.0, 4.0), 0.0), ((100.0, 8.0), 0.0))
 
 
 def unrolled(seed, size):
     """Part 5: the loss after k steps of training a small network, along a line of its initial weights and learning rates."""
     inputs = torch.linspace(-2, 2, 16, dtype=torch.float64)[:, None]
     data, rows = (inputs, torch.sin(3 * inputs)), []
-    for rate in (1.0, 16.0, 22.0):
+    for rates, decay in INNER:
         made = recurrent.UnrolledOptimizer(
-            8, horizon=160, learning_rate=rate, rng=realisation(seed, 0)
+            8, horizon=160, learning_rate=rates, weight_decay=decay, rng=realisation(seed, 0)
         )
         problem, plane = m.problem_of(made, data, seed, norm="model")
-        growth, _ = m.stretching(problem, plane, 1e-3, seed, passes=32)
+        growth, _ = m.stretching(problem, plane, 1e-3, seed, passes=16)
         costs = m.line(problem, plane, 1e-4, 129)
         for horizon in (10, 20, 40, 80, 160):
             found = recurrent.stretching(growth[:, :horizon])
             rows.append(
-                {"rate": rate, "horizon": horizon, "lyapunov": found.lyapunov, "seed": seed}
+                {"rates": list(rates), "decay": decay, "horizon": horizon, "seed": seed}
+                | {"lyapunov": found.lyapunov, "loss": float(np.median(costs[:, horizon - 1]))}
                 | {"exponent": m.second_exponent(costs[:, horizon - 1])}
-                | {"loss": float(np.median(costs[:, horizon - 1]))}
             )
     return rows
 

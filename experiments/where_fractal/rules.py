@@ -136,66 +136,84 @@ def crossing(row):
     return where + row["lyapunov"] * row["horizon"] / LOG_TEN
 
 
+FRESH = 20  # the first seed that rule 3b speaks of
+
+
 def zoom(rows):
-    """Part 3."""
+    """Part 3, on the seeds of the first run, and 3b, on those after it."""
     for horizon in (20, 40, 60):
         some = chosen(rows, horizon=horizon)
-        far, near, ratio = [], [], [crossing(row) for row in some]
-        for row in some:
-            over = np.log10(row["spacings"]) + row["lyapunov"] * horizon / LOG_TEN
-            exponents = column([row], "exponents")[0]
-            far.append(np.mean(exponents[over > 1]) if (over > 1).any() else np.nan)
-            near.append(np.mean(exponents[over < -2]) if (over < -2).any() else np.nan)
-        far, near, ratio = map(estimate, (far, near, ratio))
-        good = far.high < 1 and near.low > 1.8 and within(ratio, 1)
-        verdict = decide(good, outside(ratio, 1), far, near, ratio)
-        told = (
-            f"above {words(far, 2)}, below {words(near, 2)}, log10 of the ratio {words(ratio, 2)}"
-        )
-        yield "3", f"zoom, {horizon} steps: exponents; crossing over e^(-lambda T)", told, verdict
+        yield _zoomed("3", horizon, [row for row in some if row["seed"] < FRESH])
+        if fresh := [row for row in some if row["seed"] >= FRESH]:
+            yield _zoomed("3b", horizon, fresh)
+
+
+def _zoomed(rule, horizon, some):
+    """Return the line of a horizon by rule 3, or by 3b."""
+    far, near, ratio = [], [], [crossing(row) for row in some]
+    for row in some:
+        stretched = row["lyapunov"] * horizon / LOG_TEN
+        over, exponents = np.log10(row["spacings"]) + stretched, column([row], "exponents")[0]
+        if rule == "3":
+            above, below = over > 1, over < -2
+        else:
+            # thirty times the distance at which rounding takes over, e^(-lambda T / 2) 10^-8
+            rounding = np.log10(30) - 8 + stretched / 2
+            above, below = over > 0, (over > rounding) & (over < -np.log10(300))
+        far.append(np.mean(exponents[above]) if above.any() else np.nan)
+        near.append(np.mean(exponents[below]) if below.any() else np.nan)
+    far, near, ratio = map(estimate, (far, near, ratio))
+    if rule == "3":
+        good, bad = far.high < 1 and near.low > 1.8 and within(ratio, 1), outside(ratio, 1)
+    else:
+        good = far.high < 1 and near.low > 1.8 and ratio.low >= -1.5 and ratio.high <= -0.5
+        bad = far.low > 1 or near.high < 1.8 or ratio.low > -0.5 or ratio.high < -1.5
+    told = f"above {words(far, 2)}, below {words(near, 2)}, log10 of the ratio {words(ratio, 2)}"
+    name = f"zoom, {horizon} steps: exponents; crossing over e^(-lambda T)"
+    return rule, name, told, decide(good, bad, far, near, ratio)
 
 
 def training(rows):
-    """Part 4."""
-    for clip in (0.0, 1.0):
-        rough, steep = [], []
-        for seed in sorted({row["seed"] for row in rows}):
-            run = chosen(rows, seed=seed, clip=clip)
-            lyapunov = column(run, "lyapunov")
-            for into, other in (
-                (rough, column(run, "exponent")),
-                (steep, np.log(column(run, "gradient"))),
-            ):
-                good = np.isfinite(other) & np.isfinite(lyapunov)
-                into.append(
-                    spearmanr(lyapunov[good], other[good]).statistic if good.sum() > 2 else np.nan
-                )
-        rough, steep = estimate(rough), estimate(steep)
+    """Part 4: one line a task, with and without clipping."""
+    for task, clip in sorted({(row["task"], row["clip"]) for row in rows}, reverse=True):
+        some = chosen(rows, task=task, clip=clip)
+        runs = [chosen(some, seed=seed) for seed in sorted({row["seed"] for row in some})]
+        rough = estimate([_rank_correlation(run, column(run, "exponent")) for run in runs])
+        steep = estimate([_rank_correlation(run, np.log(column(run, "gradient"))) for run in runs])
         wrong = rough.low > 0 or steep.high < 0
         verdict = decide(rough.high < 0 and steep.low > 0, wrong, rough, steep)
         name = "clipped at 1" if clip else "without clipping"
         told = f"with the exponent {words(rough, 2)}, with log gradient {words(steep, 2)}"
-        yield "4", f"training {name}: rank correlation of lambda", told, verdict
+        yield "4", f"training on {task} {name}: rank correlation of lambda", told, verdict
+
+
+def _rank_correlation(run, other):
+    """Return that of lambda with another number over the checkpoints of a run."""
+    lyapunov = column(run, "lyapunov")
+    good = np.isfinite(other) & np.isfinite(lyapunov)
+    return spearmanr(lyapunov[good], other[good]).statistic if good.sum() > 2 else np.nan
 
 
 def unrolled(rows):
-    """Part 5: learning rates of which all, or no seeds have a positive lambda at the longest horizon are judged."""
-    for rate in sorted({row["rate"] for row in rows}):
-        longest = chosen(rows, rate=rate, horizon=160)
+    """Part 5: settings at which lambda is positive, or negative, at the longest horizon are judged."""
+    for rates, decay in sorted({(tuple(row["rates"]), row["decay"]) for row in rows}):
+        of_all = chosen(rows, rates=list(rates), decay=decay)
+        longest = chosen(of_all, horizon=160)
         lyapunov, last = (estimate(column(longest, n)) for n in ("lyapunov", "exponent"))
         told = f"lambda {words(lyapunov)}, exponent at 160 steps {words(last, 2)}"
         if lyapunov.low > 0:
             verdict = decide(last.high < 1, last.low > 1, last)
         elif lyapunov.high < 0:
             every = [
-                estimate(column(chosen(rows, rate=rate, horizon=h), "exponent"))
+                estimate(column(chosen(of_all, horizon=h), "exponent"))
                 for h in (10, 20, 40, 80, 160)
             ]
             smooth, rough = all(e.low > 1.8 for e in every), any(e.high < 1 for e in every)
             verdict = decide(smooth, rough, *every)
         else:
             verdict = UNDECIDED
-        yield "5", f"unrolled, learning rate {rate:g}", told, verdict
+        name = f"unrolled, learning rates {rates[0]:g} and {rates[1]:g}, weight decay {decay:g}"
+        yield "5", name, told, verdict
 
 
 def walkers(rows):

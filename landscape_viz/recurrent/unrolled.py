@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from landscape_viz.recurrent.through_time import ThroughTime, normal
-from multifractal.base.checks import finite_number, whole_number
+from multifractal.base.checks import finite_number, positive_number, require, whole_number
 from multifractal.base.rng import as_generator
 from multifractal.base.types import Rng
 
@@ -22,19 +22,35 @@ class UnrolledOptimizer(ThroughTime):
     ----------
     n_hidden, horizon : int
         Units of the inner network; steps of its training.
-    learning_rate : float
-        Of both layers at first.
+    learning_rate : float or (float, float)
+        Of the first and the second layer at first; one number for both. A first layer that learns fast, 100 beside 8, trains
+        chaotically without diverging.
+    weight_decay : float
+        Of the inner training; default 0.
     rng : int, SeedSequence or Generator
         Of the initial weights.
     """
 
-    def __init__(self, n_hidden: int, *, horizon: int, learning_rate: float, rng: Rng = 0) -> None:
+    def __init__(
+        self,
+        n_hidden: int,
+        *,
+        horizon: int,
+        learning_rate: float | tuple[float, float],
+        weight_decay: float = 0.0,
+        rng: Rng = 0,
+    ) -> None:
         super().__init__(horizon)
         draws, n = as_generator(rng), whole_number("n_hidden", n_hidden)
-        rate = finite_number("learning_rate", learning_rate)
+        pair = learning_rate if isinstance(learning_rate, tuple) else (learning_rate, learning_rate)
+        rates = [positive_number("learning_rate", rate) for rate in pair]
+        require(
+            len(rates) == 2, "learning_rate", pair, "be one number or two", "pass (first, second)"
+        )
+        self.weight_decay = finite_number("weight_decay", weight_decay)
         self.n_hidden = n
         self.initial = normal(draws, 3, n)
-        self.log_rates = torch.nn.Parameter(torch.full((1, 2), rate, dtype=torch.float64).log())
+        self.log_rates = torch.nn.Parameter(torch.tensor([rates], dtype=torch.float64).log())
 
     def start(self, batch: Any) -> torch.Tensor:
         """Return the initial weights of the inner network, shape (1, 3 n_hidden): slopes, biases, outputs."""
@@ -49,9 +65,11 @@ class UnrolledOptimizer(ThroughTime):
         through = error[:, None] * (1 - hidden**2) * (out / self.n_hidden)
         first, second = self.log_rates.exp()[0]
         moved = [
-            slope - first * (through * inputs).sum(dim=0),
-            bias - first * through.sum(dim=0),
-            out - second * (error[:, None] * hidden).sum(dim=0) / self.n_hidden,
+            slope - first * ((through * inputs).sum(dim=0) + self.weight_decay * slope),
+            bias - first * (through.sum(dim=0) + self.weight_decay * bias),
+            out
+            - second
+            * ((error[:, None] * hidden).sum(dim=0) / self.n_hidden + self.weight_decay * out),
         ]
         return torch.cat(moved).reshape(1, -1)
 

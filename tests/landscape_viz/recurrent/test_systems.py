@@ -99,13 +99,14 @@ def test_the_cart_and_pole_obey_lagranges_equations():
 
 
 def test_a_step_of_the_unrolled_optimizer_is_autograds():
-    """The written-out gradient is that of torch, and each layer moves at its own rate."""
-    make, data = CASES["UnrolledOptimizer"]
-    made = make()
-    with torch.no_grad():
-        made.log_rates[0, 1] = 0.3
+    """The written-out gradient is that of torch, weight decay included, and each layer moves at its own rate."""
+    data = CASES["UnrolledOptimizer"][1]
+    made = recurrent.UnrolledOptimizer(
+        3, horizon=T, learning_rate=(0.5, 1.3), weight_decay=0.2, rng=0
+    )
     state = made.start(data).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(made.cost(state, 0, data).sum(), state)
+    decayed = made.cost(state, 0, data).sum() + 0.1 * (state**2).sum()
+    (slope,) = torch.autograd.grad(decayed, state)
     rates = made.log_rates.exp().detach()[0, [0, 0, 1]].repeat_interleave(3)
     torch.testing.assert_close(made.step(state, 0, data), state - rates * slope)
 
@@ -115,6 +116,10 @@ def test_a_step_of_the_unrolled_optimizer_is_autograds():
     [
         (lambda: recurrent.DoublingPlant(2, horizon=60), "at most 45"),
         (lambda: recurrent.DoublingPlant(2, horizon=6, bend=1.5), "bend must lie between"),
+        (
+            lambda: recurrent.UnrolledOptimizer(2, horizon=6, learning_rate=(1.0, 2.0, 3.0)),
+            "learning_rate must be one number or two",
+        ),
         (lambda: recurrent.step_weights(3, 1.5), "discount must lie in"),
         (lambda: recurrent.predicted_exponent(0.1, 0.0), "discount must lie in"),
         (lambda: recurrent.stretching([[0.0, 1.0]]), "growth must hold two passes"),
