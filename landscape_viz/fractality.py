@@ -29,6 +29,9 @@ _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
 # of the ladder of lines (our choices)
 _LINE_POINTS, _MOST_ZOOM = 129, 8
 _UNRESOLVED = "unresolved at this distance: zoom in"
+_POINTER = (
+    "Losses whose forward pass is chaotic are rough by a law: see docs/where_losses_are_fractal.md."
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -110,7 +113,7 @@ class FractalReport(Result):
         return fields
 
     def __str__(self):
-        """Describe it in plain words: one line per zoom, then what follows."""
+        """Describe it in plain words: one line per zoom, then what follows, and where to read which losses are fractal."""
         points = f"{self.losses.shape[1]} x {self.losses.shape[2]} points"
         if self.lines is None:
             mapped = f"{points} at each zoom"
@@ -122,7 +125,7 @@ class FractalReport(Result):
             f"{self.dropout}, {mapped}."
         )
         zooms = map(self._zoom_in_words, range(len(self.half_widths)))
-        return "\n".join([opening, *zooms, self._conclusion()])
+        return "\n".join([opening, *zooms, self._conclusion(), _POINTER])
 
     def _zoom_in_words(self, k):
         if self.kinds[k] == "constant":
@@ -238,8 +241,7 @@ class FractalReport(Result):
         ]
         return (
             f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
-            "would keep its exponent over several zooms; compare other planes (rng) before believing it. Losses whose "
-            "forward pass is chaotic are rough by a law: see docs/where_losses_are_fractal.md."
+            "would keep its exponent over several zooms; compare other planes (rng) before believing it."
         )
 
 

@@ -63,16 +63,17 @@ def zoom(values, of="ratio"):
         at = v if of == "ratio" else 0.0
         for horizon in (20, 40, 60):
             over = np.array([1.5, at + 0.05, at - 0.05, -3.0])  # log10 of distance e^(lambda T)
-            row = {"horizon": horizon, "lyapunov": rules.LOG_TEN / horizon}
+            row = {"horizon": horizon, "lyapunov": rules.LOG_TEN / horizon, "seed": 0}
             rows.append(row | {"spacings": 10.0 ** (over - 1), "exponents": [far, 0.9, 1.1, near]})
     return rows
 
 
 def unrolled(values, of="exponent", lyapunov=0.5, exponent=0.5):
-    """Return the rows of part 5 at one learning rate."""
+    """Return the rows of part 5 at one setting."""
     usual = {"lyapunov": lyapunov, "exponent": exponent}
     horizons = (10, 20, 40, 80, 160)
-    return [{"rate": 0.1, "horizon": h, **usual, of: v} for v in values for h in horizons]
+    setting = {"rates": [0.1, 0.1], "decay": 0.0}
+    return [setting | {"horizon": h, **usual, of: v} for v in values for h in horizons]
 
 
 def walkers(values, of="short"):
@@ -164,6 +165,7 @@ def test_training_is_judged_by_both_rank_correlations(clip, rough, steep, expect
 
     rows = [
         {
+            "task": "sine",
             "seed": seed,
             "clip": c,
             "lyapunov": k,

@@ -143,9 +143,10 @@ def zoom(rows):
     """Part 3, on the seeds of the first run, and 3b, on those after it."""
     for horizon in (20, 40, 60):
         some = chosen(rows, horizon=horizon)
-        yield _zoomed("3", horizon, [row for row in some if row["seed"] < FRESH])
-        if fresh := [row for row in some if row["seed"] >= FRESH]:
-            yield _zoomed("3b", horizon, fresh)
+        first, fresh = (
+            [row for row in some if (row["seed"] >= FRESH) == late] for late in (False, True)
+        )
+        yield from (_zoomed(name, horizon, of) for name, of in (("3", first), ("3b", fresh)) if of)
 
 
 def _zoomed(rule, horizon, some):
@@ -175,7 +176,7 @@ def _zoomed(rule, horizon, some):
 
 def training(rows):
     """Part 4: one line a task, with and without clipping."""
-    for task, clip in sorted({(row["task"], row["clip"]) for row in rows}, reverse=True):
+    for task, clip in sorted({(row["task"], row["clip"]) for row in rows}):
         some = chosen(rows, task=task, clip=clip)
         runs = [chosen(some, seed=seed) for seed in sorted({row["seed"] for row in some})]
         rough = estimate([_rank_correlation(run, column(run, "exponent")) for run in runs])
@@ -276,7 +277,13 @@ def others(rows):
 
 
 JUDGES = {"plant": plant, "RNN": cell, "GRU": cell, "LSTM": cell, "zoom": zoom}
-JUDGES |= {"training": training, "unrolled": unrolled, "walkers": walkers, "boundary": boundary}
+JUDGES |= {
+    "training": training,
+    "copying": training,
+    "unrolled": unrolled,
+    "walkers": walkers,
+    "boundary": boundary,
+}
 JUDGES |= {"gated": lines_of_networks, "others": others}
 
 

@@ -138,6 +138,25 @@ def test_rounding_is_noise_and_the_other_kinds_have_their_words(monkeypatch):
     assert "Smooth" not in str(found)
 
 
+class Restless(nn.Linear):
+    """A network that draws a number of its own at each call."""
+
+    def forward(self, inputs):
+        """Return noise."""
+        return super().forward(inputs) + torch.randn(1)
+
+
+def test_a_loss_that_is_not_the_same_twice_is_refused_and_any_report_ends_with_the_pointer(
+    monkeypatch,
+):
+    """The weights' loss is computed twice before any plane; a smooth report says where rough losses are."""
+    with pytest.raises(ValueError, match="computed twice"):
+        fractal_report(Restless(1, 1), DATA, value, n_points=N)
+    y, x = np.mgrid[:N, :N] / N - 0.5
+    replaced(monkeypatch, [x**2 + y**2] * 3)
+    assert str(report()).splitlines()[-1].endswith("see docs/where_losses_are_fractal.md.")
+
+
 class Fast(nn.Module):
     """A smooth loss whose waves are some 1e-4 long: unrelated pixels at ± 1 and ± 0.1, resolved a little below."""
 
