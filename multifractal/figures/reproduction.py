@@ -1,4 +1,4 @@
-"""Figures of the reproduction report on the surface and its spectra.
+"""Figures of the reproduction report on the surface and its spectra, on where walks go, and on generalisation.
 
 Each takes `measured`, a claim's `Measured`, and optionally `ax` or `axes` to draw on; it computes nothing, and returns the
 axes.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
 from multifractal.base.types import Array
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
+from multifractal.figures.displacement import scale_of
+from multifractal.figures.drift import drift_shares
 from multifractal.figures.spectra import model_spectra
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 
 _FLATTEST = 10  # enlarged (paper)
+# of Okabe & Ito's palette
+_GREEN, _ORANGE, _PINK = "#009E73", "#E69F00", "#CC79A7"
+_MARKERS = ("o", "s", "^")
 
 
 @styled
@@ -256,6 +262,103 @@ def section_spectra_by_rule(measured: Any, axes: ManyAxes | None = None) -> Arra
     )
     for ax in axes[: 2 if sections else 1]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17))
+    return axes
+
+
+@styled
+def drift(measured: Any, axes: ManyAxes | None = None) -> Array:
+    """Draw the share of time in each tenth of the grid by flatness and by loss, and first passages, with the controls."""
+    return drift_shares(measured.results["drift"], axes=axes_or_new(axes, 3, 1, figsize=(5.2, 11)))
+
+
+@styled
+def sharpening(measured: Any, axes: ManyAxes | None = None) -> Array:
+    """Draw the rank of the sharpness among that of all ground by step and rate, from anywhere and from near the maximum."""
+    axes = axes_or_new(axes, 2, 1, figsize=(5.2, 6.8), sharex=True)
+    for ax, (arm, words) in zip(
+        axes, (("anywhere", "from anywhere"), ("near", "from near the global maximum")), strict=True
+    ):
+        curves = {k: v for k, v in measured.results.items() if k.startswith(f"{arm} ")}
+        colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(curves)))
+        for colour, (name, found) in zip(colours, curves.items(), strict=True):
+            mean, at = found.mean, np.maximum(found.x, 0.5)  # the start stands left of step 1
+            ax.plot(at, mean.value, color=colour, label=f"rate {name.split()[1]}")
+            ax.fill_between(at, *mean.interval, color=colour, alpha=0.2, lw=0)
+        ax.axhline(0.5, color=CONTROL, ls=":", lw=1, label="no preference")
+        ax.set(
+            xscale="log",
+            ylim=(0, 1),
+            ylabel="share of the grid that is less sharp",
+            title=f"{words}, {len(found)} surfaces",
+        )
+    axes[1].set(xlabel="step (the start at the left end)")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=3)
+    return axes
+
+
+@styled
+def variants(measured: Any, ax: Axes | None = None) -> Axes:
+    """Draw displacement by lag of each update rule and setting, the geometric mean over surfaces."""
+    ax = axes_or_new(ax, figsize=(5.2, 6.2))
+    colours = {"gd": OURS, "momentum": _ORANGE, "adam": _GREEN, "sgd": _PINK}
+    dashes, used = ("-", "--", ":"), dict.fromkeys(colours, 0)
+    for name, curves in measured.results.items():
+        method = name.split()[0]
+        colour, dash = colours[method], dashes[used[method]]
+        used[method] += 1
+        alpha, share = measured[f"{name} exponent"], measured[f"{name} share"]
+        middle = curves.geometric_mean
+        label = f"{name}: {alpha.value:.2f}, {share.value:.2f}"
+        ax.plot(curves.x, middle.value, dash, color=colour, label=label)
+    ax.set(
+        xscale="log",
+        yscale=scale_of(np.concatenate([each.samples for each in measured.results.values()])),
+        xlabel="lag (steps)",
+        ylabel="TAMSD (pixel²)",
+        title=f"{len(curves)} surfaces, waiting time 3200",
+    )
+    if ax.get_yscale() == "log":  # what rests moves by rounding only, far below
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.01))
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(-0.1, -0.18),
+        ncols=2,
+        title="rule and setting: exponent, share of the time in the flattest tenth",
+    )
+    return ax
+
+
+@styled
+def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
+    """Draw the test gap against sharpness at one training loss, a point for each learning rate and batch size, by table."""
+    tables = list(dict.fromkeys(name.split()[0] for name in measured.results))
+    axes = np.atleast_1d(axes_or_new(axes, len(tables), 1, figsize=(5.2, 4.3 * len(tables))))
+    for ax, table in zip(axes, tables, strict=True):
+        settings = {k: v for k, v in measured.results.items() if k.startswith(f"{table} ")}
+        rates, batches = (list(dict.fromkeys(k.split()[at] for k in settings)) for at in (1, 2))
+        for name, found in settings.items():
+            _, rate, batch = name.split()
+            sharpness, gap = found.geometric_mean, found.mean  # columns: sharpness, distance, gap
+            x, ends = sharpness.value[0], sharpness.interval[:, 0]
+            ax.errorbar(
+                x,
+                gap.value[2],
+                xerr=np.abs(ends - x)[:, None],
+                yerr=gap.bars[:, 2, None],
+                marker=_MARKERS[batches.index(batch)],
+                color=(OURS, _ORANGE, _GREEN)[rates.index(rate)],
+                ms=5,
+                lw=1,
+                ls="",
+                label=f"{rate}, {batch}",
+            )
+        ax.set(
+            xscale="log",
+            xlabel="sharpness (largest eigenvalue of the Hessian)",
+            ylabel="test loss less training loss",
+            title=f"{table}, {len(found)} seeds",
+        )
+        ax.legend(title="learning rate, batch size", fontsize=7.5, ncols=3)
     return axes
 
 

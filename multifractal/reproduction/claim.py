@@ -202,10 +202,13 @@ class Protocol:
         As the published notebook and files tell it; what neither tells is said to be unknown.
     ours : str
         Where the report departs from it, and why. Both are measured where both can be.
+    no_file : str
+        Why no number of the paper's files is held against draws of its protocol; empty where one is (`Quantity.beside`).
     """
 
     paper: str
     ours: str
+    no_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,9 @@ class Claim:
     protocol : Protocol
     headline : dict of str to str
         Names of the quantities that the table of docs/reproduction.md shows, with short words for each.
+    data : tuple of str
+        Patterns (`fnmatch`) of the files that the measurement reads, by name in the paper's tree, or of a table in data/: if one
+        of them changes, the claim is measured again.
     """
 
     name: str
@@ -245,6 +251,7 @@ class Claim:
     caption: str
     protocol: Protocol
     headline: dict = field(default_factory=dict)
+    data: tuple[str, ...] = ()
 
 
 def _known(samples):

@@ -149,6 +149,7 @@ CURVATURE = Claim(
         "numpy.gradient applied twice; 10 000 points drawn with replacement; m fitted to y = m x.",
         "The same stencil at every grid point, against its own exact law; and the compact stencil, whose law the printed r(H) "
         "is.",
+        no_file="The published surface (landscape.mat) is not among the files here, and m is not stated.",
     ),
     headline={
         "ends": "y/x at one end over the other",
@@ -225,7 +226,11 @@ MULTISCALE = Claim(
     _judge_scales,
     figures.scales,
     "Mean squared increments by lag, one line a surface; dashed: the exponents at either end.",
-    Protocol("In words only.", "The variogram of the whole surface at its two ends."),
+    Protocol(
+        "In words only.",
+        "The variogram of the whole surface at its two ends.",
+        no_file="No number of it is on file; the published surface (landscape.mat) is not among the files here.",
+    ),
     headline={"fine": "exponent of increments at 1 to 4 pixels", "coarse": "at 32 to 128"},
 )
 

@@ -33,6 +33,7 @@ _N_STEPS, _LAST = 4999, 100  # paper
 _BARS = 1.96  # standard deviations of log10 sharpness that the paper's error bars reach
 _JUST = (1 / 1.1, 1.5)  # "at or just above" 2/rate of Cohen et al. (2021), as factors: our reading
 _FACTOR = 2.0  # within which crossings count as one: our choice, set before it was measured
+_FILE = "multifractional_brownian_surface/eos.mat"
 _STREAM_EDGE, _STREAM_NEAR = 21, 23  # second index of what these claims draw on a surface
 # start and sharpness: the paper's, the paper's starts without counting negative curvature, ours
 ARMS = {
@@ -143,9 +144,7 @@ def _on_surface(study, i):
             arms[name] = Settled.of(sharpness_at(landscape, walks.positions, kind))
     top = landscape.hessian_eigenvalues[1]
     typical = np.log10(top[top > 0], dtype=np.float64).mean() if (top > 0).any() else np.nan
-    at_maximum = np.unravel_index(np.argmax(landscape.values), landscape.shape)
-    hoelder = np.nan if landscape.hoelder is None else float(landscape.hoelder[at_maximum])
-    return arms, typical, hoelder
+    return arms, typical, study.hoelder_at_maximum(i)
 
 
 def _walks(study):
@@ -166,10 +165,9 @@ def _call(study, arm):
 
 def published():
     """Return the Settled of the paper's file, one sample; None if it is not here."""
-    name = "multifractional_brownian_surface/eos.mat"
-    if not source_data.available(name):
+    if not source_data.available(_FILE):
         return None
-    sharpness = source_data.read(name)["leading_eig"]
+    sharpness = source_data.read(_FILE)["leading_eig"]
     return Settled.stacked([Settled.of(np.maximum(sharpness, 1e-12))])
 
 
@@ -286,6 +284,7 @@ EDGE = Claim(
         "paper bars": "share of rates with 2/rate in the authors' bars, theirs",
         "anywhere bars": "from anywhere",
     },
+    data=(_FILE,),
 )
 
 
@@ -312,7 +311,7 @@ def range_numbers(arms, hoelder, file, call):
         in_file = file.crossings[0] if file and arm == "paper" else None
         quantities[f"{arm} crossing"] = each.beside(in_file)
         if arm != "anywhere":
-            value, ends, n = _correlation(hoelder, logs)
+            value, ends, n = correlation(hoelder, logs)
             quantities[f"{arm} correlation"] = Quantity.single(
                 f"{words}: its correlation with H at the maximum",
                 value,
@@ -327,7 +326,7 @@ def range_numbers(arms, hoelder, file, call):
     return Measured(quantities=quantities, results=results)
 
 
-def _correlation(x, y):
+def correlation(x, y):
     """Return (correlation, its jackknife interval, n) over the pairs that are known; NaN with fewer than 4 or no spread."""
     known = np.isfinite(x) & np.isfinite(y)
     x, y, n = x[known], y[known], int(known.sum())
@@ -392,6 +391,7 @@ RANGE_CLAIM = Claim(
         "anywhere crossing": "from anywhere",
         "near correlation": "correlation of the former with H at the maximum",
     },
+    data=(_FILE,),
 )
 
 CLAIMS = (EDGE, RANGE_CLAIM)

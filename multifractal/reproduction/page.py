@@ -14,7 +14,7 @@ from multifractal.base import files
 from multifractal.figures._style import HOUSE_STYLE
 from multifractal.figures.html_report import NOTHING, Chapter, Mark, Table, write_report
 from multifractal.reproduction.claim import VERDICTS, Claim, Judgement, Measured
-from multifractal.reproduction.study import measure
+from multifractal.reproduction.study import measure, recalled
 
 # In the order of the paper: the landscape, walks on it, the theory of the walks, training.
 _CHAPTERS = (
@@ -84,19 +84,18 @@ def report(study, path, *, only=None, folder=None):
     only : sequence of Claim, optional
         Default: `claims()`.
     folder : path-like, optional
-        Where results and figures are kept, so that a stopped report can be resumed. Default: `path` without its ending.
+        Where results and figures are kept, so that a stopped report is resumed, and only claims are measured again whose code,
+        files or settings have changed. Default: `path` without its ending.
     """
     started, path = time.perf_counter(), Path(path)
     folder = path.with_suffix("") if folder is None else Path(folder)
     findings = []
     for claim in claims() if only is None else only:
-        begun = time.perf_counter()
-        measured = measure(claim, study, folder)
+        begun, kept = time.perf_counter(), recalled(claim, study, folder)
+        measured = measure(claim, study, folder) if kept is None else kept
         findings.append(Finding(claim, measured, claim.judge(measured.quantities)))
-        print(
-            f"{time.perf_counter() - begun:6.1f} s  {claim.title}: {findings[-1].judgement.verdict}",
-            flush=True,
-        )
+        took = f"{time.perf_counter() - begun:6.1f} s" if kept is None else "    kept"
+        print(f"{took}  {claim.title}: {findings[-1].judgement.verdict}", flush=True)
     chapters = [_chapter(finding, folder) for finding in findings]
     write_report(path, _TITLE, [_summary(findings, study), *chapters], overwrite=True)
     print(f"{time.perf_counter() - started:6.1f} s in all; {path.resolve()}")

@@ -5,15 +5,15 @@ import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from tqdm.auto import tqdm
 
-import multifractal
 from multifractal import source_data
-from multifractal.base import files
+from multifractal.base import files, sources
 from multifractal.base.checks import whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance
@@ -108,6 +108,12 @@ class Study:
         """The paper's map at this size."""
         return paper_hoelder_map(self.size)
 
+    def hoelder_at_maximum(self, i):
+        """Return the Hoelder exponent where surface i is highest; NaN for a surface that has no map."""
+        surface = self.surface(i)
+        at = np.unravel_index(np.argmax(surface.values), surface.shape)
+        return np.nan if surface.hoelder is None else float(surface.hoelder[at])
+
     def rng(self, *index):
         """Return the Generator of realisation i, or (i, k, ...) of what a claim draws on surface i besides."""
         return realisation(np.random.SeedSequence(self.seed, spawn_key=index[:-1]), index[-1])
@@ -157,29 +163,35 @@ def measure(claim, study, folder=None):
     claim : Claim
     study : Study
     folder : path-like, optional
-        Where `<claim>.npz` is kept; default: nowhere. A file of another study, other code, other versions of libraries or
-        other source data is measured again and replaced.
+        Where `<claim>.npz` is kept; default: nowhere. A file of another study, of code that the measurement reaches and that has
+        changed since, of other versions of libraries or other files of the claim's is measured again and replaced.
     """
-    decided_by = _decided_by(claim, study)
-    path = None if folder is None else Path(folder) / f"{claim.name}.npz"
-    kept = None if path is None else _kept(path)
-    if kept is not None and kept.provenance == decided_by:
+    kept = recalled(claim, study, folder)
+    if kept is not None:
         return kept
-    made = replace(claim.measure(study), provenance=decided_by)
-    if path is not None:
-        made.save(path, overwrite=True)
+    made = replace(claim.measure(study), provenance=_decided_by(claim, study))
+    if folder is not None:
+        made.save(_place(claim, folder), overwrite=True)
     return made
 
 
-def _kept(path):
+def recalled(claim, study, folder=None):
+    """Return the Measured that `folder` keeps for a claim and a study; None where there is none, or it is out of date."""
+    if folder is None:
+        return None
     try:
-        return Measured.load(path)
+        kept = Measured.load(_place(claim, folder))
     except (FileNotFoundError, files.DamagedFileError, TypeError, KeyError):
         return None
+    return kept if kept.provenance == _decided_by(claim, study) else None
+
+
+def _place(claim, folder):
+    return Path(folder) / f"{claim.name}.npz"
 
 
 def _decided_by(claim, study):
-    """Return the Provenance that holds all that decides a measurement: settings, versions, our code, the paper's files."""
+    """Return the Provenance that holds all that decides a measurement: settings, versions, the code and the files it reaches."""
     # not imported by this
     packages = ("numpy", "scipy", "numba", *(("jax",) if importlib.util.find_spec("jax") else ()))
     call = Provenance.of(
@@ -190,21 +202,24 @@ def _decided_by(claim, study):
         **study.settings(),
     )
     return Provenance(
-        call.call, call.seed, call.versions | {"code": _code(), "source data": _data()}
+        call.call, call.seed, call.versions | {"code": _code(claim), "source data": _data(claim)}
     )
 
 
-@functools.cache
-def _code():
-    sources = sorted(Path(multifractal.__file__).parent.rglob("*.py"))
-    return hashlib.sha256("".join(map(files.file_sha256, sources)).encode()).hexdigest()
+def _code(claim):
+    """Return the hash of all definitions of this package that the measurement reaches by name, docstrings left out."""
+    return sources.fingerprint(claim.measure, Study)
 
 
-def _data():
+def _data(claim):
+    """Return the hash of the files named by `claim.data` that are here."""
     inputs = {
-        name: source_data.find(name) for name in source_data.NAMES if source_data.available(name)
+        name: source_data.find(name)
+        for name in source_data.NAMES
+        if any(fnmatch(name, pattern) for pattern in claim.data) and source_data.available(name)
     }
-    table = Path("data", AIRFOIL_FILE)  # what the claim on training runs on where it is here
-    inputs |= {AIRFOIL_FILE: table} if table.exists() else {}
+    table = Path("data", AIRFOIL_FILE)
+    if AIRFOIL_FILE in claim.data and table.exists():
+        inputs[AIRFOIL_FILE] = table
     found = [f"{name} {files.file_sha256(path)}" for name, path in inputs.items()]
     return hashlib.sha256("\n".join(found).encode()).hexdigest()

@@ -138,6 +138,7 @@ MINIMA = Claim(
     Protocol(
         "A map of one surface, judged by eye.",
         "The same minima on each surface; neighbours against scattered points, flatness against that of neighbours.",
+        no_file="The published surface (landscape.mat) is not among the files here.",
     ),
     headline={
         "gathered": "neighbours over those of scattered points",
@@ -318,6 +319,7 @@ CLUSTERING = Claim(
         "Two boxes chosen by eye on one surface, smooth (x 670 to 810, y 700 to 950) and rough (x 200 to 300, y 710 to 860); "
         "the 3000 lowest minima.",
         "Basins found, not boxed: connected parts of the lowest minima, the smoothest and the roughest of the six largest.",
+        no_file="The published surface (landscape.mat) is not among the files here; the numbers stated are held against one more.",
     ),
     headline={
         "smoother_power": "power in the smoother basin",
@@ -451,12 +453,14 @@ LOSSES = Claim(
         "The losses of the 3000 lowest minima that lie in the box, above the global minimum (as the notebook has it), on one "
         "surface.",
         "The losses of those minima in the box of the smoother basin, and of all grid points there, on each surface.",
+        no_file="The published surface (landscape.mat) is not among the files here.",
     ),
     headline={
         "rank": "share of the surface below the box's median",
         "width": "quartile range over the surface's",
         "minima": "that of its minima",
     },
+    data=("multifractional_brownian_surface/landscape.mat",),
 )
 
 CLAIMS = (MINIMA, CLUSTERING, LOSSES)

@@ -205,6 +205,7 @@ FITS = Claim(
         "hurst 0.6": "on 0.6",
         "hurst 0.7": "on 0.7",
     },
+    data=("fractional_brownian_surfaces/TAMSD_*.mat",),
 )
 
 

@@ -224,6 +224,7 @@ TRAINING = Claim(
         "late, long lags": "late, long lags",
         "control late, long lags": "the last without dropout",
     },
+    data=("real_training_dynamics/*", AIRFOIL_FILE),
 )
 
 CLAIMS = (TRAINING,)

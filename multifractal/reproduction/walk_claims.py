@@ -34,6 +34,7 @@ _EARLY = Stated("early", "early, one walk", 0.7, (3, 10), "at lags 3 to 10 (wait
 _SETTLED = Stated("late", "late, one walk", 0.6, (2, 8), "at lags 2 to 8 (waiting times from 3800)")
 _LONG = Stated("long", "long, one walk", 1.1, (150, 400), "at lags 150 to 400 (waiting time 3200)")
 _LAGS = np.unique(np.concatenate([np.arange(1, 11), np.geomspace(10, 999, 40).round().astype(int)]))
+_FILE = "multifractional_brownian_surface/TAMSD.mat"
 _STREAM_TAMSD, _STREAM_NULL = 11, 14  # second index of what these claims draw
 _N_NULL = 400  # Brownian walks: shares to within .025
 _BEYOND = (1.05, 1.1)  # what the null is asked for: just above 1, and the exponent stated
@@ -288,16 +289,15 @@ def _call(study, unfold):
 
 def _published():
     """Return the displacement of the paper's file; None if it is not here."""
-    name = "multifractional_brownian_surface/TAMSD.mat"
-    if not source_data.available(name):
+    if not source_data.available(_FILE):
         return None
-    file = source_data.read(name)
+    file = source_data.read(_FILE)
     return Displacement(
         per_walk=file["ys"][None],
         waiting_times=_WAITING_TIMES,
         lag_times=file["xs"][0],
         window=_WINDOW,
-        provenance=Provenance.of("source_data.read", name=name),
+        provenance=Provenance.of("source_data.read", name=_FILE),
     )
 
 
@@ -341,6 +341,7 @@ SHORT = Claim(
         "early": "exponent at lags 3 to 10, waiting time 3200, mean of 10 walks",
         "late": "at lags 2 to 8 from 3800 on",
     },
+    data=(_FILE,),
 )
 
 LONG = Claim(
@@ -362,6 +363,7 @@ LONG = Claim(
         "published unfolding": "published unfolding",
         "null ever": "share of plain Brownian walks above 1.1 at some waiting time",
     },
+    data=(_FILE,),
 )
 
 
