@@ -338,13 +338,12 @@ def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
         rates, batches = (list(dict.fromkeys(k.split()[at] for k in settings)) for at in (1, 2))
         for name, found in settings.items():
             _, rate, batch = name.split()
-            sharpness, gap = found.geometric_mean, found.mean  # columns: sharpness, distance, gap
-            x, ends = sharpness.value[0], sharpness.interval[:, 0]
+            mean = found.mean  # columns: sharpness, distance, gap, gap beyond the seed's mean
             ax.errorbar(
-                x,
-                gap.value[2],
-                xerr=np.abs(ends - x)[:, None],
-                yerr=gap.bars[:, 2, None],
+                mean.value[0],
+                mean.value[3],
+                xerr=mean.bars[:, 0, None],
+                yerr=mean.bars[:, 3, None],
                 marker=_MARKERS[batches.index(batch)],
                 color=(OURS, _ORANGE, _GREEN)[rates.index(rate)],
                 ms=5,
@@ -353,9 +352,8 @@ def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
                 label=f"{rate}, {batch}",
             )
         ax.set(
-            xscale="log",
             xlabel="sharpness (largest eigenvalue of the Hessian)",
-            ylabel="test loss less training loss",
+            ylabel="test gap beyond the seed's mean",
             title=f"{table}, {len(found)} seeds",
         )
         ax.legend(title="learning rate, batch size", fontsize=7.5, ncols=3)

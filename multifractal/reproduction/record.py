@@ -12,28 +12,37 @@ from multifractal.reproduction.page import claims, unusual_of, value_in_words
 
 
 def keep(findings, study, path):
-    """Write what the findings of a study say as JSON."""
-    kept = {
-        "study": study.settings(),
-        "claims": {
-            finding.claim.name: {
-                "verdict": finding.judgement.verdict,
-                "reason": finding.judgement.reason,
-                "quantities": {
-                    name: _plain(found) for name, found in finding.measured.quantities.items()
-                },
-            }
-            for finding in findings
-        },
+    """Write what the findings of a study say as JSON; claims that a record of the same study holds besides stay in it."""
+    others = _stored(path)["claims"] if is_of(path, study) else {}
+    found = others | {
+        finding.claim.name: {
+            "verdict": finding.judgement.verdict,
+            "reason": finding.judgement.reason,
+            "quantities": {
+                name: _plain(found) for name, found in finding.measured.quantities.items()
+            },
+        }
+        for finding in findings
     }
+    order = [claim.name for claim in claims() if claim.name in found]
+    kept = {"study": study.settings(), "claims": {name: found[name] for name in order}}
     text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with files.atomic_write(Path(path), overwrite=True) as file:
         file.write(text.encode())
 
 
+def is_of(path, study):
+    """Tell whether there is a record at `path`, of a study of the same settings."""
+    return Path(path).exists() and _stored(path)["study"] == study.settings()
+
+
+def _stored(path):
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def kept(path):
     """Return (settings of the study, {name of the claim: (verdict, reason, {name: Quantity})})."""
-    stored = json.loads(Path(path).read_text(encoding="utf-8"))
+    stored = _stored(path)
     return stored["study"], {
         name: (
             each["verdict"],

@@ -1,14 +1,17 @@
 """The reproduction report: its numbers, its rules on landscapes where claims are known not to hold, and its page."""
 
+import ast
 import html
 import re
 from dataclasses import replace
+from fnmatch import fnmatch
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from multifractal import Landscape, Provenance, fbm_surface, reproduction
+from multifractal import Landscape, fbm_surface, reproduction, source_data
+from multifractal.base import sources
 from multifractal.base.curves import Curves
 from multifractal.figures.html_report import Chapter, write_report
 from multifractal.reproduction import (
@@ -34,25 +37,9 @@ from multifractal.reproduction.study import Study
 from multifractal.training.tables import AIRFOIL_FILE
 from tests.conftest import ROOT
 from tests.helpers.browser import seen_in_a_browser
+from tests.helpers.made_up import CALL, told
 
-CALL = Provenance("somewhere()")
 OURS = (*spectra_claims.CLAIMS, *curvature_claims.CLAIMS, *surface_claims.CLAIMS)
-
-
-def quantity(value, half=0.01, spread=0.01, n=10):
-    """A Quantity of a given mean, half interval and spread."""
-    return Quantity(
-        words="words",
-        value=value,
-        low=value - half,
-        high=value + half,
-        spread=spread,
-        n=n,
-        over="surfaces",
-        unit="",
-        published="",
-        provenance=CALL,
-    )
 
 
 # Numbers
@@ -151,7 +138,7 @@ def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_pa
     other = study.measure(claim, replace(small, seed=1), tmp_path)
     assert len(times) == 2
     assert other["sd"].value != first["sd"].value
-    monkeypatch.setattr(study, "_code", lambda: "other code")
+    monkeypatch.setattr(study, "_code", lambda claim: "other code")
     study.measure(claim, replace(small, seed=1), tmp_path)
     assert len(times) == 3
     (tmp_path / "counted.npz").write_bytes(b"damaged")
@@ -161,7 +148,49 @@ def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_pa
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / AIRFOIL_FILE).write_text("a table that was fetched since")
     study.measure(claim, replace(small, seed=1), tmp_path)
+    assert len(times) == 4, "the claim does not read that table"
+    study.measure(replace(claim, data=(AIRFOIL_FILE,)), replace(small, seed=1), tmp_path)
     assert len(times) == 5
+
+
+def files_in(claim):
+    """Return the names of the paper's files that the definitions which a claim's measurement reaches speak of."""
+    spoken = set()
+    for place in sources.reached(claim.measure):
+        module, name = place.rsplit(".", 1)
+        if not module.startswith(("multifractal.source_data", "multifractal.reproduction.study")):
+            for node in sources._module(module).definitions[name]:
+                spoken |= {pattern_of(each) for each in ast.walk(node)}
+    return {name for name in source_data.NAMES if any(fnmatch(name, s) for s in spoken if "/" in s)}
+
+
+def pattern_of(node):
+    """Return the text of a string, with * for each part that is filled in; empty for anything else."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            getattr(part, "value", "*") if isinstance(part, ast.Constant) else "*"
+            for part in node.values
+        )
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+@pytest.mark.parametrize("claim", page.claims(), ids=lambda claim: claim.name)
+def test_a_claim_declares_the_files_that_it_reads(claim):
+    """Each of the paper's files that a measurement speaks of is among those at whose change it is measured again."""
+    declared = {
+        name for name in source_data.NAMES if any(fnmatch(name, each) for each in claim.data)
+    }
+    assert files_in(claim) <= declared
+
+
+def test_files_that_are_spoken_of_are_found():
+    """The test can fail: the claim on chaos speaks of chaos.mat, those on spectra and training of theirs."""
+    found = {claim.name: files_in(claim) for claim in page.claims()}
+    assert found["lyapunov"] == {"multifractional_brownian_surface/chaos.mat"}
+    assert len(found["surface_spectrum"]) == 2
+    assert len(found["subdiffusion_fits"]) == 4
+    assert found["training"]
+    assert found["drift"] == set()
 
 
 def test_a_stopped_report_goes_on_with_the_claim_it_was_at(tmp_path):
@@ -358,6 +387,8 @@ REACHED = {
             **KINKS,
             "mono_c2": -0.02,
             "noise_width": 0.5,
+            "fresh_noise": 1,
+            "paired_noise": 0,
             "rough:a:ratio": 2,
             "rough:a:eta": -0.5,
             "rough:a:c2": -0.2,
@@ -374,7 +405,7 @@ REACHED = {
 )
 def test_each_verdict_of_a_rule_can_be_reached(claim, verdict):
     """Numbers made for the purpose lead each rule to each of its verdicts."""
-    numbers = {name: quantity(value) for name, value in REACHED[claim.name][verdict].items()}
+    numbers = {name: told(value) for name, value in REACHED[claim.name][verdict].items()}
     assert claim.judge(numbers).verdict == verdict
 
 
@@ -425,6 +456,23 @@ def test_a_record_holds_what_the_report_found(small_report, tmp_path):
         for name, each in finding.measured.quantities.items():
             assert page.value_in_words(quantities[name]) == page.value_in_words(each)
             assert (quantities[name].n, quantities[name].in_file) == (each.n, each.in_file)
+
+
+def test_a_record_of_the_same_study_keeps_the_other_claims(small_report, tmp_path):
+    """Some findings replace their own in the record, in the order of the page; a record of another study is begun anew."""
+    _, findings = small_report
+    on, path = Study(n_surfaces=3, size=128, effort=0.1), tmp_path / "record.json"
+    record.keep(findings, on, path)
+    whole = path.read_bytes()
+    first = replace(findings[0], judgement=Judgement(NOT_REPRODUCED, "anew"))
+    record.keep([first], on, path)
+    found = record.kept(path)[1]
+    assert list(found) == [finding.claim.name for finding in findings]
+    assert found[first.claim.name][1] == "anew"
+    record.keep(findings[:1], on, path)
+    assert path.read_bytes() == whole
+    record.keep([first], replace(on, seed=1), path)
+    assert list(record.kept(path)[1]) == [first.claim.name]
 
 
 def test_every_headline_is_measured():
@@ -507,7 +555,7 @@ def test_the_package_tells_what_it_is():
 
     with pytest.raises(SystemExit, match="0"):
         command.main(["--help"])
-    for wrong in (["--only", "nothing"], ["--only", "drift", "--record", "x.json"]):
+    for wrong in (["--only", "nothing"], ["--only", "drift", "--record", "no such file"]):
         with pytest.raises(SystemExit, match="2"):
             command.main(wrong)
     assert "stated rule" in reproduction.__doc__
