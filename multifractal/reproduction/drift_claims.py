@@ -259,11 +259,11 @@ SHARPENING = Claim(
     "Sharpness rises along walks before the edge",
     "Progressive sharpening comes before the edge of stability in full-batch training (Cohen et al. 2021), which the paper's model "
     "is to explain. Whether the paper says so of the model we do not know: its text could not be had.",
-    "At rates 3 and 10, where 2/rate lies above the sharpness of all ground, so that nothing stops a rise: not reproduced unless "
-    "from both kinds of start the sharpness (largest eigenvalue of the Hessian, ranked among that of all the grid, so that it is "
-    "defined where it is negative) is higher at the end of the walk than at its start, with whole intervals. Reproduced if it is "
-    "also higher at the end than in the middle of log time (step 71), for what is called progressive goes on; with a correction "
-    "if not. Written before it was measured. Higher rates are shown: there walks drift to flat ground.",
+    "At rates 3 and 10, where 2/rate lies above the sharpness of 99.98 % of the ground, so that nothing stops a rise: not "
+    "reproduced unless from both kinds of start the sharpness (largest eigenvalue of the Hessian, ranked among that of all the "
+    "grid, so that it is defined where it is negative) is higher at the end of the walk than at its start, with whole intervals. "
+    "Reproduced if it is also higher at the end than in the middle of log time (step 71), for what is called progressive goes on; "
+    "with a correction if not. Written before it was measured. Higher rates are shown: there walks drift to flat ground.",
     _measure_sharpening,
     _judge_sharpening,
     figures.sharpening,
