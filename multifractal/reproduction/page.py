@@ -28,7 +28,6 @@ _CHAPTERS = (
     "alpha_claims",
     "theory_claims",
     "training_claims",
-    "generalisation_claims",
 )
 _TONES = dict(zip(VERDICTS, ("good", "changed", "changed", "bad", ""), strict=True))
 _HARD = "\u00a0"  # a space at which no line breaks

@@ -16,8 +16,7 @@ from multifractal.base.curves import Curves
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
 from multifractal.figures import reproduction as figures
-from multifractal.landscapes.brownian import fbm_surface
-from multifractal.measured import tanh_networks
+from multifractal.measured import control_sections, tanh_networks
 from multifractal.reproduction import claim as verdicts
 from multifractal.reproduction.claim import Claim, Judgement, Measured, Protocol, Quantity
 
@@ -28,14 +27,16 @@ _HURST = 0.5  # of our monofractal surface; that of the paper's is not on record
 _TAPS = 7  # pixels that the coarsest db2 coefficient needs, at its scale
 _EPOCHS = (1, 10, 20)
 _SECTION = 257  # pixels a side (paper)
-# standard deviation of the log of the noise that multiplies a bowl: our choice, of the size of the loss itself
-_NOISE = 1.0
-_KINKS = 200  # of a control section: our choice
+_MASKED = {"fresh": control_sections.fresh_masks, "paired": control_sections.paired_masks}
+# second index of what is drawn for a control section; both kinds of mask are of the same networks
+_DRAWN = {
+    control_sections.noisy_bowl: 2,
+    control_sections.monofractal: 3,
+    control_sections.kinks: 4,
+}
+_DRAWN |= dict.fromkeys(_MASKED.values(), 5)
 # gains of tanh networks (our choice), chaotic above 1; the second index of what is drawn for one
 _GAINS, _STREAM, _LAW_WITHIN = (0.8, 1.2, 1.6, 2.0, 2.5, 3.0), 40, 0.1
-# a small network with dropout of one half (the paper's VGG) on the hidden layer, over so many rows: our choice
-_FEATURES, _HIDDEN, _ROWS, _KEPT = 5, 16, 16, 0.5
-_STREAM_NOISE, _STREAM_MONO, _STREAM_KINKS, _STREAM_MASKS = 2, 3, 4, 5
 
 
 # The model surface
@@ -190,9 +191,9 @@ def _measure_sections(study):
     noise, mono, kinks = (
         study.each(partial(_control, draw, study.seed), title=f"sections, {title}")
         for draw, title in (
-            (_noisy_bowl, "noise"),
-            (_monofractal_section, "monofractal"),
-            (_kinks, "kinks"),
+            (control_sections.noisy_bowl, "noise"),
+            (control_sections.monofractal, "monofractal"),
+            (control_sections.kinks, "kinks"),
         )
     )
     n_networks = max(study.n_surfaces // 3, 3)
@@ -202,51 +203,43 @@ def _measure_sections(study):
         )
         for kind, draw in _MASKED.items()
     }
-    call = study.provenance(
-        "multifractal_spectrum",
-        values=f"bowl x exp({_NOISE:g} normal), {_SECTION} x {_SECTION}",
-        settings="PAPER_SECTION_SETTINGS",
-    )
-    mono_call, kinks_call = (
+    call, mono_call, kinks_call = (
         study.provenance("multifractal_spectrum", values=values, settings="PAPER_SECTION_SETTINGS")
         for values in (
+            f"bowl x exp({control_sections.NOISE:g} normal), {_SECTION} x {_SECTION}",
             f"fbm_surface({_SECTION}, {_HURST})",
-            f"sum of {_KINKS} ReLU kinks, {_SECTION} x {_SECTION}",
+            f"sum of {control_sections.KINKS} ReLU kinks, {_SECTION} x {_SECTION}",
         )
     )
-    over = "fields"
     quantities, published = _epoch_files()
-    quantities |= {
-        "noise_middle": Quantity.mean(
-            "from scratch, smooth bowl under pixel noise: h at q = 0",
-            [_middle(f) for f in noise],
+    scratch, n_kinks = "from scratch, ", control_sections.KINKS
+    rows = {
+        "noise_middle": (
+            f"{scratch}smooth bowl under pixel noise: h at q = 0",
+            map(_middle, noise),
             call,
-            over=over,
         ),
-        "noise_width": Quantity.mean(
-            "the same: width of h", [np.ptp(f.h) for f in noise], call, over=over
-        ),
-        "mono_middle": Quantity.mean(
-            f"from scratch, exact monofractal, H = {_HURST}: h at q = 0",
-            [_middle(f) for f in mono],
+        "noise_width": ("the same: width of h", (np.ptp(f.h) for f in noise), call),
+        "mono_middle": (
+            f"{scratch}exact monofractal, H = {_HURST}: h at q = 0",
+            map(_middle, mono),
             mono_call,
-            over=over,
         ),
-        "mono_c2": Quantity.mean(
-            "the same: c₂", [f.log_cumulants[1] for f in mono], mono_call, over=over
-        ),
-        "kinks_c2": Quantity.mean(
-            f"from scratch, a sum of {_KINKS} ReLU kinks: c₂",
-            [f.log_cumulants[1] for f in kinks],
+        "mono_c2": ("the same: c₂", (f.log_cumulants[1] for f in mono), mono_call),
+        "kinks_c2": (
+            f"{scratch}a sum of {n_kinks} ReLU kinks: c₂",
+            (f.log_cumulants[1] for f in kinks),
             kinks_call,
-            over=over,
         ),
-        "kinks_rough": Quantity.mean(
+        "kinks_rough": (
             "the same: share of fields called rough at pixel scale",
-            [float(f.diagnostics.kind == "rough") for f in kinks],
+            (float(f.diagnostics.kind == "rough") for f in kinks),
             kinks_call,
-            over=over,
         ),
+    }
+    quantities |= {
+        name: Quantity.mean(words, list(samples), made_by, over="fields")
+        for name, (words, samples, made_by) in rows.items()
     }
     quantities |= _of_masks(masked, study)
     results = {"noise": several(noise), "monofractal": several(mono)} | published
@@ -279,67 +272,8 @@ def _measure_sections(study):
 @functools.lru_cache(maxsize=256)
 def _control(draw, seed, i):
     """Return the spectrum of control section i of a seed; studies of one seed share it, since no surface enters."""
-    return multifractal_spectrum(draw(partial(_rng, seed, i)), **PAPER_SECTION_SETTINGS)
-
-
-def _rng(seed, i, stream):
-    return realisation(np.random.SeedSequence(seed, spawn_key=(i,)), stream)
-
-
-def _noisy_bowl(rng):
-    """Return a bowl whose every pixel is multiplied by noise of its own, as live dropout does to a section."""
-    axis = np.linspace(-1, 1, _SECTION)
-    noise = rng(_STREAM_NOISE).standard_normal((_SECTION, _SECTION))
-    return (0.2 + axis[:, None] ** 2 + axis**2) * np.exp(_NOISE * noise)
-
-
-def _kinks(rng):
-    """Return a sum of ReLU kinks along random lines, as a section of a network of one hidden layer is: piecewise linear."""
-    draw, axis = rng(_STREAM_KINKS), np.linspace(-1, 1, _SECTION)
-    angle, offset, height = (
-        draw.uniform(0, 2 * np.pi, _KINKS),
-        draw.uniform(-1, 1, _KINKS),
-        draw.standard_normal(_KINKS),
-    )
-    total = np.zeros((_SECTION, _SECTION))
-    for a, b, c in zip(angle, offset, height, strict=True):
-        total += c * np.maximum(np.cos(a) * axis + np.sin(a) * axis[:, None] - b, 0)
-    return total
-
-
-def _monofractal_section(rng):
-    return fbm_surface(_SECTION, _HURST, rng=rng(_STREAM_MONO))
-
-
-def _masked_section(rng, fresh):
-    """Return a section of a small network's loss under dropout: a mask of its own at each point (`fresh`), or one for all.
-
-    Weights, directions, rows and target are random; the loss is the mean squared error over the rows.
-    """
-    draw, axis = rng(_STREAM_MASKS), np.linspace(-1, 1, _SECTION, dtype=np.float32)
-    rows, target = (
-        draw.standard_normal(shape).astype(np.float32) for shape in ((_ROWS, _FEATURES), _ROWS)
-    )
-    first, second = (  # of the point and of two directions; before the mask, and behind it
-        draw.normal(0, np.sqrt(2 / fan_in), (3, *shape)).astype(np.float32)
-        for fan_in, shape in ((_FEATURES, (_FEATURES, _HIDDEN)), (_HIDDEN, (_HIDDEN,)))
-    )
-    before = rows @ first
-    one = draw.random((_ROWS, _HIDDEN), np.float32) < _KEPT
-    loss = np.empty((_SECTION, _SECTION))
-    for k, b in enumerate(axis):  # a line of the section at a time
-        hidden = np.maximum(before[0] + axis[:, None, None] * before[1] + b * before[2], 0)
-        kept = draw.random(hidden.shape, np.float32) < _KEPT if fresh else one
-        weights = second[0] + axis[:, None, None] * second[1] + b * second[2]
-        outputs = (hidden * kept * weights).sum(axis=-1) / _KEPT
-        loss[k] = np.square(outputs - target).mean(axis=-1)
-    return loss
-
-
-_MASKED = {
-    "fresh": partial(_masked_section, fresh=True),
-    "paired": partial(_masked_section, fresh=False),
-}
+    rng = realisation(np.random.SeedSequence(seed, spawn_key=(i,)), _DRAWN[draw])
+    return multifractal_spectrum(draw(_SECTION, rng), **PAPER_SECTION_SETTINGS)
 
 
 def _of_masks(masked, study):
@@ -349,22 +283,17 @@ def _of_masks(masked, study):
     for kind, spectra in masked.items():
         call = study.provenance(
             "multifractal_spectrum",
-            values=f"loss of a {_FEATURES}-{_HIDDEN}-1 network under dropout {1 - _KEPT:g}, {kind} masks",
+            values=f"{kind}_masks({_SECTION})",
             settings="PAPER_SECTION_SETTINGS",
         )
+        noisy = [float(each.diagnostics.kind == "noise") for each in spectra]
+        about = f"from scratch, small network under dropout, {words[kind]}"
         for name, what, samples in (
-            (
-                "noise",
-                "share of sections dominated by pixel noise",
-                [float(each.diagnostics.kind == "noise") for each in spectra],
-            ),
+            ("noise", "share of sections dominated by pixel noise", noisy),
             ("middle", "h at q = 0", [_middle(each) for each in spectra]),
         ):
             quantities[f"{kind}_{name}"] = Quantity.mean(
-                f"from scratch, small network under dropout, {words[kind]}: {what}",
-                samples,
-                call,
-                over="networks",
+                f"{about}: {what}", samples, call, over="networks"
             )
     return quantities
 
@@ -574,6 +503,7 @@ PREMISE = Claim(
     Protocol(
         "Spectra of sections of feed-forward networks, mapped with live dropout: see the claim on sections.",
         "Recurrent networks without input, whose gain sets how chaotic they are, from scratch; no noise anywhere.",
+        no_file="Files of sections and their spectra belong to the claim on sections.",
     ),
     headline={"chaotic": "exponent where chaotic", "law": "by the law", "quiet": "where not"},
 )

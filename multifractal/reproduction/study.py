@@ -13,13 +13,14 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from multifractal import source_data
-from multifractal.base import files, sources
+from multifractal.base import files
 from multifractal.base.checks import whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
 from multifractal.landscapes.brownian import fbm_surface
 from multifractal.landscapes.multifractional import mbm_surface, paper_hoelder_map
+from multifractal.reproduction import fingerprint
 from multifractal.reproduction.claim import Measured
 from multifractal.training.tables import AIRFOIL_FILE
 
@@ -208,7 +209,7 @@ def _decided_by(claim, study):
 
 def _code(claim):
     """Return the hash of all definitions of this package that the measurement reaches by name, docstrings left out."""
-    return sources.fingerprint(claim.measure, Study)
+    return fingerprint.fingerprint(claim.measure, Study)
 
 
 def _data(claim):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from multifractal import Landscape, fbm_surface, reproduction, source_data
-from multifractal.base import sources
 from multifractal.base.curves import Curves
 from multifractal.figures.html_report import Chapter, write_report
 from multifractal.reproduction import (
     curvature_claims,
+    fingerprint,
     page,
     record,
     spectra_claims,
@@ -156,10 +156,10 @@ def test_a_result_is_kept_and_measured_again_when_what_decides_it_changes(tmp_pa
 def files_in(claim):
     """Return the names of the paper's files that the definitions which a claim's measurement reaches speak of."""
     spoken = set()
-    for place in sources.reached(claim.measure):
+    for place in fingerprint.reached(claim.measure):
         module, name = place.rsplit(".", 1)
         if not module.startswith(("multifractal.source_data", "multifractal.reproduction.study")):
-            for node in sources._module(module).definitions[name]:
+            for node in fingerprint._module(module).definitions[name]:
                 spoken |= {pattern_of(each) for each in ast.walk(node)}
     return {name for name in source_data.NAMES if any(fnmatch(name, s) for s in spoken if "/" in s)}
 

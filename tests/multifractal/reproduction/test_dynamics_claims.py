@@ -270,8 +270,7 @@ def _drift(same=0.1, shuffled=0.1, local=0.05, low=0.4):
         "low loss",
     )
     return {
-        name: told(value)
-        for name, value in zip(names, (same, shuffled, local, low), strict=True)
+        name: told(value) for name, value in zip(names, (same, shuffled, local, low), strict=True)
     }
 
 

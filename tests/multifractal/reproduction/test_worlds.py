@@ -20,7 +20,6 @@ from multifractal.reproduction import (
     curvature_claims,
     drift_claims,
     edge_claims,
-    generalisation_claims,
     page,
     record,
     spectra_claims,
@@ -195,7 +194,7 @@ def sharpening(early, late):
     return drift_claims.sharpening_numbers(ranks, call).quantities
 
 
-def networks(flat, drift):
+def trained(flat, drift):
     """Runs whose test gap goes with log sharpness by `flat`, and their distance from the start against it by `drift`."""
     found = {}
     for k, table in enumerate(("digits", "airfoil")):
@@ -203,7 +202,7 @@ def networks(flat, drift):
         distance = 3 - drift * log_sharpness + scatter(2 * N, 9, by=0.5, stream=k + 2)
         gap = 1 + flat * log_sharpness + scatter(2 * N, 9, by=0.5, stream=k + 4)
         found[table] = np.stack([np.exp(log_sharpness), distance, gap], axis=-1)
-    return generalisation_claims.numbers(found, call).quantities
+    return training_claims.generalisation_numbers(found, call).quantities
 
 
 def settling(exponent, at=30.0, walks_differ=0.0):
@@ -350,7 +349,7 @@ WORLDS = {  # claim: the world where it is reproduced, the world where it is not
     "subdiffusion_fits": (fitted, lambda: fitted(1.0)),
     "langevin": (langevin, lambda: langevin(HarmonicPotential())),
     "training": (lambda: runs(0.7, 1.3, 0.2), lambda: runs(1.0, 1.0, 1.0)),
-    "generalisation": (lambda: networks(1, 1), lambda: networks(-1, 1)),
+    "generalisation": (lambda: trained(1, 1), lambda: trained(-1, 1)),
 }
 
 
@@ -365,8 +364,8 @@ def test_each_rule_says_yes_in_one_world_and_no_in_another(name):
     ("name", "world", "words"),
     [
         ("sharpening", lambda: sharpening(0.2, 0.0), "not progressively"),
-        ("generalisation", lambda: networks(1, -1), "not by drifting further"),
-        ("generalisation", lambda: networks(1, 0), "not by drifting further"),
+        ("generalisation", lambda: trained(1, -1), "not by drifting further"),
+        ("generalisation", lambda: trained(1, 0), "not by drifting further"),
     ],
 )
 def test_a_claim_of_several_links_holds_with_a_correction_where_the_first_does(name, world, words):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from multifractal.base import sources
+from multifractal.reproduction import fingerprint
 
 FILES = {
     "claim.py": """
@@ -53,27 +53,27 @@ def package(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
-    monkeypatch.setattr(sources, "_ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
     yield tmp_path
     forget()
 
 
 def forget():
     """Empty what has been read."""
-    for kept in (sources._module, sources._definition, sources._stub):
+    for kept in (fingerprint._module, fingerprint._definition, fingerprint._stub):
         kept.cache_clear()
 
 
 def asked():
     """Return the hash of `measure` from the files as they are."""
     forget()
-    return sources.fingerprint(MEASURE)
+    return fingerprint.fingerprint(MEASURE)
 
 
 def test_what_is_reached_is_found(package):
     """Functions, constants, classes, names handed on by a stub and imports in bodies; no figures, nothing that is not named."""
     forget()
-    assert set(sources.reached(MEASURE)) == {
+    assert set(fingerprint.reached(MEASURE)) == {
         "multifractal.claim.measure",
         "multifractal.claim.FACTOR",
         "multifractal.low.helper",
@@ -111,4 +111,4 @@ def test_it_changes_with_what_is_reached_only(package, name, before, after, chan
 
 def test_a_function_from_outside_counts_by_its_file():
     """A claim of a user's own is not followed: its whole file counts."""
-    assert list(sources.reached(forget)) == [f"{__name__}.forget"]
+    assert list(fingerprint.reached(forget)) == [f"{__name__}.forget"]
