@@ -117,6 +117,23 @@ def displacement_long(measured, ax=None):
 
 
 @styled
+def drift(measured, axes=None):
+    """Draw the share of time in each tenth of the grid by flatness and by loss, and first passages, with the controls.
+
+    Parameters
+    ----------
+    measured : Measured
+        Of the claim `drift`.
+    axes : three Axes, optional
+
+    Returns
+    -------
+    array of Axes, shape (3,)
+    """
+    return drift_shares(measured.results["drift"], axes=axes_or_new(axes, 3, 1, figsize=(5.2, 11)))
+
+
+@styled
 def sharpness_over_edge(measured, ax=None):
     """Draw sharpness times rate over 2 against the rate by three protocols, with 95 %, and where one more surface is expected.
 

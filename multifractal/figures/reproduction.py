@@ -13,9 +13,15 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from multifractal.base.types import Array
-from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
-from multifractal.figures.displacement import scale_of
-from multifractal.figures.drift import drift_shares
+from multifractal.figures._style import (
+    CONTROL,
+    FURTHER,
+    OURS,
+    PUBLISHED,
+    THEORY,
+    axes_or_new,
+    styled,
+)
 from multifractal.figures.spectra import model_spectra
 
 if TYPE_CHECKING:
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
 
 
 _FLATTEST = 10  # enlarged (paper)
-# of Okabe & Ito's palette
-_GREEN, _ORANGE, _PINK = "#009E73", "#E69F00", "#CC79A7"
 _MARKERS = ("o", "s", "^")
 
 
@@ -266,12 +270,6 @@ def section_spectra_by_rule(measured: Any, axes: ManyAxes | None = None) -> Arra
 
 
 @styled
-def drift(measured: Any, axes: ManyAxes | None = None) -> Array:
-    """Draw the share of time in each tenth of the grid by flatness and by loss, and first passages, with the controls."""
-    return drift_shares(measured.results["drift"], axes=axes_or_new(axes, 3, 1, figsize=(5.2, 11)))
-
-
-@styled
 def sharpening(measured: Any, axes: ManyAxes | None = None) -> Array:
     """Draw the rank of the sharpness among that of all ground by step and rate, from anywhere and from near the maximum."""
     axes = axes_or_new(axes, 2, 1, figsize=(5.2, 6.8), sharex=True)
@@ -297,38 +295,6 @@ def sharpening(measured: Any, axes: ManyAxes | None = None) -> Array:
 
 
 @styled
-def variants(measured: Any, ax: Axes | None = None) -> Axes:
-    """Draw displacement by lag of each update rule and setting, the geometric mean over surfaces."""
-    ax = axes_or_new(ax, figsize=(5.2, 6.2))
-    colours = {"gd": OURS, "momentum": _ORANGE, "adam": _GREEN, "sgd": _PINK}
-    dashes, used = ("-", "--", ":"), dict.fromkeys(colours, 0)
-    for name, curves in measured.results.items():
-        method = name.split()[0]
-        colour, dash = colours[method], dashes[used[method]]
-        used[method] += 1
-        alpha, share = measured[f"{name} exponent"], measured[f"{name} share"]
-        middle = curves.geometric_mean
-        label = f"{name}: {alpha.value:.2f}, {share.value:.2f}"
-        ax.plot(curves.x, middle.value, dash, color=colour, label=label)
-    ax.set(
-        xscale="log",
-        yscale=scale_of(np.concatenate([each.samples for each in measured.results.values()])),
-        xlabel="lag (steps)",
-        ylabel="TAMSD (pixel²)",
-        title=f"{len(curves)} surfaces, waiting time 3200",
-    )
-    if ax.get_yscale() == "log":  # what rests moves by rounding only, far below
-        ax.set_ylim(bottom=max(ax.get_ylim()[0], 0.01))
-    ax.legend(
-        loc="upper left",
-        bbox_to_anchor=(-0.1, -0.18),
-        ncols=2,
-        title="rule and setting: exponent, share of the time in the flattest tenth",
-    )
-    return ax
-
-
-@styled
 def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
     """Draw the test gap against sharpness at one training loss, a point for each learning rate and batch size, by table."""
     tables = list(dict.fromkeys(name.split()[0] for name in measured.results))
@@ -345,7 +311,7 @@ def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
                 xerr=mean.bars[:, 0, None],
                 yerr=mean.bars[:, 3, None],
                 marker=_MARKERS[batches.index(batch)],
-                color=(OURS, _ORANGE, _GREEN)[rates.index(rate)],
+                color=(OURS, *FURTHER)[rates.index(rate)],
                 ms=5,
                 lw=1,
                 ls="",

@@ -8,7 +8,8 @@ import numpy as np
 from multifractal.base.curves import Curves
 from multifractal.diffusion.diagram import _AT_REST
 from multifractal.diffusion.displacement import tamsd
-from multifractal.figures import reproduction as figures
+from multifractal.figures import reproduced_dynamics as figures
+from multifractal.figures import reproduction as surface_figures
 from multifractal.reproduction import exponents
 from multifractal.reproduction.claim import (
     CORRECTED,
@@ -266,7 +267,7 @@ SHARPENING = Claim(
     "with a correction if not. Written before it was measured. Higher rates are shown: there walks drift to flat ground.",
     _measure_sharpening,
     _judge_sharpening,
-    figures.sharpening,
+    surface_figures.sharpening,
     "Share of the grid that is less sharp than where walkers are, by step and learning rate, from anywhere (above) and from near "
     "the global maximum (below): means over surfaces, 40 walkers each, with 95 % intervals. One half is no preference.",
     Protocol(
