@@ -12,7 +12,7 @@ import ast
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -193,11 +193,14 @@ def _plain(node: ast.AST) -> str:
 
 
 class _Undocumented(ast.NodeTransformer):
-    def _strip(self, node: Any) -> Any:
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+        return self._stripped(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+        return self._stripped(node)
+
+    def _stripped(self, node: ast.FunctionDef | ast.ClassDef) -> ast.AST:
         self.generic_visit(node)
         if node.body and _is_text(node.body[0]):
             node.body = node.body[1:] or [ast.Pass()]
         return node
-
-    visit_FunctionDef: Callable[[Any], Any] = _strip  # noqa: N815
-    visit_ClassDef: Callable[[Any], Any] = _strip  # noqa: N815

@@ -90,7 +90,7 @@ def descend_in_batches(
         )
         epochs, now = epochs + int(done), float(now)
     theta = np.asarray(theta)
-    loss = _NetworkLoss(*train, n_outputs)
+    loss = _NetworkLoss(train[0], train[1], n_outputs)
     return Ended(
         sharpness=float(sharpness_at(loss, theta.astype(np.float64)[None])[0]),
         distance=float(np.linalg.norm(theta.astype(np.float64) - first)),
