@@ -29,7 +29,7 @@ def test_the_file_loads_without_torch_and_jax():
     assert FILE.stat().st_size < 1e6
 
 
-def test_the_figures_draw_the_file(found):
+def test_the_figures_draw_the_file(found, drawn):
     """Both figures draw every system that the file holds."""
     from multifractal import figures
 

@@ -33,7 +33,9 @@ PROTOCOLS = sorted(
         "experiments",
     )
     for path in (ROOT / folder).rglob("*.py")
-    if "published_findings" not in path.parts and path.name not in ("__init__.py", "__main__.py")
+    if "published_findings" not in path.parts
+    and path.name not in ("__init__.py", "__main__.py")
+    and "figures" not in path.name
 )
 
 
@@ -85,7 +87,7 @@ def test_defaults_are_as_approved(package):
             arguments = inspect.signature(function).parameters.values()
             given = {a.name: written(a.default) for a in arguments if a.default is not a.empty}
             found |= {name: given} if given else {}
-    approved.check("defaults", package, found, rtol=1e-12)
+    approved.check_all(f"defaults.{package}", found)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -32,6 +32,17 @@ def check(file, name, found, rtol=1e-3):
     )
 
 
+def check_all(file, found, rtol=1e-12):
+    """Compare all that was found, by name, with a file that holds the same names and no others."""
+    path = FOLDER / f"{file}.json"
+    if os.environ.get("MULTIFRACTAL_APPROVE") and path.exists():
+        path.unlink()
+    for name, one in found.items():
+        check(file, name, one, rtol)
+    gone = {*json.loads(path.read_text())} - {*found}
+    assert not gone, f"{sorted(gone)} are gone from {path.name} (set MULTIFRACTAL_APPROVE=1)"
+
+
 def differences(kept, found, rtol, where=""):
     """Yield in words what differs between two nested lists or dicts, numbers by more than `rtol` of the largest beside them."""
     if isinstance(kept, dict) and isinstance(found, dict):

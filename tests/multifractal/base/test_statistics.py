@@ -98,6 +98,8 @@ def test_one_more_sample_is_covered():
     low, high = one_more_interval(draws[:, :5])
     share = np.mean((low <= draws[:, 5]) & (draws[:, 5] <= high))
     assert abs(share - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)
+    by_default = one_more_interval(draws[:, :5].reshape(40, 100, 5))  # along the last axis
+    np.testing.assert_array_equal(by_default, np.reshape([low, high], (2, 40, 100)))
 
 
 def test_medians_are_covered_as_the_binomial_law_says():
