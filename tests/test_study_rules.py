@@ -134,7 +134,9 @@ CASES += [
 
 
 @pytest.mark.parametrize(
-    ("rule", "line", "rows", "end", "threshold", "below", "above"), CASES, ids=str
+    ("rule", "line", "rows", "end", "threshold", "below", "above"),
+    CASES,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_verdict_turns_at_its_threshold(rule, line, rows, end, threshold, below, above):
     """One millionth to either side of it; with nineteen seeds nothing is decided."""
