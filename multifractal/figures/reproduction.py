@@ -298,7 +298,7 @@ def sharpening(measured: Any, axes: ManyAxes | None = None) -> Array:
 def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
     """Draw the test gap against sharpness at one training loss, a point for each learning rate and batch size, by table."""
     tables = list(dict.fromkeys(name.split()[0] for name in measured.results))
-    axes = np.atleast_1d(axes_or_new(axes, len(tables), 1, figsize=(5.2, 4.3 * len(tables))))
+    axes = np.atleast_1d(axes_or_new(axes, len(tables), 1, figsize=(5.2, 4.9 * len(tables))))
     for ax, table in zip(axes, tables, strict=True):
         settings = {k: v for k, v in measured.results.items() if k.startswith(f"{table} ")}
         rates, batches = (list(dict.fromkeys(k.split()[at] for k in settings)) for at in (1, 2))
@@ -322,7 +322,9 @@ def generalisation(measured: Any, axes: ManyAxes | None = None) -> Array:
             ylabel="test gap beyond the seed's mean",
             title=f"{table}, {len(found)} seeds",
         )
-        ax.legend(title="learning rate, batch size", fontsize=7.5, ncols=3)
+        ax.legend(
+            title="learning rate, batch size", loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3
+        )
     return axes
 
 
