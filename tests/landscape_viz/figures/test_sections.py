@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -281,27 +282,36 @@ def test_a_walker_stops_at_a_hole(holed, tmp_path):
     assert 'data-kinds="2"' in dom
 
 
+# What plotly does with an update, without drawing: each trace takes its own value of every attribute.
+STUB = """<script>const plot = document.getElementById('section'), walker = {{stop() {{ document.body.dataset.stopped = 1; }}}};
+plot.data = [{{name: null}}, {{name: 'trained point'}}]; plot.layout = {{}};
+const Plotly = {{ relayout: (p, l) => Object.assign(p.layout, l), update(p, d, l, traces) {{
+  for (const k in d) traces.forEach((t, n) => {{ p.data[t][k] = d[k][n]; }}); Object.assign(p.layout, l); }} }};</script>
+<script>{}</script><script>
+const told = document.body.dataset, press = (name) => document.getElementById(name).click();
+press('log'); told.axis = plot.layout['scene.zaxis.type']; told.colour = plot.data[0].surfacecolor[1][2];
+press('contour'); told.view = plot.layout['scene.camera.projection.type'];
+const choice = document.getElementById('metric'); choice.value = 'accuracy'; choice.onchange();
+told.height = plot.data[0].z[1][2]; told.title = plot.layout['scene.zaxis.title.text'];
+told.place = plot.data[1].z[0]; told.waits = document.getElementById('drop').disabled;</script>"""
+
+
 def test_the_switches_of_the_page_redraw_it(run, tmp_path):
     """Accuracy and logarithm change the height and its label, contours the view; the walker waits while accuracy is shown."""
-    path, (result, _) = tmp_path / "page.html", run
-    page.write_page(result, path)
-    script = (
-        "const plot = document.getElementById('section'), told = document.body.dataset;"
-        "document.getElementById('log').click(); told.axis = plot.layout.scene.zaxis.type;"
-        "told.colour = plot.data[0].surfacecolor[1][2];"
-        "document.getElementById('contour').click(); told.view = plot.layout.scene.camera.projection.type;"
-        "const choice = document.getElementById('metric'); choice.value = 'accuracy'; choice.onchange();"
-        "told.height = plot.data[0].z[1][2]; told.title = plot.layout.scene.zaxis.title.text;"
-        "told.place = plot.data[1].z[0]; told.waits = document.getElementById('drop').disabled"
-    )
-    dom, _ = seen(path, tmp_path, script, width=500, height=400)
+    result, _ = run
+    script = Path(page.__file__).with_name("switches.js").read_text()
+    bar = page._bar(result, "loss", None)
+    stub = f'<!doctype html><body><div id="section"></div>{bar}{STUB.format(script)}</body>'
+    (tmp_path / "stub.html").write_text(stub)
+    dom = browse(tmp_path, "--dump-dom", (tmp_path / "stub.html").as_uri()).stdout
     told = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<body[^>]*>", dom)[0]))
+    loss, accuracy = result.values["loss"], result.values["accuracy"]
     assert (told["axis"], told["view"], told["title"]) == ("log", "orthographic", "accuracy")
-    assert float(told["colour"]) == pytest.approx(np.log10(result.values["loss"][2, 1]))
-    assert float(told["height"]) == pytest.approx(result.values["accuracy"][2, 1])
+    assert float(told["colour"]) == pytest.approx(np.log10(loss[2, 1]))
+    assert float(told["height"]) == pytest.approx(accuracy[2, 1])
     i, j = (int(np.flatnonzero(axis == 0)[0]) for axis in result.axes)
-    assert float(told["place"]) == pytest.approx(result.values["accuracy"][i, j])
-    assert told["waits"] == "true"
+    assert float(told["place"]) == pytest.approx(accuracy[i, j])
+    assert (told["waits"], told["stopped"]) == ("true", "1")
 
 
 @pytest.mark.parametrize("width", [400, 1280])
