@@ -42,6 +42,7 @@ PRIORITY = {"model": 1, "networks": 1, "figures": 1}  # the others first
 _DEAR = re.compile(
     "notebook|demo|site|zoo|readme|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network|same_bits|evidence|types|vocabulary|architecture|migration|tables|beyond_one"
 )
+_PARSING = threading.Lock()
 _FIRST_SECONDS = 6  # of tests, before the others of a slip are collected too
 _PLUGINS = "-p no:cacheprovider -p no:xdist -p no:anyio".split()
 _LEFT_OUT = {".git", ".mutants", ".venv", "__pycache__", "results", "node_modules"}
@@ -362,7 +363,9 @@ def _targets(statement):
 
 def _assigned(mutant):
     """Return the names that the module's statement at the slip gives."""
-    for statement in ast.parse((ROOT / mutant.path).read_text()).body:
+    with _PARSING:  # two threads at once confuse Python 3.11's count of its depth
+        top = ast.parse((ROOT / mutant.path).read_text())
+    for statement in top.body:
         if statement.lineno <= mutant.line <= statement.end_lineno:
             return _targets(statement)
     return []
