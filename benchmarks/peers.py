@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 _WIDTHS = {1: (64, 10), 10: (256, 10), 50: (512, 14), 100: (768, 13), 300: (1024, 23)}  # layers
-_WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 3, 7
+_WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 5, 7
 RECORD = Path(__file__).with_name("peers.json")
 
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from benchmarks import harness as benchmarks  # noqa: E402
+from benchmarks import peers  # noqa: E402
 from campaign import harness as campaign  # noqa: E402
 from experiments import (  # noqa: E402
     d_dimensions_tables,
@@ -40,6 +41,7 @@ def tables():
     found = {
         (DOCS / "benchmarks.md", "benchmarks"): benchmarks.text,
         (DOCS / "benchmarks.md", "growth"): benchmarks.growth_text,
+        (DOCS / "benchmarks.md", "peers"): peers.table,
         (DOCS / "reliability.md", "campaign"): campaign.text,
         (DOCS / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
         (DOCS / "learning_coefficient.md", "learning_coefficient"): learning_coefficient.table,
