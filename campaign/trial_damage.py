@@ -183,7 +183,7 @@ def _pt(kind, index, folder):
 
 
 def _store(kind, index, folder):
-    from landscape_viz.section_store import SectionStore
+    from landscape_viz.mapping.section_store import SectionStore
 
     chunks = {first: np.random.default_rng(first).normal(size=(2, 5)) for first in range(0, 60, 5)}
     path, identity = (

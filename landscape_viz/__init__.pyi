@@ -17,6 +17,7 @@ from .connectivity import NetworkPath as NetworkPath
 from .connectivity import linear_path as linear_path
 from .connectivity import trained_path as trained_path
 from .datasets import Dataset as Dataset
+from .devices.ranks import Ranks as Ranks
 from .curvature.density import ConditionNumber as ConditionNumber
 from .curvature.density import NegativeEigenvalues as NegativeEigenvalues
 from .curvature.density import SpectralDensity as SpectralDensity

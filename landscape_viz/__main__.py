@@ -39,6 +39,7 @@ def parser():
         add("--folder", default="landscape", help="for what is written (%(default)s)")
         add("--points", type=int, default=129 if name == "report" else 51, help="(%(default)s)")
         add("--half_width", type=float, default=1.0, help="in norms of the filters (%(default)s)")
+        add("--device", default="cpu", help="where the network runs (%(default)s)")
         add("--rng", type=int, default=0, help="of the plane (%(default)s)")
         add("--overwrite", action="store_true", help="begin anew")
     return flags
@@ -77,6 +78,7 @@ def _report(asked):
         half_width=asked.half_width,
         n_points=asked.points,
         rng=asked.rng,
+        device=asked.device,
         folder=folder,
         overwrite=asked.overwrite,
     )
@@ -100,6 +102,7 @@ def _section(asked):
         problem,
         plane,
         [axis, axis],
+        device=asked.device,
         path=store,
         resume=not asked.overwrite,
         overwrite=asked.overwrite,

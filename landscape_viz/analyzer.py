@@ -35,7 +35,6 @@ from multifractal.base.types import PathLike
 if TYPE_CHECKING:
     import pandas
 
-
 _SEED = 0  # of probes, directions and samples, recorded with each result
 _RADIUS = 0.05  # of the ball, relative to the norm of the weights
 _N_SAMPLES = 50
@@ -374,7 +373,8 @@ class LossLandscapeAnalyzer:
             isinstance(m, torch.nn.modules.batchnorm._NormBase) for m in self._model.modules()
         )
         problem = replace(self.problem, batch_norm="recalibrate") if batch_norm else self.problem
-        path = linear_path(problem, model2.state_dict(), n_points=num_points)
+        state, at = model2.state_dict(), self.device
+        path = linear_path(problem, state, n_points=num_points, device=at)
         return {
             "barrier_height": path.barrier_height,
             "barrier_above_line": path.barrier_above_line,

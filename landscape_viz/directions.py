@@ -13,17 +13,19 @@ import torch
 
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
-from landscape_viz.loss.parameters import as_filters, from_filters
+from landscape_viz.loss.parameters import Scale
 from landscape_viz.loss.problem import Problem, checked_problem, checked_state
+from landscape_viz.mapping import plot_surface
+from multifractal.base import checks
 from multifractal.base.checks import one_of, real_array, require, whole_number
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import as_seed_sequence, realisation
-from multifractal.base.types import Array, ArrayLike, Rng
+from multifractal.base.types import Array, ArrayLike, PathLike, Rng
 
-NORMS = ("filter", "layer", "model")
+NORMS = ("filter", "layer", "model", "weight", "none")
+IGNORED = ("biasbn", "none")
 ABOUT = ("end", "mean")
 _MOST_STATES = 10_000  # their Gram matrix takes 800 MB
-_TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their code)
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -91,6 +93,20 @@ class Directions(Result):
             self, vectors=vectors, provenance=_of("orthogonalised", directions=self.provenance.call)
         )
 
+    def to_h5(self, path: PathLike, problem: Problem, *, overwrite: bool = False) -> None:
+        """Write these directions, one or two, of `problem` to `path` as a direction file of plot_surface.py; needs h5py.
+
+        Tensors that do not move are zero there. FileExistsError where the file exists and `overwrite` is False; ValueError
+        where there are more than two.
+        """
+        self.check(problem)
+        named = [{n: t.numpy() for n, t in problem.unflatten(v).items()} for v in self.vectors]
+        plot_surface.write_directions(
+            path,
+            [[d.get(n, np.zeros(problem.state[n].shape)) for n in _stored(problem)] for d in named],
+            overwrite=overwrite,
+        )
+
     def check(self, problem: Problem) -> None:
         """Raise ValueError unless these directions fit the network of `problem`, are finite and not zero."""
         count = sum(int(np.prod(shape)) for shape in problem.shapes.values())
@@ -115,14 +131,13 @@ def random(
     problem: Problem,
     n: int = 2,
     *,
-    norm: Literal["filter", "layer", "model"] = "filter",
+    norm: Literal["filter", "layer", "model", "weight", "none"] = "filter",
+    ignore: Literal["biasbn", "none"] = "biasbn",
     rng: Rng = 0,
 ) -> Directions:
     """Return Gaussian random directions, normalised to the sizes of the network's weights.
 
-    Tensors of one dimension (biases, norms) do not move, whatever the norm (Li et al. 2018, "ignore bias and BN"), unless the
-    problem's `params` chooses nothing else; then each is one filter. What has norm zero stays where it is, with a warning
-    that counts it.
+    What has norm zero stays where it is, with a warning that counts it.
 
     Parameters
     ----------
@@ -130,12 +145,17 @@ def random(
         Only its moving parameters (`params`) move.
     n : int
         How many; direction k is drawn from `rng` and k alone.
-    norm : {"filter", "layer", "model"}
+    norm : {"filter", "layer", "model", "weight", "none"}
         filter (paper; Li et al. 2018, section 4): each filter gets the norm of that filter of the network. A filter is one
         entry of the tensor's first axis: an output unit of a linear layer, also of packed attention projections and of the
         gates of recurrent layers; an output channel of a convolution, grouped and depthwise too; a word of an embedding. For
         transposed convolutions (and GPT-2's Conv1D) it is an output channel, which lies on their second axis.
-        layer: each tensor gets its norm. model: the whole direction gets the norm of the moving weights.
+        layer: each tensor gets its norm. model: the whole direction gets the norm of the moving weights. weight: each number
+        is multiplied by its weight (Li et al., their code). none: all have variance 1.
+    ignore : {"biasbn", "none"}
+        biasbn (our choice, and Li et al.'s in their figures): tensors of one dimension (biases, norms) do not move, unless the
+        problem's `params` chooses nothing else. none: they move too, each as one filter. (Their code then moves them along
+        themselves, d = w, whatever was drawn.)
     rng : int, SeedSequence or Generator
         0 is the paper's seed (its generator is torch's, so the numbers differ).
 
@@ -154,17 +174,18 @@ def random(
     (2, 5)
     """
     one_of("norm", norm, NORMS)
+    one_of("ignore", ignore, IGNORED)
     seed = as_seed_sequence(rng)
     n, weights = whole_number("n", n), checked_problem(problem).unflatten(problem.weights())
     weights = {name: tensor.numpy() for name, tensor in weights.items()}
-    scale = _Scale(problem, weights, norm)
+    scale = Scale(problem, weights, norm, ignore)
     vectors = np.empty((n, sum(w.size for w in weights.values())), scale.kind)
     for k, vector in enumerate(vectors):
         scale.normalised(realisation(seed, k), vector)
     return Directions(
         vectors=vectors,
         labels=[f"random direction {k + 1} (in {norm} norms)" for k in range(n)],
-        provenance=_of("random", rng=seed, n=n, norm=norm),
+        provenance=_of("random", rng=seed, n=n, norm=norm, ignore=ignore),
     )
 
 
@@ -237,6 +258,36 @@ def from_vectors(
     )
     made.check(problem)
     return made
+
+
+def from_h5(problem: Problem, path: PathLike) -> Directions:
+    """Return the directions in a direction file of plot_surface.py at `path`, of the weights or of all states; needs h5py.
+
+    Tensors that do not move in `problem` are left out. Raises ValueError where the file does not fit the network.
+    """
+    checked_problem(problem)
+    found = []
+    for arrays in plot_surface.read_directions(path):
+        names = problem.names if len(arrays) == len(problem.names) else list(problem.state)
+        shapes = [tuple(problem.state[name].shape) for name in names]
+        require(
+            [a.shape for a in arrays] == shapes,
+            "path",
+            f"{path} with {len(arrays)} tensors",
+            f"hold one tensor a parameter ({len(problem.names)}), or one an entry of the state ({len(problem.state)}), in order",
+            "make the problem of the network that the file is of",
+        )
+        tensors = {n: torch.from_numpy(a) for n, a in zip(names, arrays, strict=True)}
+        found.append(problem.flatten(tensors).numpy())
+    words = [f"direction {k + 1} of {checks.path('path', path).name}" for k in range(len(found))]
+    return from_vectors(problem, found, words)
+
+
+def _stored(problem):
+    """Return the names in the order of plot_surface.py: parameters, or all states where running statistics move."""
+    moving = set(problem.shapes)
+    buffers = any(name.rsplit(".", 1)[-1].startswith("running_") for name in moving)
+    return list(problem.state) if buffers else problem.names
 
 
 def combined(*directions: Directions) -> Directions:
@@ -405,73 +456,6 @@ def hessian(
         f"Hessian eigenvector {k + 1} (λ = {value:.3g})" for k, value in enumerate(pairs.values)
     ]
     return from_vectors(problem, pairs.vectors.T, labels)
-
-
-class _Scale:
-    """The norms that a random direction gets: of each filter, of each layer, or of all that moves."""
-
-    def __init__(self, problem, weights, norm):
-        self.weights, self.norm, self.groups = weights, norm, problem.filters
-        single = all(w.dtype == np.float32 for w in weights.values())
-        self.kind = np.float32 if single else np.float64
-        # tensors of one dimension move only where there is nothing else
-        self.least = 2 if any(w.ndim > 1 for w in weights.values()) else 0
-        self.sizes = {n: self._norms(n, w) for n, w in weights.items() if w.ndim >= self.least}
-        self._look_at_zeros()
-
-    def normalised(self, generator, vector):
-        """Write one direction into `vector`, tensor by tensor."""
-        first, drawn = 0, 0.0
-        for name, weight in self.weights.items():
-            part = vector[first : first + weight.size]
-            first += weight.size
-            if name not in self.sizes:
-                part[:] = 0.0
-                continue
-            draw = generator.standard_normal(weight.shape, dtype=self.kind)
-            if self.norm == "model":
-                drawn += np.sum(np.square(draw, dtype=np.float64))
-                part[:] = draw.ravel()
-            else:
-                part[:] = self._scaled(name, draw).ravel()
-        if self.norm == "model":
-            moving = np.sqrt(sum(np.sum(size**2) for size in self.sizes.values()))
-            vector *= self.kind(moving / np.sqrt(drawn))
-
-    def _scaled(self, name, draw):
-        """Return `draw` with each filter (or the whole tensor) scaled to the norm of that of the weights."""
-        rows = self._rows(name, draw)
-        drawn = np.linalg.norm(rows, axis=1)
-        scale = (self.sizes[name] / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)
-        groups = self.groups.get(name) if self.norm == "filter" else None
-        return from_filters(rows * scale[:, None], draw.shape, groups)
-
-    def _rows(self, name, tensor):
-        if self.norm != "filter":
-            return tensor.reshape(1, -1)
-        return as_filters(tensor, self.groups.get(name))
-
-    def _norms(self, name, weight):
-        return np.linalg.norm(self._rows(name, weight), axis=1)
-
-    def _look_at_zeros(self):
-        unit = {"filter": "filters", "layer": "layers", "model": "weights"}[self.norm]
-        zero = {name: int((size == 0).sum()) for name, size in self.sizes.items()}
-        count, total = sum(zero.values()), sum(len(size) for size in self.sizes.values())
-        require(
-            count < total,
-            "state",
-            f"{total} {unit}, all of norm zero",
-            f"have {unit} that are not zero",
-            "choose other params=, or pass your own directions by from_vectors",
-        )
-        if count and self.norm != "model":
-            names = [name for name, number in zero.items() if number]
-            warnings.warn(
-                f"{count} of {total} {unit} have norm zero and do not move (in {', '.join(names[:4])}"
-                f"{' ...' if len(names) > 4 else ''}); norm='model' moves all by one scale",
-                stacklevel=4,
-            )
 
 
 def gram(vectors: Array, block: int = 1 << 20) -> Array:

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz.loss.network import checked_module
+from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.problem import Problem, checked_problem, checked_state
 from multifractal.base.checks import refuse, require, whole_number
 from multifractal.base.result import Provenance, Result
@@ -134,6 +135,7 @@ def match(
     *,
     rng: Rng = 0,
     max_sweeps: int = 100,
+    device: str | torch.device = "cpu",
 ) -> Matching:
     """Find the permutation of another network's hidden units that brings its weights closest to a problem's network.
 
@@ -150,6 +152,8 @@ def match(
     rng : int, SeedSequence or Generator
         For the order of the groups and the check.
     max_sweeps : int
+    device : str or torch.device
+        Where the network is called for the check; the assignments are solved on the CPU.
 
     Returns
     -------
@@ -163,11 +167,12 @@ def match(
         outputs: the groups are not those of this network.
     """
     model, generator = checked_problem(problem).build(), as_generator(rng)
+    device = checked_device(device)
     max_sweeps, other = whole_number("max_sweeps", max_sweeps), checked_state("other", other)
     groups = sequential_groups(model) if groups is None else _checked_groups(groups)
     reference = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     sizes = _sizes(reference, groups)
-    _check_function_is_kept(problem, model, other, groups, sizes, generator)
+    _check_function_is_kept(problem, model.to(device), other, groups, sizes, generator)
     orders = [np.arange(size) for size in sizes]
     before = _similarity(reference, other, groups)
     sweeps, changed = 0, True
@@ -287,7 +292,8 @@ def _similarity(reference, other, groups):
 
 
 def _check_function_is_kept(problem, model, other, groups, sizes, generator):
-    inputs = problem.load()[0][:16]
+    device = next(model.parameters()).device
+    inputs = problem.load()[0][:16].to(device)
     model.load_state_dict(other)
     model.eval()
     with torch.no_grad():

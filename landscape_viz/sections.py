@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
-from landscape_viz import workers
+from landscape_viz.devices.ranks import Ranks
 from landscape_viz.directions import Directions
 from landscape_viz.loss import metrics as measures
-from landscape_viz.loss import rounding
 from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.problem import Problem, checked_problem
-from landscape_viz.section_store import SectionStore, refuse_existing
+from landscape_viz.mapping import computing, plot_surface, rounding, workers
+from landscape_viz.mapping.section_store import refuse_existing
 from multifractal import source_data
 from multifractal.base import checks, vtk
 from multifractal.base.checks import finite_array, refuse, require, whole_number
-from multifractal.base.chunks import checked_executor, died
+from multifractal.base.chunks import checked_executor
+from multifractal.base.chunks import workers as processes
 from multifractal.base.deprecation import renamed
 from multifractal.base.extras import needed
 from multifractal.base.picture import Pictured
@@ -233,6 +231,40 @@ class Section(Pictured, Result):
         height = self.values[metric]
         return vtk.write_surface(path, self.x, self.y, height, self.values, overwrite=overwrite)
 
+    def to_h5(self, path: PathLike, *, split: str = "train", overwrite: bool = False) -> None:
+        """Write the metrics over one or two directions to `path`, a surface file of plot_surface.py (Li et al. 2018); needs h5py.
+
+        The loss and the accuracy are `train_loss` and `train_acc` (in percent) there, or of another `split`, "test" say. ValueError
+        with three directions, FileExistsError where the file exists and `overwrite` is False.
+        """
+        plot_surface.write_surface(path, self.axes, self.values, split=split, overwrite=overwrite)
+
+    @staticmethod
+    def from_h5(path: PathLike, *, split: str = "train") -> Section:
+        """Return the surface file of plot_surface.py at `path` as a section; needs h5py. `split` is "train" or "test", as for `to_h5`.
+
+        Of network, loss, data and directions the file says nothing. What was not computed yet is NaN. ValueError where the
+        file is no surface file.
+        """
+        axes, values = plot_surface.read_surface(path, split=split)
+        grid, unknown = np.array(list(values.values())), "unknown"
+        x, y = [*axes, None][:2]
+        names = ("factory", "state", "loss", "data", "params", "batch_norm", "dropout")
+        return Section(
+            metrics=list(values),
+            grid=grid,
+            status=_status(grid),
+            x=x,
+            y=y,
+            z=None,
+            labels=[f"direction {k + 1}" for k in range(len(axes))],
+            angles=np.full((len(axes), len(axes)), np.nan),
+            directions_hash=unknown,
+            problem=dict.fromkeys(names, unknown),
+            settings={"path": unknown, "rounding": np.nan},
+            provenance=Provenance.of("Section.from_h5", packages=_PACKAGES, split=split),
+        )
+
     def to_matlab(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Write the metrics by name, and x, y and z, as a `.mat` file; arrays are [i, j] = [x, y]. See `source_data.to_matlab`."""
         named = self.values | dict(zip("xyz", self.axes, strict=False))
@@ -248,8 +280,9 @@ def section(
     metrics: Any = None,
     threads: int = 1,
     device: str | torch.device = "cpu",
+    devices: Sequence[str | torch.device] | None = None,
     at_once: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Ranks | None = None,
     path: PathLike | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -269,20 +302,25 @@ def section(
         One to three.
     axes : sequence of array_like or "min:max:num"
         Coordinates along each direction, finite.
-    metrics : sequence of "loss", "accuracy", `Metric` or functions, or dict of these by name, optional
+    metrics : sequence of "loss", "accuracy", "largest_eigenvalue", `Metric` or functions, or dict of these by name, optional
         A function is given (model, batch) and returns (sum, count) of a batch, what is mapped being the sum of sums over the
         sum of counts. None (our choice) takes the loss, and the accuracy where targets have right answers: classes, also one
-        a pixel or token (ignored labels left out), or yes and no by the sign of one logit.
+        a pixel or token (ignored labels left out), or yes and no by the sign of one logit. "largest_eigenvalue" and
+        "smallest_eigenvalue" are those of the Hessian at each point, to 1e-3 (some tens of products each).
     threads : int
         Threads of torch in each worker, and here without an executor; 1 (our choice) is what shares a machine best
         among worker processes.
     device : str
         Where the network runs, for example "cuda".
+    devices : sequence of str or torch.device, optional
+        Several, for example ["cuda:0", "cuda:1"], in the place of `device`: a worker process for each, or the workers of
+        `executor`, each of which takes the first one that is free on its machine.
     at_once : int, optional
         Points a launch (`stacked.StackedEvaluator`). None (our choice) is 1 on the CPU, and elsewhere what memory allows
         where the problem's modes permit it. Above 1 the last bits depend on it.
     executor : concurrent.futures.Executor, optional
-        Process pool (spawned), `dask.distributed.Client(...).get_executor()`, mpi4py, submitit. Only this process writes.
+        Process pool (spawned), `dask.distributed.Client(...).get_executor()`, mpi4py, submitit, or `Ranks()` in a job of
+        torchrun, where each rank runs its points on its own `device`. Only this process (the first rank) writes.
     path : path-like, optional
         File that keeps the finished chunks (each at most 1 % of the grid, or one point), so that a stopped section can be
         continued; what is lost is one chunk a worker.
@@ -337,8 +375,10 @@ def section(
         "pass one axis a direction",
     )
     chosen = None if metrics is None else measures.named(metrics)
-    checked_executor(executor)
-    checked_device(device)
+    if not isinstance(executor, Ranks):
+        checked_executor(executor)
+    devices = _checked_devices(devices, executor)
+    device = devices[0] if devices else checked_device(device)
     path = None if path is None else checks.path("path", path)
     if path is not None:
         refuse_existing(path, resume, overwrite)
@@ -356,9 +396,11 @@ def section(
         whole_number("threads", threads),
         str(device),
         None if at_once is None else whole_number("at_once", at_once),
+        devices,
     )
     known = task.look()
-    settings = {"threads": threads, "device": str(device), "at_once": at_once}
+    where = ", ".join(devices) or str(device)
+    settings = {"threads": threads, "device": where, "at_once": at_once}
     better = measures.better_of(measures.named(known.metrics) if chosen is None else chosen)
     provenance = Provenance.of(
         "section", rng=problem.rng, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes]
@@ -372,7 +414,11 @@ def section(
         **settings,
         "torch": provenance.versions["torch"],
     }
-    grid = _computed(task, identity, executor, path, resume, overwrite, progress)
+    pool = processes(len(devices) if devices and executor is None else 0)
+    with pool as own:
+        grid = computing.computed(
+            task, identity, own or executor, path, resume, overwrite, progress
+        )
     rounding.warn_if_reached(grid[0] if known.metrics[0] == "loss" else grid[:0], known.rounding)
     x, y, z = axes + [None] * (3 - len(axes))
     return Section(
@@ -381,7 +427,7 @@ def section(
         x=x,
         y=y,
         z=z,
-        status=np.where(np.isfinite(grid).all(axis=0), FINITE, NOT_FINITE).astype(np.int8),
+        status=_status(grid),
         labels=list(directions.labels),
         angles=directions.angles,
         directions_hash=directions.hash,
@@ -409,6 +455,24 @@ def estimate_seconds(
     return float(np.median(seconds[1:])) * task.n_points / size / n_workers
 
 
+def _status(grid):
+    return np.where(np.isfinite(grid).all(axis=0), FINITE, NOT_FINITE).astype(np.int8)
+
+
+def _checked_devices(devices, executor):
+    """Return the names of several devices, all of them here, as a tuple; an empty one for None."""
+    if devices is None:
+        return ()
+    require(
+        isinstance(devices, list | tuple) and len(devices) > 0 and not isinstance(executor, Ranks),
+        "devices",
+        devices,
+        "be a list of devices, without Ranks, of which each has its own device",
+        'pass ["cuda:0", "cuda:1"], or device= on each rank',
+    )
+    return tuple(str(checked_device(device)) for device in devices)
+
+
 def parse_axis(axis):
     """Return an axis as a float64 array, from an array or from text as "min:max:num" (num points, both ends included)."""
     if not isinstance(axis, str):
@@ -427,68 +491,3 @@ def parse_axis(axis):
             "write for example -1:1:51",
         )
     return np.linspace(low, high, number)
-
-
-def _computed(task, identity, executor, path, resume, overwrite, progress):
-    """Return the grid of all metrics, computing the chunks the store does not hold."""
-    grid = np.full((len(task.evaluator.metrics), task.n_points), np.nan)
-    if path is None:
-        _fill(grid, task, {}, executor, progress, lambda first, values: None)
-    else:
-        with SectionStore(path, identity, resume=resume, overwrite=overwrite) as kept:
-            _fill(grid, task, dict(kept.chunks), executor, progress, kept.add)
-    return grid.reshape(len(grid), *(len(axis) for axis in task.axes))
-
-
-def _fill(grid, task, done, executor, progress, keep):
-    for first, values in done.items():
-        grid[:, first : first + values.shape[1]] = values
-    pending = [chunk for chunk in task.chunks() if chunk[0] not in done]
-    disable = None if progress is None else not progress
-    with tqdm(
-        total=task.n_points,
-        initial=task.n_points - sum(b - a for a, b in pending),
-        unit="point",
-        disable=disable,
-    ) as bar:
-        for first, values in _results(task, pending, executor):
-            keep(first, values)
-            grid[:, first : first + values.shape[1]] = values
-            bar.update(values.shape[1])
-
-
-def _results(task, pending, executor):
-    """Yield (first index, values) of each chunk, in the order they are finished."""
-    if executor is None:
-        for first, stop in pending:
-            yield first, task.run(first, stop)
-    else:
-        yield from _from_workers(workers.Parcel(task), deque(pending), executor)
-
-
-def _from_workers(parcel, queue, executor):
-    """Keep twice as many chunks under way as there are workers; send the task itself only where it is not held yet."""
-    n_workers = workers.count(executor)
-    limit = 2 * n_workers if n_workers else len(queue)
-    unsent, under_way = n_workers or len(queue), {}
-    try:
-        while queue or under_way:
-            while queue and len(under_way) < limit:
-                chunk = queue.popleft()
-                under_way[parcel.submit(executor, chunk, whole=unsent > 0)] = chunk
-                unsent -= 1
-            for future in workers.finished(under_way):
-                chunk, values = under_way.pop(future), future.result()
-                if values is None:
-                    under_way[parcel.submit(executor, chunk, whole=True)] = chunk
-                else:
-                    yield chunk[0], values
-    except BrokenExecutor as error:
-        raise died(
-            error,
-            "call again with a new executor; with a `path` the chunks that are done stay there, and "
-            "resume=True continues with them",
-        ) from error
-    finally:
-        for future in under_way:
-            future.cancel()

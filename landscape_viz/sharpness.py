@@ -218,6 +218,7 @@ def fisher_rao_norm(problem: Problem, *, device: str | torch.device = "cpu") -> 
     network runs.
     """
     objective = Objective(problem, device=device)
+    objective.require_all_data("fisher_rao_norm")
     rates = np.concatenate([_radial_rates(objective, k) for k in range(len(objective.batches))])
     squares = (rates * len(rates) / objective.facts.divisor) ** 2
     return Sharpness(

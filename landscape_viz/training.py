@@ -1,4 +1,4 @@
-"""Training: SGD, momentum or Adam on cross-entropy, with checkpoints from which a killed run is resumed to the same bits.
+"""Training: SGD, momentum or Adam on any loss, with checkpoints from which a killed run is resumed to the same bits.
 
 The order of the images and the dropout masks of an epoch are drawn from the seed and the number of the epoch, so no random
 state has to be kept. Sums in torch depend on its number of threads: bits are promised on the CPU, at the recorded number,
@@ -7,14 +7,13 @@ with the same version of torch on the same kind of machine.
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,19 +21,15 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint
+from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.call import digest
+from landscape_viz.loss.call import in_words as words_of
 from landscape_viz.loss.network import checked_module
 from landscape_viz.loss.precision import checked_device
 from landscape_viz.loss.random_state import seeded
+from landscape_viz.optimizers import MILESTONES, Rule
 from multifractal.base import checks
-from multifractal.base.checks import (
-    finite_number,
-    one_of,
-    positive_number,
-    refuse,
-    require,
-    whole_number,
-)
+from multifractal.base.checks import refuse, require, whole_number
 from multifractal.base.deprecation import renamed
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
@@ -44,10 +39,6 @@ if TYPE_CHECKING:
     from landscape_viz.datasets import Dataset
 
 
-# Default learning rates: SGD and Adam the paper's (Methods), momentum our choice.
-LEARNING_RATES = {"sgd": 1e-3, "momentum": 1e-2, "adam": 1e-3}
-SCHEDULES = ("constant", "cosine")
-_MOMENTUM = 0.9
 _EVALUATION_BATCH = 500
 _COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -98,10 +89,14 @@ def train(
     *,
     epochs: int = 1,
     batch_size: int = 64,
-    optimizer: str = "adam",
+    optimizer: Literal["adam", "sgd", "momentum", "nesterov"] = "adam",
     learning_rate: float | None = None,
+    momentum: float | None = None,
     weight_decay: float = 0.0,
-    schedule: Literal["constant", "cosine"] = "constant",
+    schedule: Literal["constant", "cosine", "steps"] = "constant",
+    decay: float = 0.1,
+    milestones: tuple[int, ...] = MILESTONES,
+    loss: Any = "cross_entropy",
     save_every: int = 1,
     rng: int = 0,
     device: str | torch.device = "cpu",
@@ -110,7 +105,7 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
 ) -> TrainingHistory:
-    """Train a classifier in place.
+    """Train a network in place, a classifier by cross-entropy if no other loss is asked for.
 
     Parameters
     ----------
@@ -124,14 +119,21 @@ def train(
         Epochs in all, those before a resume included (paper: 1 to 20).
     batch_size : int
         Images a step (paper: 64); the last batch of an epoch may be smaller.
-    optimizer : {"adam", "sgd", "momentum"}
-        Adam with torch's defaults, plain SGD, or SGD with momentum 0.9.
+    optimizer : {"adam", "sgd", "momentum", "nesterov"}
+        Adam with torch's defaults, plain SGD, or SGD with momentum, Nesterov's if so named (Li et al. 2018).
     learning_rate : float, optional
         None takes .001 for Adam and SGD (paper), .01 with momentum (our choice).
+    momentum : float, optional
+        In [0, 1). None takes 0 for SGD (paper) and 0.9 with momentum.
     weight_decay : float
         Of torch's optimizer (paper: 0).
-    schedule : {"constant", "cosine"}
-        The rate of epoch k = 0, 1, ... is the learning rate (paper), or that times (1 + cos(pi k / epochs)) / 2.
+    schedule : {"constant", "cosine", "steps"}
+        The rate of epoch k = 0, 1, ... is the learning rate (paper), or that times (1 + cos(pi k / epochs)) / 2, or times
+        `decay` for each of the `milestones` that are over.
+    decay, milestones : float, tuple of int
+        Of "steps": 0.1 after 150, 225 and 275 epochs are those of Li et al. 2018.
+    loss : any loss of `Problem`
+        "cross_entropy" (paper), or another; the accuracies are NaN where the targets have no right answer.
     save_every : int
         Save a checkpoint every `save_every`-th epoch, and after the last.
     rng : int
@@ -168,20 +170,17 @@ def train(
     )
     checked_device(device)
     folder = None if folder is None else checks.path("folder", folder)
-    one_of("optimizer", optimizer, LEARNING_RATES)
-    rate = positive_number(
-        "learning_rate", LEARNING_RATES[optimizer] if learning_rate is None else learning_rate
-    )
-    one_of("schedule", schedule, SCHEDULES)
-    decay = finite_number("weight_decay", weight_decay)
-    require(
-        0 <= decay < np.inf,
-        "weight_decay",
+    rule = Rule(
+        optimizer,
+        whole_number("epochs", epochs),
+        learning_rate,
+        momentum,
         weight_decay,
-        "be a finite number, at least 0",
-        "pass 0 for none",
+        schedule,
+        decay,
+        tuple(milestones),
     )
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("save_every", save_every)):
+    for name, value in (("batch_size", batch_size), ("save_every", save_every)):
         whole_number(name, value)
     whole_number("rng", rng, minimum=0)
     require(
@@ -192,17 +191,7 @@ def train(
         "say which folder to resume in",
     )
     saved = [epoch for epoch in _kept(folder, resume, overwrite) if epoch <= epochs]
-    run = _Run(
-        model.to(device),
-        data,
-        optimizer,
-        rate,
-        batch_size,
-        rng,
-        device,
-        weight_decay=decay,
-        cosine_epochs=epochs if schedule == "cosine" else None,
-    )
+    run = _Run(model.to(device), data, rule, batch_size, rng, device, loss)
     if saved:
         run.restore(_path(folder, max(saved)), any_threads)
     elif folder is not None:
@@ -217,7 +206,7 @@ def train(
         **{name: np.array(values) for name, values in run.history.items()},
         saved_epochs=sorted(saved_epochs(folder)),
         optimizer=optimizer,
-        learning_rate=rate,
+        learning_rate=rule.learning_rate,
         batch_size=batch_size,
         seed=rng,
         threads=torch.get_num_threads(),
@@ -231,9 +220,11 @@ def train(
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
-            learning_rate=rate,
-            weight_decay=decay,
+            learning_rate=rule.learning_rate,
+            momentum=rule.momentum,
+            weight_decay=weight_decay,
             schedule=schedule,
+            loss=words_of(loss),
         ),
     )
 
@@ -243,16 +234,19 @@ def evaluate(
     inputs: torch.Tensor,
     targets: torch.Tensor,
     *,
+    loss: Any = "cross_entropy",
     device: str | torch.device = "cpu",
 ) -> dict[str, float]:
-    """Return {"loss", "accuracy"} of a classifier in evaluation mode: mean cross-entropy and share of right answers.
+    """Return {"loss", "accuracy"} of a network in evaluation mode: the mean loss and the share of right answers.
 
     Parameters
     ----------
     model : torch.nn.Module
         On `device`; its mode is put back afterwards.
     inputs : Tensor, shape (n, ...)
-    targets : Tensor, shape (n,), int64
+    targets : Tensor, shape (n,), int64 with cross-entropy
+    loss : any loss of `Problem`
+        The accuracy is NaN where the targets have no right answer.
     device : str
 
     Raises
@@ -261,30 +255,37 @@ def evaluate(
         When `model` is no module, or `inputs` and `targets` are no tensors of one length with class indices as targets.
     """
     checked_module("model", model)
-    _check_labelled(inputs, targets)
+    _check_labelled(inputs, targets, loss)
     device = checked_device(device)
-    loss = right = 0.0
+    loss_of, total, weight, right = _Loss(loss), 0.0, 0.0, 0.0
     training = model.training
     model.eval()
     with torch.no_grad():
         for images, labels in zip(
             inputs.split(_EVALUATION_BATCH), targets.split(_EVALUATION_BATCH), strict=True
         ):
-            outputs, labels = model(images.to(device)), labels.to(device)
-            loss += cross_entropy(outputs.double(), labels, reduction="sum").item()
-            right += (outputs.argmax(1) == labels).sum().item()
+            sums = loss_of.sums(model, images.to(device), labels.to(device))
+            total, weight, right = total + sums[0], weight + sums[1], right + sums[2]
     model.train(training)
-    return {"loss": loss / len(targets), "accuracy": right / len(targets)}
+    return {"loss": total / weight, "accuracy": right / len(targets)}
 
 
-def _check_labelled(inputs, targets):
+def in_words(found: dict[str, float], name: str) -> str:
+    """Return what `evaluate` found in words, "test loss 0.1, test accuracy 97.0%" for the `name` "test"."""
+    accuracy = found["accuracy"]
+    words = f", {name} accuracy {accuracy:.1%}" if accuracy == accuracy else ""
+    return f"{name} loss {found['loss']:.4f}{words}"
+
+
+def _check_labelled(inputs, targets, loss):
     for name, tensor in (("inputs", inputs), ("targets", targets)):
         good = isinstance(tensor, torch.Tensor) and tensor.ndim > 0 and len(tensor) > 0
         require(
             good, name, type(tensor).__name__, "be a tensor of samples", "pass one sample at least"
         )
     require(
-        len(inputs) == len(targets) and targets.ndim == 1 and not targets.is_floating_point(),
+        len(inputs) == len(targets)
+        and (loss != "cross_entropy" or targets.ndim == 1 and not targets.is_floating_point()),
         "targets",
         f"{targets.dtype} of shape {tuple(targets.shape)}",
         f"be one class index for each of the {len(inputs)} inputs",
@@ -306,15 +307,14 @@ def seconds_per_step(
     *,
     batch_size: int = 64,
     optimizer: str = "adam",
+    loss: Any = "cross_entropy",
     device: str | torch.device = "cpu",
 ) -> float:
     """Return the seconds of one training step of a network made by `factory`, the second of two; nothing is kept.
 
-    `data`, `batch_size`, `optimizer` and `device` as for `train`.
+    `data`, `batch_size`, `optimizer`, `loss` and `device` as for `train`.
     """
-    run = _Run(
-        factory().to(device), data, optimizer, LEARNING_RATES[optimizer], batch_size, 0, device
-    )
+    run = _Run(factory().to(device), data, Rule(optimizer), batch_size, 0, device, loss)
     chosen = torch.arange(min(batch_size, len(data.train_targets)))
     with seeded(0):
         run.step(chosen)
@@ -323,49 +323,65 @@ def seconds_per_step(
         return time.perf_counter() - start
 
 
+class _Loss:
+    """The loss of training: cross-entropy as torch has it, or another one of `Problem`."""
+
+    def __init__(self, loss):
+        self.plain = isinstance(loss, str) and loss == "cross_entropy"
+        self.given, self.loss_of = loss, made(loss)
+
+    def mean(self, model, images, labels):
+        """Return (differentiable mean over a batch, number of right answers or NaN)."""
+        if self.plain:
+            outputs = model(images)
+            return cross_entropy(outputs, labels), _right(outputs, labels)
+        term = self.loss_of(model, (images, labels))
+        summed = self.loss_of.reduction == "sum" or term.weight is None
+        return term.total / (1.0 if summed else term.weight), _right(term.outputs, labels)
+
+    def sums(self, model, images, labels):
+        """Return (total, weight, number of right answers or NaN) of a batch."""
+        if self.plain:
+            outputs = model(images)
+            total = cross_entropy(outputs.double(), labels, reduction="sum")
+            return float(total), len(labels), _right(outputs, labels)
+        term = self.loss_of(model, (images, labels))
+        weight = len(labels) if term.weight is None else float(term.weight)
+        return float(term.total), weight, _right(term.outputs, labels)
+
+
+def _right(outputs, labels):
+    """Return the number of right answers of a classifier; NaN for what is none."""
+    classes = isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and labels.ndim == 1
+    if not classes or labels.is_floating_point():
+        return float("nan")
+    return int((outputs.detach().argmax(1) == labels).sum())
+
+
 class _Run:
     """A run between two epochs: the network, its optimizer, the history, and the number of epochs done."""
 
-    def __init__(
-        self,
-        model,
-        data,
-        optimizer,
-        rate,
-        batch_size,
-        seed,
-        device,
-        weight_decay=0.0,
-        cosine_epochs=None,
-    ):
-        self.model, self.data, self.device = model, data, device
-        self.batch_size, self.seed, self.rate = batch_size, seed, rate
-        self.stepper, self.cosine_epochs = (
-            _optimizer(optimizer, model, rate, weight_decay),
-            cosine_epochs,
-        )
+    def __init__(self, model, data, rule, batch_size, seed, device, loss):
+        self.model, self.data, self.device, self.rule = model, data, device, rule
+        self.batch_size, self.seed, self.loss = batch_size, seed, _Loss(loss)
+        self.stepper = rule.made(model)
         self.history = {name: [] for name in _COLUMNS}
         self.done = 0
         self.settings = {
             "model": f"{type(model).__name__} {checkpoint.content_sha256(repr(model))[:16]}",
             "data": f"{data.name} {digest([('x', data.train_inputs), ('y', data.train_targets)])}",
-            "optimizer": optimizer,
-            "learning_rate": rate,
             "batch_size": batch_size,
             "seed": seed,
+            **rule.settings(),
         }
-        # Only where they are asked for, so that checkpoints from before they existed can still be resumed.
-        self.settings |= {"weight_decay": weight_decay} if weight_decay else {}
-        self.settings |= {"cosine_epochs": cosine_epochs} if cosine_epochs else {}
+        self.settings |= {} if self.loss.plain else {"loss": words_of(loss)}
 
     def epoch(self):
         """Run one epoch and put the mean training loss, and the loss and accuracy on the test images, in the history."""
         draws = realisation(self.seed, self.done + 1)
-        if self.cosine_epochs:
+        if self.rule.schedule != "constant":
             for group in self.stepper.param_groups:
-                group["lr"] = (
-                    self.rate * (1 + math.cos(math.pi * self.done / self.cosine_epochs)) / 2
-                )
+                group["lr"] = self.rule.rate(self.done)
         order = torch.from_numpy(draws.permutation(len(self.data.train_targets)))
         was_training = self.model.training
         self.model.train()
@@ -375,13 +391,12 @@ class _Run:
         if not np.isfinite(total):
             raise checks.diverged(
                 "learning_rate",
-                self.rate,
+                self.rule.learning_rate,
                 f"leave the training loss finite, which is {total} in epoch {self.done + 1}",
                 "lower the learning rate; checkpoints of earlier epochs stay",
             )
-        result = evaluate(
-            self.model, self.data.test_inputs, self.data.test_targets, device=self.device
-        )
+        inputs, targets = self.data.test_inputs, self.data.test_targets
+        result = evaluate(self.model, inputs, targets, loss=self.loss.given, device=self.device)
         seen = (total / len(order), right / len(order), result["loss"], result["accuracy"])
         for name, value in zip(_COLUMNS, seen, strict=True):
             self.history[name].append(value)
@@ -400,24 +415,20 @@ class _Run:
 
     def step(self, chosen):
         """Take one step on the chosen images; return the loss and the number of right answers before it."""
-        images, labels = (
-            part[chosen].to(self.device)
-            for part in (self.data.train_inputs, self.data.train_targets)
-        )
+        images = self.data.train_inputs[chosen].to(self.device)
+        labels = self.data.train_targets[chosen].to(self.device)
         self.stepper.zero_grad()
-        outputs = self.model(images)
-        loss = cross_entropy(outputs, labels)
+        loss, right = self.loss.mean(self.model, images, labels)
         loss.backward()
         self.stepper.step()
-        return loss.item(), int((outputs.detach().argmax(1) == labels).sum())
+        return loss.item(), right
 
     def in_words(self, epochs):
         """Return what the epoch just done came to, in a line."""
         train, right, test, accuracy = (self.history[name][-1] for name in _COLUMNS)
-        return (
-            f"epoch {self.done} of {epochs}: training loss {train:.4f}, accuracy {right:.1%}; "
-            f"test loss {test:.4f}, test accuracy {accuracy:.1%}"
-        )
+        share = f", accuracy {right:.1%}" if right == right else ""
+        tested = in_words({"loss": test, "accuracy": accuracy}, "test")
+        return f"epoch {self.done} of {epochs}: training loss {train:.4f}{share}; {tested}"
 
     def save(self, folder):
         """Write the checkpoint of the epoch just done."""
@@ -468,18 +479,6 @@ def _batches(order, size):
     if len(batches) > 1 and len(batches[-1]) == 1 < size:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
-
-
-def _optimizer(name, model, rate, weight_decay):
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if name == "adam":
-        return torch.optim.Adam(parameters, lr=rate, weight_decay=weight_decay)
-    return torch.optim.SGD(
-        parameters,
-        lr=rate,
-        momentum=_MOMENTUM if name == "momentum" else 0.0,
-        weight_decay=weight_decay,
-    )
 
 
 def _kept(folder, resume, overwrite):

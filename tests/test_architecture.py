@@ -13,7 +13,10 @@ pytestmark = pytest.mark.quick
 MODEL = (
     "base landscapes source_data analysis geometry walkers diffusion measured training figures reproduction"
 ).split()
-NETWORKS = "loss bridge recurrent curvature degeneracy monitor figures".split() + ["", "studies"]
+NETWORKS = "devices loss bridge recurrent curvature degeneracy mapping monitor figures".split() + [
+    "",
+    "studies",
+]
 FULLEST = 18
 
 

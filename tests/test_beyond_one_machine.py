@@ -13,7 +13,7 @@ import pytest
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "beyond_one_machine.md").read_text()
 SCRIPTS = dict(
     zip(
-        re.findall(r"as `(\w+\.py)`", PAGE),
+        re.findall(r"[Aa]s `(\w+\.py)`", PAGE),
         re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL),
         strict=True,
     )
@@ -41,9 +41,17 @@ def needs(*modules):
     return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed")
 
 
-def test_the_page_has_three_scripts():
-    """One for dask, one for MPI, one for Slurm."""
-    assert list(SCRIPTS) == ["sweep_dask.py", "sweep_mpi.py", "sweep_slurm.py"]
+def test_the_page_has_four_scripts():
+    """One for dask, one for MPI, one for Slurm; the one for torchrun is run by tests/landscape_viz/devices/test_ranks.py."""
+    names = ["sweep_dask.py", "sweep_mpi.py", "sweep_slurm.py", "sweep_ranks.py"]
+    assert list(SCRIPTS) == names
+
+
+@pytest.mark.slow
+def test_torchrun(tmp_path):
+    """Two processes, started by torchrun itself."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    run("sweep_ranks.py", tmp_path, *launcher)
 
 
 @needs("distributed")

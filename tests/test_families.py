@@ -48,6 +48,8 @@ NOT_IN_THE_CAMPAIGN = {  # public functions that the odd arguments of the campai
         "takes a result or a run that this package has made",
     ),
     "digits": "takes no arguments",
+    "in_words": "takes what `training.evaluate` returned",
+    "from_h5": "needs a file of plot_surface.py; damaged ones have a test of their own",
 }
 
 

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 import LL_visualisation
 from landscape_viz import Section, checkpoint, datasets, directions, models, training
 from landscape_viz.loss.precision import pinned_threads
+from landscape_viz.studies.surface_subject import Subject
 from tests.conftest import ROOT
 from tests.helpers.small_data import write_cifar10
 
@@ -69,7 +70,7 @@ def test_a_whole_run_leaves_everything_where_it_says(small_run, tmp_path, capsys
     """An estimate first; at the end absolute paths of checkpoint, history, section, picture and page, all of them there."""
     LL_visualisation.main([*SMALL, "--out", "here"])
     said = capsys.readouterr().out
-    assert said.index("estimate: about") < said.index("epoch 1: training loss")
+    assert said.index("estimate: about") < said.index("took")
     paths = dict(re.findall(r"^(\w+): +(/.+)$", said, re.M))
     expected = {
         "checkpoint": "epoch_0001.pt",
@@ -98,15 +99,8 @@ def test_the_section_is_the_loss_of_the_trained_network(small_run):
     state = checkpoint.load(small_run / "epoch_0001.pt").state_dict
     inputs, targets = datasets.load("synthetic").batch(64, rng=0)
     rng = np.random.SeedSequence(0)
-    work = LL_visualisation._Work(
-        LL_visualisation.parser().parse_args(["-m", "mlp"]),
-        "cpu",
-        [],
-        None,
-        datasets.load("synthetic"),
-        LL_visualisation.partial(models.build, "mlp"),
-    )
-    plane = directions.random(work._problem(state), 2, rng=rng)
+    subject = Subject(LL_visualisation.parser().parse_args(["-m", "mlp", "--dataset", "synthetic"]))
+    plane = directions.random(subject.problem(state), 2, rng=rng)
     for i, x in enumerate(np.linspace(-1, 1, 5)):
         for j, y in enumerate(np.linspace(-0.5, 0.5, 3)):
             first, moved = 0, {}
@@ -160,12 +154,8 @@ def test_the_papers_network_runs_on_real_format_files(tmp_path, monkeypatch, cap
 )
 def test_modes_of_the_section_follow_the_flags(model, flags, modes):
     """--train_mode y means batch BatchNorm and, where the network has dropout and unless set otherwise, live dropout."""
-    flags = LL_visualisation.parser().parse_args(["--model", model, *flags])
-    data = datasets.load("synthetic", n_train=64, n_test=2)
-    work = LL_visualisation._Work(
-        flags, "cpu", [], None, data, LL_visualisation._factory(flags, data)
-    )
-    problem = work._problem(work.factory().state_dict())
+    subject = Subject(LL_visualisation.parser().parse_args(["--model", model, *flags]))
+    problem = subject.problem(subject.factory().state_dict())
     assert (problem.batch_norm, problem.dropout) == modes
 
 
@@ -318,7 +308,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_what_was_finished_stays(tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert re.search(
-        r"error: .*File too large(.|\n)*what was finished stays; make room and pass --resume",
+        r"error: .*File too large(.|\n)*what was finished stays; make room, then the same command with --resume",
         done.stderr,
     )
     assert training.saved_epochs(tmp_path / "full") == [0]

@@ -127,7 +127,7 @@ def test_no_module_needs_posix_to_be_imported():
                     assert not names & POSIX_ONLY, path
     code = (
         "import sys; sys.modules['fcntl'] = None; import tempfile; from multifractal.base import files; "
-        "from landscape_viz.section_store import SectionStore; "
+        "from landscape_viz.mapping.section_store import SectionStore; "
         "SectionStore(tempfile.mkdtemp() + '/store', {}).close(); assert files.fcntl is None"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

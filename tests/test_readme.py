@@ -32,6 +32,7 @@ RUN_ELSEWHERE = {  # the tests that run the python blocks of a page
     "docs/topology.md": "test_docs.py",
     "docs/edge_monitor.md": "test_edge_study.py",
     "docs/from_landscaper.md": "test_migration.py",
+    "docs/from_plot_surface.md": "test_migration.py",
     "docs/from_loss_landscapes.md": "test_migration.py",
     "docs/from_pyhessian.md": "test_migration.py",
     "docs/wavelet_leaders.md": "test_migration.py",

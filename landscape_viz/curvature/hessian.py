@@ -123,6 +123,7 @@ class HessianOperator(LinearOperator):
             for k in range(len(objective.batches)):
                 graph = self._graphs[k] if self.retained else self._gradient_graph(k)
                 self._write_product(graph, vector, total, add=k > 0)
+        objective.summed(total)
         return total.add_(vector, alpha=self.damping) if self.damping else total
 
     def _matvec(self, vector):

@@ -121,7 +121,8 @@ def _wrong(objective, weights=None):
             found = metrics.accuracy(objective.loss_of, term.outputs, term.targets)
             found = metrics.require_accuracy(("accuracy",), found)
             right, total = right + int(found[0]), total + int(found[1])
-    return total - right, total
+    found = objective.summed(torch.tensor([total - right, total], device=objective.device))
+    return tuple(found.tolist())
 
 
 def _kl_inverse(q, limit):

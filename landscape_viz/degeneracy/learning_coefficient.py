@@ -206,6 +206,7 @@ def local_learning_coefficient(
     n_chains, seed = whole_number("n_chains", n_chains, 2), as_seed_sequence(rng)
     checked_executor(executor)
     objective = Objective(problem, device=device)
+    objective.require_all_data("local_learning_coefficient")
     settings = _completed(settings, objective)
     identity = chain_store.identity_of(problem, settings, seed)
     store = chain_store.ChainStore(path, identity, resume, overwrite)

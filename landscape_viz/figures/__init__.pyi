@@ -9,6 +9,7 @@ from .sections import contour as contour
 from .sections import surface as surface
 from .sections import overview as overview
 from .sections import line as line
+from .sections import eigenvalues as eigenvalues
 from .sections import trajectory as trajectory
 from .summaries import training as training
 from .summaries import hessian as hessian

@@ -2,18 +2,19 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.colors import LogNorm
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from multifractal.figures._style import CONTROL, OURS, PUBLISHED, THEORY, axes_or_new, styled
 
-__all__ = ["contour", "line", "overview", "section", "surface", "trajectory"]
+__all__ = ["contour", "eigenvalues", "line", "overview", "section", "surface", "trajectory"]
 
 _N_LEVELS = 24
 _QUANTITIES = {"loss": "loss (nats)", "accuracy": "accuracy"}
 
 
 @styled
-def contour(section, metric="loss", *, clip=None, ax=None):
+def contour(section, metric="loss", *, clip=None, levels=None, log=False, ax=None):
     """Draw a two-dimensional section as filled contours; points that are NaN or inf are white holes, and counted.
 
     Parameters
@@ -22,6 +23,10 @@ def contour(section, metric="loss", *, clip=None, ax=None):
     metric : str
     clip : float, optional
         Values more than this above the minimum share one colour, shown by an arrow on the colour bar (paper: 10).
+    levels : array_like, optional
+        Where the contours lie, in their order, in the place of round numbers.
+    log : bool
+        Colours and contours in equal ratios; values must be positive.
     ax : Axes, optional
 
     Returns
@@ -31,23 +36,33 @@ def contour(section, metric="loss", *, clip=None, ax=None):
     ax = axes_or_new(ax)
     values = np.ma.masked_invalid(section.values[metric])
     top = _top(values, clip)
-    levels = MaxNLocator(_N_LEVELS).tick_values(values.min(), top)
+    levels = _levels(values, top, log) if levels is None else np.asarray(levels, dtype=float)
+    beyond = {(True, True): "both", (True, False): "min", (False, True): "max"}
+    outside = (values.min() < levels[0], min(top, levels[-1]) < values.max())
     filled = ax.contourf(
-        section.x, section.y, values.T, levels, extend="max" if top < values.max() else "neither"
+        section.x,
+        section.y,
+        values.T,
+        levels,
+        extend=beyond.get(outside, "neither"),
+        norm=LogNorm(levels[0], levels[-1]) if log else None,
     )
     ax.contour(
         section.x, section.y, values.T, levels[::2], colors="white", linewidths=0.4, alpha=0.7
     )
     ax.plot(0, 0, "+", color=PUBLISHED, markersize=9, markeredgewidth=1.8)
     _mark_holes(ax, section)
-    ax.figure.colorbar(filled, ax=ax, label=quantity(section, metric), ticks=levels[::4])
+    bar = ax.figure.colorbar(filled, ax=ax, label=quantity(section, metric), ticks=levels[::4])
+    if log:
+        bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+        bar.ax.minorticks_off()
     _label_plane(ax, section)
     ax.set_title(_title(section), loc="left")
     return ax
 
 
 @styled
-def surface(section, metric="loss", *, clip=None, ax=None):
+def surface(section, metric="loss", *, clip=None, log=False, ax=None):
     """Draw a two-dimensional section as a surface seen from the side; arguments as for `contour`; returns the axes."""
     ax = axes_or_new(ax, subplot_kw={"projection": "3d"}, figsize=(5.6, 4.6))
     values = np.ma.masked_invalid(section.values[metric])
@@ -56,7 +71,7 @@ def surface(section, metric="loss", *, clip=None, ax=None):
     ax.plot_surface(
         x,
         y,
-        np.ma.minimum(values, top),
+        np.ma.log10(np.ma.minimum(values, top)) if log else np.ma.minimum(values, top),
         cmap=plt.rcParams["image.cmap"],
         rstride=1,
         cstride=1,
@@ -68,7 +83,9 @@ def surface(section, metric="loss", *, clip=None, ax=None):
         axis.set_major_locator(MaxNLocator(5))
     ax.xaxis.labelpad = ax.yaxis.labelpad = 8
     ax.set_zlabel(
-        quantity(section, metric) + (f"\n(cut at {top:.3g})" if top < values.max() else ""),
+        ("log10 of " if log else "")
+        + quantity(section, metric)
+        + (f"\n(cut at {top:.3g})" if top < values.max() else ""),
         labelpad=8,
     )
     ax.set_title(_title(section), loc="left")
@@ -76,7 +93,7 @@ def surface(section, metric="loss", *, clip=None, ax=None):
 
 
 @styled
-def overview(section, metric="loss", *, clip=None):
+def overview(section, metric="loss", *, clip=None, levels=None, log=False):
     """Draw a two-dimensional section as a surface and as contours side by side.
 
     Arguments as for `contour`; returns both axes, shape (2,).
@@ -86,23 +103,28 @@ def overview(section, metric="loss", *, clip=None):
     left, right = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
     return np.array(
         [
-            surface(section, metric, clip=clip, ax=left),
-            contour(section, metric, clip=clip, ax=right),
+            surface(section, metric, clip=clip, log=log, ax=left),
+            contour(section, metric, clip=clip, levels=levels, log=log, ax=right),
         ]
     )
 
 
 @styled
-def line(section, *, ax=None):
+def line(section, *, top=None, log=False, ax=None):
     """Draw a one-dimensional section: the loss on the left axis and, where measured, the accuracy on the right one.
 
-    Arguments as for `contour`. Returns the axes of the loss, or an array of both axes.
+    `top` is the highest loss shown (None: all), `log` a logarithmic axis of the loss; other arguments as for `contour`. Returns
+    the axes of the loss, or an array of both axes.
     """
     ax = axes_or_new(ax)
     ax.plot(section.x, section.values["loss"], color=OURS)
     ax.axvline(0, color=CONTROL, linewidth=0.8, zorder=0)
     ax.set(xlabel=_axis(section, 0), ylabel=quantity(section, "loss"))
     ax.yaxis.label.set_color(OURS)
+    if log:
+        ax.set_yscale("log")
+    if top is not None:
+        ax.set_ylim(top=top)
     ax.set_title(_title(section), loc="left")
     if "accuracy" not in section.metrics:
         return ax
@@ -129,6 +151,41 @@ def section(found, *, ax=None):
             f"a section of {found.status.ndim} directions has no picture; write it with to_vtk, or measure a plane"
         )
     return draw(found, ax=ax)
+
+
+@styled
+def eigenvalues(section, *, axes=None):
+    """Draw the largest Hessian eigenvalue over a plane, and beside it the smallest one's size over it (Li et al. 2018, figure 7).
+
+    Parameters
+    ----------
+    section : Section
+        Of two directions, with the metrics "largest_eigenvalue" and "smallest_eigenvalue".
+    axes : array of two Axes, optional
+
+    Returns
+    -------
+    array of two Axes
+        Dark on the right is nearly convex: no eigenvalue is as negative as others are positive.
+    """
+    if axes is None:
+        axes = plt.figure(figsize=(9.6, 4.2)).subplots(1, 2)
+    largest, smallest = (section.values[f"{end}_eigenvalue"] for end in ("largest", "smallest"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.abs(smallest / largest)
+    for ax, values, words, most in (
+        (axes[0], largest, "largest Hessian eigenvalue", None),
+        (axes[1], ratio, "|smallest / largest| Hessian eigenvalue", 1.0),
+    ):
+        drawn = ax.pcolormesh(
+            section.x, section.y, np.ma.masked_invalid(values).T, vmax=most, shading="nearest"
+        )
+        above = most is not None and np.nanmax(values) > most
+        ax.figure.colorbar(drawn, ax=ax, label=words, extend="max" if above else "neither")
+        _mark_holes(ax, section)
+        _label_plane(ax, section)
+    axes[0].set_title(_title(section), loc="left")
+    return np.asarray(axes)
 
 
 @styled
@@ -192,6 +249,17 @@ def trajectory(path, section, *, clip=None, ax=None):
     return np.array([plane, below])
 
 
+def _levels(values, top, log):
+    """Return round contours, or with `log` those in equal ratios."""
+    if not log:
+        return MaxNLocator(_N_LEVELS).tick_values(values.min(), top)
+    if values.min() <= 0:
+        raise ValueError(
+            f"values must be positive on a logarithmic scale, got {values.min():.3g}; leave log out"
+        )
+    return np.geomspace(values.min(), top, _N_LEVELS)
+
+
 def _top(values, clip):
     """Return the largest value to draw."""
     return values.max() if clip is None else min(values.max(), values.min() + clip)
@@ -223,7 +291,7 @@ def quantity(section, metric):
     """Return the label of a metric, with its unit."""
     if metric == "loss" and section.problem["loss"] != "'cross_entropy'":
         return "loss"
-    return _QUANTITIES.get(metric, metric)
+    return _QUANTITIES.get(metric, metric.replace("_", " "))
 
 
 def _title(section):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.loss import batches, metrics, sameness
+from landscape_viz.loss import batches, metrics, placing, sameness
 from landscape_viz.loss.objective import Objective, as_tensor
 from landscape_viz.loss.precision import tolerance
 
@@ -67,7 +67,7 @@ class Evaluator:
                     self._recalibrate()
             with objective.evaluating(index):
                 sums = sum(self._sums(k) for k in range(len(objective.batches)))
-        return self._quotients(sums).tolist()
+        return self._quotients(objective.summed(sums)).tolist()
 
     @property
     def relative_size(self):
@@ -138,7 +138,8 @@ class Evaluator:
     def _keep_on_device(self):
         """Hold the data on the device in the problem's precision, where they are in memory at all."""
         if isinstance(self.objective.batches, list):
-            self.objective.batches = [self.objective.placed(b) for b in self.objective.batches]
+            there = self.objective
+            there.batches = placing.near(there.batches, there.device, there.placed)
 
     def _try_channels_last(self):
         """Change to channels_last order if the loss at the origin stays what it is, to rounding."""
@@ -152,7 +153,7 @@ class Evaluator:
         objective.memory_format = torch.channels_last
         objective.point(self._weights)
         try:
-            objective.batches = [objective.placed(batch) for batch in kept]
+            objective.batches = placing.near(kept, objective.device, objective.placed)
             there = objective.loss()
         except RuntimeError:  # a network that takes the memory order for granted, by view
             there = np.nan

@@ -11,6 +11,7 @@ from landscape_viz.loss.criteria import IGNORED, class_axis
 from multifractal.base.checks import one_of, refuse, require
 
 METRICS = ("loss", "accuracy")
+EIGENVALUES = ("largest_eigenvalue", "smallest_eigenvalue")  # of the Hessian: `curvature.ends`
 _BETTER = {"loss": "low", "accuracy": "high"}
 
 
@@ -41,8 +42,9 @@ class Metric:
     better: str
 
     def __post_init__(self):
-        good = isinstance(self.name, str) and self.name and self.name not in METRICS
-        require(good, "name", self.name, f"be a word, and none of {METRICS}", "pass another name")
+        taken = METRICS + EIGENVALUES
+        good = isinstance(self.name, str) and self.name and self.name not in taken
+        require(good, "name", self.name, f"be a word, and none of {taken}", "pass another name")
         good = callable(self.function)
         require(
             good, "function", self.function, "be a function of (model, batch)", "pass a function"
@@ -57,7 +59,7 @@ class Metric:
 def better_of(metrics):
     """Return {name: "low", "high" or None} of metrics by name; of a plain function it is not known."""
     return {
-        name: _BETTER[metric] if isinstance(metric, str) else getattr(metric, "better", None)
+        name: _BETTER.get(metric) if isinstance(metric, str) else getattr(metric, "better", None)
         for name, metric in metrics.items()
     }
 
@@ -75,7 +77,7 @@ def named(metrics):
         found = {_name_of(m): m for m in metrics}
     for name, metric in found.items():
         if not callable(metric):
-            one_of("metrics", name if metric is None else metric, METRICS)
+            one_of("metrics", name if metric is None else metric, METRICS + EIGENVALUES)
     require(
         len(found) == len(metrics), "metrics", metrics, "have names of their own", "pass a dict"
     )

@@ -13,6 +13,10 @@ from torch.nn.parameter import UninitializedParameter
 from multifractal.base.checks import refuse, require
 
 _WRAPPERS = ("OptimizedModule", "DistributedDataParallel", "DataParallel")
+_GATHER = (
+    "gather them by torch.distributed.checkpoint.state_dict.get_model_state_dict(model, options=StateDictOptions("
+    "full_state_dict=True, cpu_offload=True)), and pass what makes the network and these weights: Problem(factory, weights, ...)"
+)
 
 
 def checked_module(argument, model):
@@ -26,7 +30,7 @@ class Prototype:
     """A network given as a module; called, it makes another with the same weights, on the CPU."""
 
     def __init__(self, module):
-        self.module = copied(unwrapped(module))
+        self.module = copied(whole(unwrapped(module)))
 
     def __call__(self):
         """Return a copy."""
@@ -42,6 +46,25 @@ def unwrapped(module):
     while type(module).__name__ in _WRAPPERS:
         module = getattr(module, "_orig_mod", None) or module.module
     return module
+
+
+def whole(module):
+    """Return `module`; raise where a process holds only shards of its weights, as under FSDP."""
+    wrapped = [m for m in module.modules() if type(m).__name__ == "FullyShardedDataParallel"]
+    sharded = [name for name, p in module.named_parameters() if is_shard(p)]
+    if wrapped or sharded:
+        raise refuse(
+            "model",
+            f"a network in shards ({', '.join(sharded[:2]) or 'FullyShardedDataParallel'} ...)",
+            "have whole weights in each process",
+            _GATHER,
+        )
+    return module
+
+
+def is_shard(tensor):
+    """Whether a tensor is a DTensor, of which a process holds a part."""
+    return hasattr(tensor, "device_mesh") and hasattr(tensor, "full_tensor")
 
 
 def copied(module, *, sharing=False):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape_viz.loss import batches, sameness
+from landscape_viz.loss import batches, placing, sameness
 from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.precision import cast, checked_device, quiet_numerics
 from landscape_viz.loss.problem import Problem, checked_problem
@@ -76,6 +76,8 @@ class Objective:
         self._unmoved = [parameter.data for parameter in self.parameters.values()]
         self._weights = None
         self.facts = sameness.facts(self)
+        if self.device.type != "cpu":
+            self.batches = placing.near(self.batches, self.device, self.placed)
 
     @cached_property
     def origin(self) -> Array:
@@ -146,7 +148,7 @@ class Objective:
         """Return the loss at `vector` (without it, where the network is), to which the network does not move."""
         with self.at(vector), self.evaluating(), torch.set_grad_enabled(self.facts.needs_grad):
             total = sum(self.term(k).total.detach() for k in range(len(self.batches)))
-        return float(total) / self.facts.divisor
+        return self.number(total) / self.facts.divisor
 
     def gradient(self, vector: ArrayLike | None = None) -> Array:
         """Return the gradient of the loss at `vector` (without it, where the network is), shape (size,)."""
@@ -166,14 +168,36 @@ class Objective:
                 loss = self.batch_loss(k)
                 value += float(loss.detach())
                 backward_into(total, list(self.parameters.values()), loss, add=k > 0)
-        return value, total
+        return self.number(value), self.summed(total)
 
     def batch_gradient(self, batch: Any, vector: ArrayLike | None = None) -> Array:
         """Return the gradient of the loss of one batch alone (a number, or a batch of samples); masks as in a first batch."""
+        self.require_all_data("the gradient of a batch")
         with self.at(vector), self.evaluating():
             term = self._differentiable(self.term(batch))
             weight = 1.0 if self.loss_of.reduction == "sum" else sameness.weight_of(term)
             return self.flat_gradient(term.total / weight).cpu().numpy()
+
+    def summed(self, own: torch.Tensor) -> torch.Tensor:
+        """Return a tensor summed over the ranks that share out the data; itself where this process has them all."""
+        return own if self.problem.ranks is None else self.problem.ranks.total(own)
+
+    def number(self, value: Any) -> float:
+        """Return a number summed over the ranks that share out the data."""
+        if self.problem.ranks is None:
+            return float(value)
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        return float(self.summed(torch.tensor(float(value), dtype=kind, device=self.device)))
+
+    def require_all_data(self, name: str) -> None:
+        """Refuse, for the probe of that name, data that are shared out over ranks."""
+        require(
+            self.problem.ranks is None,
+            "problem",
+            self.problem.ranks,
+            f"hold all data in this process for {name}, which takes single batches or samples",
+            "make it without ranks",
+        )
 
     def batch_loss(self, k: int) -> torch.Tensor:
         """Return batch k's share of the loss, a differentiable float64 scalar; all shares together are the loss."""
@@ -225,7 +249,7 @@ class Objective:
                 self._evaluating = outer
 
     def _placed(self, tensor):
-        tensor = cast(tensor.detach(), self.problem.precision).to(self.device)
+        tensor = placing.sent(cast(tensor.detach(), self.problem.precision), self.device)
         tensor = tensor.clone() if self.facts is not None and self.facts.clones else tensor
         if tensor.ndim == 4 and self.memory_format != torch.contiguous_format:
             return tensor.contiguous(memory_format=self.memory_format)

@@ -1,10 +1,14 @@
-"""Parameters: which of a network's a probe moves, and what a filter of each is."""
+"""Parameters: which of a network's a probe moves, what a filter of each is, and the sizes that random directions get."""
 
+import warnings
+
+import numpy as np
 import torch
 from torch import nn
 
 from multifractal.base.checks import refuse, require
 
+_TINY = 1e-10  # added to the norm of a random filter (Li et al. 2018, their code)
 _COLUMNS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -117,4 +121,78 @@ def checked_finite(named):
                 f"{bad} of {tensor.numel()} numbers in {name} that are not finite",
                 "hold finite weights",
                 "take an earlier checkpoint; the network has diverged",
+            )
+
+
+class Scale:
+    """The sizes that a random direction gets: those of each filter, of each layer, of all that moves, of each weight, or none.
+
+    `ignore` "biasbn" leaves tensors of one dimension where they are, unless there is nothing else.
+    """
+
+    def __init__(self, problem, weights, norm, ignore):
+        self.weights, self.norm, self.groups = weights, norm, problem.filters
+        single = all(w.dtype == np.float32 for w in weights.values())
+        self.kind = np.float32 if single else np.float64
+        still = ignore == "biasbn" and any(w.ndim > 1 for w in weights.values())
+        self.sizes = {n: self._norms(n, w) for n, w in weights.items() if w.ndim > 1 or not still}
+        if norm != "none":
+            self._look_at_zeros()
+
+    def normalised(self, generator, vector):
+        """Write one direction into `vector`, tensor by tensor."""
+        first, drawn = 0, 0.0
+        for name, weight in self.weights.items():
+            part = vector[first : first + weight.size]
+            first += weight.size
+            if name not in self.sizes:
+                part[:] = 0.0
+                continue
+            draw = generator.standard_normal(weight.shape, dtype=self.kind)
+            if self.norm == "model":
+                drawn += np.sum(np.square(draw, dtype=np.float64))
+            part[:] = self._scaled(name, draw).ravel()
+        if self.norm == "model":
+            moving = np.sqrt(sum(np.sum(size**2) for size in self.sizes.values()))
+            vector *= self.kind(moving / np.sqrt(drawn))
+
+    def _scaled(self, name, draw):
+        """Return `draw` with each filter (or the whole tensor) scaled to the norm of that of the weights."""
+        if self.norm == "weight":
+            return draw * self.weights[name]
+        if self.norm in ("none", "model"):
+            return draw
+        rows = self._rows(name, draw)
+        drawn = np.linalg.norm(rows, axis=1)
+        scale = (self.sizes[name] / (drawn + draw.dtype.type(_TINY))).astype(draw.dtype)
+        groups = self.groups.get(name) if self.norm == "filter" else None
+        return from_filters(rows * scale[:, None], draw.shape, groups)
+
+    def _rows(self, name, tensor):
+        if self.norm == "weight":
+            return tensor.reshape(-1, 1)
+        if self.norm != "filter":
+            return tensor.reshape(1, -1)
+        return as_filters(tensor, self.groups.get(name))
+
+    def _norms(self, name, weight):
+        return np.linalg.norm(self._rows(name, weight), axis=1)
+
+    def _look_at_zeros(self):
+        units = {"filter": "filters", "layer": "layers"}.get(self.norm, "weights")
+        zero = {name: int((size == 0).sum()) for name, size in self.sizes.items()}
+        count, total = sum(zero.values()), sum(len(size) for size in self.sizes.values())
+        require(
+            count < total,
+            "state",
+            f"{total} {units}, all of norm zero",
+            f"have {units} that are not zero",
+            "choose other params=, or pass your own directions by from_vectors",
+        )
+        if count and self.norm != "model":
+            names = [name for name, number in zero.items() if number]
+            warnings.warn(
+                f"{count} of {total} {units} have norm zero and do not move (in {', '.join(names[:4])}"
+                f"{' ...' if len(names) > 4 else ''}); norm='model' moves all by one scale",
+                stacklevel=4,
             )

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from landscape_viz.devices.ranks import Ranks
 from landscape_viz.loss import batch_loss, data, parameters
 from landscape_viz.loss.call import code_digest, digest, importable, in_words
-from landscape_viz.loss.network import Prototype, plain_layers, unwrapped
+from landscape_viz.loss.network import Prototype, is_shard, plain_layers, unwrapped
 from landscape_viz.loss.precision import PRECISIONS, promoted, vector_dtype
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, refuse, require, whole_number
@@ -77,6 +78,9 @@ class Problem:
         What to do with loaders whose samples are other ones each time: refuse (our choice), or keep those of one pass.
     memory_budget : float
         Bytes of a loader's data that are kept (our choice 4e9); larger ones are read again at each pass.
+    ranks : Ranks, optional
+        The processes of a `torch.distributed` job that share out the batches: losses, gradients and products with the Hessian
+        are those of all, on every rank. Not with dropout or recalibrated BatchNorm, which depend on the order of the batches.
 
     Attributes
     ----------
@@ -113,6 +117,7 @@ class Problem:
     augmentation: str = field(default="refuse", kw_only=True)
     memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)  # type: ignore[attr-defined]
     autocast: dict | None = field(default=None, kw_only=True, repr=False)
+    ranks: Ranks | None = field(default=None, kw_only=True)
 
     seed = FormerName("rng")
 
@@ -136,6 +141,7 @@ class Problem:
         whole_number("rng", self.rng, 0)
         if self.batch_size is not None:
             whole_number("batch_size", self.batch_size)
+        self._check_ranks()
         if not isinstance(self.factory, nn.Module | Prototype):
             require(
                 callable(self.factory) or isinstance(self.factory, str),
@@ -151,6 +157,9 @@ class Problem:
         self._read()
         self._set("autocast", _autocast() if self.autocast is None else self.autocast)
         self._take_weights()
+        if self.ranks is not None:
+            self.ranks.require_same_weights(digest(sorted(self.state.tensors())))
+            self._digest()
 
     def build(self, *, sharing: bool = False) -> torch.nn.Module:
         """Return a new network with this problem's weights, on the CPU, in this problem's modes of BatchNorm and dropout.
@@ -183,7 +192,8 @@ class Problem:
 
     def batches(self) -> Any:
         """Return the data in batches of this problem's size: a list, or what is read again at each pass."""
-        return self.source().split(self.batch_size)
+        found = self.source().split(self.batch_size)
+        return found if self.ranks is None else self.ranks.share(found)
 
     def chosen(self, model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
         """Return the parameters of `model` that move, by name."""
@@ -278,7 +288,7 @@ class Problem:
         moving = [(name, torch.tensor(shape)) for name, shape in self.shapes.items()]
         return {
             "weights": digest(sorted(self.state.tensors())),
-            "data": self.source().digest(),
+            "data": self._digest(),
             "code of the network": code_digest(made),
             "code of the loss": code_digest(self.loss),
             "loss": in_words(self.loss) if not callable(self.loss) else "",
@@ -306,6 +316,27 @@ class Problem:
     def __setstate__(self, state):
         """Take the fields; this class is frozen."""
         self.__dict__.update(state)
+
+    def _check_ranks(self):
+        require(
+            self.ranks is None or isinstance(self.ranks, Ranks),
+            "ranks",
+            self.ranks,
+            "be Ranks",
+            "pass landscape_viz.Ranks()",
+        )
+        alike = self.dropout == "off" and self.batch_norm != "recalibrate"
+        require(
+            self.ranks is None or alike,
+            "ranks",
+            f"{self.ranks} with dropout={self.dropout!r} and batch_norm={self.batch_norm!r}",
+            "go with dropout='off' and batch_norm='eval' or 'batch': the others depend on the order of the batches",
+            "choose these modes, or share out the points by section(..., executor=Ranks())",
+        )
+
+    def _digest(self):
+        own = self.source().digest()
+        return own if self.ranks is None else self.ranks.digest(own)
 
     def _made(self, sharing=False):
         sharing = sharing and self.state.owner is self.factory
@@ -410,13 +441,21 @@ def checked_problem(problem):
 
 
 def checked_state(argument, state):
-    """Return `state`; raise if it is not a dict of tensors by name."""
+    """Return `state`; raise if it is not a dict of whole tensors by name."""
     good = isinstance(state, Mapping) and all(
         isinstance(tensor, torch.Tensor) or name.endswith("_extra_state")
         for name, tensor in state.items()
     )
     require(
         good, argument, state, "be a state dict: tensors by name", "pass the network's state_dict()"
+    )
+    shards = [name for name, tensor in state.items() if is_shard(tensor)]
+    require(
+        not shards,
+        argument,
+        f"shards ({', '.join(shards[:2])} ...)",
+        "hold whole tensors",
+        "gather them: {name: tensor.full_tensor() for name, tensor in state.items()}",
     )
     return state
 

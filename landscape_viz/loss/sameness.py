@@ -72,18 +72,26 @@ def _found(objective):
     before = _traces(objective)
     terms = _evaluated(objective, found, first=True)
     changed = {name for name, value in _traces(objective).items() if value != before[name]}
-    if isinstance(objective.loss_of, OwnLoss) and len(objective.batches) > 1:
+    several = objective.problem.ranks is not None or len(objective.batches) > 1
+    if isinstance(objective.loss_of, OwnLoss) and several:
         _in_evaluation(objective, _settle, found)
         terms = _evaluated(objective, found)
         found.counting = [k for k, term in enumerate(terms) if float(term.weight) > 0]
         terms = [terms[k] for k in found.counting]
+        require(
+            len(terms) > 0,
+            "data",
+            "batches whose labels are all ignored",
+            "have labels that count, on every rank",
+            "leave the batches out, or mix them",
+        )
         objective.batches = counting(objective.batches, found)
     found.loss = _loss_of(objective, found, terms)
     found.metrics = applicable(objective.loss_of, terms[0])
     again = _loss_of(objective, found, _evaluated(objective, found))
     if again != found.loss or "weights" in changed:
         _refuse_difference(objective, found.loss, again, changed)
-    if len(objective.batches) > 1 and not objective.loss_of.exact and not terms[0].given:
+    if several and not objective.loss_of.exact and not terms[0].given:
         _in_evaluation(objective, _check_halves, found)
     return found
 
@@ -124,8 +132,8 @@ def _light(term, k):
 def _loss_of(objective, found, terms):
     """Return the loss that terms make, and note the divisor."""
     if objective.loss_of.reduction != "sum":
-        found.divisor = _total_weight(terms)
-    loss = float(sum(term.total for term in terms)) / found.divisor
+        found.divisor = _total_weight(objective, terms)
+    loss = objective.number(sum(term.total for term in terms)) / found.divisor
     require(
         torch.isfinite(torch.tensor(loss)).item(),
         "loss",
@@ -136,9 +144,9 @@ def _loss_of(objective, found, terms):
     return loss
 
 
-def _total_weight(terms):
+def _total_weight(objective, terms):
     unknown = any(term.weight is None for term in terms)
-    if unknown and len(terms) == 1:
+    if unknown and len(terms) == 1 and objective.problem.ranks is None:
         return 1.0
     require(
         not unknown,
@@ -147,7 +155,7 @@ def _total_weight(terms):
         "have a known weight a batch",
         "return (total, weight) from landscape_viz.batch_loss(function)",
     )
-    total = float(sum(term.weight for term in terms))
+    total = objective.number(sum(term.weight for term in terms))
     require(
         0 < total < float("inf"),
         "data",

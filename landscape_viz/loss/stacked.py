@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, vmap
 
-from landscape_viz.loss import batches, calling, sameness
+from landscape_viz.loss import batches, calling, placing, sameness
 from landscape_viz.loss.batch_loss import OfOutputs
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.precision import tolerance
@@ -79,7 +79,7 @@ class StackedEvaluator(Evaluator):
         with torch.no_grad(), self.objective.evaluating():
             for k in range(len(self.objective.batches)):
                 sums = sums + self._stacked_sums(parameters, self.objective.placed(k), len(stack))
-        return self._quotients(sums).T
+        return self._quotients(self.objective.summed(sums)).T
 
     def _stacked_sums(self, parameters, batch, count):
         """Return (sum, count) of each metric over a batch, shape (n_positions, n_metrics, 2)."""
@@ -128,7 +128,7 @@ class StackedEvaluator(Evaluator):
 
     def _fitting(self):
         """Return how many positions fit, by the bytes that the modules of one position give; no statistics are touched."""
-        if self.device.type != "cuda":
+        if placing.free_bytes(self.device) is None:
             return _MOST
         given = []
         hooks = [
@@ -139,7 +139,7 @@ class StackedEvaluator(Evaluator):
             self.objective.term(0)
         for hook in hooks:
             hook.remove()
-        free, _ = torch.cuda.mem_get_info(self.device)
+        free = placing.free_bytes(self.device)
         return max(
             1, min(_MOST, int(_SHARE_OF_MEMORY * free / (sum(given) + self._weights.nbytes)))
         )

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.func import functional_call, jvp, vmap
 
-from landscape_viz.loss.precision import pinned_threads
+from landscape_viz.loss import batches
+from landscape_viz.loss.precision import checked_device, pinned_threads
 from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.recurrent.through_time import ThroughTime, step_weights
 from multifractal.base.checks import real_array, require, whole_number
@@ -26,7 +27,12 @@ AT_ONCE = 128  # positions: the weights of so many small networks stay in the ca
 
 
 def costs_at(
-    problem: Problem, vectors: ArrayLike, positions: ArrayLike, *, at_once: int = AT_ONCE
+    problem: Problem,
+    vectors: ArrayLike,
+    positions: ArrayLike,
+    *,
+    at_once: int = AT_ONCE,
+    device: str | torch.device = "cpu",
 ) -> Array:
     """Return the mean cost of each step at positions in the space of weights, shape (n_positions, horizon), float64.
 
@@ -40,13 +46,15 @@ def costs_at(
         Coordinates along the vectors, from the problem's weights.
     at_once : int
         Positions of a launch; default 128 (our choice). It may change the last bits, and so what chaos makes of them.
+    device : str or torch.device
+        Where the network runs; bits are promised on the CPU only.
 
     Raises
     ------
     ValueError
         When the network is no `ThroughTime` network, or the arrays do not fit.
     """
-    return _launched(_costs, problem, vectors, positions, at_once)
+    return _launched(_costs, problem, vectors, positions, at_once, device)
 
 
 def growth_at(
@@ -56,6 +64,7 @@ def growth_at(
     *,
     rng: Rng = 0,
     at_once: int = AT_ONCE,
+    device: str | torch.device = "cpu",
 ) -> Array:
     """Return by how much a small random difference of states has grown after each step, as a natural logarithm.
 
@@ -64,7 +73,7 @@ def growth_at(
 
     Parameters
     ----------
-    problem, vectors, positions, at_once
+    problem, vectors, positions, at_once, device
         As for `costs_at`.
     rng : int, SeedSequence or Generator
         Of the first tangent vector, the same at all positions.
@@ -74,7 +83,7 @@ def growth_at(
     ndarray, shape (n_positions * n_samples, horizon), float64
     """
     draws = as_generator(rng)
-    return _launched(_growth, problem, vectors, positions, at_once, draws)
+    return _launched(_growth, problem, vectors, positions, at_once, device, draws)
 
 
 def plane_losses(
@@ -84,6 +93,7 @@ def plane_losses(
     discounts: Sequence[float | str],
     *,
     at_once: int = AT_ONCE,
+    device: str | torch.device = "cpu",
 ) -> Array:
     """Return the loss over a plane for several discounts, as landscapes: shape (n_discounts, n_y, n_x), float64.
 
@@ -97,19 +107,20 @@ def plane_losses(
         Coordinates along the first (x) and the second direction (y).
     discounts : list of float or "final"
         As for `step_weights`: all are made from one set of forward passes.
-    at_once : int
+    at_once, device
         As for `costs_at`.
     """
     x, y = (real_array("axes", axis, ndim=1, dtype=np.float64) for axis in axes)
     positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    costs = costs_at(problem, directions.vectors, positions, at_once=at_once)
+    costs = costs_at(problem, directions.vectors, positions, at_once=at_once, device=device)
     weights = np.stack([step_weights(costs.shape[1], discount) for discount in discounts])
     # one weighted sum a discount: a matrix product would leave its order of summing to BLAS
     return np.array([(costs * w).sum(axis=1) for w in weights]).reshape(-1, len(y), len(x))
 
 
-def _launched(function, problem, vectors, positions, at_once, *more):
-    model = checked_problem(problem).build()
+def _launched(function, problem, vectors, positions, at_once, device, *more):
+    device = checked_device(device)
+    model = checked_problem(problem).build().to(device)
     good = isinstance(model, ThroughTime)
     require(good, "problem", type(model).__name__, "hold a ThroughTime network", "use `section`")
     n = sum(int(np.prod(shape)) for shape in problem.shapes.values())
@@ -121,7 +132,7 @@ def _launched(function, problem, vectors, positions, at_once, *more):
     fits = positions.shape[1] == len(vectors) and len(positions) > 0
     require(fits, "positions", positions.shape, f"be (n, {len(vectors)})", "one number a vector")
     batch, origin, size = (
-        problem.load(),
+        batches.mapped(lambda tensor: tensor.to(device), problem.load()),
         problem.weights().double(),
         whole_number("at_once", at_once),
     )
@@ -130,7 +141,7 @@ def _launched(function, problem, vectors, positions, at_once, *more):
     def chunk(first):
         at, weights = positions[first : first + size], origin.numpy()
         moved = [weights + sum(a * v for a, v in zip(p, vectors, strict=True)) for p in at]
-        stacked = _named(problem, model, torch.from_numpy(np.array(moved)))
+        stacked = _named(problem, model, torch.from_numpy(np.array(moved)).to(device))
         return function(copy.deepcopy(model), stacked, batch, tangent)
 
     chunks = [(i,) for i in range(0, len(positions), size)]
@@ -157,14 +168,14 @@ def _costs(model, stacked, batch, tangent):
         return functional_call(model, parameters, (batch,)).mean(dim=0)
 
     with torch.no_grad():
-        return vmap(of)(stacked).double().numpy()
+        return vmap(of)(stacked).double().cpu().numpy()
 
 
 def _first_tangent(model, batch, draws=None):
     if draws is None:
         return None
     state = model.start(batch)
-    tangent = torch.from_numpy(draws.standard_normal(tuple(state.shape))).to(state.dtype)
+    tangent = torch.from_numpy(draws.standard_normal(tuple(state.shape))).to(state)
     return tangent / tangent.norm(dim=-1, keepdim=True)
 
 
@@ -177,7 +188,7 @@ def _growth(model, stacked, batch, tangent):
 
     with torch.no_grad():
         grown = vmap(of)(named)
-    return grown.reshape(-1, grown.shape[-1]).double().numpy()
+    return grown.reshape(-1, grown.shape[-1]).double().cpu().numpy()
 
 
 class _Growing(torch.nn.Module):

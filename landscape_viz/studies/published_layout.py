@@ -13,6 +13,7 @@ import torch
 
 from landscape_viz import checkpoint
 from multifractal.base import files
+from multifractal.base.checks import require
 
 FOLDER = "trained_nets"
 
@@ -33,6 +34,20 @@ def write_checkpoints(folder, *, overwrite=False):
                 file.write(buffer.getbuffer())
             written.append(path.with_name(name))
     return written
+
+
+def checkpoints(folder):
+    """Return the checkpoints of a run, ours or the published ones, in the order of their epochs; at least two."""
+    folder = Path(folder)
+    found = list(folder.glob("epoch_*.pt")) or list(folder.glob("model_*.t7"))
+    require(
+        len(found) > 1,
+        "folder",
+        f"{folder} with {len(found)} checkpoints",
+        "hold epoch_*.pt or model_*.t7, several",
+        "train with --save_every 1 for some epochs",
+    )
+    return sorted(found, key=epoch_of)
 
 
 def section_path(folder, epoch, *, interpolate="linear", train_mode="n", shuffle="n"):

@@ -20,6 +20,14 @@ pytestmark = pytest.mark.quick
         ("resnet18", (3, 32, 32), 11_173_962),
         ("resnet20", (3, 32, 32), 272_474),
         ("resnet20", (1, 28, 28), 272_474 - 2 * 9 * 16),
+        ("resnet56", (3, 32, 32), 855_770),
+        (
+            "resnet56_noshort",
+            (3, 32, 32),
+            853_018,
+        ),  # what shortcuts without weights leave (He et al.: 0.85 M)
+        ("vgg9", (3, 32, 32), 2_789_706),
+        ("densenet121", (3, 32, 32), 6_956_298),
         ("mlp", (1, 28, 28), 784 * 512 + 512 + 512 * 256 + 256 + 2560 + 10),
     ],
 )
@@ -28,6 +36,30 @@ def test_parameter_counts_are_the_published_ones(name, shape, count):
     model = models.build(name, input_shape=shape).eval()
     assert models.parameter_count(model) == count
     assert model(torch.zeros(2, *shape)).shape == (2, 10)
+
+
+def test_layers_are_named_as_in_published_checkpoints():
+    """Names of Li et al. (2018), one of each kind of layer, and no shortcut where the name says so."""
+    names = {
+        "vgg9": ["features.1.running_mean", "fc.1.bias", "classifier.weight"],
+        "resnet56": ["layer2.0.shortcut.0.weight", "layer3.8.bn2.weight", "linear.bias"],
+        "resnet56_noshort": ["layer1.0.conv1.weight", "layer3.8.bn2.weight"],
+        "densenet121": ["dense4.15.conv2.weight", "trans3.bn.weight", "bn.bias"],
+    }
+    for name, keys in names.items():
+        state = models.build(name).state_dict()
+        assert set(keys) <= set(state)
+        assert any("shortcut" in key for key in state) == (name == "resnet56")
+
+
+def test_a_block_without_shortcut_lets_nothing_past():
+    """With convolutions of 0 and BatchNorm at rest it gives 0, where the block with a shortcut gives its (positive) input."""
+    images = torch.rand(2, 4, 3, 3)
+    for shortcuts, expected in ((True, images), (False, torch.zeros_like(images))):
+        block = models.ResidualBlock(4, 4, 1, shortcuts).eval()
+        for convolution in (block.conv1, block.conv2):
+            nn.init.zeros_(convolution.weight)
+        assert torch.equal(block(images), expected)
 
 
 def test_vgg_is_chosen_by_the_images_as_published():

@@ -18,9 +18,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape_viz import Problem, Section, directions, section, workers
+from landscape_viz import Problem, Section, directions, section
 from landscape_viz.loss.evaluate import Evaluator
-from landscape_viz.section_store import SectionStore
+from landscape_viz.mapping import workers
+from landscape_viz.mapping.section_store import SectionStore
 from landscape_viz.sections import estimate_seconds, parse_axis
 from multifractal import DamagedFileError, variogram
 from tests.helpers import naive_networks, small_networks

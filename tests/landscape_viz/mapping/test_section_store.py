@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from landscape_viz.section_store import SectionStore
+from landscape_viz.mapping.section_store import SectionStore
 
 IDENTITY = {"axes": [[0.0, 1.0]], "loss": 0.5}
 

@@ -8,12 +8,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from landscape_viz.loss import rounding
+from landscape_viz.curvature.ends import EndsEvaluator
+from landscape_viz.devices.claims import claimed
 from landscape_viz.loss.evaluate import Evaluator
+from landscape_viz.loss.metrics import EIGENVALUES
 from landscape_viz.loss.network import unsendable
 from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.loss.stacked import StackedEvaluator, can_stack
+from landscape_viz.mapping import rounding
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 _held = threading.local()  # one task a thread: the latest
@@ -30,6 +34,8 @@ class Task:
     threads: int = 1
     device: str = "cpu"
     at_once: int | None = None
+    devices: tuple = ()
+    """Of the workers, one each; none where all use `device`."""
     _evaluator: Evaluator | None = field(default=None, repr=False)
 
     @property
@@ -74,9 +80,10 @@ class Task:
 
     def _made(self):
         arguments = (self.problem, self.vectors, self.metrics)
-        if self.at_once == 1 or (
-            self.at_once is None and (self.device == "cpu" or not can_stack(self.problem))
-        ):
+        if set((self.metrics or {}).values()) & set(EIGENVALUES):
+            return EndsEvaluator(*arguments, device=self.device)
+        on_cpu = torch.device(self.device).type == "cpu"
+        if self.at_once == 1 or (self.at_once is None and (on_cpu or not can_stack(self.problem))):
             return Evaluator(*arguments, device=self.device)
         return StackedEvaluator(*arguments, at_once=self.at_once, device=self.device)
 
@@ -124,6 +131,8 @@ def run_chunk(key, content, first, stop):
         if content is None:
             return None
         _held.task, _held.key = pickle.loads(content), key  # noqa: S301  our own parent's bytes
+        if _held.task.devices:
+            _held.task.device = claimed(_held.task.devices)
     return _held.task.run(first, stop)
 
 
