@@ -468,7 +468,7 @@ def _checked_devices(devices, executor):
         "devices",
         devices,
         "be a list of devices, without Ranks, of which each has its own device",
-        'pass ["cuda:0", "cuda:1"], or device= on each rank',
+        'pass ["cuda:0", "cuda:1"], or with Ranks one device on each',
     )
     return tuple(str(checked_device(device)) for device in devices)
 

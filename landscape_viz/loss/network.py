@@ -14,8 +14,8 @@ from multifractal.base.checks import refuse, require
 
 _WRAPPERS = ("OptimizedModule", "DistributedDataParallel", "DataParallel")
 _GATHER = (
-    "gather them by torch.distributed.checkpoint.state_dict.get_model_state_dict(model, options=StateDictOptions("
-    "full_state_dict=True, cpu_offload=True)), and pass what makes the network and these weights: Problem(factory, weights, ...)"
+    "gather them by get_model_state_dict of torch.distributed.checkpoint.state_dict, with the StateDictOptions full_state_dict and "
+    "cpu_offload, and pass what makes the network and these weights: Problem(factory, weights, ...)"
 )
 
 

@@ -331,7 +331,7 @@ class Problem:
             "ranks",
             f"{self.ranks} with dropout={self.dropout!r} and batch_norm={self.batch_norm!r}",
             "go with dropout='off' and batch_norm='eval' or 'batch': the others depend on the order of the batches",
-            "choose these modes, or share out the points by section(..., executor=Ranks())",
+            "choose these modes, or give the ranks to the section as its executor",
         )
 
     def _digest(self):
