@@ -29,12 +29,7 @@ _EPOCHS = (1, 10, 20)
 _SECTION = 257  # pixels a side (paper)
 _MASKED = {"fresh": control_sections.fresh_masks, "paired": control_sections.paired_masks}
 # second index of what is drawn for a control section; both kinds of mask are of the same networks
-_DRAWN = {
-    control_sections.noisy_bowl: 2,
-    control_sections.monofractal: 3,
-    control_sections.kinks: 4,
-}
-_DRAWN |= dict.fromkeys(_MASKED.values(), 5)
+_DRAWN = {"noisy_bowl": 2, "monofractal": 3, "kinks": 4, "fresh_masks": 5, "paired_masks": 5}
 # gains of tanh networks (our choice), chaotic above 1; the second index of what is drawn for one
 _GAINS, _STREAM, _LAW_WITHIN = (0.8, 1.2, 1.6, 2.0, 2.5, 3.0), 40, 0.1
 
@@ -272,7 +267,7 @@ def _measure_sections(study):
 @functools.lru_cache(maxsize=256)
 def _control(draw, seed, i):
     """Return the spectrum of control section i of a seed; studies of one seed share it, since no surface enters."""
-    rng = realisation(np.random.SeedSequence(seed, spawn_key=(i,)), _DRAWN[draw])
+    rng = realisation(np.random.SeedSequence(seed, spawn_key=(i,)), _DRAWN[draw.__name__])
     return multifractal_spectrum(draw(_SECTION, rng), **PAPER_SECTION_SETTINGS)
 
 
