@@ -63,7 +63,10 @@ def _file(name, make):
     """Return the name of an optimiser's files; that of one which is not shipped changes with its source."""
     if name in OPTIMIZERS:
         return _words(name)
-    source = inspect.getsource(make.kind)
+    try:
+        source = inspect.getsource(make.kind)
+    except (TypeError, OSError):  # written in C, or at a prompt: its name is all there is
+        source = name
     return f"{_words(name)} {hashlib.sha256(source.encode()).hexdigest()[:8]}"
 
 
