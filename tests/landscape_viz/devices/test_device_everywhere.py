@@ -38,6 +38,7 @@ RUN_NO_NETWORK = {
     "EdgeMonitor",  # watches a network where that is
     "Section",
     "directions.displacements",
+    "directions.from_h5",
     "directions.from_vectors",
     "directions.pca",
     "directions.random",
