@@ -107,7 +107,7 @@ def _exp_of_sum(high: float, low: float) -> float:
     x = min(max(high, -800.0), 800.0)  # beyond, 0 and inf; NaN comes back at the end
     k = np.rint(x * _LOG2_E)
     r = x - k * _LN2_HIGH
-    rest = low - k * _LN2_LOW
+    rest = (low if x == high else 0.0) - k * _LN2_LOW  # where |high| is large, low is no longer small
     s = r + rest
     rest = rest - (s - r)
     q = _EXP[12]
@@ -171,7 +171,7 @@ def log_of(x: float) -> float:
 @_kernel
 def power_of(x: float, y: float) -> float:
     """Return x^y of two numbers, x >= 0 (kernel)."""
-    return _power_inside(x, y) if 0.0 < x < np.inf and abs(y) < 1e15 else _power_at_ends(x, y)
+    return _power_inside(x, y) if 0.0 < x < np.inf and abs(y) < 1e19 else _power_at_ends(x, y)
 
 
 @_inline
@@ -292,7 +292,7 @@ def _power_all(x: Array, y: Array, out: Array) -> None:
     for i in range(len(x)):
         out[i] = _power_inside(x[i], y[i])
     for i in range(len(x)):  # apart, as above
-        if not (0.0 < x[i] < np.inf and abs(y[i]) < 1e15):
+        if not (0.0 < x[i] < np.inf and abs(y[i]) < 1e19):
             out[i] = _power_at_ends(x[i], y[i])
 
 
