@@ -106,7 +106,7 @@ def test_products_are_those_of_blas_and_of_each_row_alone(shape):
 @pytest.mark.parametrize("y", [1e15, -1e15, 3e16, 9.9e18, -9.9e18, 1e19, 1e25, 1e300])
 @pytest.mark.parametrize("x", [1 - 2**-53, 1 + 2**-52, 1 - 2**-40, 0.5, 1e-300, 1e300])
 def test_large_powers_of_numbers_near_one_and_far_from_it(x, y):
-    """mpmath's values: neither 0 nor infinite too early, nor what is left of a product's rounding."""
+    """The values are mpmath's: neither 0 nor infinite too early, nor what is left of a product's rounding."""
     exponent = y * mpmath.log(mpmath.mpf(x))
     exact = float(mpmath.exp(max(min(exponent, 800), -800)))
     assert elementary.power_of(x, y) == pytest.approx(exact, rel=1e-15, abs=0)
