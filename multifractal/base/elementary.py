@@ -107,7 +107,9 @@ def _exp_of_sum(high: float, low: float) -> float:
     x = min(max(high, -800.0), 800.0)  # beyond, 0 and inf; NaN comes back at the end
     k = np.rint(x * _LOG2_E)
     r = x - k * _LN2_HIGH
-    rest = (low if x == high else 0.0) - k * _LN2_LOW  # where |high| is large, low is no longer small
+    rest = (
+        low if x == high else 0.0
+    ) - k * _LN2_LOW  # where |high| is large, low is no longer small
     s = r + rest
     rest = rest - (s - r)
     q = _EXP[12]
