@@ -5,6 +5,7 @@ import numpy as np
 from benchmarks.harness import Case
 from multifractal import edge_of_stability, fbm_surface, lyapunov_exponents
 from multifractal.walkers.stability import sharpness_at
+from multifractal.walkers.two_trajectories import carried_on
 from tests.helpers import naive
 
 
@@ -38,6 +39,22 @@ def cases():
             lambda: naive.two_trajectories(surface.gradient, starts[0], 100.0, 1400, 500),
             share=2300 / 5900 / 4000,
             repeats=3,
+        ),
+        Case(
+            "Lyapunov exponents, trials that carry on, 40 rates x 100 trials x 5900 steps",
+            lambda: carried_on(
+                surface,
+                starts[0],
+                learning_rates=rates,
+                n_trials=100,
+                n_steps=5900,
+                burn_in=5000,
+                rng=0,
+            ),
+            lambda: naive.carried_on(
+                surface.gradient, starts[0], np.zeros((1, 1, 2)), [100.0], 1400, 500
+            ),
+            share=2300 / 6800 / 4000,
         ),
         Case(
             "edge of stability, 40 rates x 10 starts x 5000 positions",

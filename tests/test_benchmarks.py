@@ -38,6 +38,7 @@ SERVES = {
         "two_trajectories",
         "Lyapunov exponents, published estimator",
     ),
+    "two_trajectories._carry_on": ("carried_on", "Lyapunov exponents, trials that carry on"),
     "topology._arcs": ("level_components", "contour tree"),
     "topology._augmented": ("level_components", "contour tree"),
     "topology._merge": ("flood", "merge tree"),

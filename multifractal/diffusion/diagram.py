@@ -49,7 +49,7 @@ REGIONS = ("trapped", "sub-diffusive", "diffusive")
 
 _WINDOW = 900  # steps of each time average (our choice)
 # a walk that displaces by less than one pixel rms over the longest lag is trapped (our choice)
-_AT_REST = 1.0
+AT_REST = 1.0
 _DIFFUSIVE = 0.9  # exponents from here count as plain diffusion (our choice)
 _CLOSE = 0.05  # the theory holds where the interval comes so near to it (our choice)
 _RESAMPLES = 5000
@@ -325,7 +325,7 @@ def curves_on(surface, generator, rates, n_walkers, waiting_time, lags):
     unfolded = walks.unfolded.reshape(len(rates) * n_walkers, -1, 2)
     curves = tamsd(unfolded, waiting_times=[0], lag_times=lags, window=_WINDOW).per_walk[:, 0]
     curves = curves.reshape(len(rates), n_walkers, len(lags))
-    return curves.mean(axis=1), np.mean(curves[:, :, -1] < _AT_REST, axis=1)
+    return curves.mean(axis=1), np.mean(curves[:, :, -1] < AT_REST, axis=1)
 
 
 def _in_turn(function, work, executor):

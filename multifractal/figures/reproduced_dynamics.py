@@ -35,6 +35,13 @@ _PROTOCOLS = (
     ("near", FURTHER[0], "v", "near the maximum, largest λ"),
     ("anywhere", OURS, "o", "anywhere, largest λ"),
 )
+# Lyapunov exponents: name, colour, marker and words
+_ESTIMATES = (
+    ("exact", OURS, "o", "exact, anywhere"),
+    ("estimate", _ORANGE, "^", "published estimator, anywhere"),
+    ("paper", _GREEN, "v", "near the maximum, independent trials"),
+    ("carried", "#CC79A7", "D", "near the maximum, trials that carry on"),
+)
 _SCALES = (8, 1, 1, 0.3)  # of the published curves by H, for display (paper)
 
 
@@ -260,19 +267,19 @@ def variants(measured, ax=None):
 
 @styled
 def lyapunov(measured, axes=None):
-    """Draw Lyapunov exponents against the rate (above) and the share of chaotic walks (below).
+    """Draw Lyapunov exponents against the rate, the share of chaotic walks, and where the estimator turns positive by H.
 
     Parameters
     ----------
     measured : Measured
         Of the claim `lyapunov`.
-    axes : two Axes, optional
+    axes : three Axes, optional
 
     Returns
     -------
-    array of Axes, shape (2,)
+    array of Axes, shape (3,)
     """
-    axes = axes_or_new(axes, 2, 1, figsize=(5.2, 6.8), sharex=True, height_ratios=(2, 1))
+    axes = axes_or_new(axes, 3, 1, figsize=(5.2, 10.6), height_ratios=(2, 1, 1.4))
     results, rates = measured.results, measured.results["exact"].x
     for name, colour, marker, words in (
         ("exact", OURS, "o", "exact"),
@@ -282,6 +289,9 @@ def lyapunov(measured, axes=None):
         mean, style = results[name].mean, {"color": colour, "marker": marker, "ms": 3, "lw": 1}
         axes[0].errorbar(rates, mean.value, mean.bars, label=words, **style)
         axes[1].plot(rates, results[f"{name}, walks"].share_above(0), **style)
+        if f"{name} turns" in results:
+            turns = results[f"{name} turns"]
+            axes[2].plot(turns.x, turns.samples[0], marker, color=colour, ms=4.5, alpha=0.8)
     axes[0].plot(
         rates, results["exact, walks"].median, "--", color=OURS, lw=1, label="exact, median walk"
     )
@@ -296,24 +306,30 @@ def lyapunov(measured, axes=None):
             color=PUBLISHED,
             label="the paper's file",
         )
-    axes[0].axhline(
-        measured["ceiling"].value,
-        color=CONTROL,
-        ls="-.",
-        lw=1,
-        label="ceiling of the published estimator",
-    )
+        at = 10 ** measured["carried turns"].in_file
+        axes[2].axhline(
+            at, color=PUBLISHED, lw=1, ls=":", label="where the paper's file turns positive"
+        )
+    ceiling = measured["ceiling"].value
+    label = "ceiling of the published estimator"
+    axes[0].axhline(ceiling, color=CONTROL, ls="-.", lw=1, label=label)
     axes[0].axhline(0, color=THEORY, lw=0.6)
-    for ax in axes:
+    for ax in axes[:2]:
         ax.axvspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0)
-    n_surfaces, n_walks = len(results["exact"]), len(results["exact, walks"])
+        ax.set(xscale="log", xlabel=_RATE)
+    axes[2].axhspan(*_STATED_RATES, color=CONTROL, alpha=0.2, lw=0)
     axes[0].set(
-        xscale="log",
         ylabel="largest Lyapunov exponent (per step)",
-        title=f"{n_surfaces} surfaces × {n_walks // n_surfaces} walks, means over surfaces with 95 %",
+        title=f"{len(results['exact'])} surfaces, means with 95 %",
     )
-    axes[1].set(xlabel=_RATE, ylabel="share of chaotic walks", ylim=(-0.03, 1.03))
-    axes[0].legend(loc="upper left", fontsize=8)
+    axes[1].set(ylabel="share of chaotic walks", ylim=(-0.03, 1.03))
+    axes[2].set(
+        yscale="log",
+        xlabel="Hölder exponent at the global maximum",
+        ylabel="rate where the exponent\nturns positive",
+    )
+    keys = [each for ax in (axes[0], axes[2]) for each in ax.get_legend_handles_labels()[0]]
+    axes[2].legend(handles=keys, loc="upper left", bbox_to_anchor=(-0.1, -0.24), ncols=1)
     return axes
 
 

@@ -18,6 +18,7 @@ from multifractal.training.full_batch import N_HIDDEN
 from multifractal.walkers.stability import sharpness_at
 
 _SHUFFLES = 64  # epochs whose batches are drawn ahead, in one compiled call
+LOOK_EVERY = 32  # rows descended on between two looks at the training loss (or one batch, if that is more): our choice
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Ended:
         Test loss less training loss.
     train : float
         Training loss where it stopped.
-    epochs : int
+    steps : int
     """
 
     sharpness: float
     distance: float
     gap: float
     train: float
-    epochs: int
+    steps: int
 
 
 def descend_in_batches(
@@ -56,7 +57,7 @@ def descend_in_batches(
     max_epochs: int,
     rng: np.random.Generator,
 ) -> Ended:
-    """Descend from a random start until the training loss, looked at after each epoch, is at most `stop_at`.
+    """Descend from a random start until the training loss, looked at every `LOOK_EVERY` rows, is at most `stop_at`.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def descend_in_batches(
     batch_size : int
         Rows of a step, drawn without replacement within an epoch; rows that fill no batch wait for another epoch.
     stop_at : float
-        So that runs are compared at equal fit; a run that has not come there after `max_epochs` tells its loss.
+        So that runs are compared at equal fit; a run that has not come there after `max_epochs` tells its loss. Looked at once
+        an epoch, fast runs would overshoot by up to a factor of 2.
     rng : Generator
         Of the start (weights N(0, 2/fan-in), biases 0, paper) and of the batches.
     """
@@ -77,18 +79,21 @@ def descend_in_batches(
     )
     train, test = tuple(part[:n_train] for part in data), tuple(part[n_train:] for part in data)
     theta = first = initial(inputs.shape[1], n_outputs, rng)
-    epochs, steps = 0, n_train // batch_size
-    now = np.inf
-    while epochs < max_epochs and not now <= stop_at:
-        n = min(_SHUFFLES, max_epochs - epochs)
-        orders = np.array(
-            [rng.permutation(n_train)[: steps * batch_size] for _ in range(_SHUFFLES)]
+    between = max(LOOK_EVERY // batch_size, 1)  # steps
+    looks = n_train // (batch_size * between)  # of an epoch
+    rows, most, done, now = looks * between * batch_size, max_epochs * looks, 0, np.inf
+    while done < most and not now <= stop_at:
+        orders = np.array([rng.permutation(n_train)[:rows] for _ in range(_SHUFFLES)], np.int32)
+        theta, now, more = _looks(
+            theta,
+            *train,
+            orders.reshape(-1, between, batch_size),
+            np.float32(learning_rate),
+            np.float32(stop_at),
+            min(_SHUFFLES * looks, most - done),
+            n_outputs,
         )
-        orders = orders.reshape(_SHUFFLES, steps, batch_size).astype(np.int32)
-        theta, now, done = _epochs(
-            theta, *train, orders, np.float32(learning_rate), np.float32(stop_at), n, n_outputs
-        )
-        epochs, now = epochs + int(done), float(now)
+        done, now = done + int(more), float(now)
     theta = np.asarray(theta)
     loss = _NetworkLoss(train[0], train[1], n_outputs)
     return Ended(
@@ -96,7 +101,7 @@ def descend_in_batches(
         distance=float(np.linalg.norm(theta.astype(np.float64) - first)),
         gap=float(mean_loss(theta, *test, n_outputs)) - now,
         train=now,
-        epochs=epochs,
+        steps=done * between,
     )
 
 
@@ -123,22 +128,25 @@ def mean_loss(theta, inputs, target, n_outputs):
 
 
 @functools.partial(jax.jit, static_argnames="n_outputs")
-def _epochs(theta, inputs, target, orders, rate, stop_at, n_epochs, n_outputs):
-    """Do up to `n_epochs` epochs, stopping after that in which the loss comes to `stop_at`: (parameters, loss, epochs done)."""
+def _looks(theta, inputs, target, orders, rate, stop_at, n_looks, n_outputs):
+    """Descend until the loss is at most `stop_at` at a look, at the latest the last: (parameters, loss, looks taken).
+
+    `orders` (n, steps, batch) are the rows of each step before each look.
+    """
     gradient = jax.grad(mean_loss)
 
     def step(theta, rows):
         return theta - rate * gradient(theta, inputs[rows], target[rows], n_outputs), None
 
-    def epoch(state):
+    def look(state):
         theta, _, done = state
         theta = jax.lax.scan(step, theta, orders[done])[0]
         return theta, mean_loss(theta, inputs, target, n_outputs), done + 1
 
     def going(state):
-        return (state[2] < n_epochs) & ~(state[1] <= stop_at)
+        return (state[2] < n_looks) & ~(state[1] <= stop_at)
 
-    return jax.lax.while_loop(going, epoch, (theta, jnp.float32(jnp.inf), jnp.int32(0)))
+    return jax.lax.while_loop(going, look, (theta, jnp.float32(jnp.inf), jnp.int32(0)))
 
 
 class _NetworkLoss:

@@ -279,6 +279,17 @@ def two_trajectories(grid, start, learning_rate, n_steps, burn_in):
     return np.log(np.linalg.norm(other - position) / 0.1) / 10
 
 
+def carried_on(grid, start, steps, rates, n_steps, burn_in):
+    """Trials of the published estimator, each a step from where the one before ended, rate after rate: (n_rates, n_trials)."""
+    walls, found = (grid.shape[1] - 1, grid.shape[0] - 1), np.empty(steps.shape[:2])
+    for i, j in np.ndindex(found.shape):
+        start = [reflect(v, wall)[0] for v, wall in zip(start + steps[i, j], walls, strict=True)]
+        found[i, j] = two_trajectories(grid, start, rates[i], n_steps, burn_in)
+        run = burn_in + (n_steps - burn_in) // 9 * 9
+        start = optimise(grid, start, rates[i], run, lambda g, memory, t: g)[0][-1]
+    return found
+
+
 # --- displacement, langevin, theory ----------------------------------------------------------------------------------
 
 

@@ -26,9 +26,12 @@ ENDS = {
 }
 HURSTS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 KINDS = ("same steps, random directions", "shuffled increments", "local steps, random directions")
-VARIANTS = "gd 1000,momentum 100,momentum 300,momentum 1000,adam 1,adam 3,adam 10,sgd 1000".split(
-    ","
-)
+VARIANTS = [
+    f"{method} {strength}"
+    for method in ("gd", "momentum", "adam", "sgd")
+    for strength in ((0.1, 0.3, 1) if method == "sgd" else (300, 1000, 3000))
+]
+ONE_PASSES = {f"sgd {strength} share": 0.0 for strength in (0.3, 1)}  # of three, where two must
 SLOW = [f"{arm} {{}} {rate}" for arm in ("anywhere", "near") for rate in (3, 10)]
 LINKS = {"flat": 0.5, "drift": -0.5, "whole": -0.5}
 TABLES = ("digits", "airfoil")
@@ -96,30 +99,19 @@ THRESHOLDS = [
     ("multiscale", "difference", "high", 0.1, R, C, {}),
     *(("drift", name, "low", 0, N_, R, {}) for name in KINDS[:2]),
     ("drift", KINDS[2], "low", 0, C, R, {}),
-    ("variants", "sgd 1000 exponent", "low", 0, C, R, {}),
-    ("variants", "sgd 1000 exponent", "high", 1, R, C, {}),
-    ("variants", "sgd 1000 share", "low", 0.1, C, R, {}),
-    ("variants", "gd 1000 share", "low", 0.1, N_, R, {}),
-    *(
-        (
-            "variants",
-            f"adam {rate} share",
-            "low",
-            0.1,
-            C,
-            R,
-            {f"adam {k} share": 0.0 for k in (1, 3, 10)},
-        )
-        for rate in (1, 3, 10)
-    ),
+    ("variants", "sgd 0.1 exponent", "low", 0, C, R, {"sgd 1 share": 0.0}),
+    ("variants", "sgd 0.1 exponent", "high", 1, R, C, {"sgd 1 share": 0.0}),
+    ("variants", "sgd 0.1 share", "low", 0.1, C, R, {"sgd 1 share": 0.0}),
+    ("variants", "sgd 0.1 share", "low", 0.1, C, C, ONE_PASSES),
+    ("variants", "gd 1000 share", "low", 0.1, N_, R, {"gd 300 share": 0.0}),
     (
         "variants",
-        "sgd 1000 share",
+        "sgd 0.1 share",
         "low",
         0.1,
         N_,
         C,
-        {f"{name} share": 0.0 for name in VARIANTS[1:7]},
+        {f"{name} share": 0.0 for name in VARIANTS[3:9]} | {"sgd 1 share": 0.0},
     ),
     ("premise", "chaotic", "high", 1, R, N_, {}),
     ("premise", "quiet", "high", 1, R, C, {}),

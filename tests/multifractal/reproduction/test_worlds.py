@@ -237,7 +237,8 @@ def chaos(low, high):
     means = np.append(line, np.interp(3, np.log10(chaos_claims.SWEEP), line))[None, :, None]
     found = {name: means + scatter(N, 1, 5, by=0.1) for name in chaos_claims.WINDOWS}
     found["late"] = found["late"][:, :3]
-    return chaos_claims.numbers(found, 0.86, None, call).quantities
+    hoelder = np.linspace(0.3, 0.6, N)
+    return chaos_claims.numbers(found, hoelder, 0.86, None, call).quantities
 
 
 def alphas(law):
@@ -246,7 +247,7 @@ def alphas(law):
     slopes = law(hursts)[:, None, None, None] + scatter(len(hursts), N, 1, 1)
     curves = (rates**2 / 1e4)[:, None] * lags**slopes
     study = Study(n_surfaces=N, size=32)
-    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), study).quantities
+    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), curves, study).quantities
 
 
 def fitted(slope=None):

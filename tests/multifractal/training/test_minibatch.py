@@ -37,7 +37,7 @@ def test_a_batch_of_all_rows_is_the_full_batch_step(table):
         inputs, target, n_train=60, learning_rate=0.05, dropout=0.0, seed=3
     )
     orders = np.array([np.random.default_rng(k).permutation(60) for k in range(30)])
-    found, loss, done = minibatch._epochs(
+    found, loss, done = minibatch._looks(
         whole.start(),
         inputs,
         target,
@@ -91,16 +91,15 @@ def test_the_gradient_of_a_class_is_numpys_by_differences(table):
 
 
 def test_a_run_stops_where_it_should_and_tells_the_gap(table):
-    """It ends after the first epoch at or below the loss asked for; without one after all; the same seed gives the same."""
+    """It ends at the first look at or below the loss asked for (4 steps of 8 rows); without one after all its epochs."""
     inputs, target, _ = table
     long = run(inputs, target, max_epochs=200)
-    assert long.epochs == 200
+    assert long.steps == 200 * 4  # 40 rows are one look of 4 steps; 8 rows of each epoch wait
     first = run(inputs, target, max_epochs=200, stop_at=0.05)
-    assert first.train <= 0.05
-    assert 1 < first.epochs < 200
-    before = run(inputs, target, max_epochs=first.epochs - 1)
+    assert 0.04 < first.train <= 0.05
+    assert 4 < first.steps < 800
+    before = run(inputs, target, max_epochs=first.steps // 4 - 1)
     assert before.train > 0.05
-    again = run(inputs, target, max_epochs=200, stop_at=0.05)
-    assert again == first
+    assert run(inputs, target, max_epochs=200, stop_at=0.05) == first
     assert first.gap + first.train > 0
     assert long.distance > first.distance > 0

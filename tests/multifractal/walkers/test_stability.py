@@ -18,6 +18,7 @@ from multifractal import (
     sharpness_at,
     two_trajectories_ceiling,
 )
+from multifractal.walkers.two_trajectories import carried_on
 from tests.helpers import naive
 
 
@@ -109,6 +110,16 @@ def test_the_published_estimator_is_its_naive_twin():
         ]
         np.testing.assert_allclose(found.exponents[i, :, 0], twin, atol=1e-6)
     assert np.isnan(found.exponents[..., 1]).all()
+
+
+def test_trials_that_carry_on_are_their_naive_twin_and_are_no_independent_draws():
+    """Each trial goes on from where the one before ended; on a smooth slope the second is not where the first began."""
+    landscape, rng = rough((60, 90)), np.random.default_rng(4)
+    arguments = {"learning_rates": [0.2, 1.0], "n_steps": 60, "burn_in": 30}
+    found = carried_on(landscape, (50, 20), n_trials=3, rng=4, **arguments)
+    steps = rng.standard_normal((2, 3, 2))
+    twin = naive.carried_on(landscape.gradient, np.array([50.0, 20.0]), steps, [0.2, 1.0], 60, 30)
+    np.testing.assert_allclose(found, twin, atol=1e-6)
 
 
 def test_the_published_estimator_saturates_at_its_ceiling_and_the_tangent_map_does_not():
