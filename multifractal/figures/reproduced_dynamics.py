@@ -38,9 +38,9 @@ _PROTOCOLS = (
 # Lyapunov exponents: name, colour, marker and words
 _ESTIMATES = (
     ("exact", OURS, "o", "exact, anywhere"),
-    ("estimate", _ORANGE, "^", "published estimator, anywhere"),
-    ("paper", _GREEN, "v", "near the maximum, independent trials"),
-    ("carried", "#CC79A7", "D", "near the maximum, trials that carry on"),
+    ("estimate", ESTIMATOR, "^", "published, anywhere"),
+    ("paper", FURTHER[0], "v", "published, near the maximum, independent trials"),
+    ("carried", FURTHER[1], "D", "published, near the maximum, trials that carry on"),
 )
 _SCALES = (8, 1, 1, 0.3)  # of the published curves by H, for display (paper)
 
@@ -260,7 +260,7 @@ def variants(measured, ax=None):
         loc="upper left",
         bbox_to_anchor=(-0.1, -0.22),
         ncols=2,
-        title="rule and rate: exponent, share of the time in the flattest tenth",
+        title="rule and setting: exponent, share of the time in the flattest tenth",
     )
     return ax
 
@@ -281,17 +281,13 @@ def lyapunov(measured, axes=None):
     """
     axes = axes_or_new(axes, 3, 1, figsize=(5.2, 10.6), height_ratios=(2, 1, 1.4))
     results, rates = measured.results, measured.results["exact"].x
-    for name, colour, marker, words in (
-        ("exact", OURS, "o", "exact"),
-        ("estimate", ESTIMATOR, "^", "published estimator, anywhere"),
-        ("paper", FURTHER[0], "v", "published estimator, near the maximum"),
-    ):
+    for name, colour, marker, words in _ESTIMATES:
         mean, style = results[name].mean, {"color": colour, "marker": marker, "ms": 3, "lw": 1}
         axes[0].errorbar(rates, mean.value, mean.bars, label=words, **style)
         axes[1].plot(rates, results[f"{name}, walks"].share_above(0), **style)
         if f"{name} turns" in results:
             turns = results[f"{name} turns"]
-            axes[2].plot(turns.x, turns.samples[0], marker, color=colour, ms=4.5, alpha=0.8)
+            axes[2].plot(turns.x, turns.samples[0], marker, color=colour, ms=4.5)
     axes[0].plot(
         rates, results["exact, walks"].median, "--", color=OURS, lw=1, label="exact, median walk"
     )
