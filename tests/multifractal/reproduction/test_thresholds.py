@@ -88,10 +88,10 @@ def test_powers_are_compared_where_there_are_two_basins(monkeypatch):
 def test_the_correlation_with_the_start_is_pearsons():
     """Of pairs that are known; without spread in either, or of three pairs, there is none."""
     x, y = np.array([1.0, 2.0, 4.0, 7.0, np.nan]), np.array([2.0, 1.0, 5.0, 6.0, 9.0])
-    value, (low, high), n = edge_claims._correlation(x, y)
+    value, (low, high), n = edge_claims.correlation(x, y)
     assert value == pytest.approx(stats.pearsonr(x[:4], y[:4]).statistic)
     assert n == 4
     assert low < value < high
     for a, b in ((x[:3], y[:3]), (np.ones(5), y), (x, np.ones(5))):
-        value, interval, _ = edge_claims._correlation(a, b)
+        value, interval, _ = edge_claims.correlation(a, b)
         assert np.isnan([value, *interval]).all()

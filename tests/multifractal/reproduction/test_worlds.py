@@ -247,7 +247,7 @@ def alphas(law):
     slopes = law(hursts)[:, None, None, None] + scatter(len(hursts), N, 1, 1)
     curves = (rates**2 / 1e4)[:, None] * lags**slopes
     study = Study(n_surfaces=N, size=32)
-    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), curves, study).quantities
+    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), study).quantities
 
 
 def fitted(slope=None):
