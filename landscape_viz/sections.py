@@ -445,7 +445,8 @@ def estimate_seconds(
     Building the network is not counted. Workers that share a machine with others take longer.
     """
     axes = tuple(parse_axis(axis) for axis in axes)
-    task = workers.Task(problem, directions.vectors, axes, metrics, threads, str(device), at_once)
+    chosen = None if metrics is None else measures.named(metrics)
+    task = workers.Task(problem, directions.vectors, axes, chosen, threads, str(device), at_once)
     size = min(task.chunk_size, at_once or (1 if str(device) == "cpu" else task.chunk_size))
     seconds = []
     for _ in range(4):  # the first one warms up
