@@ -112,7 +112,7 @@ def test_residual_block_adds_its_input():
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("alexnet", {}, "name must be one of 'vgg'"),
+        ("alexnet", {}, "name must be one of 'resnet18', 'resnet20'"),
         (
             "vgg16",
             {"input_shape": (1, 28, 28)},
