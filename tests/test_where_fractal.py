@@ -45,7 +45,7 @@ def scattered(seed, *shape):
 
 def zoomed(offset):
     """Twenty fresh lines at each horizon: exponents .2 above 10^offset e^(-lambda T), 2 below, 0 where rounding is."""
-    rows, spacings = [], np.logspace(-1, -11, 21)
+    rows, spacings = [], np.logspace(-1, -11, 101)
     for horizon in (20, 40, 60):
         for seed in range(rules.FRESH, rules.FRESH + 20):
             stretched = 0.3 * horizon / np.log(10)

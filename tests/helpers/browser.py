@@ -51,14 +51,19 @@ def chromium():
 
 
 def browse(folder, *flags, attempts=3):
-    """Run the browser with a fresh profile in `folder`; one that itself crashes, as it does under load, is started anew."""
+    """Run the browser with a fresh profile in `folder`; one that crashes or hangs, as it does under load, is started again."""
     for attempt in range(attempts):
-        ran = subprocess.run(
-            [chromium(), *BROWSER, f"--user-data-dir={folder / f'profile{attempt}'}", *flags],
-            capture_output=True,
-            timeout=120,
-            text=True,
-        )
+        try:
+            ran = subprocess.run(
+                [chromium(), *BROWSER, f"--user-data-dir={folder / f'profile{attempt}'}", *flags],
+                capture_output=True,
+                timeout=120,
+                text=True,
+            )
+        except subprocess.TimeoutExpired:  # it sits idle, as it does on a machine that is too busy
+            if attempt == attempts - 1:
+                raise
+            continue
         if ran.returncode >= 0:  # not killed by a signal of its own
             break
     ran.check_returncode()

@@ -168,7 +168,7 @@ def test_the_figure_draws_the_table(committed):
     )
     np.testing.assert_array_equal(axes[0, 1].lines[3].get_ydata(), committed.pairs[0].first)
     drawn = [text.get_text() for text in axes[1, 0].get_yticklabels()]
-    assert drawn[-1] == "mlp batch live"
+    assert drawn[-1] == "MLP batch live"
     assert len(drawn) == sum(
         "live" in name and not name.endswith(" 2") for name in committed.names
     ) + sum(name.startswith("published") for name in committed.names)
