@@ -263,7 +263,10 @@ def test_history_saves_and_loads(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"optimizer": "lbfgs"}, "optimizer must be one of 'sgd', 'momentum', 'nesterov', 'adam', got 'lbfgs'"),
+        (
+            {"optimizer": "lbfgs"},
+            "optimizer must be one of 'sgd', 'momentum', 'nesterov', 'adam', got 'lbfgs'",
+        ),
         ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
         ({"batch_size": 2.5}, "batch_size must be a whole number"),
         ({"save_every": 0}, "save_every must be a whole number"),
