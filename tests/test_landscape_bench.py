@@ -97,6 +97,7 @@ command.measure(("SGD", "Adam"), ({bowl!r},), {folder!r}, say=lambda words: None
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_to_the_same_bits(small, monkeypatch, tmp_path):
     """Killed while the second of two units is written, a run goes on in another process with the first as it was kept."""
     monkeypatch.setattr(protocol, "SETTINGS", protocol.SETTINGS | dict.fromkeys(SMALL, 0))

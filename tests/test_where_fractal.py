@@ -73,6 +73,7 @@ def test_each_part_has_a_rule_and_its_seeds():
     assert len(list(parts.units(size, ["plant"]))) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", figures.FIGURES)
 def test_figures_are_as_approved(name, drawn):
     """Those of the committed rows: lines, labels, limits and legends."""

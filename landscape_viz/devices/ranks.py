@@ -40,7 +40,8 @@ class Ranks:
     >>> import torch
     >>> from landscape_viz import Ranks
     >>> place = {"store": torch.distributed.HashStore(), "rank": 0, "world_size": 1}
-    >>> torch.distributed.init_process_group("gloo", **place)
+    >>> if not torch.distributed.is_initialized():
+    ...     torch.distributed.init_process_group("gloo", **place)
     >>> Ranks().count
     1
     >>> torch.distributed.destroy_process_group()
