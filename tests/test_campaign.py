@@ -132,6 +132,9 @@ def test_the_judge_of_refusals_finds_fault(function, expected, monkeypatch, tmp_
     """An error of another kind, one without rule and remedy, and one that names no argument of the call are all faults."""
     monkeypatch.setattr("campaign.boundary._core", lambda: {"f": (function, {"n": 0})})
     monkeypatch.setattr(trial_boundary, "_cases", lambda part, block: [("f", {"n": 0})])
+    monkeypatch.setattr(
+        trial_boundary, "_limit_memory", lambda: None
+    )  # it would hold for the tests that follow
     assert trial_boundary._trial("_core", 0, tmp_path)[0] == expected
 
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from torch import distributed
 
 from landscape_viz import Ranks
 from landscape_viz.devices.ranks import _Part
@@ -101,6 +102,8 @@ def test_what_cannot_be_shared_out_is_refused_on_every_rank(found, name, words):
 
 def test_without_a_job_there_are_no_ranks():
     """The words name torchrun."""
+    if distributed.is_initialized():  # by a network of the zoo
+        distributed.destroy_process_group()
     with pytest.raises(ValueError, match="start the script by torchrun"):
         Ranks()
 
