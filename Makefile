@@ -22,7 +22,7 @@ docs: $(VENV)/.all  ## the site into docs/_build/html, offline; a warning is an 
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requirements.txt
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change: under 90 s on two cores
 	$(RUN) -m pytest -q -n 2 --dist loadfile -m "quick and not slow"

@@ -20,6 +20,18 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, max_exa
 settings.load_profile("repeatable")
 
 
+LONG = (
+    "test_demo.py",
+    "test_notebooks.py",
+    "test_site.py",
+)  # files that would leave a worker idle at the end
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first (with `--no-loadscope-reorder`, which keeps this order)."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def shared_file(relative):
     """Return a file or folder of the data kept beside the checkout; skip without it, but fail in CI."""
     path = Path(os.environ.get("MULTIFRACTAL_SHARED", ROOT.parent / "shared")) / relative

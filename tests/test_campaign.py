@@ -20,6 +20,12 @@ from multifractal import Landscape, fbm_surface
 from tests.helpers import campaign_fakes
 
 
+@pytest.fixture(autouse=True)
+def memory_is_not_limited(monkeypatch):
+    """A trial limits the memory of its process for good: here of the tests that follow, in which browsers would die of it."""
+    monkeypatch.setattr(trial_boundary, "_limit_memory", lambda: None)
+
+
 def _kind(name):
     return next(kind for kind in harness.kinds() if kind.name == name)
 
@@ -132,9 +138,6 @@ def test_the_judge_of_refusals_finds_fault(function, expected, monkeypatch, tmp_
     """An error of another kind, one without rule and remedy, and one that names no argument of the call are all faults."""
     monkeypatch.setattr("campaign.boundary._core", lambda: {"f": (function, {"n": 0})})
     monkeypatch.setattr(trial_boundary, "_cases", lambda part, block: [("f", {"n": 0})])
-    monkeypatch.setattr(
-        trial_boundary, "_limit_memory", lambda: None
-    )  # it would hold for the tests that follow
     assert trial_boundary._trial("_core", 0, tmp_path)[0] == expected
 
 

@@ -39,6 +39,7 @@ def test_global_settings_are_left_alone():
     assert tuple(ax.figure.get_size_inches()) == (4.6, 3.5)
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_every_figure_once(tmp_path):
     """In a kernel without any magic, each of three cells shows its figure; a saved one is the written picture, smaller."""
     drawing = "figures.surface_with_walk(surface, walk)"

@@ -93,7 +93,14 @@ def test_cascade_off_its_grid_reads_as_the_docstring_says(shift, settings, low, 
     assert low < np.mean(found) < high
 
 
-@pytest.mark.parametrize(("hurst", "intermittency"), [(0.5, 0.05), (0.3, 0.02), (0.7, 0.08)])
+@pytest.mark.parametrize(
+    ("hurst", "intermittency"),
+    [
+        (0.5, 0.05),
+        pytest.param(0.3, 0.02, marks=pytest.mark.slow),
+        pytest.param(0.7, 0.08, marks=pytest.mark.slow),
+    ],
+)
 def test_walk_has_the_log_cumulants(hurst, intermittency):
     """With one order of integration, c1 = H + lambda^2 and c2 = -lambda^2 over 8 seeds within 5 standard errors."""
     walks = (multifractal_random_walk_2d(1024, hurst, intermittency, rng=seed) for seed in range(8))
