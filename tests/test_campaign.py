@@ -116,8 +116,9 @@ def test_odd_arguments_are_accepted_or_refused_in_full_words(tmp_path):
             assert outcome in kind.good, detail
 
 
-def test_every_call_of_the_boundary_is_accepted_as_it_stands(zenodo, monkeypatch):
+def test_every_call_of_the_boundary_is_accepted_as_it_stands(zenodo, monkeypatch, tmp_path):
     """What the odd arguments replace are arguments that the function takes; the loaders' files are missing."""
+    monkeypatch.chdir(tmp_path)  # some of them write
     monkeypatch.setenv("MULTIFRACTAL_DATA", str(zenodo))
     for function, arguments in boundary._core().values():
         with contextlib.suppress(FileNotFoundError):
