@@ -23,7 +23,7 @@ from experiments.edge_optimizers import MuonLike, Sam  # noqa: E402
 from landscape_viz import EdgeMonitor, figures  # noqa: E402
 from landscape_viz.loss.precision import pinned_threads  # noqa: E402
 from landscape_viz.monitor.record import INDICATORS  # noqa: E402
-from multifractal.base import command, files  # noqa: E402
+from multifractal.base import command  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results" / "edge_monitor.json"
 FIGURE = ROOT / "docs" / "figures" / "edge_monitor.png"
@@ -213,11 +213,9 @@ def main(argv=None):
             axes = figures.edge_record(record)
             axes[0].figure.savefig(FIGURE, dpi=150)
     if options.record:
-        with files.atomic_write(RESULTS, overwrite=True) as file:
-            file.write((json.dumps(results, indent=1) + "\n").encode())
         from tools import tables
 
-        tables.main([])
+        tables.record({RESULTS: results})
     return 0
 
 

@@ -22,7 +22,6 @@ sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 from landscape_viz import Problem, gradient_noise  # noqa: E402
 from multifractal import tail_index  # noqa: E402
-from multifractal.base import files  # noqa: E402
 from multifractal.base.command import Parser, as_command  # noqa: E402
 from multifractal.base.rng import realisation  # noqa: E402
 from multifractal.base.statistics import mean_interval  # noqa: E402
@@ -194,12 +193,9 @@ def main(argv=None):
         found[GRADIENTS] = measure_gradients(progress=lambda words: print(words, flush=True))
         print(gradient_table(found[GRADIENTS]))
     if options.record:
-        for path, results in found.items():
-            with files.atomic_write(path, overwrite=True) as file:
-                file.write((json.dumps(results, indent=1) + "\n").encode())
         from tools import tables
 
-        tables.main([])
+        tables.record(found)
     return 0
 
 

@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
 import landscape_viz as lv  # noqa: E402
-from multifractal.base import files  # noqa: E402
 from multifractal.base.command import Parser, as_command  # noqa: E402
 from multifractal.base.statistics import mean_interval  # noqa: E402
 
@@ -257,11 +256,9 @@ def main(argv=None):
     results = measure(options.repeats, progress=lambda words: print(words, flush=True))
     print(table(results))
     if options.record:
-        with files.atomic_write(RESULTS, overwrite=True) as file:
-            file.write((json.dumps(results, indent=1) + "\n").encode())
         from tools import tables
 
-        tables.main([])
+        tables.record({RESULTS: results})
     return 0
 
 

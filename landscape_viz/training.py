@@ -30,7 +30,7 @@ from landscape_viz.loss.random_state import seeded
 from landscape_viz.optimizers import MILESTONES, Rule
 from multifractal.base import checks
 from multifractal.base.checks import refuse, require, whole_number
-from multifractal.base.deprecation import renamed
+from multifractal.base.deprecation import renamed, renamed_names
 from multifractal.base.result import Provenance, Result
 from multifractal.base.rng import realisation
 from multifractal.base.types import PathLike
@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from landscape_viz.datasets import Dataset
 
 
+__getattr__ = renamed_names(
+    __name__,
+    LEARNING_RATES="landscape_viz.optimizers:LEARNING_RATES",
+    SCHEDULES="landscape_viz.optimizers:SCHEDULES",
+)
 _EVALUATION_BATCH = 500
 _COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 

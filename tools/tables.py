@@ -7,6 +7,7 @@ The commands that measure (`make bench`, `make campaign`, experiments/section_st
 """
 
 import argparse
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,8 @@ from experiments import (  # noqa: E402
 from experiments.landscape_bench import page as landscape_bench  # noqa: E402
 from experiments.where_fractal import page as where_fractal  # noqa: E402
 from multifractal import RealDynamics, SectionStudy  # noqa: E402
-from multifractal.reproduction import record  # noqa: E402
+from multifractal.base import files  # noqa: E402
+from multifractal.reproduction import record as reproduction  # noqa: E402
 from tools import marks  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results"
@@ -48,10 +50,10 @@ def tables():
         (DOCS / "topology.md", "persistence"): persistence.table,
         (DOCS / "heavy_tails.md", "gradient_noise"): heavy_tails.gradient_table,
         (DOCS / "to_the_authors.md", "reproduction"): partial(
-            record.authors_page, RESULTS / "reproduction.json"
+            reproduction.authors_page, RESULTS / "reproduction.json"
         ),
         (DOCS / "reproduction.md", "reproduction"): partial(
-            record.readme_table, RESULTS / "reproduction.json"
+            reproduction.readme_table, RESULTS / "reproduction.json"
         ),
         (DOCS / "edge_monitor.md", "edge_monitor"): edge_monitor.table,
         (DOCS / "where_losses_are_fractal.md", "where_losses_are_fractal"): where_fractal.verdicts,
@@ -74,6 +76,14 @@ def tables():
         for name, make in landscape_bench.TABLES.items()
     }
     return found
+
+
+def record(found):
+    """Keep results, {path: what JSON can hold}, and write the tables that are made of them."""
+    for path, results in found.items():
+        with files.atomic_write(path, overwrite=True) as file:
+            file.write((json.dumps(results, indent=1) + "\n").encode())
+    main([])
 
 
 def main(argv=None):

@@ -118,19 +118,30 @@ class Parcel:
                 f"{unsendable(task.problem) or error} is not; define the factory, loss and loader at the top level of a "
                 "module, or leave the executor out"
             ) from error
-        self._key = hashlib.sha256(self._content).hexdigest()
+        self._key = _key_of(self._content)
 
     def submit(self, executor, chunk, *, whole):
         """Submit a chunk, with the task itself if `whole`; the future gives None where a worker does not hold the task."""
         return executor.submit(run_chunk, self._key, self._content if whole else None, *chunk)
 
 
+def _key_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
 def run_chunk(key, content, first, stop):
-    """Compute a chunk in a worker; returns None when this worker neither holds the task nor was sent it."""
+    """Compute a chunk in a worker; returns None when this worker neither holds the task nor was sent it.
+
+    The content comes through the executor from the process that made it, as the call itself does, never from a file or a user.
+    """
     if getattr(_held, "key", None) != key:
         if content is None:
             return None
-        _held.task, _held.key = pickle.loads(content), key  # noqa: S301  our own parent's bytes
+        if _key_of(content) != key:
+            raise ValueError(
+                "content must be the task that its key names, got other bytes; send the section's work again"
+            )
+        _held.task, _held.key = pickle.loads(content), key  # noqa: S301  from our own parent, see above
         if _held.task.devices:
             _held.task.device = claimed(_held.task.devices)
     return _held.task.run(first, stop)

@@ -228,8 +228,12 @@ def _write(
     return _small(folder / f"{name}.png", figure.dpi)
 
 
-def _write_pickled(figure, *job):
-    figure = pickle.loads(figure)
+def _write_pickled(content, *job):
+    """Write a figure in the worker. Its bytes come through the pipe of our own pool, from `FigureBook.save_figure` alone.
+
+    They are made there, and not by the pool, whose thread would pickle the figure while the caller goes on drawing.
+    """
+    figure = pickle.loads(content)  # noqa: S301  from our own parent, see above
     try:
         return _write(figure, *job)
     finally:

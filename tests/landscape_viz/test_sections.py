@@ -508,3 +508,9 @@ def test_directions_of_another_network_are_refused(network):
     """Directions must have as many entries as the network has parameters."""
     with pytest.raises(ValueError, match="directions must have the network's 2 parameters"):
         section(of_function(small_networks.crooked)[0], network[1], AXES)
+
+
+def test_a_worker_takes_only_the_bytes_that_their_key_names():
+    """Other bytes than those that were hashed are refused before they are unpickled: these would raise something else."""
+    with pytest.raises(ValueError, match="must be the task that its key names"):
+        workers.run_chunk("0" * 64, b"no pickle", 0, 1)
