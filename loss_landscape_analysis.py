@@ -23,4 +23,4 @@ def main(argv=None):
 if __name__ == "__main__":
     from multifractal.base.command import as_command
 
-    raise SystemExit(as_command(main, "loss_landscape_analysis.py"))
+    raise SystemExit(as_command(main, "loss_landscape_analysis.py", again="the same command"))

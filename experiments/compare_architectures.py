@@ -94,4 +94,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "compare_architectures.py"))
+    raise SystemExit(as_command(main, "compare_architectures.py", again="the same command"))

@@ -150,4 +150,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "d_dimensions.py"))
+    raise SystemExit(as_command(main, "d_dimensions.py", again="the same command"))

@@ -59,4 +59,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "data_preparation.py"))
+    raise SystemExit(as_command(main, "data_preparation.py", again="the same command"))

@@ -211,4 +211,4 @@ def small_networks(experiment, flags):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "real_dynamics.py"))
+    raise SystemExit(as_command(main, "real_dynamics.py", again="the same command"))

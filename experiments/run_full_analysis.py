@@ -135,4 +135,4 @@ def _show(chapter):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "run_full_analysis.py"))
+    raise SystemExit(as_command(main, "run_full_analysis.py", again="the same command"))

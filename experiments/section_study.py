@@ -73,4 +73,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "section_study.py"))
+    raise SystemExit(as_command(main, "section_study.py", again="the same command"))

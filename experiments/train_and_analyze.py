@@ -210,4 +210,4 @@ def draw_sections(experiment, problem, trained, flags, device):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "train_and_analyze.py"))
+    raise SystemExit(as_command(main, "train_and_analyze.py", again="the same command"))

@@ -86,4 +86,4 @@ def _rounded(value):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "where_losses_are_fractal.py"))
+    raise SystemExit(as_command(main, "where_losses_are_fractal.py", again="the same command"))

@@ -55,7 +55,7 @@ def main(argv=None):
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     made = {"report": _report, "section": _section}[asked.command]
-    return as_command(lambda: made(asked), f"landscape {asked.command}")
+    return as_command(lambda: made(asked), f"landscape {asked.command}", again="the same command")
 
 
 def _problem(asked):

@@ -34,7 +34,7 @@ def main(argv=None):
         return 0
     asked, rest = flags.parse_known_args(words[:1])[0], words[1:]
     if asked.command == "demo":
-        return _demo(rest)
+        return as_command(lambda: _demo(rest), "multifractal demo")
     if asked.command == "report":
         from multifractal.reproduction.__main__ import command as report
 
@@ -46,7 +46,9 @@ def main(argv=None):
     from multifractal.source_data.__main__ import main as source_data
 
     words = [asked.command, *rest]
-    return as_command(lambda: source_data(words), f"multifractal {asked.command}")
+    return as_command(
+        lambda: source_data(words), f"multifractal {asked.command}", again="the same command"
+    )
 
 
 def _demo(argv):

@@ -96,4 +96,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(as_command(main, "landscape_bench"))
+    sys.exit(as_command(main, "landscape_bench", again="the same command"))

@@ -71,8 +71,3 @@ def square_rim(n_inputs, alpha=2.0):
     and 2 alpha^2 + 2 (n - 2) d^2 + (alpha + (n - 2) d)^2 is least at d = -alpha / n: 2 alpha^2 (1 + 1 / n), of which half counts.
     """
     return alpha**2 * (1 + 1 / whole_number("n_inputs", n_inputs, 2))
-
-
-def square_floor(beta=3.0):
-    """Return the risk at the bottom of that valley: -beta x_n^2 missed by a network that is >= 0, half of 3 beta^2."""
-    return 1.5 * beta**2

@@ -7,7 +7,6 @@ import torch
 from multifractal.base.checks import require
 
 PRECISIONS = ("as-is", "float32", "float64")
-_HALVES = (torch.float16, torch.bfloat16)
 _ROUNDINGS = 2000  # by which two ways to compute one loss may differ (our choice)
 
 
@@ -120,8 +119,3 @@ def vector_dtype(kinds):
 def tolerance(kinds, size):
     """Return by how much two values of a loss of that size may differ when the parameters are of these dtypes."""
     return _ROUNDINGS * max(torch.finfo(kind).eps for kind in kinds) * max(1.0, abs(size))
-
-
-def is_low(kinds):
-    """Whether some parameter is float16 or bfloat16."""
-    return any(kind in _HALVES for kind in kinds)

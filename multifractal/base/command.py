@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         return alike.get(_plain(name), name) + equals + value
 
 
-def as_command(main: Callable[[], object], name: str, *, again: str = "the same command") -> int:
+def as_command(main: Callable[[], object], name: str, *, again: str | None = None) -> int:
     """Run a command's `main` and return its exit status.
 
     Parameters
@@ -41,8 +41,8 @@ def as_command(main: Callable[[], object], name: str, *, again: str = "the same 
         Where it returns an int, that is the exit status.
     name : str
         What stands before an error.
-    again : str
-        What resumes the work after ^C; "the same command with --resume", for instance.
+    again : str, optional
+        What resumes the work after ^C or on a full disk, "the same command with --resume" for instance; None where it starts over.
 
     Returns
     -------
@@ -52,12 +52,15 @@ def as_command(main: Callable[[], object], name: str, *, again: str = "the same 
     try:
         status = main()
     except KeyboardInterrupt:
-        print(f"\nstopped; {again} resumes where it was", file=sys.stderr)
+        print("\nstopped" + (f"; {again} resumes where it was" if again else ""), file=sys.stderr)
         return STOPPED
     except (ValueError, OSError, ArithmeticError, MissingExtraError) as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         if getattr(error, "errno", None) in _NO_ROOM:
-            print(f"what was finished stays; make room, then {again} resumes", file=sys.stderr)
+            print(
+                f"what was finished stays; make room, then {again + ' resumes' if again else 'run it again'}",
+                file=sys.stderr,
+            )
         return 1
     return status if isinstance(status, int) else 0
 

@@ -112,17 +112,6 @@ def write_page(path, title, body, *, window=False, overwrite=False):
     return Path(path)
 
 
-def plotly():
-    """Return `plotly.graph_objects`; raise ModuleNotFoundError with the remedy where plotly is not installed."""
-    try:
-        from plotly import graph_objects
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "plotly draws the interactive surface and is not installed; run pip install plotly"
-        ) from error
-    return graph_objects
-
-
 def contents(titles):
     """Return the list of contents: links to headings of these titles."""
     links = "".join(f'<li><a href="#{anchor(t)}">{html.escape(t)}</a></li>' for t in titles)

@@ -51,7 +51,7 @@ def main(argv=None):
 
 def command(argv=None):
     """Run the command; return its exit status."""
-    return as_command(lambda: main(argv), "report")
+    return as_command(lambda: main(argv), "report", again="the same command")
 
 
 if __name__ == "__main__":

@@ -66,4 +66,4 @@ def _report(asked):
 
 
 if __name__ == "__main__":
-    sys.exit(as_command(main, "multifractal.source_data"))
+    sys.exit(as_command(main, "multifractal.source_data", again="the same command"))

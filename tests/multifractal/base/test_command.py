@@ -89,3 +89,13 @@ def test_extras_are_those_that_are_declared():
         assert any(line.startswith(named.get(package, package)) for line in declared[extra]), (
             package
         )
+
+
+def test_what_starts_over_promises_nothing(capsys):
+    """Without words on how it is resumed, ^C says that it stopped and no more."""
+
+    def main():
+        raise KeyboardInterrupt
+
+    assert as_command(main, "x") == 130
+    assert capsys.readouterr().err == "\nstopped\n"
