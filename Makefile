@@ -16,7 +16,7 @@ demo: $(VENV)/.demo  ## every figure of the paper into results/ (PROFILE=quick, 
 
 report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/report.html, docs/reproduction.md, docs/to_the_authors.md
 	$(RUN) -m multifractal.reproduction --record experiments/results/reproduction.json
-	$(RUN) tools/tables.py
+	$(RUN) tools/tables.py reproduction.md to_the_authors.md
 
 docs: $(VENV)/.all  ## the site into docs/_build/html, offline; a warning is an error
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html

@@ -1,12 +1,14 @@
 """Write the tables of docs/ from the results that are committed.
 
-    python tools/tables.py [--check]
+    python tools/tables.py [--check] [PAGE.md ...]
 
 The commands that measure (`make bench`, `make campaign`, experiments/section_study.py --record ...) call it themselves. With
---check nothing is written, and the exit status is 1 where a table is not that of the results.
+--check nothing is written, and the exit status is 1 where a table is not that of the results. What makes the tables of a page is
+imported when that page is asked for: those of the report need no torch.
 """
 
 import argparse
+import importlib
 import json
 import sys
 from functools import partial
@@ -15,67 +17,77 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
-from benchmarks import harness as benchmarks  # noqa: E402
-from benchmarks import peers  # noqa: E402
-from campaign import harness as campaign  # noqa: E402
-from experiments import (  # noqa: E402
-    d_dimensions_tables,
-    edge_monitor,
-    heavy_tails,
-    learning_coefficient,
-    persistence,
-    real_dynamics_tables,
-    section_study_tables,
-)
-from experiments.landscape_bench import page as landscape_bench  # noqa: E402
-from experiments.where_fractal import page as where_fractal  # noqa: E402
-from multifractal import RealDynamics, SectionStudy  # noqa: E402
 from multifractal.base import files  # noqa: E402
-from multifractal.reproduction import record as reproduction  # noqa: E402
 from tools import marks  # noqa: E402
 
 RESULTS = ROOT / "experiments" / "results"
 DOCS = ROOT / "docs"
 
 
-def tables():
-    """Return a function that makes the text, by (page, name of its marks)."""
-    found = {
-        (DOCS / "benchmarks.md", "benchmarks"): benchmarks.text,
-        (DOCS / "benchmarks.md", "growth"): benchmarks.growth_text,
-        (DOCS / "benchmarks.md", "peers"): peers.table,
-        (DOCS / "reliability.md", "campaign"): campaign.text,
-        (DOCS / "heavy_tails.md", "heavy_tails"): heavy_tails.table,
-        (DOCS / "learning_coefficient.md", "learning_coefficient"): learning_coefficient.table,
-        (DOCS / "topology.md", "persistence"): persistence.table,
-        (DOCS / "heavy_tails.md", "gradient_noise"): heavy_tails.gradient_table,
-        (DOCS / "to_the_authors.md", "reproduction"): partial(
-            reproduction.authors_page, RESULTS / "reproduction.json"
-        ),
-        (DOCS / "reproduction.md", "reproduction"): partial(
-            reproduction.readme_table, RESULTS / "reproduction.json"
-        ),
-        (DOCS / "edge_monitor.md", "edge_monitor"): edge_monitor.table,
-        (DOCS / "where_losses_are_fractal.md", "where_losses_are_fractal"): where_fractal.verdicts,
-    }
-    for page, result, module in (
-        ("section_study.md", SectionStudy, section_study_tables),
-        ("real_and_model.md", RealDynamics, real_dynamics_tables),
-    ):
-        stored = result.load(RESULTS / f"{module.NAME}.npz")
-        found |= {
-            (DOCS / page, name): partial(table, stored) for name, table in module.TABLES.items()
-        }
+def _functions(module, **by_name):
+    """Return {name of the marks: function}, of functions of a module by their names."""
+    loaded = importlib.import_module(module)
+    return {name: getattr(loaded, function) for name, function in by_name.items()}
+
+
+def _of_report(function):
+    made = _functions("multifractal.reproduction.record", reproduction=function)
+    return {name: partial(make, RESULTS / "reproduction.json") for name, make in made.items()}
+
+
+def _of_stored(result, module):
+    """Return the tables of a module that are made of a stored result of `multifractal`."""
+    import multifractal
+
+    module = importlib.import_module(module)
+    stored = getattr(multifractal, result).load(RESULTS / f"{module.NAME}.npz")
+    return {name: partial(table, stored) for name, table in module.TABLES.items()}
+
+
+def _of_dimensions():
+    from experiments import d_dimensions_tables
+
     diagram = d_dimensions_tables.Diagram.load()
-    found |= {
-        (ROOT / "docs" / "d_dimensions.md", name): partial(make, diagram)
-        for name, make in d_dimensions_tables.TABLES.items()
-    }
-    found |= {
-        (DOCS / "landscape_bench.md", name): partial(landscape_bench.markdown, make)
-        for name, make in landscape_bench.TABLES.items()
-    }
-    return found
+    return {name: partial(make, diagram) for name, make in d_dimensions_tables.TABLES.items()}
+
+
+def _of_bench():
+    from experiments.landscape_bench import page
+
+    return {name: partial(page.markdown, make) for name, make in page.TABLES.items()}
+
+
+def _of_benchmarks():
+    tables = _functions("benchmarks.harness", benchmarks="text", growth="growth_text")
+    return tables | _functions("benchmarks.peers", peers="table")
+
+
+PAGES = {  # page: what gives {name of its marks: function that makes the text}
+    "benchmarks.md": _of_benchmarks,
+    "reliability.md": partial(_functions, "campaign.harness", campaign="text"),
+    "heavy_tails.md": partial(
+        _functions, "experiments.heavy_tails", heavy_tails="table", gradient_noise="gradient_table"
+    ),
+    "learning_coefficient.md": partial(
+        _functions, "experiments.learning_coefficient", learning_coefficient="table"
+    ),
+    "topology.md": partial(_functions, "experiments.persistence", persistence="table"),
+    "to_the_authors.md": partial(_of_report, "authors_page"),
+    "reproduction.md": partial(_of_report, "readme_table"),
+    "edge_monitor.md": partial(_functions, "experiments.edge_monitor", edge_monitor="table"),
+    "where_losses_are_fractal.md": partial(
+        _functions, "experiments.where_fractal.page", where_losses_are_fractal="verdicts"
+    ),
+    "section_study.md": partial(_of_stored, "SectionStudy", "experiments.section_study_tables"),
+    "real_and_model.md": partial(_of_stored, "RealDynamics", "experiments.real_dynamics_tables"),
+    "d_dimensions.md": _of_dimensions,
+    "landscape_bench.md": _of_bench,
+}
+
+
+def tables(pages=PAGES):
+    """Return a function that makes the text, by (page, name of its marks)."""
+    return {(DOCS / page, name): make for page in pages for name, make in PAGES[page]().items()}
 
 
 def record(found):
@@ -92,9 +104,13 @@ def main(argv=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("--check", action="store_true", help="write nothing")
-    check = flags.parse_args(argv).check
+    flags.add_argument("pages", nargs="*", help=f"all by default: {', '.join(PAGES)}")
+    asked = flags.parse_args(argv)
+    if unknown := set(asked.pages) - set(PAGES):
+        flags.error(f"no tables are made for {min(unknown)}")
+    check, made_of = asked.check, tables(asked.pages or PAGES)
     stale = {
-        place: text for place, made in tables().items() if marks.between(*place) != (text := made())
+        place: text for place, made in made_of.items() if marks.between(*place) != (text := made())
     }
     for (page, name), text in stale.items():
         print(f"{'stale' if check else 'wrote'}: {name} in {page.name}")

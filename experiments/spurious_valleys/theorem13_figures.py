@@ -68,7 +68,7 @@ def barriers(numbers, families):
     axes[0].set(
         xlabel="position along the path", ylabel="exact risk", title="best path of each family"
     )
-    axes[0].legend(loc="lower left")
+    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
     names = [name.replace(", ", "\n") for name in families]
     axes[1].set(
         yscale="log",
