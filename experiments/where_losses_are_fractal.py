@@ -1,10 +1,11 @@
 """Where real losses are fractal: seven parts, each judged by a rule that docs/where_losses_are_fractal.md states beforehand.
 
-    python experiments/where_losses_are_fractal.py [--quick] [--seeds 20] [--points 128] [--parts plant zoom] [--record]
+    python experiments/where_losses_are_fractal.py [--quick] [--seeds 20] [--points 128] [--parts plant zoom] [--go-on] [--record]
 
 Stopped at any moment, the same command goes on where it was; several may work side by side on different parts. --quick takes
-three seeds. With --record the rows of these parts are kept in experiments/results/where_losses_are_fractal.json, those of the other
-parts as they are, and tables and figures of the page are written anew.
+three seeds. Without --seeds a part has 20, and further ones, up to 60, until 20 count in each of its cells. With --record the rows
+of these parts are kept in experiments/results/where_losses_are_fractal.json, those of the other parts as they are, and tables and
+figures of the page are written anew; --go-on takes the seeds that are in that file from there, and measures only others.
 """
 
 import argparse
@@ -33,28 +34,55 @@ def parser():
     add("--points", type=int, default=128, help="along each side of a plane (%(default)s)")
     add("--parts", nargs="+", choices=parts.PARTS, default=list(parts.PARTS), metavar="PART")
     add("--save-dir", default="results/where_losses_are_fractal", metavar="FOLDER")
+    add("--go-on", action="store_true", help="measure no seed that the committed results have")
     add("--as-is", action="store_true", help="measure nothing more: what the folder holds")
     add("--record", action="store_true", help="keep the rows, write tables and figures")
     return flags
 
 
-def measure(size, chosen, folder, as_is=False):
-    """Return rows by part, each unit of work kept in the folder and read from there where it is known; as is: only those."""
+def measure(size, chosen, folder, as_is=False, known=None):
+    """Return rows by part, each seed's kept in the folder and read from there where it is known; as is: only those.
+
+    `known` are rows by part and seed that are taken as they are.
+    """
     experiment = Experiment(folder, {"points": size.points})
     print(f"output: {experiment.folder}", flush=True)
     rows = {part: [] for part in parts.PARTS}
-    for part, name, compute in parts.units(size, chosen):
-        path = experiment.folder / f"{name}.json"
-        if as_is and not path.exists():
-            continue
-        if not path.exists():
-            start = time.perf_counter()
-            text = json.dumps(compute())
-            with files.atomic_write(path, overwrite=True) as file:
-                file.write(text.encode())
-            parts.say(f"{name}: {time.perf_counter() - start:.1f} s")
-        rows[part] += json.loads(path.read_text())
+    for part in chosen:
+        for seed in parts.seeds(part, size, rows[part]):
+            path = experiment.folder / f"{part}_{seed}.json"
+            if found := (known or {}).get((part, seed)):
+                rows[part] += found
+            elif path.exists() or not as_is:
+                rows[part] += _unit(path, part, seed, size)
     return rows
+
+
+def _unit(path, part, seed, size):
+    """Return the rows of one seed of a part, measured where its file is missing."""
+    if not path.exists():
+        start = time.process_time()
+        text = json.dumps(parts.PARTS[part](seed, size))
+        with files.atomic_write(path, overwrite=True) as file:
+            file.write(text.encode())
+        parts.say(f"{path.stem}: {time.process_time() - start:.1f} s of processor time")
+    return json.loads(path.read_text())
+
+
+def recorded(points):
+    """Return the rows of the committed results by part and seed; refused where their planes have other points."""
+    from experiments.where_fractal import page
+
+    kept, by_seed = page.kept(), {}
+    if kept["points"] != points:
+        raise ValueError(
+            f"--points must be those of the committed results, {kept['points']}, to go on with them, got {points}; "
+            "leave --go-on out"
+        )
+    for part, rows in kept["rows"].items():
+        for row in rows:
+            by_seed.setdefault((part, row["seed"]), []).append(row)
+    return by_seed
 
 
 def main(argv=None):
@@ -63,7 +91,8 @@ def main(argv=None):
     if flags.quick and flags.record:
         parser().error("--record keeps what decides: leave --quick out")
     size = parts.Size(seeds=3 if flags.quick else flags.seeds, points=flags.points)
-    rows = measure(size, flags.parts, flags.save_dir, flags.as_is)
+    known = recorded(size.points) if flags.go_on else None
+    rows = measure(size, flags.parts, flags.save_dir, flags.as_is, known)
     from experiments.where_fractal import page
 
     results = {"points": size.points, "rows": rows}

@@ -70,6 +70,13 @@ def spectrum(values):
     return {"c1": c1, "c2": c2, "exponent": second_exponent(values)} | told
 
 
+def whole_spectrum(values):
+    """Return c1, c2 and the spectrum (h, D) by moment, with the default settings."""
+    found = mf.multifractal_spectrum(values)
+    c1, c2 = map(float, found.log_cumulants[:2])
+    return {"c1": c1, "c2": c2, "h": found.h.tolist(), "D": found.D.tolist()}
+
+
 def control(exponent, n, seed):
     """Return the same numbers of an exact surface of that exponent, held to [0.05, 0.95]."""
     surface = mf.fbm_surface(n, float(np.clip(exponent, 0.05, 0.95)), rng=realisation(seed, 4))

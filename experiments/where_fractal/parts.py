@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 import multifractal as mf
+from experiments.where_fractal import counting
 from experiments.where_fractal import measures as m
+from experiments.where_fractal.rules import LEAST
 from landscape_viz import recurrent
 from multifractal.base.rng import realisation
 from multifractal.landscapes.landscape import Landscape
@@ -21,7 +23,8 @@ CELLS = {"RNN": 3.0, "GRU": 8.0, "LSTM": 8.0}  # gain by kind
 UNITS = {"RNN": 60, "GRU": 32, "LSTM": 32}
 KINDS = {"RNN": recurrent.TanhRNN, "GRU": recurrent.GRU, "LSTM": recurrent.LSTM}
 # 20 of zoom for rule 3 and 20 for rule 3b; networks with gates, as some of theirs are not chaotic enough to count
-SEEDS = {"zoom": 40, "GRU": 24, "LSTM": 24}
+SEEDS = {"zoom": 40, "GRU": 24, "LSTM": 24, "spectra": 8}
+MOST = 60  # seeds of a part, where those that count are too few
 GAINS = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 3.0)
 
 
@@ -83,6 +86,34 @@ def cells(kind, gain, seed, size):
                 | {"control": m.control(law["H"], size.points, seed)}
             )
     return rows
+
+
+def spectra(seed, size):
+    """Beside part 2: planes of more points, whose whole spectra stand beside the predicted ones; no rule judges them."""
+    made = recurrent.DoublingPlant(8, horizon=40, bend=0.9, rng=realisation(seed, 0))
+    data = m.gaussian(realisation(seed, 5), 1, 40, 8)
+    subjects = (
+        ("bent plant", m.problem_of(made, data, seed), 0.1, (0.6,), 4 * size.points),
+        ("RNN", network("RNN", CELLS["RNN"], seed), HALF, DISCOUNTS, 2 * size.points),
+    )
+    return [row for subject in subjects for row in _spectra(*subject, seed)]
+
+
+def _spectra(kind, of, half, discounts, points, seed):
+    problem, plane = of
+    _, found = m.stretching(problem, plane, half, seed, passes=512)
+    axis = np.linspace(-half, half, points)
+    losses = recurrent.plane_losses(problem, plane, [axis, axis], discounts)
+    for discount, loss in zip(discounts, losses, strict=True):
+        law = m.predicted(found, discount)
+        exact = mf.fbm_surface(
+            points, float(np.clip(law["H"], 0.05, 0.95)), rng=realisation(seed, 4)
+        )
+        yield (
+            {"kind": kind, "discount": discount, "points": points, "seed": seed}
+            | {"lyapunov": found.lyapunov, "variance": found.variance, "predicted": law}
+            | {"measured": m.whole_spectrum(loss), "control": m.whole_spectrum(exact.values)}
+        )
 
 
 def zoom(seed, size):
@@ -337,6 +368,7 @@ def others(seed, size):
 PARTS = {
     "plant": plant,
     **{kind: partial(cells, kind, gain) for kind, gain in CELLS.items()},
+    "spectra": spectra,
     "zoom": zoom,
     "training": partial(training, "sine"),
     "copying": partial(training, "copying"),
@@ -348,11 +380,12 @@ PARTS = {
 }
 
 
-def units(size, parts=PARTS):
-    """Yield (part, name, function) of each unit of work: one part, one seed."""
-    for part in parts:
-        for seed in range(size.seeds_of(part)):
-            yield part, f"{part}_{seed}", partial(PARTS[part], seed, size)
+def seeds(part, size, rows):
+    """Yield the seeds of a part; `rows`, which the caller fills, decide how many more than its size has are needed."""
+    for seed in range(MOST if size.seeds is None else size.seeds):
+        if seed >= size.seeds_of(part) and counting.fewest(part, rows) >= LEAST:
+            return
+        yield seed
 
 
 def say(words):

@@ -55,6 +55,11 @@ def chosen(rows, **wanted):
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
+def with_law(rows):
+    """Return the rows of which the law says how rough the loss is: a chaotic pass, and an exponent below 1."""
+    return [row for row in rows if row["lyapunov"] > 0 and row["predicted"]["H"] < 1]
+
+
 def differences(rows):
     """Return the estimates that parts 1 and 2 judge."""
     measured, control = column(rows, "measured", "exponent"), column(rows, "measured", "c2")
@@ -84,11 +89,7 @@ def plant(rows):
 def cell(rows):
     """Part 2: one kind of network."""
     for kind, horizon, discount in sorted({(r["kind"], r["horizon"], r["discount"]) for r in rows}):
-        counted = [
-            row
-            for row in chosen(rows, kind=kind, horizon=horizon, discount=discount)
-            if row["lyapunov"] > 0 and row["predicted"]["H"] < 1
-        ]
+        counted = with_law(chosen(rows, kind=kind, horizon=horizon, discount=discount))
         name = f"{kind}, gamma {discount:g}, {horizon} steps"
         if not counted:
             yield "2", name, "no seed with H below 1", UNDECIDED
@@ -105,15 +106,25 @@ def cell(rows):
         yield "2", f"{name}: large deviations, c2 less controls less law", words(law), verdict
 
 
+def spectra(rows):
+    """Beside part 2: whole spectra, against those of exact surfaces whose exponent is the law's."""
+    for kind, discount in sorted({(row["kind"], row["discount"]) for row in rows}):
+        some = chosen(rows, kind=kind, discount=discount)
+        c1, c2 = (
+            column(some, "measured", name) - column(some, "control", name) for name in ("c1", "c2")
+        )
+        law = column(some, "predicted", "c2")
+        told = f"c1 {words(estimate(c1))}, c2 {words(estimate(c2))} where the law has {words(estimate(law))}"
+        name = f"{kind}, gamma {discount:g}, {some[0]['points']} points: spectrum less that of controls"
+        yield "2", name, told, "no rule"
+
+
 def lines_of_networks(rows):
     """Part 2, along lines: exponents of networks of one kind and gain, where the law has them below 1."""
     kinds = sorted({(row.get("kind", "RNN"), row["gain"], row["discount"]) for row in rows})
     for kind, gain, discount in kinds:
-        counted = [
-            row
-            for row in chosen(rows, gain=gain, discount=discount)
-            if row.get("kind", "RNN") == kind and row["lyapunov"] > 0 and row["predicted"]["H"] < 1
-        ]
+        some = with_law(chosen(rows, gain=gain, discount=discount))
+        counted = [row for row in some if row.get("kind", "RNN") == kind]
         if not counted:
             continue
         measured = column(counted, "exponent")
@@ -149,21 +160,23 @@ def zoom(rows):
         yield from (_zoomed(name, horizon, of) for name, of in (("3", first), ("3b", fresh)) if of)
 
 
+def zoom_numbers(rule, row):
+    """Return exponents (far, near) and the log10 of the crossing over e^(-lambda T), of one line; NaN where there is none."""
+    stretched = row["lyapunov"] * row["horizon"] / LOG_TEN
+    over, exponents = np.log10(row["spacings"]) + stretched, column([row], "exponents")[0]
+    if rule == "3":
+        above, below = over > 1, over < -2
+    else:
+        # thirty times the distance at which rounding takes over, e^(-lambda T / 2) 10^-8
+        rounding = np.log10(30) - 8 + stretched / 2
+        above, below = over > 0, (over > rounding) & (over < -np.log10(300))
+    far, near = (np.mean(exponents[s]) if s.any() else np.nan for s in (above, below))
+    return far, near, crossing(row)
+
+
 def _zoomed(rule, horizon, some):
     """Return the line of a horizon by rule 3, or by 3b."""
-    far, near, ratio = [], [], [crossing(row) for row in some]
-    for row in some:
-        stretched = row["lyapunov"] * horizon / LOG_TEN
-        over, exponents = np.log10(row["spacings"]) + stretched, column([row], "exponents")[0]
-        if rule == "3":
-            above, below = over > 1, over < -2
-        else:
-            # thirty times the distance at which rounding takes over, e^(-lambda T / 2) 10^-8
-            rounding = np.log10(30) - 8 + stretched / 2
-            above, below = over > 0, (over > rounding) & (over < -np.log10(300))
-        far.append(np.mean(exponents[above]) if above.any() else np.nan)
-        near.append(np.mean(exponents[below]) if below.any() else np.nan)
-    far, near, ratio = map(estimate, (far, near, ratio))
+    far, near, ratio = map(estimate, zip(*(zoom_numbers(rule, row) for row in some), strict=True))
     if rule == "3":
         good, bad = far.high < 1 and near.low > 1.8 and within(ratio, 1), outside(ratio, 1)
     else:
@@ -179,13 +192,18 @@ def training(rows):
     for task, clip in sorted({(row["task"], row["clip"]) for row in rows}):
         some = chosen(rows, task=task, clip=clip)
         runs = [chosen(some, seed=seed) for seed in sorted({row["seed"] for row in some})]
-        rough = estimate([_rank_correlation(run, column(run, "exponent")) for run in runs])
-        steep = estimate([_rank_correlation(run, np.log(column(run, "gradient"))) for run in runs])
+        rough, steep = map(estimate, zip(*map(rank_correlations, runs), strict=True))
         wrong = rough.low > 0 or steep.high < 0
         verdict = decide(rough.high < 0 and steep.low > 0, wrong, rough, steep)
         name = "clipped at 1" if clip else "without clipping"
         told = f"with the exponent {words(rough, 2)}, with log gradient {words(steep, 2)}"
         yield "4", f"training on {task} {name}: rank correlation of lambda", told, verdict
+
+
+def rank_correlations(run):
+    """Return those of lambda with the exponent and with the log of the gradient's norm, over the checkpoints of a run."""
+    others = column(run, "exponent"), np.log(column(run, "gradient"))
+    return [_rank_correlation(run, other) for other in others]
 
 
 def _rank_correlation(run, other):
@@ -284,7 +302,7 @@ JUDGES |= {
     "walkers": walkers,
     "boundary": boundary,
 }
-JUDGES |= {"gated": lines_of_networks, "others": others}
+JUDGES |= {"gated": lines_of_networks, "spectra": spectra, "others": others}
 
 
 def lines(results):
