@@ -74,8 +74,8 @@ class FractalReport(Result):
         Whether the spectrum's condition holds.
     dropout, batch_norm, norm : str
     resolved_half_widths : ndarray, shape (3,), or None
-        Where a zoom is unresolved: the half width at which a line along the plane's first direction is resolved, NaN where
-        none was found down to 1e-8 of the zoom's, and at the other zooms. None in files of before.
+        Where a zoom is unresolved or cannot be told: the half width at which a line along the plane's first direction is
+        resolved, NaN where none was found down to 1e-8 of the zoom's, and at the other zooms. None in files of before.
     provenance : Provenance
     """
 
@@ -206,14 +206,21 @@ class FractalReport(Result):
         where = self._where("unresolved")
         if not where:
             return ""
-        widths = () if self.resolved_half_widths is None else self.resolved_half_widths
-        found = [f"± {width:.2g}" for width in widths if np.isfinite(width)]
+        found = self._resolved("unresolved")
         remedy = (
-            f"zoom in: a line is resolved at {', '.join(dict.fromkeys(found))}"
+            f"zoom in: {found}"
             if found
             else "zoom in; no line down to 1e-8 of that width was resolved"
         )
         return f"Unresolved at {where}: the loss is the same each time, so this is no noise, but it varies within a pixel; {remedy}."
+
+    def _resolved(self, kind):
+        """Return in words where lines are resolved, of the zooms of this kind; nothing where none is."""
+        if self.resolved_half_widths is None:
+            return ""
+        widths = zip(self.resolved_half_widths, self.kinds, strict=True)
+        found = [f"± {w:.2g}" for w, one in widths if one == kind and np.isfinite(w)]
+        return found and f"a line is resolved at {', '.join(dict.fromkeys(found))}"
 
     def _jumps(self):
         where = self._where("jumps")
@@ -223,9 +230,10 @@ class FractalReport(Result):
         )
 
     def _cannot_tell(self):
-        where = self._where("cannot tell")
-        return (
-            where and f"What the loss is at {where} cannot be told: no kind fits its differences."
+        where, found = self._where("cannot tell"), self._resolved("cannot tell")
+        closer = f"; zoom in: {found}" if found else ""
+        return where and (
+            f"What the loss is at {where} cannot be told: no kind fits its differences{closer}."
         )
 
     def _rough(self):
@@ -442,9 +450,12 @@ def _row(zoom, n_points, cheap_first, generator):
     values = mapped.to_landscape().values
     row = {"loss": float(values[n_points // 2, n_points // 2]), "losses": values}
     row |= row_of_plane(values, step, generator, zoom.eps) | {"resolved_half_widths": np.nan}
-    if row["kinds"] == "noise" and zoom.problem.dropout != "live" and not _is_rounding(mapped):
+    of_the_loss = zoom.problem.dropout != "live" and not _is_rounding(mapped)
+    if of_the_loss and row["kinds"] in ("noise", "cannot tell"):
         width = _resolved_half_width(zoom.problem, zoom.plane, zoom.half_width, zoom.kept["device"])
-        row |= {"kinds": "unresolved", "verdicts": _UNRESOLVED, "resolved_half_widths": width}
+        row["resolved_half_widths"] = width
+    if of_the_loss and row["kinds"] == "noise":
+        row |= {"kinds": "unresolved", "verdicts": _UNRESOLVED}
     return row | along
 
 

@@ -34,7 +34,7 @@ KIND_WARNINGS = {
     "smooth": SMOOTH_WARNING,
     "jumps": "the image jumps along curves: moments of order 1 and more measure the jumps, not roughness",
     "cannot tell": "what the image is at pixel scale cannot be told: its second differences shrink with distance, as those of a "
-    "pattern that alternates from pixel to pixel do, or they are rounding",
+    "pattern that alternates from pixel to pixel do, or soon grow no more, as those of smoothed noise do, or they are rounding",
 }
 
 

@@ -8,7 +8,11 @@ differences feel smooth structure first: together they tell which of the three m
 
 Two more cases are distinguished. A surface that jumps along curves has the exponent 1/2 for all three, as a rough one of H = 1/2 does, but
 so few of its differences are large that their fourth moment grows as r too, and not as r^2. And where second differences shrink
-with the lag, as those of a checkerboard do, or are rounding, no kind fits: that cannot be told.
+with the lag, as those of a checkerboard do, soon grow no more, as those of smoothed noise do, or are rounding, no kind fits: that
+cannot be told.
+
+Smooth structure that a parabola does not fit, a wave or a deep bowl, may make up most of V(1) and next to nothing of second
+differences. Where these grow with one and the same exponent from 1 to 4 pixels they tell that the image is rough.
 
 The thresholds were chosen on 800 synthetic fields of 256 x 256, mixtures in random shares of an exact fractional Brownian
 surface, a blurred one (with or without a bowl) and white noise of light or heavy tails. `benchmarks/calibrate_verdict.py`
@@ -35,15 +39,18 @@ NOISY_SECOND_COARSE = 0.85
 
 # No kind: second differences shrink from 1 to 2 pixels with an exponent below this, beyond four times the sampling error.
 ALTERNATING = -0.25
+# No kind either: they grow from 2 to 4 or from 4 to 8 pixels as little as noise does, with an exponent so much lower than from 1 to 2,
+# beyond four times the sampling error.
+FADING = 0.15
 # Jumps: the second and the fourth moment of second differences grow from 1 to 4 pixels with exponents this near 1 (2H and 4H on
 # a rough surface), and their kurtosis is at least this (3 on a Gaussian surface).
 JUMP_MOMENT = 0.35
 JUMP_KURTOSIS = 12.0
 
-# exponents of a rough range stay this close to their mean, beyond twice their sampling error
+# exponents of a rough range stay this close to their mean (and two neighbours to each other), beyond twice their sampling error
 _STEADY = 0.1
 # what counts as a rough range
-_ROUGH_EXPONENTS = {"rough": (0.0, 1.0), "smooth": (0.0, 0.85), "noise": (0.15, 1.0)}
+_ROUGH_EXPONENTS = {"rough": (STEADY_SECOND_FINE, 1.0), "smooth": (0.0, 0.85), "noise": (0.15, 1.0)}
 _OPENINGS = {
     "rough": "rough",
     "smooth": "smooth at pixel scale",
@@ -116,6 +123,8 @@ def verdict_of(values):
             kind = kind_of(
                 first[1], *exponents[:2], _jumps(W.mean(axis=0), W4.mean(axis=0)), rest.size
             )
+            if kind == "rough" and _fades(exponents[:3], rest.size):
+                kind = "cannot tell"
     rough_range, exponent = _rough_range(lags, exponents, rest.size, kind)
     return Verdict(
         kind=kind,
@@ -162,14 +171,17 @@ def kind_of(first, second_fine, second_coarse, jumps, n_pixels):
     """Return the kind that the three exponents tell, where `jumps` says whether the moments are those of jumps."""
     if not np.isfinite([first, second_fine, second_coarse]).all():
         return "cannot tell"
-    if second_fine < ALTERNATING - 4 * UNIT_ERROR / np.sqrt(n_pixels):
+    error = UNIT_ERROR / np.sqrt(n_pixels)  # of second_fine; twice that of second_coarse
+    if second_fine < ALTERNATING - 4 * error:
         return "cannot tell"
     steady = second_fine > STEADY_SECOND_FINE and first - second_fine < STEADY_RISE
     if second_fine <= NOISE_SECOND_FINE and first <= SMOOTH_FIRST and not steady:
         return "noise"
     if jumps:
         return "jumps"
-    noisy_smooth = first > SMOOTH_FIRST and second_coarse < NOISY_SECOND_COARSE
+    apart = abs(second_coarse - second_fine)
+    one_law = second_fine > NOISE_SECOND_FINE and apart <= _STEADY + 2 * np.sqrt(5) * error
+    noisy_smooth = first > SMOOTH_FIRST and second_coarse < NOISY_SECOND_COARSE and not one_law
     return "smooth" if second_coarse > SMOOTH_SECOND_COARSE or noisy_smooth else "rough"
 
 
@@ -179,11 +191,19 @@ def _jumps(W, W4):
     return bool((np.abs(exponents - 1) < JUMP_MOMENT).all() and W4[0] > JUMP_KURTOSIS * W[0] ** 2)
 
 
+def _fades(exponents, n_pixels):
+    """Return whether second differences soon grow no more: what varies within some pixels and is unrelated beyond."""
+    errors = UNIT_ERROR * 2 ** np.arange(len(exponents)) / np.sqrt(n_pixels)
+    falls = exponents[0] - exponents[1:] > FADING + 4 * np.hypot(errors[0], errors[1:])
+    return bool((falls & (exponents[1:] <= NOISE_SECOND_FINE)).any())
+
+
 def _rough_range(lags, exponents, n_pixels, kind):
     """Return ((first lag, last lag), mean exponent) of the longest steady run of two octaves or more, or ((), NaN)."""
     low, high = _ROUGH_EXPONENTS.get(kind, (0.0, 0.0))
     errors = UNIT_ERROR * lags[:-1] / np.sqrt(n_pixels)
     runs = [(i, k) for i in range(len(exponents)) for k in range(i + 2, len(exponents) + 1)]
+    runs = [(i, k) for i, k in runs if np.isfinite(exponents[i:k]).all()]
     for i, k in sorted(runs, key=lambda run: (run[0] - run[1], run[0])):
         mean = np.average(exponents[i:k], weights=errors[i:k] ** -2.0)
         steady = (np.abs(exponents[i:k] - mean) <= _STEADY + 2 * errors[i:k]).all()

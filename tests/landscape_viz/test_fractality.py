@@ -135,6 +135,7 @@ def test_rounding_is_noise_and_the_other_kinds_have_their_words(monkeypatch):
     assert found.kinds == ["jumps", "cannot tell", "jumps"]
     assert "Jumps along curves at ± 1, ± 0.01" in str(found)
     assert "What the loss is at ± 0.1 cannot be told" in str(found)
+    assert "zoom in: a line is resolved at ± 1e-05." in str(found)
     assert "Smooth" not in str(found)
 
 

@@ -168,11 +168,35 @@ def test_a_multifractal_does_not_jump(intermittency):
         CHECKERBOARD + np.array(fbm_surface(256, 0.5, rng=0)),
         CHECKERBOARD[:1] * np.ones((256, 1)),
         1e9 + np.sin(5 * X * Y) * 1e-6,
+        np.kron(CHECKERBOARD, np.ones((2, 2)))[:256, :256],
+        np.kron(CHECKERBOARD, np.ones((3, 3)))[:256, :256].astype(np.float32),
+        gaussian_filter(np.random.default_rng(0).normal(size=(129, 160)), 0.7),
+        gaussian_filter(np.random.default_rng(1).normal(size=(113, 113)), 1.0),
     ],
 )
 def test_what_cannot_be_told_is_no_kind(values):
-    """Checkerboards, stripes, and an image whose differences are rounding: "cannot tell"."""
-    assert verdict_of(values).kind == "cannot tell"
+    """Checkerboards, of larger squares too, stripes, differences that are rounding, and smoothed noise: "cannot tell"."""
+    found = verdict_of(values)
+    assert (found.kind, found.rough_range) == ("cannot tell", ())
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_pixel_that_stands_out_is_noise_without_a_warning():
+    """Differences at longer lags miss it altogether, so that exponents are infinite."""
+    values = np.zeros((129, 129))
+    values[43, 64] = 1
+    assert verdict_of(values).kind == "noise"
+
+
+@pytest.mark.parametrize(("hurst", "height"), [(0.6, 10), (0.7, 5)])
+def test_a_rough_surface_on_a_wave_is_rough(hurst, height):
+    """First differences are mostly those of the wave, which no parabola fits, second ones those of the surface."""
+    y, x = np.mgrid[-1:1:512j, -1:1:512j]
+    wave, surface = np.cos(3 * x + y), np.array(fbm_surface(512, hurst, rng=3))
+    found = verdict_of(surface / surface.std() + height * wave)
+    assert found.kind == "rough"
+    assert abs(found.rough_exponent - hurst) < 0.03
+    assert verdict_of(wave).kind == "smooth"
 
 
 def test_a_spectrum_says_what_cannot_be_told():
