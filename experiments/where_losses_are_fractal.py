@@ -3,9 +3,10 @@
     python experiments/where_losses_are_fractal.py [--quick] [--seeds 20] [--points 128] [--parts plant zoom] [--go-on] [--record]
 
 Stopped at any moment, the same command goes on where it was; several may work side by side on different parts. --quick takes
-three seeds. Without --seeds a part has 20, and further ones, up to 60, until 20 count in each of its cells. With --record the rows
-of these parts are kept in experiments/results/where_losses_are_fractal.json, those of the other parts as they are, and tables and
-figures of the page are written anew; --go-on takes the seeds that are in that file from there, and measures only others.
+three seeds and leaves whole spectra out. Without --seeds a part has 20, and further ones, up to 60, until 20 count in each of its
+cells. With --record the rows of these parts are kept in experiments/results/where_losses_are_fractal.json, those of the other parts
+as they are, and tables and figures of the page are written anew; --go-on takes the seeds that are in that file from there, and
+measures only others.
 """
 
 import argparse
@@ -29,10 +30,10 @@ def parser():
     """Return the command line's parser."""
     flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
-    add("--quick", action="store_true", help="3 seeds")
+    add("--quick", action="store_true", help="3 seeds, no part spectra")
     add("--seeds", type=int, help="of each part (20; more where a rule needs them)")
     add("--points", type=int, default=128, help="along each side of a plane (%(default)s)")
-    add("--parts", nargs="+", choices=parts.PARTS, default=list(parts.PARTS), metavar="PART")
+    add("--parts", nargs="+", choices=parts.PARTS, metavar="PART", help="all")
     add("--save-dir", default="results/where_losses_are_fractal", metavar="FOLDER")
     add("--go-on", action="store_true", help="measure no seed that the committed results have")
     add("--as-is", action="store_true", help="measure nothing more: what the folder holds")
@@ -92,13 +93,14 @@ def main(argv=None):
         parser().error("--record keeps what decides: leave --quick out")
     size = parts.Size(seeds=3 if flags.quick else flags.seeds, points=flags.points)
     known = recorded(size.points) if flags.go_on else None
-    rows = measure(size, flags.parts, flags.save_dir, flags.as_is, known)
+    asked = flags.parts or [part for part in parts.PARTS if not flags.quick or part != "spectra"]
+    rows = measure(size, asked, flags.save_dir, flags.as_is, known)
     from experiments.where_fractal import page
 
     results = {"points": size.points, "rows": rows}
     print(page.verdicts(results))
     if flags.record:
-        results["rows"] = page.kept()["rows"] | {part: rows[part] for part in flags.parts}
+        results["rows"] = page.kept()["rows"] | {part: rows[part] for part in asked}
         with files.atomic_write(RESULTS, overwrite=True) as file:
             file.write((json.dumps(_rounded(results)) + "\n").encode())
         page.record()
