@@ -39,6 +39,7 @@ _MARGIN = 1e-6  # fits stay so far inside H in (1/2, 1)
 _STARTS = (0.53, 0.65, 0.85)  # exponents from which a fit sets out; the best end is taken
 _NO_PLATEAU = 100.0  # a theta beyond so many times the largest value was not seen
 _STEEPEST = 1.1  # a slope surely above this is outside the law; independent steps give 1.00 +- .02
+_LARGEST_CORRELATION = 0.95  # of neighbouring residuals; at 1 the errors are without bound
 _LARGEST_PLATEAU = 1e6  # times the largest value; a curve that still rises wants an infinite one
 
 
@@ -174,6 +175,7 @@ def fit_tamsd(
     *,
     learning_rate: float,
     lag_choice: Literal["distinct", "published"] = "distinct",
+    residuals: Literal["correlated", "independent"] = "correlated",
 ) -> TamsdFit:
     """Fit the law to a displacement curve by least squares of log10, at 20 log-spaced lags up to the longest.
 
@@ -187,12 +189,16 @@ def fit_tamsd(
         Of the walk; only its product with the stiffness matters to the curve.
     lag_choice : {"distinct", "published"}
         "distinct" (our choice) counts each lag once; "published" counts lag 1 twice, as the paper's code does.
+    residuals : {"correlated", "independent"}
+        What the intervals take the residuals of neighbouring lags for. "correlated" (our choice), as those of one walk are:
+        a first-order autoregression, its correlation estimated from the residuals and corrected for what the fit takes
+        (Marriott & Pope 1954, three parameters; never below 0). "independent" is what scipy's curve_fit states: a third of
+        the true error for one walk.
 
     Returns
     -------
     TamsdFit
-        With 95 % intervals by linearisation, in log theta and log stiffness. They take the residuals as independent, which
-        neighbouring lags of one walk are not: lower bounds on the uncertainty.
+        With 95 % intervals by linearisation, in log theta and log stiffness (docs/calibration.md has what they cover).
 
     Raises
     ------
@@ -225,6 +231,7 @@ def fit_tamsd(
         f"have the shape {lag_times.shape} of lag_times",
         "fit one curve at a time",
     )
+    one_of("residuals", residuals, ("correlated", "independent"))
     chosen = _chosen_lags(lag_times, one_of("lag_choice", lag_choice, ("distinct", "published")))
     tau, observed = lag_times[chosen], curve[chosen]
     good = np.isfinite(observed) & (observed > 0)
@@ -236,7 +243,8 @@ def fit_tamsd(
         "leave out walkers at rest",
     )
     _warn_of_steep(tau, observed)
-    best, covariance = _least_squares(tau, np.log10(observed), learning_rate)
+    best = _least_squares(tau, np.log10(observed), learning_rate)
+    covariance = _covariance(best.jac, best.fun, correlated=residuals == "correlated")
     hurst, log_theta, log_kappa = best.x
     log_stiffness = log_kappa + gammaln(2 * hurst - 1)
     to_stiffness = np.array([2 * psi(2 * hurst - 1), 0.0, 1.0])
@@ -254,6 +262,7 @@ def fit_tamsd(
         tamsd=curve,
         learning_rate=learning_rate,
         lag_choice=lag_choice,
+        residuals=residuals,
         packages=("numpy", "scipy", "pymittagleffler"),
     )
     return TamsdFit(
@@ -311,7 +320,7 @@ def _chosen_lags(lag_times, lag_choice):
 
 
 def _least_squares(tau, log_observed, learning_rate):
-    """Fit (H, log theta, log kappa) within bounds from several starts; return the best end and its covariance."""
+    """Fit (H, log theta, log kappa) within bounds from several starts; return the best end."""
 
     def residuals(parameters):
         return np.log10(_law(tau, learning_rate, *parameters)) - log_observed
@@ -334,6 +343,26 @@ def _least_squares(tau, log_observed, learning_rate):
         )
         for hurst in _STARTS
     ]
-    best = min(ends, key=lambda end: end.cost)
-    spread = 2 * best.cost / (len(tau) - 3)
-    return best, spread * np.linalg.pinv(best.jac.T @ best.jac)
+    return min(ends, key=lambda end: end.cost)
+
+
+def _covariance(jacobian, residuals, correlated):
+    """Return the covariance of fitted parameters: C'RC s^2 with C = J (J'J)^-1 and residuals whose correlations are R."""
+    n, k = jacobian.shape
+    inverse = np.linalg.pinv(jacobian.T @ jacobian)
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    correlations = (_autocorrelation(residuals, k) if correlated else 0.0) ** distance
+    weights = jacobian @ inverse
+    left = np.trace(
+        (np.eye(n) - weights @ jacobian.T) @ correlations
+    )  # n - k where they are independent
+    return weights.T @ correlations @ weights * (residuals @ residuals) / left
+
+
+def _autocorrelation(residuals, n_parameters):
+    """Return the correlation of neighbouring residuals, in [0, 0.95], without the bias of order 1/n."""
+    n, square = len(residuals), residuals @ residuals
+    seen = residuals[1:] @ residuals[:-1] / square if square else 0.0
+    return np.clip(
+        (seen * n + n_parameters) / max(n - n_parameters - 2, 1), 0.0, _LARGEST_CORRELATION
+    )

@@ -76,7 +76,7 @@ def test_the_fit_is_scipys_with_its_intervals_by_curve_fit():
     lags = np.arange(1, 1001)
     curve = theoretical_tamsd(lags, learning_rate=2.0, hurst=0.7, theta=40.0, stiffness=0.01)
     curve = curve * np.exp(0.05 * generator.normal(size=1000))
-    found = fit_tamsd(lags, curve, learning_rate=2.0)
+    found = fit_tamsd(lags, curve, learning_rate=2.0, residuals="independent")
     chosen = theory._chosen_lags(lags.astype(float), "distinct")
 
     def law(tau, hurst, log_theta, log_stiffness):

@@ -5,9 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import signal
 from scipy.special import erfcx, gamma
 
+import multifractal as mf
 from multifractal import TamsdFit, diffusion_exponent_law, fit_tamsd, source_data, theoretical_tamsd
+from multifractal.diffusion import theory
 from tests.helpers import naive
 
 pytestmark = pytest.mark.quick
@@ -57,13 +60,55 @@ def test_a_fit_finds_the_law_it_is_given():
     np.testing.assert_allclose(fit.curve(LAGS), curve, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("correlation", "correlated"), [(0.0, False), (0.0, True), (0.7, True)])
+def test_the_stated_covariance_of_a_line_is_that_of_repetition(correlation, correlated):
+    """Slopes and intercepts of 2000 lines under an autoregression of known correlation: variances as stated, within 5 errors."""
+    rng, n = np.random.default_rng(0), 400
+    design = np.stack([np.ones(n), np.linspace(-1, 1, n)], axis=1)
+    noise = signal.lfilter(
+        [np.sqrt(1 - correlation**2)], [1, -correlation], rng.normal(size=(2000, n + 50))
+    )[:, 50:]
+    fitted = noise @ np.linalg.pinv(design).T
+    left = noise - fitted @ design.T
+    stated = np.mean(
+        [np.diag(theory._covariance(design, one, correlated)) for one in left[:50]], axis=0
+    )
+    # at 0 the correlation is held at or above 0, which adds its mean of .4/sqrt(n) twice
+    allowed = 5 * np.sqrt(2 / 2000) + (
+        2 * 0.4 / np.sqrt(n) if correlated and not correlation else 0
+    )
+    np.testing.assert_allclose(stated, fitted.var(axis=0), rtol=allowed)
+
+
+def test_one_path_is_fitted_with_three_times_the_error_of_independent_lags():
+    """A Langevin path's residuals are correlated (.7 by the table of calibration): the interval grows, the estimate stays."""
+    well = mf.HarmonicPotential(stiffness=1e-4)
+    path = mf.fractional_langevin(
+        well, 0.0, n_steps=20_000, beta=5e3, rng=0, learning_rate=1000.0, hurst=0.7
+    )
+    curve = mf.tamsd(
+        path.positions.reshape(-1), waiting_times=[4000], lag_times=LAGS, window=12_000
+    )
+    fits = [
+        fit_tamsd(LAGS, curve.values[0], learning_rate=1000, residuals=how)
+        for how in ("correlated", "independent")
+    ]
+    assert fits[0].hurst == fits[1].hurst
+    assert np.ptp(fits[0].hurst_interval) > 1.5 * np.ptp(fits[1].hurst_interval)
+
+
 def test_intervals_cover_under_independent_noise():
     """With independent noise on the lags, 95 % intervals cover each parameter 95 % of 60 times, within 5 standard errors."""
     truth = {"hurst": 0.63, "theta": 40.0, "stiffness": 2e-3}
     curve = theoretical_tamsd(LAGS, learning_rate=100, **truth)
     rng = np.random.default_rng(0)
     fits = [
-        fit_tamsd(LAGS, curve * 10 ** rng.normal(0, 0.02, 1000), learning_rate=100)
+        fit_tamsd(
+            LAGS,
+            curve * 10 ** rng.normal(0, 0.02, 1000),
+            learning_rate=100,
+            residuals="independent",
+        )
         for _ in range(60)
     ]
     for name, value in truth.items():
