@@ -77,8 +77,8 @@ def barriers(numbers, families):
         xlim=(-0.5, len(families) - 0.5),
         ylim=(numbers["rim_bound"] / 1.6, None),
     )
-    axes[1].yaxis.set_major_formatter("{x:.1f}")
-    axes[1].yaxis.set_minor_formatter("{x:.1f}")
+    axes[1].set_yticks([0.2, 0.5, 1.0, 2.0], ["0.2", "0.5", "1.0", "2.0"])
+    axes[1].yaxis.set_minor_formatter("")
     axes[1].set_xticks(range(len(families)), names, fontsize=8)
     _rims(axes[2], numbers)
     return axes
