@@ -71,11 +71,14 @@ def main(arguments=None):
     parser.add_argument(
         "--budget", type=float, default=60, help="seconds of tests for one slip, the nearest first"
     )
+    parser.add_argument("--keys", nargs="*", help="only these slips")
     asked = parser.parse_args(arguments)
     run = Run(asked.folder, asked.workers, asked.limit, time.monotonic() + 60 * asked.minutes)
     run.budget = asked.budget
     mutants = mutation.chosen(ROOT, asked.count)
     mine = _in_turn([m for m in mutants if asked.area in (None, m.area)])
+    if asked.keys is not None:
+        mine = [m for m in mine if m.key in asked.keys]
     if asked.tests == ["tests"]:
         run.try_nearest(mine)
     run.map_tests(asked.tests)
@@ -235,8 +238,11 @@ class Run:
         seconds = round(os.times().elapsed - began.elapsed, 1)
         tried = sum(map(len, self._within(ordered)))
         result = {"key": mutant.key, "outcome": outcome, "by": by, "seconds": seconds}
-        result |= {"tests": tried, "of": len(ordered)}
-        result |= {"near": True} if only and outcome == SURVIVED else {}
+        result |= {"tests": tried, "of": len(ordered), "at": _commit()}
+        if only and outcome == SURVIVED:
+            result["near"] = True
+        else:  # what came out before any test was written for this slip
+            result["first"] = self.results.get(mutant.key, {}).get("first", outcome)
         self.results[mutant.key] = result
         with open(self.folder / "results.jsonl", "a") as out:
             out.write(json.dumps(result) + "\n")
@@ -350,7 +356,7 @@ def _commit():
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     )
-    return f" at commit {done.stdout.strip()}" if done.returncode == 0 else ""
+    return done.stdout.strip() if done.returncode == 0 else "?"
 
 
 def _targets(statement):

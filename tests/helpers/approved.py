@@ -52,13 +52,20 @@ def differences(kept, found, rtol, where=""):
             else:
                 yield f"{where}.{key} is {'new' if key in found else 'gone'}"
     elif _numbers(kept) and _numbers(found) and len(kept) == len(found):
-        if not np.allclose(kept, found, rtol=rtol, atol=rtol * np.abs(kept).max(initial=0.0)):
+        if not _close(kept, found, rtol):
             yield f"{where}: {kept} became {found}"
     elif isinstance(kept, list) and isinstance(found, list) and len(kept) == len(found):
         for k, (one, other) in enumerate(zip(kept, found, strict=True)):
             yield from differences(one, other, rtol, f"{where}[{k}]")
-    elif kept != found:
+    elif not (_numbers([kept, found]) and _close([kept], [found], rtol)) and kept != found:
         yield f"{where}: {kept!r} became {found!r}"
+
+
+def _close(kept, found, rtol):
+    """Tell whether numbers agree within `rtol` of the largest that is known; unknown ones stay unknown."""
+    kept, found = np.array(kept, dtype=float), np.array(found, dtype=float)
+    largest = np.abs(kept[np.isfinite(kept)]).max(initial=0.0)
+    return np.allclose(kept, found, rtol=rtol, atol=rtol * largest, equal_nan=True)
 
 
 def _numbers(value):

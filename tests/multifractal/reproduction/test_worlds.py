@@ -7,10 +7,11 @@ with scatter, from which the claim's own function makes its means and intervals.
 import functools
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from multifractal import Landscape, Provenance, fbm_surface, theoretical_tamsd
+from multifractal import Landscape, Provenance, fbm_surface, source_data, theoretical_tamsd
 from multifractal.diffusion.displacement import Displacement
 from multifractal.diffusion.potentials import HarmonicPotential
 from multifractal.diffusion.theory import diffusion_exponent_law
@@ -41,6 +42,8 @@ from multifractal.reproduction.claim import (
 )
 from multifractal.reproduction.study import Study
 from tests.conftest import ROOT
+from tests.helpers import approved
+from tests.helpers.drawn import figures_made, forms_of
 
 RECORD = ROOT / "experiments" / "results" / "reproduction.json"
 CLAIMS = {claim.name: claim for claim in page.claims()}
@@ -58,9 +61,9 @@ def call(*_):
     return CALL
 
 
-def quantities(name, study):
+def measured(name, study):
     """What a claim measures on a study."""
-    return CLAIMS[name].measure(study).quantities
+    return CLAIMS[name].measure(study)
 
 
 # Landscapes
@@ -128,7 +131,9 @@ def law_of_curvature(power):
     """Curvature that follows the paper's x to a power, with 1 % of scatter in each bin."""
     x = np.tile(np.geomspace(1e3, 1e5, 20), (N, 1))
     y = x**power * (1 + scatter(*x.shape, by=0.01))
-    return curvature_claims.curvature_numbers(x, y, y / 2, y, 1024, CALL).quantities
+    found = curvature_claims.curvature_numbers(x, y, y / 2, y, 1024, CALL)
+    found.results["law"] = SimpleNamespace(exact=y[0] / 3, hoelder=np.linspace(0.7, 0.3, 20))
+    return found
 
 
 def clusters(power_smooth, power_rough):
@@ -143,7 +148,12 @@ def clusters(power_smooth, power_rough):
         }
         for s in scatter(N)
     ]
-    return surface_claims.clustering_numbers(found, 1.7 + scatter(N), CALL, CALL)
+    for surface in found:
+        for curve in surface.values():
+            curve.radii = np.arange(1.0, 61)
+            curve.counts = np.minimum(curve.radii, curve.crossover) ** curve.power
+    numbers = surface_claims.clustering_numbers(found, 1.7 + scatter(N), CALL, CALL)
+    return Measured(quantities=numbers, results=surface_claims._drawn_curves(found, CALL))
 
 
 def displaced(early, late=0.6, far=0.9, stream=0):
@@ -157,19 +167,31 @@ def displaced(early, late=0.6, far=0.9, stream=0):
 
 def walks(exact, published):
     """A study and displacement by unfolding."""
-    return Study(n_surfaces=N, size=32, effort=0.1), {"exact": exact, "published": published}, None
+    return Study(n_surfaces=N, size=32, effort=0.1), {"exact": exact, "published": published}
 
 
-def short(early):
-    """Quantities of the claim on short lags."""
+def displacement_file(stream=20):
+    """A file of one walk's displacement, from lag 0 on, as the paper's is."""
+    curves = displaced(0.8, 0.65, 1.0, stream)[0, :1]
+    return Displacement(
+        per_walk=np.concatenate([0 * curves[..., :1], curves], axis=-1),
+        waiting_times=walk_claims._WAITING_TIMES,
+        lag_times=np.append(0, walk_claims._LAGS),
+        window=3000,
+        provenance=CALL,
+    )
+
+
+def short(early, file=None):
+    """The claim on short lags, and beside a file."""
     curves = displaced(early)
-    return walk_claims.short_numbers(*walks(curves, curves)).quantities
+    return walk_claims.short_numbers(*walks(curves, curves), file)
 
 
-def long(exact, published):
-    """Quantities of the claim on long lags."""
+def long(exact, published, file=None):
+    """The claim on long lags, and beside a file."""
     curves = (displaced(0.7, far=exact), displaced(0.7, far=published, stream=7))
-    return walk_claims.long_numbers(*walks(*curves)).quantities
+    return walk_claims.long_numbers(*walks(*curves), file)
 
 
 def variants(exponent):
@@ -180,7 +202,7 @@ def variants(exponent):
         for k, name in enumerate(drift_claims.VARIANTS)
     }
     shares = {name: 0.33 + scatter(N) for name in curves}
-    return drift_claims.variant_numbers(curves, shares, call).quantities
+    return drift_claims.variant_numbers(curves, shares, call)
 
 
 def sharpening(early, late):
@@ -191,7 +213,7 @@ def sharpening(early, late):
     ranks = {
         arm: curve + scatter(*shape, by=0.02, stream=k) for k, arm in enumerate(drift_claims.BEGUN)
     }
-    return drift_claims.sharpening_numbers(ranks, call).quantities
+    return drift_claims.sharpening_numbers(ranks, call)
 
 
 def trained(flat, drift):
@@ -202,7 +224,7 @@ def trained(flat, drift):
         distance = 3 - drift * log_sharpness + scatter(2 * N, 9, by=0.5, stream=k + 2)
         gap = 1 + flat * log_sharpness + scatter(2 * N, 9, by=0.5, stream=k + 4)
         found[table] = np.stack([np.exp(log_sharpness), distance, gap], axis=-1)
-    return training_claims.generalisation_numbers(found, call).quantities
+    return training_claims.generalisation_numbers(found, call)
 
 
 def settling(exponent, at=30.0, walks_differ=0.0):
@@ -220,25 +242,37 @@ def settling(exponent, at=30.0, walks_differ=0.0):
     return arms
 
 
-def edge(exponent):
-    """Quantities of the claim on the edge of stability."""
-    return edge_claims.edge_numbers(settling(exponent), scatter(N), None, call).quantities
+def settled_file():
+    """The first sample of a world of its own, as a file is one sample."""
+    of_all = settling(0.8)["paper"]
+    return edge_claims.Settled(*(getattr(of_all, k)[:1] for k in ("mean", "spread", "equal")))
 
 
-def crossing(spread):
-    """Quantities of the claim on what sets the range, where surfaces cross 2/rate within `spread` decades."""
+def edge(exponent, file=None):
+    """The claim on the edge of stability, and beside a file."""
+    return edge_claims.edge_numbers(settling(exponent), scatter(N), file, call)
+
+
+def crossing(spread, file=None):
+    """The claim on what sets the range, where surfaces cross 2/rate within `spread` decades, and beside a file."""
     hoelder = np.linspace(0.3, 0.6, N)
-    return edge_claims.range_numbers(settling(0.4, 60, spread), hoelder, None, call).quantities
+    return edge_claims.range_numbers(settling(0.4, 60, spread), hoelder, file, call)
 
 
-def chaos(low, high):
+def chaos(low, high, file=None):
     """Exponents that rise evenly with log rate from `low` at the first rate of the sweep to `high` at the last."""
     line = np.linspace(low, high, len(chaos_claims.SWEEP))
     means = np.append(line, np.interp(3, np.log10(chaos_claims.SWEEP), line))[None, :, None]
     found = {name: means + scatter(N, 1, 5, by=0.1) for name in chaos_claims.WINDOWS}
     found["late"] = found["late"][:, :3]
     hoelder = np.linspace(0.3, 0.6, N)
-    return chaos_claims.numbers(found, hoelder, 0.86, None, call).quantities
+    return chaos_claims.numbers(found, hoelder, 0.86, file, call)
+
+
+def chaos_file():
+    """Rates and mean exponents, as the paper's file has them: the sweep and two rates beyond it."""
+    rates = np.append(chaos_claims.SWEEP, [2000.0, 4000.0])
+    return rates, np.linspace(-0.3, 0.6, len(rates)) ** 3
 
 
 def alphas(law):
@@ -247,12 +281,12 @@ def alphas(law):
     slopes = law(hursts)[:, None, None, None] + scatter(len(hursts), N, 1, 1)
     curves = (rates**2 / 1e4)[:, None] * lags**slopes
     study = Study(n_surfaces=N, size=32)
-    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), study).quantities
+    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), study)
 
 
 def fitted(slope=None):
     """Fits to the theory's own displacement at each H (or 0.51, next to its end), or to power laws of a slope."""
-    table = []
+    table, drawn = [], {}
     for hurst in theory_claims._FITTED:
         for s in scatter(N, by=0.02):
             lags = theory_claims._FIT_LAGS
@@ -270,15 +304,17 @@ def fitted(slope=None):
                 window=3000,
                 provenance=CALL,
             )
-            table.append(theory_claims._numbers(found, theory_claims._fit(found)))
+            fit = theory_claims._fit(found)
+            table.append(theory_claims._numbers(found, fit))
+        drawn |= {f"ours {hurst}": found, f"fit {hurst}": fit, f"published {hurst}": found}
     table = np.array(table).reshape(len(theory_claims._FITTED), N, 3)
-    return theory_claims.fit_numbers(table, {}, CALL).quantities
+    return theory_claims.fit_numbers(table, drawn, CALL)
 
 
 def langevin(*potential):
     """Paths in the paper's potential, or another."""
     study = Study(n_surfaces=2, size=32, effort=0.2)
-    return theory_claims.measure_langevin(study, *potential).quantities
+    return theory_claims.measure_langevin(study, *potential)
 
 
 def runs(early, far, late):
@@ -297,12 +333,12 @@ def runs(early, far, late):
                 provenance=CALL,
             )
         )
-    return training_claims.measured(found, Study(n_surfaces=N, size=32), "airfoil", 3000).quantities
+    return training_claims.measured(found, Study(n_surfaces=N, size=32), "airfoil", 3000)
 
 
 def networks(*gains):
     """Recurrent networks of these gains, chaotic or not."""
-    return spectra_claims.measure_premise(Study(n_surfaces=4, size=32), gains).quantities
+    return spectra_claims.measure_premise(Study(n_surfaces=4, size=32), gains)
 
 
 def mixed(hursts):
@@ -312,33 +348,33 @@ def mixed(hursts):
 
 WORLDS = {  # claim: the world where it is reproduced, the world where it is not
     "surface_spectrum": (
-        lambda: quantities("surface_spectrum", paper_surfaces()),
-        lambda: quantities("surface_spectrum", landscapes(white_noise)),
+        lambda: measured("surface_spectrum", paper_surfaces()),
+        lambda: measured("surface_spectrum", landscapes(white_noise)),
     ),
     "section_spectra": (
-        lambda: quantities("section_spectra", paper_surfaces()),
-        lambda: quantities("section_spectra", white_section()),
+        lambda: measured("section_spectra", paper_surfaces()),
+        lambda: measured("section_spectra", white_section()),
     ),
     "premise": (lambda: networks(3.0, 3.0), lambda: networks(0.8, 0.8)),
     "curvature": (lambda: law_of_curvature(1), lambda: law_of_curvature(0)),
     "multiscale": (
-        lambda: quantities("multiscale", landscapes(monofractal, size=256, n=12)),
-        lambda: quantities("multiscale", landscapes(white_noise)),
+        lambda: measured("multiscale", landscapes(monofractal, size=256, n=12)),
+        lambda: measured("multiscale", landscapes(white_noise)),
     ),
     "minima": (
-        lambda: quantities("minima", landscapes(quilt, size=256, n=12)),
-        lambda: quantities("minima", landscapes(white_noise)),
+        lambda: measured("minima", landscapes(quilt, size=256, n=12)),
+        lambda: measured("minima", landscapes(white_noise)),
     ),
     "clustering": (lambda: clusters(1.72, 1.6), lambda: clusters(1.99, 1.98)),
     "losses": (
-        lambda: quantities("losses", paper_surfaces()),
-        lambda: quantities("losses", landscapes(white_noise)),
+        lambda: measured("losses", paper_surfaces()),
+        lambda: measured("losses", landscapes(white_noise)),
     ),
     "tamsd_short": (lambda: short(0.7), lambda: short(1.2)),
     "tamsd_long": (lambda: long(1.2, 1.2), lambda: long(0.8, 0.8)),
     "drift": (
-        lambda: quantities("drift", landscapes(quartic)),
-        lambda: quantities("drift", landscapes(white_noise)),
+        lambda: measured("drift", landscapes(quartic)),
+        lambda: measured("drift", landscapes(white_noise)),
     ),
     "sharpening": (lambda: sharpening(0.2, 0.2), lambda: sharpening(-0.2, 0.0)),
     "variants": (lambda: variants(0.7), lambda: variants(1.2)),
@@ -353,11 +389,46 @@ WORLDS = {  # claim: the world where it is reproduced, the world where it is not
 }
 
 
+BESIDE_A_FILE = {  # worlds in which the paper's file is at hand
+    "tamsd_short": lambda: short(0.7, displacement_file()),
+    "tamsd_long": lambda: long(1.2, 1.1, displacement_file()),
+    "edge_of_stability": lambda: edge(1.0, settled_file()),
+    "range_set_by_start": lambda: crossing(0.0, settled_file()),
+    "lyapunov": lambda: chaos(0.15, 0.57, chaos_file()),
+}
+
+
 @pytest.mark.parametrize("name", CLAIMS)
-def test_each_rule_says_yes_in_one_world_and_no_in_another(name):
-    """A rule whose best verdict no world can reach, or that nothing can fail, is no rule."""
-    found = [CLAIMS[name].judge(world()) for world in WORLDS[name]]
+def test_each_rule_says_yes_in_one_world_and_no_in_another(name, monkeypatch):
+    """A rule whose best verdict no world can reach, or that nothing can fail, is no rule; numbers and figure are as approved."""
+    monkeypatch.setattr(source_data, "available", lambda name: False)
+    worlds = [world() for world in WORLDS[name]]
+    found = [CLAIMS[name].judge(world.quantities) for world in worlds]
     assert [each.verdict for each in found] == [REPRODUCED, NOT_REPRODUCED], found
+    as_approved(name, worlds[0])
+
+
+@pytest.mark.parametrize("name", BESIDE_A_FILE)
+def test_numbers_of_a_file_stand_beside_ours(name):
+    """Where the paper's file is at hand its numbers and curves are those that were approved."""
+    as_approved(f"{name} beside a file", BESIDE_A_FILE[name]())
+
+
+def as_approved(title, world):
+    """Compare a world's numbers, the rows of the page and the reason that they give, and the claim's figure."""
+    claim = CLAIMS[title.split()[0]]
+    judged = claim.judge(world.quantities)
+    with figures_made() as made:
+        if claim.draw:
+            claim.draw(world)
+    forms = forms_of(made)
+    plt.close("all")
+    told = {
+        key: [[q.value, q.low, q.high, q.spread], [q.n, q.in_file], page._row(q)[1:]]
+        for key, q in world.quantities.items()
+    }
+    found = {"numbers": told, "judged": [judged.verdict, judged.reason], "figure": forms}
+    approved.check("claims", title, found)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +441,7 @@ def test_each_rule_says_yes_in_one_world_and_no_in_another(name):
 )
 def test_a_claim_of_several_links_holds_with_a_correction_where_the_first_does(name, world, words):
     """Sharpness that rises and stops, and flat ends that generalise better without having gone further."""
-    found = CLAIMS[name].judge(world())
+    found = CLAIMS[name].judge(world().quantities)
     assert found.verdict == CORRECTED, found
     assert words in found.reason
 
@@ -387,14 +458,14 @@ def test_a_claim_says_the_papers_protocol_and_ours_and_holds_a_file_against_draw
 
 def test_super_diffusion_by_the_published_unfolding_only():
     """Walks that spread faster than diffusion only where reflected steps are not turned round are said to do just that."""
-    found = CLAIMS["tamsd_long"].judge(long(0.8, 1.3))
+    found = CLAIMS["tamsd_long"].judge(long(0.8, 1.3).quantities)
     assert found.verdict == PUBLISHED_ONLY
     assert "Brownian" in found.reason
 
 
 def test_the_null_counts_more_walks_at_14_waiting_times_than_at_one():
     """Of plain Brownian walks fewer exceed 1.05 at waiting time 3200 than 1.1 at any of the 14, and neither is rare."""
-    found = long(0.8, 0.8)
+    found = long(0.8, 0.8).quantities
     assert 0.1 < found["null once"].value < 0.6
     assert found["null ever"].value > found["null once"].value
 
