@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,22 @@ def test_the_model_is_left_as_it_was(trained):
     assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), gradients, strict=True))
     assert torch.equal(torch.get_rng_state(), state)
     assert not optimizer.state
+
+
+def test_an_analysis_that_is_given_is_told_and_not_made_again(trained, monkeypatch):
+    """`interpret` puts into words what it is given; without, what `full_analysis` returns; a barrier from 0.1 on is not low."""
+    _, analyzer = trained
+    made = Analysis(**dict.fromkeys(Analysis.__annotations__, 1.0) | {"uncertainty": {}})
+    given = replace(made, condition_number=8765.4321)
+    monkeypatch.setattr(analyzer, "full_analysis", lambda: made)
+    assert "8765" in analyzer.interpret(given)
+    assert "8765" not in analyzer.interpret()
+    for height, words in (
+        (0.0999999, "below 0.1."),
+        (0.1000001, "between 0.1 and 1."),
+        (1.0000001, "above 1."),
+    ):
+        assert words in analyzer.interpret(made, {"barrier_height": height}).splitlines()[-1]
 
 
 class Noisy(TensorDataset):

@@ -97,6 +97,16 @@ def test_angles_and_orthogonalised(problem):
         directions.from_vectors(problem, [vectors[0], -2 * vectors[0]]).orthogonalised()
 
 
+def test_a_direction_is_at_no_angle_to_itself(problem):
+    """Exactly 0, where the arc cosine of one less rounding would say a millionth of a degree; a multiple is at 0 or 180."""
+    rng = np.random.default_rng(4)
+    vectors = rng.standard_normal((12, len(problem.weights())))
+    vectors[1] = -3 * vectors[0]
+    angles = directions.from_vectors(problem, vectors).angles
+    assert (np.diag(angles) == 0).all()
+    assert angles[0, 1] == pytest.approx(180, abs=0.1)
+
+
 def test_toward_another_network_reaches_it_at_one(problem):
     """Origin plus the direction is the other network's parameters, to rounding."""
     other = Problem(SmallConv, None, "cross_entropy", images(), rng=9)

@@ -147,6 +147,14 @@ class Restless(nn.Linear):
         return super().forward(inputs) + torch.randn(1)
 
 
+@pytest.mark.parametrize(("factor", "told"), [(4 - 1e-6, True), (4 + 1e-6, False)])
+def test_differences_are_rounding_up_to_four_times_its_size(factor, told):
+    """Losses that alternate by a from row to row have second differences of 4 a, so a root mean square over sqrt(6) of 1.63 a."""
+    image = 0.5 * (-1.0) ** np.arange(8)[:, None] * np.ones((8, 8))
+    rounding = 2 / np.sqrt(6) / factor
+    assert fractality._is_rounding(section_of(image, rounding)) == told
+
+
 def test_a_loss_that_is_not_the_same_twice_is_refused_and_any_report_ends_with_the_pointer(
     monkeypatch,
 ):

@@ -51,7 +51,8 @@ def test_a_grid_file_holds_the_section(n, tmp_path):
     assert np.array_equal(found["loss"], result.values["loss"].ravel(order="F"))
     image = root.find("ImageData")
     assert [float(s) for s in image.get("Spacing").split()][:n] == [0.5, 2 / 3, 1.5][:n]
-    assert [float(s) for s in image.get("Origin").split()][:n] == [-1, 0, -3][:n]
+    assert [float(s) for s in image.get("Spacing").split()][n:] == [1] * (3 - n)
+    assert [float(s) for s in image.get("Origin").split()] == [-1, 0, -3][:n] + [0] * (3 - n)
     with pytest.raises(FileExistsError, match="overwrite=True"):
         result.to_vtk(tmp_path / "s.vti")
 

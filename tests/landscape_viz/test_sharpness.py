@@ -14,6 +14,7 @@ from landscape_viz.loss.problem import Problem
 from tests.landscape_viz.curvature.test_hessian import Quadratic, classification, mean_output
 
 QUADRATIC = Problem(Quadratic, None, mean_output, (torch.zeros(4, 1), torch.zeros(4)))
+RAGGED = Problem(nn.Linear(1, 1), None, mean_output, [(torch.zeros(3, 1), torch.zeros(4))])
 W = np.linspace(-1, 1, 6)
 H = np.diag(np.arange(1.0, 7.0))
 H[0, 1] = H[1, 0] = 1
@@ -144,6 +145,7 @@ def test_scale_dependent_curvature_tends_to_the_hessian_when_smooth():
             lambda: sharpness.ball_sharpness(QUADRATIC, 1, n_samples=1),
             "n_samples must be a whole number, at least 2",
         ),
+        (lambda: sharpness.fisher_rao_norm(RAGGED), "tensors share their first length"),
         (lambda: sharpness.sam_sharpness(QUADRATIC, 0), "rho must be a positive finite number"),
         (
             lambda: sharpness.scale_dependent_curvature(QUADRATIC, [0.1, 0]),

@@ -174,6 +174,17 @@ def test_what_is_no_loss_of_a_data_set_is_refused(model, loss, targets, words):
         Objective(Problem(model, None, loss, data, batch_size=None if loss is None else 8))
 
 
+def test_labels_are_the_last_tensor_of_a_batch():
+    """Of two tensors or of three; a lone tensor, or a batch that ends with a word, has none; a mapping's are told by name."""
+    from landscape_viz.loss.calling import labels_of
+
+    x, mask, y = torch.zeros(2), torch.ones(2), torch.arange(2)
+    assert labels_of((x, y)) is labels_of((x, mask, y)) is y
+    assert labels_of((x, mask, "words")) is labels_of((x,)) is labels_of(x) is None
+    assert labels_of({"inputs": x, "labels": y}) is y
+    assert labels_of({"inputs": x, "mask": mask}) is None
+
+
 def test_noise_is_fixed_by_its_seed():
     """Noise in the forward pass is allowed with dropout='fixed': the same draws each time, random states left alone."""
     before = torch.get_rng_state()

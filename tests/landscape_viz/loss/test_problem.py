@@ -152,6 +152,9 @@ def test_records_tell_problems_apart(changes):
         ({"batch_norm": "train"}, "batch_norm must be one of 'eval', 'batch', 'recalibrate'"),
         ({"dropout": "on"}, "dropout must be one of"),
         ({"batch_size": 0}, "batch_size must be a whole number"),
+        ({"params": []}, "params must be the start of names"),
+        ({"params": ["last.bias", "missing"]}, "params must be the start of names"),
+        ({"params": 3}, "params must be the start of names"),
         (
             {"state": {k: v for k, v in SmallConv().state_dict().items() if k != "last.bias"}},
             "last.bias is missing",

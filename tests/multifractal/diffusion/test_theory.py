@@ -97,6 +97,17 @@ def test_one_path_is_fitted_with_three_times_the_error_of_independent_lags():
     assert np.ptp(fits[0].hurst_interval) > 1.5 * np.ptp(fits[1].hurst_interval)
 
 
+@pytest.mark.parametrize("squared", [1e-12, "first is one", 1e12])
+def test_another_unit_of_length_changes_theta_only(squared):
+    """A curve times a constant, however large, or such that it begins at 1: the same H and stiffness, theta times it."""
+    curve = theoretical_tamsd(LAGS, learning_rate=100, hurst=0.63, theta=40.0, stiffness=2e-3)
+    factor = 1 / curve[1] if squared == "first is one" else squared
+    fit = fit_tamsd(LAGS, factor * curve, learning_rate=100)
+    np.testing.assert_allclose(
+        [fit.hurst, fit.theta, fit.stiffness], [0.63, factor * 40.0, 2e-3], rtol=1e-5
+    )
+
+
 def test_intervals_cover_under_independent_noise():
     """With independent noise on the lags, 95 % intervals cover each parameter 95 % of 60 times, within 5 standard errors."""
     truth = {"hurst": 0.63, "theta": 40.0, "stiffness": 2e-3}

@@ -16,6 +16,7 @@ from multifractal.measured.descent_table import (
     stretch_times,
     walk_table,
 )
+from multifractal.measured.descent_table import _walked as walked
 
 pytestmark = pytest.mark.quick
 
@@ -48,6 +49,21 @@ def test_a_bowl_stretches_by_its_curvature(table):
         walk_table("bowl", [bowl(), bowl()], learning_rates=[1.0], n_steps=160).sign == -1
     ).all()
     assert (table.loss[..., 1] < 0.01 * table.loss[..., 0]).all()
+
+
+@pytest.mark.parametrize(("rate", "share"), [(10.0, 0), (10.1, 1)])
+def test_a_walk_grows_where_its_last_half_is_an_e_fold(rate, share):
+    """On a hill of curvature -0.001 a perturbation grows by ln(1 + rate / 1000) a step: over 100 steps 0.995 or 1.005.
+
+    A walk so near to the top stays on it, and its exponent is the closed form's.
+    """
+    hill = Landscape(-bowl(0.001).values)
+    times = stretch_times(200)
+    gained = (times[-1] - times[-3]) * np.log1p(0.001 * rate)
+    found = walked(hill, np.full((2, 2), 20.0), np.array([rate]), times)
+    assert (gained > 1) == bool(share)
+    np.testing.assert_allclose(found["stretch"][0], times * np.log1p(0.001 * rate), rtol=1e-6)
+    assert found["share_growing"] == share
 
 
 def test_a_walk_at_rest_has_no_diffusion_exponent(table):
