@@ -85,6 +85,9 @@ class HessianOperator(LinearOperator):
         self.objective = Objective(problem, params, device=device)
         self.damping, self.products = damping, 0
         super().__init__(self.objective.dtype, (self.objective.size, self.objective.size))
+        self.objective.around = _twice
+        for block in self.objective.blocks:
+            block.watch = self._refuse_cut
         with self._saying_what_fits(()), self.objective.evaluating():
             with _CountSaved(self.objective.model) as saved:
                 self._gradient_graph(0)
@@ -134,15 +137,20 @@ class HessianOperator(LinearOperator):
         return self
 
     def _gradient_graph(self, k):
-        with CheapSecondDerivatives(), sdpa_kernel(SDPBackend.MATH):
+        with _twice():
             loss = self.objective.batch_loss(k)
         parameters = list(self.objective.parameters.values())
         slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-        if any(slope is not None and _is_cut(slope) for slope in slopes):
-            raise self._refusal()
+        self._refuse_cut(slopes)
         return [None if s is None or s.grad_fn is None else _root(s) for s in slopes]
 
+    def _refuse_cut(self, slopes):
+        if any(slope is not None and _is_cut(slope) for slope in slopes):
+            raise self._refusal()
+
     def _refusal(self):
+        for block in self.objective.blocks:
+            block.active = False
         return refuse(
             "model",
             _once_differentiable(self.objective),
@@ -199,6 +207,13 @@ class HessianOperator(LinearOperator):
             if _LACKING in str(error):
                 raise self._refusal() from error
             raise
+
+
+@contextmanager
+def _twice():
+    """Compute in a form that can be differentiated twice, cheaply."""
+    with CheapSecondDerivatives(), sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def _root(tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from landscape_viz.loss import batches, placing, sameness
+from landscape_viz.loss import batches, checkpointing, placing, sameness
 from landscape_viz.loss.batch_loss import made
-from landscape_viz.loss.precision import cast, checked_device, quiet_numerics
+from landscape_viz.loss.precision import autocast_to, cast, checked_device, quiet_numerics
 from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import refuse, require
@@ -65,6 +65,9 @@ class Objective:
             parameter.requires_grad_(False)
         for parameter in self.parameters.values():
             parameter.requires_grad_(derivatives)
+        self.around: Any = nullcontext  # what checkpointed modules are computed in, too
+        asked = self.problem.checkpoint if derivatives else False
+        self.blocks = checkpointing.checkpoint(self.model, asked, self._again) if asked else []
         recurrent = any(isinstance(m, torch.nn.RNNBase) for m in self.model.modules())
         self._cudnn, self._evaluating = not (derivatives and recurrent), False
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
@@ -236,10 +239,8 @@ class Objective:
             yield
             return
         with ExitStack() as stack:
-            autocast = self.problem.autocast.get(self.device.type)
-            if self.problem.precision != "as-is":
-                autocast = None
-            stack.enter_context(quiet_numerics(self.device, autocast, cudnn=self._cudnn))
+            numerics = quiet_numerics(self.device, self._autocast, cudnn=self._cudnn)
+            stack.enter_context(numerics)
             if self.problem.dropout != "off":
                 stack.enter_context(seeded(_mask_seed(self.problem, index)))
             outer, self._evaluating = self._evaluating, True
@@ -247,6 +248,18 @@ class Objective:
                 yield
             finally:
                 self._evaluating = outer
+
+    @property
+    def _autocast(self):
+        """The dtype that is cast to, None without."""
+        kept = self.problem.precision == "as-is"
+        return self.problem.autocast.get(self.device.type) if kept else None
+
+    @contextmanager
+    def _again(self):
+        """Compute as in `evaluating`, in a backward pass, which on other devices runs in a thread without autocast."""
+        with autocast_to(self.device, self._autocast), self.around():
+            yield
 
     def _placed(self, tensor):
         tensor = placing.sent(cast(tensor.detach(), self.problem.precision), self.device)

@@ -30,14 +30,15 @@ def quiet_numerics(device, autocast=None, *, cudnn=True):
     """
     with ExitStack() as stack:
         stack.enter_context(_full_float32())
-        stack.enter_context(
-            torch.autocast(
-                device.type, dtype=autocast, enabled=autocast is not None, cache_enabled=False
-            )
-        )
+        stack.enter_context(autocast_to(device, autocast))
         if device.type == "cuda":
             stack.enter_context(_deterministic_cudnn(cudnn))
         yield
+
+
+def autocast_to(device, kind):
+    """Return the context of autocast to that dtype without its cache, or without autocast for None."""
+    return torch.autocast(device.type, dtype=kind, enabled=kind is not None, cache_enabled=False)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from landscape_viz.devices.ranks import Ranks
-from landscape_viz.loss import batch_loss, data, parameters
+from landscape_viz.loss import batch_loss, checkpointing, data, parameters
 from landscape_viz.loss.call import code_digest, digest, importable, in_words
 from landscape_viz.loss.network import Prototype, is_shard, plain_layers, unwrapped
 from landscape_viz.loss.precision import PRECISIONS, promoted, vector_dtype
@@ -81,6 +81,10 @@ class Problem:
     ranks : Ranks, optional
         The processes of a `torch.distributed` job that share out the batches: losses, gradients and products with the Hessian
         are those of all, on every rank. Not with dropout or recalibrated BatchNorm, which depend on the order of the batches.
+    checkpoint : bool or sequence of str
+        Activation checkpointing: True for the layers that stand in a `Sequential` or `ModuleList`, or names of modules. For
+        gradients and products with the Hessian these keep their inputs alone and are computed again: less memory for more time,
+        the same values to rounding. Not with dropout.
 
     Attributes
     ----------
@@ -118,6 +122,7 @@ class Problem:
     memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)  # type: ignore[attr-defined]
     autocast: dict | None = field(default=None, kw_only=True, repr=False)
     ranks: Ranks | None = field(default=None, kw_only=True)
+    checkpoint: bool | Sequence[str] = field(default=False, kw_only=True)
 
     seed = FormerName("rng")
 
@@ -142,6 +147,7 @@ class Problem:
         if self.batch_size is not None:
             whole_number("batch_size", self.batch_size)
         self._check_ranks()
+        self._check_checkpoint()
         if not isinstance(self.factory, nn.Module | Prototype):
             require(
                 callable(self.factory) or isinstance(self.factory, str),
@@ -334,6 +340,24 @@ class Problem:
             "choose these modes, or give the ranks to the section as its executor",
         )
 
+    def _check_checkpoint(self):
+        asked = self.checkpoint
+        names = isinstance(asked, list | tuple) and all(isinstance(name, str) for name in asked)
+        require(
+            isinstance(asked, bool) or names,
+            "checkpoint",
+            asked,
+            "be True, False or a list of names of modules",
+            "pass checkpoint=True",
+        )
+        require(
+            not asked or self.dropout == "off",
+            "checkpoint",
+            f"{asked!r} with dropout={self.dropout!r}",
+            "go with dropout='off': another mask would be drawn when a module is computed again",
+            "choose dropout='off'",
+        )
+
     def _digest(self):
         own = self.source().digest()
         return own if self.ranks is None else self.ranks.digest(own)
@@ -384,6 +408,8 @@ class Problem:
             state = model.state_dict() if given is None else _fitting(model, given)
             if not isinstance(state, State):
                 self._set("state", State(_copied(state)))
+        if self.checkpoint:
+            checkpointing.modules_of(model, self.checkpoint)
         found = self.chosen(model)
         parameters.checked_finite({n: self.state[n] for n, _ in model.named_parameters()})
         self._set("names", [name for name, _ in model.named_parameters()])
