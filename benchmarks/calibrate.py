@@ -27,7 +27,7 @@ Every error bar and interval that the package states, measured against repetitio
 the mean of all repetitions, marked *). "stated / true" is the mean stated standard error over the standard deviation of the
 estimates: 1 is right, below 1 the error is understated; of an interval the half width is divided by the factor that made it.
 "covered" is the share of 95 % intervals that held the truth, with its binomial standard error; where only an error is stated,
-of the estimate plus and minus 1.96 of it. One command makes the table anew, case by case, and goes on where it was stopped:
+of the estimate plus and minus 1.96 of it. One command makes the table again, case by case, and resumes where it was stopped:
 
 ```sh
 python -m benchmarks.calibrate

@@ -290,6 +290,13 @@ def _of_networks():
                 eigenvalues.sum(),
             ),
             Case(
+                "trace (Hutch++)",
+                f"{told}, 32 products, memory for 9 vectors",
+                partial(_trace, matrix, memory_budget=9 * matrix[0].nbytes),
+                100,
+                eigenvalues.sum(),
+            ),
+            Case(
                 "hutchinson",
                 f"{told}, 32 products",
                 partial(_hutchinson, matrix),
@@ -323,10 +330,10 @@ def _matrix(eigenvalues):
     return (q * eigenvalues) @ q.T
 
 
-def _trace(matrix, rng):
+def _trace(matrix, rng, **options):
     from landscape_viz import trace
 
-    found = trace(matrix, n_products=32, rng=rng)
+    found = trace(matrix, n_products=32, rng=rng, **options)
     return _with_error(found.value, found.standard_error)
 
 

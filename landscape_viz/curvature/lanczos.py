@@ -153,6 +153,29 @@ class Lanczos:
         return [block[: self.size - _BLOCK * k] for k, block in enumerate(self._blocks)]
 
 
+def three_term_recurrence(product, first, n_steps):
+    """Return T, shape (n_steps, n_steps), of Lanczos steps that keep no vectors but the last two; `first` is overwritten.
+
+    Where the steps end early (an invariant space), what follows in T is apart from its first vector.
+    """
+    T, before, now = np.zeros((n_steps, n_steps)), None, first.div_(first.norm())
+    image, beta = None, 0.0
+    for m in range(n_steps):
+        image = product(now, into=image if before is not None else None)
+        scale = float(image.norm())
+        if before is not None:
+            image.add_(before, alpha=-beta)
+        T[m, m] = float(now @ image)
+        image.add_(now, alpha=-T[m, m])
+        beta = float(image.norm())
+        if m + 1 == n_steps or beta <= 50 * product.eps * scale:
+            break
+        T[m, m + 1] = T[m + 1, m] = beta
+        before, now, image = now, image.div_(beta), before
+    T[range(m + 1, n_steps), range(m + 1, n_steps)] = T[m, m]
+    return T
+
+
 def _parts_along(p, T, value, count):
     """Return `count` parts along the basis of the eigenvector at `value`, of which `p` are the first."""
     p = list(p)

@@ -209,7 +209,9 @@ class _Forward(torch.autograd.Function):
         inputs = tensors[: len(tensors) - len(call.block.parameters)]
         ctx.call = call
         ctx.save_for_backward(*inputs)
-        with call.leaves(inputs) as own:  # as without checkpoints: some layers have another path without gradients
+        with call.leaves(
+            inputs
+        ) as own:  # as without checkpoints: some layers have another path without gradients
             return tuple(x.detach() for x in call.run(own))
 
     @staticmethod

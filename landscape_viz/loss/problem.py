@@ -22,6 +22,8 @@ from multifractal.base.types import ArrayLike
 
 BATCH_NORM_MODES = ("eval", "batch", "recalibrate")
 DROPOUT_MODES = ("off", "fixed", "live")
+_CASTS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_CAST_KINDS = ("cpu", "cuda", "mps", "xpu")
 _PREFIXES = ("module.", "_orig_mod.")  # of states saved from wrapped networks
 
 
@@ -72,12 +74,16 @@ class Problem:
     rng : int
         For dropout masks, a loader's pass and, without `state`, a factory's initial weights; 0 is the paper's.
     precision : {"as-is", "float32", "float64"}
-        as-is (our choice): in the dtypes of the parameters, and under autocast where the problem is made under it. Otherwise
-        network and data are promoted. The smallest difference of the loss that is not rounding is reported with sections.
+        as-is (our choice): in the dtypes of the parameters, and under autocast where that is asked for. Otherwise network and
+        data are promoted. The smallest difference of the loss that is not rounding is reported with sections.
     augmentation : {"refuse", "freeze"}
         What to do with loaders whose samples are other ones each time: refuse (our choice), or keep those of one pass.
     memory_budget : float
         Bytes of a loader's data that are kept (our choice 4e9); larger ones are read again at each pass.
+    autocast : str or torch.dtype, optional
+        "bfloat16" or "float16": what `torch.autocast` computes in, the weights staying what they are. None (our choice) takes
+        the autocast under which the problem is made, if any. The floor that such rounding gives the loss is measured with each
+        section, as `Section.rounding`.
     ranks : Ranks, optional
         The processes of a `torch.distributed` job that share out the batches: losses, gradients and products with the Hessian
         are those of all, on every rank. Not with dropout or recalibrated BatchNorm, which depend on the order of the batches.
@@ -120,7 +126,7 @@ class Problem:
     precision: str = field(default="as-is", kw_only=True)
     augmentation: str = field(default="refuse", kw_only=True)
     memory_budget: float = field(default=data.MEMORY_BUDGET, kw_only=True)  # type: ignore[attr-defined]
-    autocast: dict | None = field(default=None, kw_only=True, repr=False)
+    autocast: Any = field(default=None, kw_only=True, repr=False)  # kept by kind of device
     ranks: Ranks | None = field(default=None, kw_only=True)
     checkpoint: bool | Sequence[str] = field(default=False, kw_only=True)
 
@@ -161,7 +167,7 @@ class Problem:
             self._set("loss", importable("loss", self.loss))
         batch_loss.made(self.loss)
         self._read()
-        self._set("autocast", _autocast() if self.autocast is None else self.autocast)
+        self._set("autocast", _autocast(self.autocast, self.precision))
         self._take_weights()
         if self.ranks is not None:
             self.ranks.require_same_weights(digest(sorted(self.state.tensors())))
@@ -283,6 +289,7 @@ class Problem:
             "batch_size": self.batch_size,
             "rng": self.rng,
             "precision": self.precision,
+            "autocast": ", ".join(sorted({str(kind)[6:] for kind in self.autocast.values()})),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -486,10 +493,29 @@ def checked_state(argument, state):
     return state
 
 
-def _autocast():
-    """Return the dtype that each kind of device is under autocast to, now."""
-    kinds = ("cpu", "cuda")
-    return {k: torch.get_autocast_dtype(k) for k in kinds if torch.is_autocast_enabled(k)}
+def _autocast(asked, precision):
+    """Return the dtype that each kind of device is under autocast to: the one asked for, or that of now."""
+    if isinstance(asked, dict):  # of another problem
+        return asked
+    if asked is None:
+        kinds = _CAST_KINDS[:2]
+        return {k: torch.get_autocast_dtype(k) for k in kinds if torch.is_autocast_enabled(k)}
+    dtype = _CASTS.get(str(asked).removeprefix("torch."))
+    require(
+        dtype is not None,
+        "autocast",
+        asked,
+        f"be one of {', '.join(_CASTS)}",
+        "pass autocast='bfloat16'",
+    )
+    require(
+        precision == "as-is",
+        "autocast",
+        f"{asked!r} with precision={precision!r}",
+        "go with precision='as-is'",
+        "choose one of the two",
+    )
+    return dict.fromkeys(_CAST_KINDS, dtype)
 
 
 def _words_of_factory(factory):

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from landscape_viz.curvature.density import condition_number, negative_eigenvalues, spectral_density
+from landscape_viz.curvature.density import (
+    _smoothed,
+    condition_number,
+    negative_eigenvalues,
+    spectral_density,
+)
 from landscape_viz.curvature.eigenpairs import top_eigenpairs
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.lanczos import Lanczos
@@ -200,14 +205,15 @@ def test_a_networks_eigenvalues_to_1e_6():
 def test_trace_lies_within_its_standard_error(name):
     """Over 60 seeds the error is unbiased within 4 standard errors and its size is that stated, within a factor 1.6.
 
-    The leave-one-out estimates share test vectors, so the stated error is low by up to 1.3 on steep spectra.
+    The jackknife's square is not below the true one on average, and up to 2.5 times the true error on steep spectra.
     """
     a = matrix(SPECTRA[name])
-    runs = [trace(a, n_products=32, rng=seed) for seed in range(60)]
+    runs = [trace(a, n_products=32, rng=seed) for seed in range(40)]
     errors = np.array([run.value for run in runs]) - np.trace(a)
     stated = np.sqrt(np.mean([run.standard_error**2 for run in runs]))
-    assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(60)
-    assert 1 / 1.6 < np.sqrt(np.mean(errors**2)) / stated < 1.6
+    assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(40)
+    # 4 standard errors of a deviation from 40 above, and 2.5 besides below
+    assert 1 / (1.6 * 2.5) < np.sqrt(np.mean(errors**2)) / stated < 1.6
     assert runs[0].products == 32
 
 
@@ -252,6 +258,25 @@ def test_density_of_a_network_holds_its_mass():
         assert abs(mean - np.mean(exact**order)) < max(
             1e-3 * np.mean(np.abs(exact) ** order), 4 * error
         )
+
+
+@pytest.mark.parametrize("name", ["outliers", "low rank"])
+def test_density_without_a_basis_is_the_same(name):
+    """The recurrence finds outliers several times, and zeros of rank 3 too soon; weights, moments and density are the same."""
+    a, options = matrix(SPECTRA[name]), {"n_probes": 2, "n_steps": 60, "width": 0.3}
+    kept, lean = spectral_density(a, **options), spectral_density(a, memory_budget=1, **options)
+    assert (kept.reorthogonalised, lean.reorthogonalised) == (True, False)
+    top = np.sum(lean.nodes > 0.99 * SPECTRA[name][0], axis=1)
+    assert (top > 1).all() == (name == "outliers")
+    np.testing.assert_allclose(lean.weights.sum(axis=1), 1, rtol=1e-12)
+    for order in range(1, 10):
+        assert lean.moment(order)[0] == pytest.approx(kept.moment(order)[0], rel=1e-10)
+    curves = [
+        _smoothed(kept.grid, *pair, 0.3) for pair in zip(lean.nodes, lean.weights, strict=True)
+    ]
+    np.testing.assert_allclose(
+        np.mean(curves, axis=0), kept.density, atol=1e-8 * kept.density.max()
+    )
 
 
 def test_density_from_unit_vectors_is_exact():

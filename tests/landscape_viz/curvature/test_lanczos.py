@@ -107,8 +107,9 @@ def refuse(*arguments):
         lambda operator: trace(operator, n_products=8),
         lambda operator: trace(operator, n_products=8, memory_budget=1),
         lambda operator: spectral_density(operator, n_probes=2, n_steps=5),
+        lambda operator: spectral_density(operator, n_probes=2, n_steps=5, memory_budget=1),
     ],
-    ids=["top_eigenpairs", "trace", "trace by Hutchinson", "spectral_density"],
+    ids=["top_eigenpairs", "trace", "trace by Hutchinson", "spectral_density", "no basis"],
 )
 def test_no_vector_leaves_the_device(estimate, monkeypatch):
     """No tensor as long as the weights becomes an array, but for the eigenvectors at the end; arrays go in for draws only."""
@@ -141,13 +142,38 @@ def test_no_vector_leaves_the_device(estimate, monkeypatch):
     assert operator.products >= 8
 
 
-def test_hutchinson_takes_over_where_memory_is_short():
-    """The budget chooses; over 40 seeds Hutchinson's mean is the trace within 4 standard errors, its stated error the true one."""
+@pytest.mark.parametrize(
+    ("vectors", "method"), [(4, "Hutchinson"), (6, "Hutch++"), (10, "Hutch++")]
+)
+def test_hutchinson_takes_over_where_memory_is_short(vectors, method):
+    """The budget chooses; over 40 seeds the mean is the trace within 4 standard errors, its stated error the true one."""
     a = matrix(SPECTRA["outliers"])
-    found = [trace(a, n_products=16, memory_budget=1, rng=seed) for seed in range(40)]
+    budget = {"memory_budget": vectors * a[0].nbytes}
+    found = [trace(a, n_products=16, rng=seed, **budget) for seed in range(40)]
     errors = np.array([one.value for one in found]) - np.trace(a)
-    assert {one.method for one in found} == {"Hutchinson"}
+    assert {one.method for one in found} == {method}
     assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(40)
     stated = np.sqrt(np.mean([one.standard_error**2 for one in found]))
     assert 0.6 < errors.std() / stated < 1.6  # 4 standard errors of a deviation from 40
-    assert trace(a, n_products=16).method == "XTrace"
+
+
+def test_the_budget_chooses_the_estimate_of_a_trace(monkeypatch):
+    """XTrace draws its test vectors twice where they cannot be kept, to the same bits; no more vectors are made than fit."""
+    a, made = matrix(SPECTRA["decay"]), []
+    rows = Products.rows
+    monkeypatch.setattr(Products, "rows", lambda self, n: made.append(n) or rows(self, n))
+    found = {n: trace(a, n_products=16, memory_budget=n * a[0].nbytes) for n in (19, 11, 10, 4)}
+    methods = [one.method for one in found.values()]
+    assert methods == ["XTrace", "XTrace", "Hutch++", "Hutchinson"]
+    assert made == [8, 8, 5, 0]
+    assert found[19].value == found[11].value
+    assert found[19].standard_error == found[11].standard_error
+    assert {one.products for one in found.values()} == {16}
+
+
+def test_hutch_plus_plus_sees_few_large_eigenvalues():
+    """Three eigenvalues that hold all of the trace lie in a basis of five: no error is left, where Hutchinson has one."""
+    a = matrix(np.r_[3.0, 2.0, 1.0, np.zeros(97)])
+    found, rough = (trace(a, n_products=16, memory_budget=n * a[0].nbytes) for n in (10, 4))
+    assert found.value == pytest.approx(6, rel=1e-12)
+    assert found.standard_error < 1e-12 < 0.1 < rough.standard_error

@@ -77,8 +77,7 @@ def test_the_hessian_is_torchs_own():
 
 
 @pytest.mark.parametrize(
-    ("made", "batch_size"),
-    [(_layered, None), (_layered, 2), (_resnet, None), (_encoder, 2)],
+    ("made", "batch_size"), [(_layered, None), (_layered, 2), (_resnet, None), (_encoder, 2)]
 )
 def test_derivatives_are_those_without(made, batch_size):
     """Gradients keep their bits and products differ by rounding; graphs are kept, or made anew for each batch."""

@@ -142,6 +142,37 @@ def test_autocast_does_not_reuse_stale_weights(problem):
     assert len(set(inside[:, 0])) == len(set(POSITIONS))
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", None])
+def test_the_floor_of_autocast_is_measured(kind):
+    """What a section says of its rounding is the spread of its losses around those in float64, with autocast and without."""
+    single = Problem(SmallConv, None, "cross_entropy", images(), autocast=kind)
+    line = directions.random(single, 1, rng=0), [np.linspace(-0.5, 0.5, 41)]
+    measure = {"metrics": ("loss",), "progress": False}
+    found = section(single, *line, **measure)
+    exact = section(
+        Problem(SmallConv, None, "cross_entropy", images(), precision="float64"), *line, **measure
+    )
+    spread = np.std(found.values["loss"] - exact.values["loss"])
+    assert (
+        1 / 3 < found.rounding / spread < 3
+    )  # each a standard deviation, of 4 independent differences and of 41
+    assert found.problem["autocast"] == ("bfloat16" if kind else "")
+    assert (spread > 1e-6) == (kind is not None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"autocast": "float32"}, "be one of bfloat16, float16"),
+        ({"autocast": "bfloat16", "precision": "float64"}, "go with precision='as-is'"),
+    ],
+)
+def test_autocast_of_another_kind_is_refused(options, words):
+    """Autocast to wide numbers, or of a promoted network, says two things at once."""
+    with pytest.raises(ValueError, match=words):
+        Problem(SmallConv, None, "cross_entropy", images(), **options)
+
+
 def test_nothing_of_the_callers_is_changed(problem):
     """Random state, thread count, gradient mode and the state's tensors are as they were, with live dropout too."""
     state = double_network().state_dict()
