@@ -19,11 +19,11 @@ from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.interpretation import in_words
 from landscape_viz.curvature.pac_bayes import pac_bayes_bound
 from landscape_viz.curvature.summary import hessian_summary
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss import batch_loss, batches, data
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
-from landscape_viz.loss.random_state import seeded
 from landscape_viz.sections import section
 from landscape_viz.sharpness import ball_sharpness
 from multifractal.base import files

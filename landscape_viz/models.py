@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, relu
 from torch.nn.modules.batchnorm import _NormBase
 
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss.network import checked_module, copied
-from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import finite_number, one_of, refuse, require, whole_number
 from multifractal.base.deprecation import renamed
 

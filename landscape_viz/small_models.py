@@ -6,7 +6,7 @@ Each sees the image averaged over 4x4 pixels, so that a comparison takes seconds
 import torch
 from torch import nn
 
-from landscape_viz.loss.random_state import seeded
+from landscape_viz.devices.random_state import seeded
 from multifractal.base.checks import one_of, whole_number
 from multifractal.base.deprecation import renamed
 

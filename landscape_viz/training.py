@@ -21,12 +21,12 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from landscape_viz import checkpoint
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.call import digest
 from landscape_viz.loss.call import in_words as words_of
 from landscape_viz.loss.network import checked_module
 from landscape_viz.loss.precision import checked_device
-from landscape_viz.loss.random_state import seeded
 from landscape_viz.optimizers import MILESTONES, Rule
 from multifractal.base import checks
 from multifractal.base.checks import refuse, require, whole_number

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import torch
 
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss import batches
 from landscape_viz.loss.call import digest, importable
-from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, refuse, require
 
 AUGMENTATIONS = ("refuse", "freeze")

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss import batches, checkpointing, placing, sameness
 from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.precision import autocast_to, cast, checked_device, quiet_numerics
 from landscape_viz.loss.problem import Problem, checked_problem
-from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import refuse, require
 from multifractal.base.types import Array, ArrayLike
 

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.devices.ranks import Ranks
 from landscape_viz.loss import batch_loss, checkpointing, data, parameters
 from landscape_viz.loss.call import code_digest, digest, importable, in_words
 from landscape_viz.loss.network import Prototype, is_shard, plain_layers, unwrapped
 from landscape_viz.loss.precision import PRECISIONS, promoted, vector_dtype
-from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import one_of, refuse, require, whole_number
 from multifractal.base.deprecation import FormerName, renamed
 from multifractal.base.types import ArrayLike

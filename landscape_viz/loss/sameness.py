@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from landscape_viz.loss import batches, random_state
+from landscape_viz.devices import random_state
+from landscape_viz.loss import batches
 from landscape_viz.loss.batch_loss import OwnLoss
 from landscape_viz.loss.calling import labels_of
 from landscape_viz.loss.criteria import IGNORED

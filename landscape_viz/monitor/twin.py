@@ -8,11 +8,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_viz.curvature.twice import CheapSecondDerivatives
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss import sameness
 from landscape_viz.loss.batch_loss import made
 from landscape_viz.loss.network import copied, plain_layers, unwrapped
 from landscape_viz.loss.precision import quiet_numerics
-from landscape_viz.loss.random_state import seeded
 from multifractal.base.checks import refuse, require
 
 

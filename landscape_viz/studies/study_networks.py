@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import avg_pool2d
 
 from landscape_viz import datasets
-from landscape_viz.loss.random_state import seeded
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.models import MLP, ResNet, _dropout
 from multifractal.base.checks import one_of
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from landscape_viz import directions, matching, trajectory
 from landscape_viz.connectivity import NetworkPath, linear_path, trained_path
+from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.problem import Problem
-from landscape_viz.loss.random_state import seeded
 from multifractal.base.result import Provenance
 from tests.landscape_viz.curvature.test_hessian import classification, mean_output, small_network
 

@@ -16,9 +16,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from landscape_viz import HessianOperator, Objective, Problem, directions, section, sharpness
+from landscape_viz.devices.random_state import states
 from landscape_viz.loss import parameters, precision
 from landscape_viz.loss.evaluate import Evaluator
-from landscape_viz.loss.random_state import states
 from landscape_viz.loss.stacked import StackedEvaluator
 from tests.helpers.other_networks import ByView, Language, Physics, Recurrent, tokens
 
