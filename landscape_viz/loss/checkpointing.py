@@ -126,7 +126,7 @@ class Block:
                 "checkpoint",
                 f"{self.name}, which {wrong},",
                 "name modules that are functions of their arguments and own parameters",
-                "name other ones; a language model's cache is switched off by use_cache=False",
+                "name other ones; switch the cache of a language model off in its configuration",
             )
 
 
