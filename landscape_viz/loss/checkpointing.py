@@ -27,7 +27,7 @@ def modules_of(model, asked):
             "checkpoint",
             asked,
             "find layers in a Sequential or ModuleList",
-            "pass the names of modules, checkpoint=['encoder', ...]",
+            "give the Problem a list of names of modules instead",
         )
         return found
     every = dict(model.named_modules())
