@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from landscape_viz import checkpoint, datasets, models, training
 from landscape_viz.loss.precision import pinned_threads
+from landscape_viz.optimizers import Rule
 from multifractal.base.rng import realisation
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
@@ -278,6 +279,23 @@ def test_bad_input_is_refused_with_its_rule(options, words):
     """Each refusal names the argument, its value and the rule."""
     with pytest.raises(ValueError, match=re.escape(words)):
         training.train(_model(), _data(), **options)
+
+
+def test_rates_fall_by_their_schedule():
+    """In steps by the decay from each milestone on, its own epoch included; as half a cosine from the rate towards 0; or not."""
+    made = {
+        "optimizer": "sgd",
+        "epochs": 8,
+        "learning_rate": 2.0,
+        "milestones": (2, 5),
+        "decay": 0.5,
+    }
+    steps = Rule(**made, schedule="steps")
+    assert [steps.rate(e) for e in range(8)] == [2, 2, 1, 1, 1, 0.5, 0.5, 0.5]
+    cosine = Rule(**made, schedule="cosine")
+    assert [cosine.rate(e) for e in (0, 4, 8)] == pytest.approx([2, 1, 0], abs=1e-12)
+    assert cosine.rate(2) == pytest.approx(1 + np.sqrt(0.5))
+    assert {Rule(**made).rate(e) for e in range(8)} == {2.0}
 
 
 def test_weight_decay_and_the_cosine_schedule_are_the_plain_loop_by_hand():

@@ -26,6 +26,17 @@ def test_products_are_the_exact_ones_to_the_stated_bias():
     np.testing.assert_array_equal(operator.gradient, exact.gradient)
 
 
+def test_the_step_is_relative_to_weights_longer_than_one():
+    """Cube root of the rounding times the norm of the weights, or times 1 where that is larger; a step given takes its place."""
+    for size, length in ((2.0, 4.0), (0.1, 1.0)):
+        network = nn.Linear(4, 1, bias=False).double()
+        with torch.no_grad():
+            network.weight.fill_(size)
+        problem = Problem(network, None, "mse", (X[:, :1].repeat(1, 4), X[:, :1]))
+        assert DifferenceHessian(problem).step == pytest.approx(2 ** (-52 / 3) * length)
+        assert DifferenceHessian(problem, step=1e-3).step == pytest.approx(1e-3 * length)
+
+
 class Once(torch.autograd.Function):
     """tanh, whose derivative torch is told not to differentiate again."""
 

@@ -37,6 +37,21 @@ def test_steps_are_the_twins():
     np.testing.assert_allclose(lanczos.combined(s[:, -3:]).numpy().T, basis @ s[:, -3:], atol=1e-9)
 
 
+def test_a_first_vector_that_is_partly_known_keeps_its_basis_orthonormal():
+    """Steps apart from known eigenvectors: whatever share of the first vector they take, the basis has unit vectors."""
+    a = np.diag(np.arange(1.0, 41.0))
+    known = torch.eye(40, dtype=torch.float64)[-3:]
+    product, generator = Products(a), np.random.default_rng(0)
+    first = product.normal(generator) + 30 * known.sum(dim=0)
+    lanczos = Lanczos(product, first, 40, generator, known)
+    lanczos.advance(10)
+    basis = lanczos.combined(np.eye(lanczos.size)).numpy()
+    basis = basis if basis.shape[1] == 40 else basis.T
+    np.testing.assert_allclose(basis @ basis.T, np.eye(10), atol=1e-12)
+    np.testing.assert_allclose(basis[:, -3:], 0, atol=1e-12)
+    assert 30 < lanczos.ritz()[0].max() < 37 + 1e-9
+
+
 @pytest.mark.parametrize("most", [8, 20])
 def test_a_restarted_basis_keeps_the_recurrence(most):
     """After restarts the basis is orthonormal, T is the operator in it, and each residual is the measured one, to 1e-12 of 50."""

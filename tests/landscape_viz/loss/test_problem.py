@@ -51,6 +51,28 @@ def test_the_state_is_copied():
     assert not torch.equal(mine.build().last.weight, network.last.weight)
 
 
+def test_a_problem_builds_the_network_of_its_weights():
+    """Not those that the factory draws: the state that was given, in every tensor, shared or not."""
+    state = {name: torch.full_like(t, 3) for name, t in SmallConv().state_dict().items()}
+    for sharing in (False, True):
+        built = problem(state=state).build(sharing=sharing).state_dict()
+        assert all(torch.equal(built[name], t) for name, t in state.items())
+
+
+def test_batches_are_made_smaller_only_where_they_are_no_part_of_the_loss():
+    """BatchNorm on its batches and dropout are refused, running statistics and networks without BatchNorm are not."""
+    assert problem().in_micro_batches(3).batch_size == 3
+    assert problem(batch_size=2).in_micro_batches(3).batch_size == 2
+    for changes, words in (
+        ({"batch_norm": "batch"}, "BatchNorm batch"),
+        ({"dropout": "fixed"}, "dropout fixed"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            problem(**changes).in_micro_batches(3)
+    plain = Problem(Point, None, crooked, images(), batch_norm="batch")
+    assert plain.in_micro_batches(3).batch_size == 3
+
+
 def test_random_state_and_initial_weights_belong_to_the_seed():
     """Building leaves torch's random state alone, and without a state gives the seed's own weights."""
     before = torch.get_rng_state()

@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pytest
 
 from landscape_viz.mapping.section_store import SectionStore
 
@@ -40,3 +41,16 @@ def test_the_same_file_resumes_with_the_same_chunks_and_no_other(tmp_path):
         store.add(10, values)
     with SectionStore(tmp_path / "store", IDENTITY, resume=True) as store:
         assert sorted(store.chunks) == [0, 5, 10]
+
+
+def test_what_is_there_is_neither_resumed_nor_replaced_unasked(tmp_path):
+    """Without a word a store that exists is refused and left as it is; with `overwrite` it is begun again."""
+    path = tmp_path / "store"
+    with SectionStore(path, IDENTITY) as store:
+        store.add(0, np.zeros((1, 5)))
+    kept = path.read_bytes()
+    with pytest.raises(FileExistsError):
+        SectionStore(path, IDENTITY)
+    assert path.read_bytes() == kept
+    with SectionStore(path, IDENTITY, overwrite=True) as store:
+        assert store.chunks == {}

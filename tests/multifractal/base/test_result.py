@@ -193,3 +193,13 @@ def test_no_two_results_share_a_name():
     """A file names its class, so that the name must be of one class only."""
     names = [cls.__name__ for cls in results()]
     assert len(names) == len(set(names))
+
+
+def test_a_call_is_told_in_words():
+    """Numbers as they are, small arrays by their values, larger ones by dtype and shape, nothing by its address."""
+    small, large = np.arange(8) / 4, np.zeros((3, 3))
+    call = Provenance.of("f", a=1, b=np.float64(0.5), c=small, d=large, e=(small[:2], 2), g=int, h=object()).call  # fmt: skip
+    assert call.startswith(
+        "f(a=1, b=0.5, c=[0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75], d=<float64 (3, 3)>, e=([0.0, 0.25], 2), g=int, h=<object"
+    )
+    assert "0x" not in call

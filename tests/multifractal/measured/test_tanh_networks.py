@@ -49,3 +49,11 @@ def test_its_networks_are_those_of_the_recurrent_chapter(gain):
     growth = recurrent.growth_at(problem, [vector], at[::16])
     # the first tangents differ: an offset of the logarithm of a few units over 72 steps
     assert lyapunov == pytest.approx(recurrent.stretching(growth).lyapunov, abs=0.05)
+
+
+def test_a_line_is_as_rough_as_the_law_says_only_where_chaos_reaches_the_pixel():
+    """Where growth over the whole run is below the inverse of the distance between points the loss is smooth: exponent 2."""
+    edge = -np.log(tanh_networks.SPACING) / tanh_networks.HORIZON
+    below, above = tanh_networks.law_of_the_line(np.array([edge * (1 - 1e-6), edge * (1 + 1e-6)]))
+    assert below == 2
+    assert above == pytest.approx(min(1, -np.log(tanh_networks.DISCOUNT) / edge), rel=1e-5)

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multifractal.reproduction import edge_claims, exponents, surface_claims
+from multifractal.reproduction import (
+    drift_claims,
+    edge_claims,
+    exponents,
+    surface_claims,
+    training_claims,
+)
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED
 from multifractal.reproduction.study import Study
 from tests.helpers.made_up import HALF, SPREAD, N, told
@@ -92,6 +98,64 @@ def test_the_correlation_with_the_start_is_pearsons():
     assert value == pytest.approx(stats.pearsonr(x[:4], y[:4]).statistic)
     assert n == 4
     assert low < value < high
+    for scale in (1 / 6, 1 / 4, 100.0):  # a range of exactly 1 in x or in y is a range
+        assert edge_claims.correlation(scale * x, y)[0] == pytest.approx(value)
+        assert edge_claims.correlation(x, scale * (y - 1) * 4 / 5)[0] == pytest.approx(value)
     for a, b in ((x[:3], y[:3]), (np.ones(5), y), (x, np.ones(5))):
         value, interval, _ = edge_claims.correlation(a, b)
         assert np.isnan([value, *interval]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_rank_correlation_of_settings_is_spearmans():
+    """Over the settings that both arrived at; with fewer than five, or without spread in one of them, there is none."""
+    one, other = (
+        np.array([1.0, 2.0, 4.0, 7.0, 5.0, np.nan]),
+        np.array([2.0, 1.0, 5.0, 6.0, 9.0, 1.0]),
+    )
+    expected = stats.spearmanr(one[:5], other[:5]).statistic
+    found = training_claims._rank_correlation
+    assert found(one, other) == found(other, one) == pytest.approx(expected)
+    assert found(one, 1000 + other) == pytest.approx(expected)
+    none = [found(one[1:], other[1:]), found(np.ones(6), other), found(other, np.ones(6))]
+    assert np.isnan(none).all()
+
+
+def test_a_run_counts_where_it_arrives(monkeypatch):
+    """Sharpness, distance and gap of the runs that came to the training loss, NaN for others; all from the seed's own rows."""
+    stop, asked = training_claims._STOP["digits"], []
+
+    def descend(inputs, target, **settings):
+        asked.append((inputs[0, 0], target[0], settings))
+        late = len(asked) % 2
+        return SimpleNamespace(
+            train=stop + late * 1e-9, sharpness=3.0, distance=2.0, gap=len(asked)
+        )
+
+    monkeypatch.setattr("multifractal.training.minibatch.descend_in_batches", descend)
+    data = np.arange(50.0)
+    found = np.array(training_claims._of_seed(Study(n_surfaces=4, size=32), "digits", data[:, None], data, 10, 1))  # fmt: skip
+    assert found.shape == (9, 3)
+    assert np.isnan(found[::2]).all()
+    np.testing.assert_array_equal(found[1::2], [[3, 2, k] for k in (2, 4, 6, 8)])
+    assert len({(x, y) for x, y, _ in asked}) == 1
+    assert asked[0][0] == asked[0][1]
+    assert {(s["learning_rate"], s["batch_size"]) for *_, s in asked} == set(training_claims.settings_of("digits"))  # fmt: skip
+    assert {s["n_train"] for *_, s in asked} == {min(training_claims.N_TRAIN, 25)}
+
+
+def test_rates_of_the_update_rules_are_stated_by_their_steps():
+    """In the long run plain and heavy-ball descent move by the strength times the gradient; Adam's steps and the noise are as long."""
+    m = drift_claims._MOMENTUM
+    for name, (method, strength) in drift_claims.VARIANTS.items():
+        rate, more = drift_claims.setting(name, gradient=0.25)
+        if method == "gd":
+            assert (rate, more) == (strength, {})
+        elif method == "momentum":
+            assert rate / (1 - more["momentum"]) == pytest.approx(strength)
+        elif method == "adam":
+            assert rate == 0.25 * strength
+            assert more == {"beta1": m}
+        else:
+            assert rate == drift_claims._RATE
+            assert more == {"noise": "isotropic", "noise_scale": strength / 4}
