@@ -21,7 +21,7 @@ report: $(VENV)/.demo  ## each claim of the paper measured and judged: results/r
 docs: $(VENV)/.all  ## the site into docs/_build/html, offline; a warning is an error
 	$(RUN) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
-test: $(VENV)/.all lint  ## ruff and the test suite, in the environment of requirements.txt
+test: $(VENV)/.all  ## the test suite, ruff and mypy in it, in the environment of requirements.txt
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change: under 90 s on two cores

@@ -59,16 +59,18 @@ class Directions(Result):
     @property
     def angles(self) -> Array:
         """Angles between the directions in degrees, shape (n, n), float64."""
-        cosines = gram(self.vectors) / np.outer(self.norms, self.norms)
+        products = gram(self.vectors)
+        norms = np.sqrt(np.diag(products))
+        cosines = products / np.outer(norms, norms)
         np.fill_diagonal(cosines, 1.0)
         return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
     @property
     def hash(self) -> str:
         """SHA-256 of the vectors, in hexadecimal."""
-        return hashlib.sha256(
-            f"{self.vectors.dtype.str}{self.vectors.shape}".encode() + self.vectors.data
-        ).hexdigest()
+        digest = hashlib.sha256(f"{self.vectors.dtype.str}{self.vectors.shape}".encode())
+        digest.update(np.ascontiguousarray(self.vectors))
+        return digest.hexdigest()
 
     def orthogonalised(self) -> Directions:
         """Return the directions after Gram-Schmidt in their order (twice, in float64), each with the norm it had."""

@@ -430,7 +430,7 @@ def section(
         status=_status(grid),
         labels=list(directions.labels),
         angles=directions.angles,
-        directions_hash=directions.hash,
+        directions_hash=identity["directions"],
         problem=problem.record(),
         settings=settings | {"path": known.path, "rounding": known.rounding, "better": better},
         provenance=provenance,

@@ -24,6 +24,7 @@ LONG = (
     "test_demo.py",
     "test_notebooks.py",
     "test_site.py",
+    "test_lint.py",
 )  # files that would leave a worker idle at the end
 
 

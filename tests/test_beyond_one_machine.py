@@ -20,9 +20,13 @@ SCRIPTS = dict(
 )
 
 
-def run(name, folder, *launcher, replace=()):
+def run(name, folder, *launcher, replace=None):
     """Run a script of the page in an empty folder; it must say that both results are equal."""
-    (folder / name).write_text(SCRIPTS[name].replace(*replace) if replace else SCRIPTS[name])
+    script = SCRIPTS[name]
+    for old, new in (replace or {}).items():
+        assert old in script
+        script = script.replace(old, new)
+    (folder / name).write_text(script)
     done = subprocess.run(
         [*launcher, name],
         cwd=folder,
@@ -80,5 +84,6 @@ def test_mpi(tmp_path):
 
 @needs("submitit")
 def test_submitit(tmp_path):
-    """Each chunk a process of submitit's local executor; the one change is the name of the cluster."""
-    run("sweep_slurm.py", tmp_path, sys.executable, replace=('cluster="slurm"', 'cluster="local"'))
+    """Each chunk a process of submitit's local executor, which stands for the cluster; two chunks, as each process loads torch."""
+    changes = {'cluster="slurm"': 'cluster="local"', '"-1:1:5"': '"-1:1:2"'}
+    run("sweep_slurm.py", tmp_path, sys.executable, replace=changes)

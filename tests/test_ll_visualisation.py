@@ -127,15 +127,15 @@ def test_the_papers_command_without_its_data_says_what_is_missing(tmp_path):
 
 def test_the_papers_network_runs_on_real_format_files(tmp_path, monkeypatch, capsys):
     """VGG-16 trained by SGD on small CIFAR-10 files; train_mode y is batch BatchNorm with live dropout."""
-    write_cifar10(tmp_path / "cifar", monkeypatch, per_batch=8)
+    write_cifar10(tmp_path / "cifar", monkeypatch, per_batch=3)
     with pytest.warns(UserWarning, match="live"):
         section = LL_visualisation.main(
             "--optimizer sgd --epochs 1 --dataset cifar10 --model vgg --visualize y --train_mode y --x -1:1:2 --y -1:1:2 "
-            "--batch_size 20 --data_root cifar --workers 1 --device cpu --html n".split()
+            "--batch_size 10 --data_root cifar --workers 1 --device cpu --html n".split()
         )
     assert (section.problem["batch_norm"], section.problem["dropout"]) == ("batch", "live")
     assert np.isfinite(section.values["loss"]).all()
-    folder = tmp_path / "results/vgg_sgd_bs=20_dataset=cifar10_epochs=1"
+    folder = tmp_path / "results/vgg_sgd_bs=10_dataset=cifar10_epochs=1"
     assert models.parameter_count(models.build("vgg16")) == 33_646_666
     assert checkpoint.load(folder / "epoch_0001.pt").state_dict["fc.5.weight"].shape == (10, 4096)
     assert not (folder / "section.html").exists()

@@ -75,14 +75,20 @@ class Subject:
             (flags.load_model2, flags.xnorm or flags.norm, flags.xignore or flags.ignore),
             (flags.load_model3, flags.ynorm or flags.norm, flags.yignore or flags.ignore),
         ][: _count(flags)]
-        rows = []
+        rows, drawn = [], {}
         for k, (file, norm, ignore) in enumerate(asked):
             if file:
                 one = directions.toward(problem, checkpoint.load(file).state_dict)
                 rows.append(replace(one, labels=[f"towards {Path(file).name}"]))
             else:
-                found = directions.random(problem, k + 1, norm=norm, ignore=ignore, rng=flags.seed)
-                rows.append(replace(found, vectors=found.vectors[k:], labels=found.labels[k:]))
+                if (norm, ignore) not in drawn:  # those of a large network take seconds
+                    drawn[norm, ignore] = directions.random(
+                        problem, len(asked), norm=norm, ignore=ignore, rng=flags.seed
+                    )
+                found = drawn[norm, ignore]
+                rows.append(
+                    replace(found, vectors=found.vectors[[k]], labels=found.labels[k : k + 1])
+                )
         return directions.combined(*rows)
 
     def _images(self):
