@@ -34,14 +34,20 @@ def stated(notebook):
 def printed(notebook):
     """Return (name, value) of the number in the outputs."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    text = "\n".join(output.get("text", "") for cell in code for output in cell.outputs)
+    return number_in(
+        "\n".join(output.get("text", "") for cell in code for output in cell.outputs)
+    )
+
+
+def number_in(text):
+    """Return (name, value) of the number to see in what was printed."""
     name, value = re.search(r"^Number to see: (\w+) = ([\d.]+)", text, flags=re.MULTILINE).groups()
     return name, float(value)
 
 
-def check_number(notebook):
+def check_number(notebook, found=None):
     """The printed number has the stated name and lies within its stated tolerance."""
-    (name, value, tolerance), (name_out, value_out) = stated(notebook), printed(notebook)
+    (name, value, tolerance), (name_out, value_out) = stated(notebook), found or printed(notebook)
     assert name == name_out
     assert abs(value_out - value) <= tolerance
     assert tolerance < value  # else it would state nothing
@@ -114,9 +120,35 @@ def test_an_edited_cell_is_stale(tmp_path):
     assert execute_notebook.stale_cells(notebook) == [1]
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """For each notebook an empty folder in which it was run anew."""
+    folders = {path: tmp_path_factory.mktemp(path.stem) for path in NOTEBOOKS}
+    pairs = [word for pair in folders.items() for word in pair]
+    clean = {name: value for name, value in os.environ.items() if name != "PROFILE"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.forked_notebooks", *pairs],
+        cwd=ROOT,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    return folders
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_and_gives_the_number_it_states(path, tmp_path):
-    """Executed anew in an empty folder."""
+def test_it_runs_and_gives_the_number_it_states(path, ran):
+    """Run anew in an empty folder, by one process for all five."""
+    text = (ran[path] / "printed.txt").read_text()
+    check_number(nbformat.read(path, 4), number_in(text))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_kernel_runs_it_and_gives_the_number_it_states(path, tmp_path):
+    """Executed by the command, in a kernel of its own."""
     check_number(executed(path, tmp_path))
 
 
