@@ -299,17 +299,24 @@ def test_one_and_two_threads_give_the_same_bits():
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_a_process_pool_gives_the_same_bits(context):
-    """With forked and with fresh processes, plain and noisy."""
+    """With forked and with fresh processes, plain and noisy, on a landscape and on a field."""
     landscape, starts = rough(), np.random.default_rng(4).uniform(0, [56, 30], size=(90, 2))
+    field = FractalField(3, 0.7, rng=0, n_modes=64)
+    points = np.random.default_rng(5).normal(size=(20, 3))
     with ProcessPoolExecutor(2, mp_context=get_context(context)) as executor:
-        for extra in ({}, {"method": "sgd", "rng": 3}):
+        for source, at, extra in (
+            (landscape, starts, {}),
+            (landscape, starts, {"method": "sgd", "rng": 3}),
+            (field, points, {}),
+        ):
             arguments = {"learning_rates": [3.0, 30.0], "n_steps": 60, "keep_last": 10} | extra
-            here = descend_ensemble(landscape, starts, **arguments)
-            there = descend_ensemble(landscape, starts, executor=executor, **arguments)
+            here = descend_ensemble(source, at, **arguments)
+            there = descend_ensemble(source, at, executor=executor, **arguments)
             for name in ("positions", "unfolded", "losses", "steps_taken"):
                 assert same(getattr(here, name), getattr(there, name))
 
 
+@pytest.mark.slow  # tests/test_beyond_one_machine.py walks on a landscape under dask, and the pools above on a field
 def test_a_dask_cluster_gives_the_same_bits():
     """Two dask workers on loopback, a landscape and a field."""
     distributed = pytest.importorskip("dask.distributed")
