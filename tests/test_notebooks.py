@@ -34,9 +34,7 @@ def stated(notebook):
 def printed(notebook):
     """Return (name, value) of the number in the outputs."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return number_in(
-        "\n".join(output.get("text", "") for cell in code for output in cell.outputs)
-    )
+    return number_in("\n".join(output.get("text", "") for cell in code for output in cell.outputs))
 
 
 def number_in(text):
