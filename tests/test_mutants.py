@@ -86,17 +86,27 @@ def test_the_slips_of_this_tree_are_many_and_can_be_parsed(mutation):
 
 
 def test_the_table_counts_by_area_and_names_the_survivors(mutation, tmp_path):
-    """One killed and one surviving slip give 50 %, the survivor with its reason, and what stood on the page stays."""
+    """One killed and one surviving slip give 50 %, the survivor with its reason; the rest of the page stays; outcomes are kept."""
     tool = runpy.run_path(str(ROOT / "tools/mutants.py"))
     names = tool["write_table"].__globals__
     names["PAGE"], names["EXPLAINED"] = tmp_path / "page.md", tmp_path / "why.json"
     drawn = [m for m in mutation.chosen(ROOT, 320) if m.area == "files"][:2]
     names["PAGE"].write_text("# Reliability\n\nWords.\n")
     names["EXPLAINED"].write_text(f'{{"{drawn[1].key}": "only its speed"}}')
-    results = {m.key: {"outcome": o} for m, o in zip(drawn, ("killed", "survived"), strict=True)}
+    names["RECORD"] = tmp_path / "record.json"
+    results = {
+        drawn[0].key: {"outcome": "killed", "at": "abc", "first": "survived", "seconds": 3.0},
+        drawn[1].key: {"outcome": "survived", "at": "def"},
+    }
     for _ in range(2):
         tool["write_table"](results, drawn)
     page = names["PAGE"].read_text()
-    assert page.count("| files | 2 | 1 | 0 | 1 | 50 %, 95 % |") == 1
+    assert page.count("| files | 2 | 1 | 0 | 1 | 50 %, 95 % | 0 of 1 |") == 1
+    assert "2 slips were tried (1 at abc, 1 at def) of 2 that are drawn." in page
+    tool["write_record"](results | {"of no slip": {"outcome": "killed"}}, drawn)
+    assert tool["recorded"]() == {
+        drawn[0].key: {"key": drawn[0].key, "outcome": "killed", "at": "abc", "first": "survived"},
+        drawn[1].key: {"key": drawn[1].key, "outcome": "survived", "at": "def"},
+    }
     assert page.count(f"`{drawn[1].key}`") == page.count(": only its speed") == 1
     assert page.startswith("# Reliability\n\nWords.\n")

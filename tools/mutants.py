@@ -6,8 +6,9 @@ together. It is killed when one fails, or when they use ten times the processor 
 A loaded machine kills nothing: what outruns the limit of the clock, which is for what hangs, is counted with them as killed by
 time. Each run of tests is a fork of this process, which has loaded what is large; kernels that a slip leaves alone are not
 compiled again.
-Everything is kept in the folder, so a run that was stopped goes on. The table of docs/reliability.md is written from all
-results so far; `tools/mutants_explained.json` says, by key, why a survivor is one.
+Everything is kept in the folder, so a run that was stopped goes on. Outcomes are also kept in `tools/mutants_record.json`, with the
+commit at which each was found: a slip's key holds the code of its function, so an outcome counts until that code changes. The
+table of docs/reliability.md is written from all outcomes so far; `tools/mutants_explained.json` says, by key, why a survivor is one.
 """
 
 import argparse
@@ -35,17 +36,19 @@ import mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, EXPLAINED = ROOT / "docs/reliability.md", ROOT / "tools/mutants_explained.json"
+RECORD = ROOT / "tools/mutants_record.json"
 MARKS = "<!-- mutants: written by tools/mutants.py -->", "<!-- mutants end -->"
 KILLED, LATE, SURVIVED = "killed", "killed by time", "survived"
 PRIORITY = {"model": 1, "networks": 1, "figures": 1}  # the others first
 # Tests that are dear, and where a slip in a formula should not be noticed first.
 _DEAR = re.compile(
-    "notebook|demo|site|zoo|readme|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network|same_bits|evidence|types|vocabulary|architecture|migration|tables|beyond_one"
+    "notebook|demo|site|zoo|readme|campaign|packaging|benchmarks|docs|api_ref|mutants|no_network|same_bits|evidence|types|vocabulary|architecture|migration|beyond_one"
 )
 _PARSING = threading.Lock()
 _FIRST_SECONDS = 6  # of tests, before the others of a slip are collected too
 _PLUGINS = "-p no:cacheprovider -p no:xdist -p no:anyio".split()
 _LEFT_OUT = {".git", ".mutants", ".venv", "__pycache__", "results", "node_modules"}
+_RECORDED = ("outcome", "at", "first", "near")  # of an outcome, in the committed record
 _GOAL = {"kernels": 95, "statistics": 95, "rules": 95, "files": 95}  # per cent; 85 elsewhere
 
 
@@ -85,6 +88,7 @@ def main(arguments=None):
     if asked.tests != ["tests"]:
         mine = [m for m in mine if run.reached[f"{m.path}::{m.scope}"]]
     run.try_all(mine, asked.again)
+    write_record(run.results, mutants)
     write_table(run.results, mutants)
 
 
@@ -121,7 +125,7 @@ class Run:
         self.seconds = itertools.count(int(time.time()))
         kept = self.folder / "results.jsonl"
         lines = kept.read_text().splitlines() if kept.exists() else []
-        self.results = {r["key"]: r for r in map(json.loads, lines)}
+        self.results = recorded() | {r["key"]: r for r in map(json.loads, lines)}
 
     def map_tests(self, names):
         """Run every test file of these folders and files once that is new or was changed, with its calls traced."""
@@ -383,22 +387,41 @@ def _report(outcomes, total, what):
             print(f"{number} of {total} {what}: {outcome}", flush=True)
 
 
+def recorded():
+    """Return the outcomes that are committed, by key."""
+    kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    return {key: {"key": key, **one} for key, one in kept.items()}
+
+
+def write_record(results, mutants):
+    """Keep the outcomes of these slips: what came out, at which commit, and what came out when it was tried first."""
+    kept = {
+        m.key: {name: results[m.key][name] for name in _RECORDED if name in results[m.key]}
+        for m in mutants
+        if m.key in results
+    }
+    lines = (f"{json.dumps(key)}: {json.dumps(one)}" for key, one in sorted(kept.items()))
+    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def write_table(results, mutants):
     """Write the table by area, and each survivor with its reason, between the marks of the page."""
     explained = json.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     tried = [m for m in mutants if m.key in results]
     lines = [
-        "| area | slips | killed | of them by time | survived | killed, goal |",
-        "|---|---|---|---|---|---|",
+        "| area | slips | killed | of them by time | survived | killed, goal | at first |",
+        "|---|---|---|---|---|---|---|",
     ]
     for area in ["kernels", *mutation.AREAS]:
-        outcomes = [results[m.key]["outcome"] for m in tried if m.area == area]
+        of_area = [results[m.key] for m in tried if m.area == area]
+        outcomes = [one["outcome"] for one in of_area]
         alive, late = outcomes.count(SURVIVED), outcomes.count(LATE)
         if n := len(outcomes):
             share = f"{100 * (n - alive) / n:.0f} %, {_GOAL.get(area, 85)} %"
-            lines.append(f"| {area} | {n} | {n - alive} | {late} | {alive} | {share} |")
-    part = "the whole run" if len(tried) == len(mutants) else "a part of the run"
-    lines = [f"{len(tried)} of {len(mutants)} slips were tried{_commit()}: {part}.", "", *lines]
+            lines.append(
+                f"| {area} | {n} | {n - alive} | {late} | {alive} | {share} | {_at_first(of_area)} |"
+            )
+    lines = [f"{_tried(results, tried)} of {len(mutants)} that are drawn.", "", *lines]
     lines += ["", "What survived, and why:" if tried else "Nothing was tried yet.", ""]
     for m in tried:
         if results[m.key]["outcome"] == SURVIVED:
@@ -417,6 +440,20 @@ def write_table(results, mutants):
     before, rest = page.split(MARKS[0])
     table = "\n".join(lines)
     PAGE.write_text(f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+
+
+def _tried(results, tried):
+    """Return in words how many slips were tried, and at which commits."""
+    at = collections.Counter(results[m.key].get("at", "?") for m in tried)
+    return (
+        f"{len(tried)} slips were tried ({', '.join(f'{n} at {c}' for c, n in at.most_common())})"
+    )
+
+
+def _at_first(results):
+    """Return how many were killed of those that this record saw tried for the first time, before any test was written for them."""
+    first = [one["first"] for one in results if one.get("first")]
+    return f"{sum(one != SURVIVED for one in first)} of {len(first)}" if first else "–"
 
 
 if __name__ == "__main__":
