@@ -50,7 +50,7 @@ def written(value):
     if isinstance(value, np.ndarray):
         return digest(value)
     if isinstance(value, dict):
-        return {str(key): written(v) for key, v in value.items()}
+        return {getattr(key, "__name__", str(key)): written(v) for key, v in value.items()}
     if isinstance(value, tuple | list | set | frozenset):
         return [
             written(v)
@@ -116,3 +116,46 @@ def test_constants_of_protocols_are_as_approved(module):
         and not str(value).startswith("/")
     }
     approved.check("constants", module, found, rtol=1e-12)
+
+
+def constants_and_defaults(module):
+    """Return the numbers at the top of a module, and the defaults of its own functions and classes, private ones included."""
+    found = {}
+    for name, value in sorted(vars(module).items()):
+        if re.fullmatch(r"_?[A-Z][A-Z0-9_]*", name):
+            if isinstance(value, int | float | tuple | list | dict | np.ndarray):
+                found |= {} if isinstance(value, bool) else {name: written(value)}
+        elif getattr(value, "__module__", "") == module.__name__ and inspect.isroutine(value):
+            found |= defaults_of(name, value)
+        elif getattr(value, "__module__", "") == module.__name__ and inspect.isclass(value):
+            for part, method in sorted(vars(value).items()):
+                if inspect.isfunction(method):
+                    found |= defaults_of(f"{name}.{part}", method)
+    return found
+
+
+def defaults_of(name, function):
+    """Return the numbers that a function's arguments are by default."""
+    arguments = inspect.signature(function).parameters.values()
+    return {
+        f"{name}({a.name})": written(a.default)
+        for a in arguments
+        if isinstance(a.default, int | float | tuple)  # bools too
+    }
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of modules under their old names
+@pytest.mark.parametrize("package", ["multifractal", "landscape_viz", "experiments"])
+def test_numbers_that_algorithms_are_made_of_are_as_approved(package):
+    """Constants of all modules and defaults of all their functions; a new one is taken in when the form is next written."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        if "published_findings" in name or path.name.startswith("__"):
+            continue
+        try:
+            numbers = constants_and_defaults(importlib.import_module(name))
+        except ImportError:  # of an extra that is not installed
+            continue
+        found |= {name: numbers} if numbers else {}
+    approved.check_kept(f"numbers.{package}", found)

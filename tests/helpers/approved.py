@@ -43,6 +43,20 @@ def check_all(file, found, rtol=1e-12):
     assert not gone, f"{sorted(gone)} are gone from {path.name} (set MULTIFRACTAL_APPROVE=1)"
 
 
+def check_kept(file, found, rtol=1e-12):
+    """Compare what was found, {place: {name: value}}, with what a file holds of it; what is new or gone there is no fault."""
+    path = FOLDER / f"{file}.json"
+    if os.environ.get("MULTIFRACTAL_APPROVE"):
+        check_all(file, found, rtol)
+    found, kept = json.loads(json.dumps(found, default=float)), json.loads(path.read_text())
+    both = {place: kept[place].keys() & found[place].keys() for place in kept.keys() & found.keys()}
+    parts = [{p: {n: one[p][n] for n in both[p]} for p in both} for one in (kept, found)]
+    assert sum(map(len, both.values())) > len(kept) / 2, f"{path.name} is of another tree"
+    other = list(differences(*parts, rtol))
+    said = "; ".join(other[:5])
+    assert not other, f"not as approved in {path.name} (set MULTIFRACTAL_APPROVE=1): {said}"
+
+
 def differences(kept, found, rtol, where=""):
     """Yield in words what differs between two nested lists or dicts, numbers by more than `rtol` of the largest beside them."""
     if isinstance(kept, dict) and isinstance(found, dict):
