@@ -5,6 +5,7 @@ meaning to. `tests/helpers/approved.py` tells how a change is approved; a change
 """
 
 import argparse
+import dataclasses
 import importlib
 import inspect
 import re
@@ -125,6 +126,9 @@ def constants_and_defaults(module):
         if re.fullmatch(r"_?[A-Z][A-Z0-9_]*", name):
             if isinstance(value, int | float | tuple | list | dict | np.ndarray):
                 found |= {} if isinstance(value, bool) else {name: written(value)}
+            elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+                parts = {k: v for k, v in vars(value).items() if isinstance(v, int | float | tuple)}
+                found |= {name: written(parts)} if parts else {}
         elif getattr(value, "__module__", "") == module.__name__ and inspect.isroutine(value):
             found |= defaults_of(name, value)
         elif getattr(value, "__module__", "") == module.__name__ and inspect.isclass(value):

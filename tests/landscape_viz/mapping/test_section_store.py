@@ -54,3 +54,21 @@ def test_what_is_there_is_neither_resumed_nor_replaced_unasked(tmp_path):
     assert path.read_bytes() == kept
     with SectionStore(path, IDENTITY, overwrite=True) as store:
         assert store.chunks == {}
+
+
+@pytest.mark.parametrize(
+    ("new", "same"),
+    [(0.5 * (1 + 0.99e-5), True), (0.5 * (1 + 1.01e-5), False), (-0.5, False), (np.nan, False)],
+)
+def test_a_loss_is_the_same_to_one_part_in_a_hundred_thousand(new, same, tmp_path):
+    """What differs by more is another section, and refused both ways; an unknown loss is the same as an unknown one only."""
+    one, other = IDENTITY, IDENTITY | {"loss": new}
+    for k, (first, second) in enumerate(((one, other), (other, one))):
+        path = tmp_path / str(k)
+        SectionStore(path, first).close()
+        SectionStore(path, first, resume=True).close()
+        if same:
+            SectionStore(path, second, resume=True).close()
+        else:
+            with pytest.raises(ValueError, match="0.5|nan"):
+                SectionStore(path, second, resume=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multifractal import WaveletLeaders, wavelet_leaders
-from multifractal.analysis.leaders import leaders_of, wavelet_coefficients
+from multifractal.analysis.leaders import _widest, leaders_of, wavelet_coefficients
 from tests.helpers import naive
 
 pytestmark = pytest.mark.quick
@@ -173,3 +173,13 @@ def test_overflow_is_refused():
     """Leaders too large for a float64 are refused, not returned as inf."""
     with pytest.raises(ValueError, match=re.escape("lower the integration or p")):
         leaders_of(wavelet_coefficients(NOISE * 1e200), p=2, first_scale=1)
+
+
+@pytest.mark.parametrize("n", [6, 7])
+@pytest.mark.parametrize("reach", [1, 2, 3, 9])
+def test_the_widest_value_is_looked_for_nearer_than_the_reach(n, reach):
+    """Of each pair and of the pairs less than `reach` away, to either side; a last value without a partner is a pair of its own."""
+    x = np.random.default_rng(n).random((n, 2))
+    pairs = [x[k : k + 2].max(axis=0) for k in range(0, n, 2)]
+    expected = [np.max(pairs[max(k - reach + 1, 0) : k + reach], axis=0) for k in range(len(pairs))]
+    np.testing.assert_array_equal(_widest(x, reach), expected)
