@@ -28,6 +28,7 @@ _N_LINES, _ON_A_LINE = 8, 257  # of a plane that is looked at cheaply first (our
 _LEAST_POINTS = 113  # two scales of 8 x 8 leaders
 # of the ladder of lines (our choices)
 _LINE_POINTS, _MOST_ZOOM = 129, 8
+_NEAR_A_HALF = 0.1  # our choice: some eight standard errors of an exponent of 113 points a side
 _UNRESOLVED = "unresolved at this distance: zoom in"
 _POINTER = (
     "Losses whose forward pass is chaotic are rough by a law: see docs/where_losses_are_fractal.md."
@@ -223,11 +224,21 @@ class FractalReport(Result):
         return found and f"a line is resolved at {', '.join(dict.fromkeys(found))}"
 
     def _jumps(self):
-        where = self._where("jumps")
+        where, sums = self._where("jumps"), self._widths(self._sums_of_jumps())
+        more = f" At {sums} many of them within a pixel add up to 1/2." if sums else ""
         return where and (
             f"Jumps along curves at {where}, as where a router sends inputs elsewhere: no fractal, though first differences "
-            "grow as those of a rough surface of exponent 1/2."
+            f"grow as those of a rough surface of exponent 1/2.{more}"
         )
+
+    def _near_a_half(self):
+        return np.abs(self.rough_exponents - 0.5) < _NEAR_A_HALF
+
+    def _sums_of_jumps(self):
+        """Return at which zooms it is rough as many jumps within a pixel are, and jumps at a closer one."""
+        jumps = np.array([kind == "jumps" for kind in self.kinds])
+        closer = jumps.any() and np.arange(len(jumps)) < np.flatnonzero(jumps).max(initial=0)
+        return closer & self._near_a_half() & np.array([kind == "rough" for kind in self.kinds])
 
     def _cannot_tell(self):
         where, found = self._where("cannot tell"), self._resolved("cannot tell")
@@ -238,7 +249,7 @@ class FractalReport(Result):
 
     def _rough(self):
         resolved = [kind not in ("jumps", "unresolved", "cannot tell") for kind in self.kinds]
-        rough = np.isfinite(self.rough_exponents) & resolved
+        rough = np.isfinite(self.rough_exponents) & resolved & ~self._sums_of_jumps()
         if not rough.any() or "noise" in self.kinds:
             return ""
         found = [
@@ -247,9 +258,11 @@ class FractalReport(Result):
                 self.rough_exponents[rough], self.rough_distances[rough], strict=True
             )
         ]
+        also = " Many jumps within a pixel, as a router makes, give 1/2 too: zoom in."
         return (
             f"Rough over some distances: exponent {'; '.join(found)} (near 0 it is noise, say rounding). A fractal "
             "would keep its exponent over several zooms; compare other planes (rng) before believing it."
+            + (also if self._near_a_half()[rough].all() else "")
         )
 
 

@@ -17,7 +17,7 @@ differences. Where these grow with one and the same exponent from 1 to 4 pixels 
 The thresholds were chosen on 800 synthetic fields of 256 x 256, mixtures in random shares of an exact fractional Brownian
 surface, a blurred one (with or without a bowl) and white noise of light or heavy tails. `benchmarks/calibrate_verdict.py`
 draws them, lists the best thresholds, and prints the confusion table on 200 fresh fields. The verdict names the kind that
-makes up most of V(1), parabolas taken off, in 88.0 % of the former and 85.5 % of the fresh ones; where that kind makes up more
+makes up most of V(1), parabolas taken off, in 88.1 % of the former and 85.5 % of the fresh ones; where that kind makes up more
 than two thirds, in 93.6 % and 93.0 %. (The best of all candidates would name it in 89.0 % of the former.)
 No measured loss section had a part in it.
 """

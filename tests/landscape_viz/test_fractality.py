@@ -139,6 +139,22 @@ def test_rounding_is_noise_and_the_other_kinds_have_their_words(monkeypatch):
     assert "Smooth" not in str(found)
 
 
+def test_many_jumps_within_a_pixel_are_told_from_a_rough_loss(monkeypatch):
+    """Exponents near 1/2 above a zoom that jumps are put down to the jumps; with no such zoom the words warn; 0.8 has neither."""
+    half, steep = (mf.fbm_surface(N, hurst, rng=0).values for hurst in (0.5, 0.8))
+    y, x = np.mgrid[:N, :N]
+    steps = np.floor(x / 40 + 0.3 * np.sin(y / 30)) + np.floor(y / 37 + x / 150)
+    replaced(monkeypatch, [steep, half, steps])
+    words = str(report())
+    assert "At ± 0.1 many of them within a pixel add up to 1/2." in words
+    assert "Rough over some distances: exponent 0.8" in words
+    assert "give 1/2 too" not in words
+    replaced(monkeypatch, [half] * 3)
+    assert "Many jumps within a pixel, as a router makes, give 1/2 too: zoom in." in str(report())
+    replaced(monkeypatch, [steps, half, half])
+    assert "add up to 1/2" not in str(report())
+
+
 class Restless(nn.Linear):
     """A network that draws a number of its own at each call."""
 

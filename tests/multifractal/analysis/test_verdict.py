@@ -63,7 +63,7 @@ def test_moments_leave_masked_pixels_out():
 def test_confusion_on_200_fresh_fields():
     """The verdict names the kind that makes up most of the lag-1 variogram in at least 78 % of 200 fresh mixtures.
 
-    On the 800 fields behind the thresholds it did in 88.0 %, and in 93.6 % where a kind exceeds two thirds; four binomial
+    On the 800 fields behind the thresholds it did in 88.1 %, and in 93.6 % where a kind exceeds two thirds; four binomial
     standard errors below are 78.8 % of 200 and 85.0 % of about 128. (Those had 256 pixels a side, these have 128.)
     """
     table, clear = np.zeros((3, 3), int), []
