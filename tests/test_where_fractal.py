@@ -130,6 +130,15 @@ def test_recorded_seeds_are_not_measured_again(tmp_path, monkeypatch):
         study.recorded(64)
 
 
+def test_walks_are_compared_with_the_control_of_the_same_seed():
+    """Order does not matter; what both grounds share cancels; no rule judges."""
+    walk = {"edge": -1.0, "drift": -0.1}
+    rough = [walk | {"ground": "RNN, gain 3", "seed": s, "short": s + 0.5} for s in range(4)]
+    smooth = [walk | {"ground": "RNN, gain 0.8", "seed": s, "short": s} for s in (3, 1, 2, 0)]
+    told = "displacement 0.50 [0.50, 0.50], slope 0.00 [0.00, 0.00], change 0.00 [0.00, 0.00]"
+    assert [*rules.walkers(smooth + rough)][-1][2:] == (told, "no rule")
+
+
 def test_whole_spectra_are_told_beside_controls():
     """Of c1 and c2 those of exact surfaces are taken off; the law's c2 stands beside them, and no rule judges."""
     numbers = {"measured": {"c1": 0.5, "c2": -0.2}, "control": {"c1": 0.4, "c2": -0.05}}

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-import multifractal as mf
 from experiments.where_fractal.rules import chosen, column, crossing
+from landscape_viz.recurrent.law import Stretching
+from multifractal.base.result import Provenance
 from multifractal.figures._style import CONTROL, FURTHER, OURS, THEORY, axes_or_new, styled
 from multifractal.measured.section_study import SectionStudy
 
@@ -32,21 +33,17 @@ def law(results):
     rows = results["rows"]
     line = np.array([0.0, 2.0])
     left.plot(line, line, color=THEORY, lw=1, zorder=1, label="the law")
+    plane, along = ("measured", "exponent"), ("exponent",)
     for name, some, path, colour, marker in (
-        ("doubling plant", rows["plant"], ("measured", "exponent"), OURS, "o"),
-        ("tanh RNN, gain 0.8 to 3", rows["boundary"], ("exponent",), FURTHER[1], "s"),
-        ("GRU, LSTM", rows["gated"], ("exponent",), FURTHER[0], "^"),
+        ("tanh RNN, lines, gain 0.8 to 3", rows["boundary"], along, FURTHER[1], "s"),
+        ("GRU and LSTM, lines", rows["gated"], along, FURTHER[0], "^"),
+        ("tanh RNN, planes", rows["RNN"], plane, FURTHER[1], "s"),
+        ("GRU and LSTM, planes", rows["GRU"] + rows["LSTM"], plane, FURTHER[0], "^"),
+        ("doubling plant, planes", rows["plant"], plane, OURS, "o"),
     ):
-        if some:
-            left.plot(
-                _moment(some),
-                column(some, *path),
-                marker,
-                ms=3.5,
-                alpha=0.6,
-                color=colour,
-                label=name,
-            )
+        style = {"ms": 3.5, "alpha": 0.7, "label": name, "color": colour}
+        style |= {"mfc": "none"} if path == along else {"mec": THEORY, "mew": 0.4}
+        left.plot(_moment(some), column(some, *path), marker, **style)
     smooth = feed_forward()
     left.plot(
         np.full(len(smooth), 2.0), smooth, "D", ms=4, color=CONTROL, label="feed-forward networks"
@@ -57,7 +54,7 @@ def law(results):
         xlim=(0, 2.1),
         ylim=(-0.1, 2.15),
     )
-    left.legend(loc="upper left", fontsize=8)
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=8)
     _boundary(right, rows["boundary"])
     return left.figure
 
@@ -105,31 +102,49 @@ def zoom(results):
 
 
 @styled
-def spectrum(results=None, n=512, discount=0.6):
-    """Draw the measured spectrum of one bent plant's loss over the predicted D(h), and an exact surface's; return the figure."""
-    from experiments.where_fractal import measures as m
-    from landscape_viz import recurrent
+def spectrum(results):
+    """Draw measured spectra of larger planes over the predicted D(h), and exact surfaces' beside them; return the figure."""
+    kinds = (("bent plant", 0.6), ("RNN", 0.85), ("RNN", 0.92))
+    axes = axes_or_new(None, 1, 3, figsize=(10.6, 3.8), sharex=True, sharey=True)
+    for ax, (kind, discount) in zip(axes, kinds, strict=True):
+        some = chosen(results["rows"]["spectra"], kind=kind, discount=discount)
+        _spectra(ax, some, discount)
+        ax.set_title(f"{kind}, discount {discount:g}, {some[0]['points']} x {some[0]['points']}")
+        ax.set(xlabel="$h$ less the law's exponent $H$", xlim=(-0.5, 0.8), ylim=(0, 2.15))
+    axes[0].set_ylabel("dimension $D(h)$")
+    figure, keys = axes[0].figure, axes[0].get_legend_handles_labels()
+    figure.legend(*keys, loc="outside lower center", ncols=5, fontsize=8)
+    return figure
 
-    ax = axes_or_new(None, figsize=(5.6, 4.0))
-    made = recurrent.DoublingPlant(8, horizon=40, bend=0.9, rng=0)
-    data = m.gaussian(np.random.default_rng(1), 1, 40, 8)
-    problem, plane = m.problem_of(made, data, 0)
-    _, found = m.stretching(problem, plane, 0.1, 0, passes=512)
-    axis = np.linspace(-0.1, 0.1, n)
-    loss = recurrent.plane_losses(problem, plane, [axis, axis], [discount])[0]
-    h = np.linspace(0.45, 1.35, 200)
-    predicted = found.spectrum(discount, h)
-    ax.plot(h[predicted > 0], predicted[predicted > 0], color=THEORY, label="predicted $D(h)$")
-    control = mf.fbm_surface(n, found.exponent(discount), rng=0).values
-    for values, colour, label in (
-        (control, CONTROL, "exact monofractal surface"),
-        (loss, OURS, "loss of the bent plant"),
+
+def _spectra(ax, rows, discount):
+    """Draw each seed's spectra and their mean by moment, about the exponent that its own lambda predicts."""
+    centre = column(rows, "predicted", "H")[:, None]
+    for of, colour, label in (
+        ("control", CONTROL, "exact monofractal surfaces"),
+        ("measured", OURS, "losses"),
     ):
-        measured = mf.multifractal_spectrum(values)
-        ax.plot(measured.h, measured.D, "o-", ms=3, color=colour, label=label)
-    ax.set(xlabel="exponent $h$", ylabel="dimension $D(h)$", ylim=(0, 2.15))
-    ax.legend(loc="lower center", fontsize=8)
-    return ax.figure
+        h, D = (np.array([row[of][name] for row in rows]) for name in ("h", "D"))
+        h = h - centre
+        ax.plot(h.T, D.T, color=colour, lw=0.6, alpha=0.35)
+        ax.plot(h.mean(axis=0), D.mean(axis=0), "o-", ms=3, color=colour, label=f"{label}, mean")
+        ax.plot([], [], color=colour, lw=0.6, alpha=0.6, label=f"{label}, each seed")
+    # h has to be positive, at every seed
+    x = np.linspace(max(-0.5, 0.02 - centre.min()), 0.8, 300)
+    law = np.mean([_law(row, discount, x) for row in rows], axis=0)
+    ax.plot(x[law > 0], law[law > 0], color=THEORY, label="predicted $D(h)$, mean")
+
+
+def _law(row, discount, x):
+    """Return the predicted D at exponents x above the law's."""
+    of = Stretching(
+        lyapunov=row["lyapunov"],
+        variance=row["variance"],
+        finite_time=np.array([row["lyapunov"]]),
+        n_steps=1,
+        provenance=Provenance.of("where_losses_are_fractal"),
+    )
+    return of.spectrum(discount, row["predicted"]["H"] + x)
 
 
 FIGURES = {"fractal_law": law, "fractal_zoom": zoom, "fractal_spectrum": spectrum}

@@ -256,6 +256,21 @@ def walkers(rows):
             own = estimate(column(some, "descent", "short"))
             verdict = decide(own.high < 1, own.low > 1, own)
             yield "6a", f"{ground}, descent of the network itself", words(own, 2), verdict
+    yield from _beyond_the_control(rows)
+
+
+def _beyond_the_control(rows):
+    """Yield by how much walks on chaotic sections differ from those on sections of the same seed's network that are not."""
+    rough, smooth = (
+        sorted(chosen(rows, ground=f"RNN, gain {gain}"), key=lambda row: row["seed"])
+        for gain in ("3", "0.8")
+    )
+    if rough and smooth:
+        told = ", ".join(
+            f"{title} {words(estimate(column(rough, name) - column(smooth, name)), 2)}"
+            for title, name in (("displacement", "short"), ("slope", "edge"), ("change", "drift"))
+        )
+        yield "6", "RNN, gain 3 less gain 0.8, seed by seed", told, "no rule"
 
 
 def boundary(rows):
