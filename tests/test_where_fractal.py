@@ -148,7 +148,6 @@ def test_whole_spectra_are_told_beside_controls():
     assert line[2:] == (told, "no rule")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", figures.FIGURES)
 def test_figures_are_as_approved(name, drawn):
     """Those of the committed rows: lines, labels, limits and legends."""
