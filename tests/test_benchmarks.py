@@ -2,6 +2,7 @@
 
 import ast
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ SERVES = {
     "topology._merge": ("flood", "merge tree"),
     "topology._reduced": ("level_components", "contour tree"),
     "verdict._moments": ("mean_squares", "verdict"),
-    "walking._advance": ("optimise", "one walk"),
+    "walking._alone": ("optimise", "one walk"),
+    "walking._lockstep": ("optimise", "1000 walkers in lockstep"),
     "walking._advance_on_waves": ("descend_on_field", "descent on a FractalField"),
 }
 
@@ -118,7 +120,13 @@ def test_constant_cost_is_told_from_growth():
 def test_ratio_counts_the_share_of_the_work():
     """A yardstick that does a hundredth of the work in the same time makes ours 100 times faster."""
     (timing,) = harness.measure(
-        Case("sum", lambda: sum(range(200_000)), lambda: sum(range(200_000)), share=0.01, repeats=3)
+        Case(
+            "sum",
+            lambda: sum(range(200_000)),
+            lambda: sum(range(200_000)),
+            share=0.01,
+            clock=time.process_time,
+        )
     )
     assert 20 < timing.ratio < 500
     parts = harness.measure(Parts("demo", lambda: {"drawing": 2.0, "total": 3.0}, aim="5 s"))

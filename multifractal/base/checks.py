@@ -7,6 +7,7 @@ variogram and TAMSD over pairs, wavelet coefficients that touch data only) they 
 
 from __future__ import annotations
 
+import math
 import numbers
 import os
 from collections.abc import Collection, Sequence
@@ -25,6 +26,7 @@ _MASKLESS = (
     type(None),
 )  # the most frequent first: checks are most of a short walk's time
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+_PLAIN_NUMBERS = {float, int}
 
 S = TypeVar("S", bound=str | None)
 
@@ -160,6 +162,8 @@ def mask_of(values: object) -> Array | None:
 
 
 def _mask_of_items(values: Sequence[object]) -> Array | None:
+    if _PLAIN_NUMBERS.issuperset(map(type, values)):
+        return None
     masks = [mask_of(item) for item in values if not isinstance(item, numbers.Number)]
     if all(mask is None for mask in masks):
         return None
@@ -218,7 +222,7 @@ def _of_numbers(argument: str, values: Any) -> Array:
             argument, values, "be an array of numbers", "give all its rows the same length"
         ) from error
     require(
-        np.issubdtype(array.dtype, np.number) and not np.iscomplexobj(array),
+        array.dtype.kind in "iuf",
         argument,
         array.dtype,
         "hold real numbers",
@@ -232,8 +236,8 @@ def finite_array(
 ) -> Array:
     """Return `values` as by `real_array`, refusing NaN and inf and saying where."""
     array = real_array(argument, values, ndim, dtype)
-    bad = ~np.isfinite(array)
-    if bad.any():
+    if not np.isfinite(array).all():
+        bad = ~np.isfinite(array)
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise refuse(
             argument,
@@ -302,6 +306,8 @@ def grid_shape(argument: str, n: Any, minimum: int = 4) -> tuple[int, int]:
 
 
 def _is_finite(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_):
         return False
     try:

@@ -47,7 +47,7 @@ def map_chunks(
             ]
         except BrokenExecutor as error:
             raise died(error, "call again with a new executor") from error
-    if thread_count() == 1 or len(chunks) < 2:
+    if len(chunks) < 2 or thread_count() == 1:
         return [function(*chunk) for chunk in chunks]
     with ThreadPoolExecutor(min(thread_count(), len(chunks))) as pool:
         return list(pool.map(lambda chunk: function(*chunk), chunks))

@@ -44,7 +44,7 @@ class Provenance:
         **arguments: Any,
     ) -> Provenance:
         """Record a call of the function named `function`; large arrays are recorded by shape."""
-        words = ", ".join(f"{name}={_in_words(value)}" for name, value in arguments.items())
+        words = ", ".join([f"{name}={_in_words(value)}" for name, value in arguments.items()])
         seed = None if rng is None else describe(rng)
         return cls(f"{function}({words})", seed, dict(_versions_of(tuple(packages))))
 
@@ -228,15 +228,16 @@ def _dataclass_in(kind: Any) -> Any:
 def _in_words(value: object) -> str:
     if type(value) in _PLAIN:
         return repr(value)
-    if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
-        return f"({', '.join(map(_in_words, value))})"
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"<{value.dtype} {value.shape}>"
     if isinstance(value, np.ndarray | np.generic):
         return repr(value.tolist())
+    if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):
+        return f"({', '.join(map(_in_words, value))})"
     if isinstance(value, type):
         return value.__name__
-    return re.sub(r" at 0x[0-9a-f]+>", ">", repr(value))  # no two runs have the same addresses
+    words = repr(value)  # without addresses: no two runs have the same
+    return re.sub(r" at 0x[0-9a-f]+>", ">", words) if " at 0x" in words else words
 
 
 def _frozen(array: Array) -> Array:

@@ -300,7 +300,7 @@ def _as_walks(positions):
         "stack walks first",
     )
     require(
-        np.issubdtype(walks.dtype, np.number) and not np.iscomplexobj(walks),
+        walks.dtype.kind in "iuf",
         "positions",
         walks.dtype,
         "hold real numbers",
@@ -320,20 +320,17 @@ def _lags_up_to(longest: int) -> Array:
 
 def _whole_numbers(argument: str, values: ArrayLike) -> Array:
     array = np.atleast_1d(values if type(values) is np.ndarray else real_array(argument, values))
-    good = (
-        array.ndim == 1
-        and array.size > 0
-        and np.issubdtype(array.dtype, np.number)
-        and not np.iscomplexobj(array)
-    )
-    good = good and bool(np.all((array >= 0) & (array == np.floor(array)) & (array < 2**62)))
+    good = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iuf"
+    if good and array.dtype.kind == "f":
+        good = bool((array == np.floor(array)).all())
+    good = good and bool(array.min() >= 0 and array.max() < 2**62)
     require(good, argument, array, "be one or more whole numbers, at least 0", "round them first")
     return array.astype(np.int64)
 
 
 def _refuse_unfinite(per_walk, walks, waiting_times, lag_times, window):
-    bad = np.argwhere(~np.isfinite(per_walk))
-    if len(bad):
+    if not np.isfinite(per_walk).all():
+        bad = np.argwhere(~np.isfinite(per_walk))
         walk, at, lag = (int(i) for i in bad[0])
         first, shift = int(waiting_times[at]), int(lag_times[lag])
         rows = np.flatnonzero(~np.isfinite(walks[walk, first : first + window + shift]).all(axis=1))

@@ -15,6 +15,8 @@ s > 0 of s^(-alpha-1) (1 - e^-s) e^(-s (n-1)); z_l is the memory of node l.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -174,15 +176,9 @@ class _Equation:
     """The constants of one call, and the integration of one of its paths."""
 
     def __init__(self, driver, n_steps, hurst, eta, beta):
-        scale = exp(log_gamma(2 * hurst - 1) + log_gamma(3 - 2 * hurst))
-        rates, weights = memory_nodes(2 - 2 * hurst, n_steps)
+        scale, *memory = _memory(hurst, n_steps)
         self.driver, self.exponent = driver, 1 - hurst
-        self.kernel_arguments = (
-            eta / scale,
-            eta * np.sqrt(2 / (beta * scale)),
-            _in_lanes(exp(-rates)),
-            _in_lanes(weights * exp(-rates)),
-        )
+        self.kernel_arguments = (eta / scale, eta * np.sqrt(2 / (beta * scale)), *memory)
 
     def integrate(self, seed, index, start, noise, path):
         """Fill `path`, and `noise` from realisation `index` of `seed` if there is one; return the failing step or -1."""
@@ -191,6 +187,14 @@ class _Equation:
                 len(noise), self.exponent
             )
         return _integrate(*self.driver, start, noise, *self.kernel_arguments, path)
+
+
+@functools.lru_cache(maxsize=16)
+def _memory(hurst, n_steps):
+    """Return Gamma(2H-1) Gamma(3-2H), the decay of each node in a step, and its weight then: 10 kB for a million steps."""
+    rates, weights = memory_nodes(2 - 2 * hurst, n_steps)
+    scale = exp(log_gamma(2 * hurst - 1) + log_gamma(3 - 2 * hurst))
+    return scale, _in_lanes(exp(-rates)), _in_lanes(weights * exp(-rates))
 
 
 @kernel
@@ -269,11 +273,11 @@ def memory_nodes(alpha, n_steps):
     points, quadrature = gauss_points(_ORDER, -alpha)
     rates, weights = [edge * points], [power(edge, 1 - alpha) * quadrature]
     points, quadrature = gauss_points(_ORDER, 0.0)
-    while edge < _LARGEST_RATE:
-        rates.append(edge * (1.0 + points))
-        weights.append(edge * quadrature * power(rates[-1], -alpha))
-        edge *= 2
-    rates = np.concatenate(rates)
+    n_panels = max(0, math.ceil(math.log2(_LARGEST_RATE / edge)))
+    edges = np.ldexp(edge, np.arange(n_panels))[:, None]
+    panels = edges * (1.0 + points)
+    weights.append((edges * quadrature * power(panels, -alpha)).ravel())
+    rates = np.concatenate([*rates, panels.ravel()])
     return rates, alpha * exp(-log_gamma(1 - alpha)) * np.concatenate(weights) * _decay(rates)
 
 

@@ -172,6 +172,10 @@ class Landscape(Pictured):
         return _rebuilt, (self.values, self._hoelder, self.provenance)
 
     def __repr__(self):
+        return self._words
+
+    @cached_property
+    def _words(self):
         return f"Landscape(<{self.values.dtype} {self.shape}>, {self.provenance.call})"
 
     def checked_positions(self, argument: str, xy: ArrayLike) -> tuple[Array, tuple[int, ...]]:

@@ -199,9 +199,8 @@ def descend(
     )
     rate, given = positive_number("learning_rate", learning_rate), as_ground(landscape)
     ground = enclosed(given, walls)
-    starts = checked_starts(ground, start[None], "start")
-    rates = np.array([rate])
-    rates, plan = _checked(ground, starts, rates, n_steps, unfold, method, parameters, rng, None, 1)
+    starts, rates = checked_starts(ground, start[None], "start"), np.array([rate])
+    plan = _checked(ground, starts, n_steps, unfold, method, parameters, rng, None, 1)
     streams = [] if rng is None else [as_generator(rng)]
     made_by = Provenance.of(
         "descend",
@@ -224,7 +223,7 @@ def descend(
         steps_taken=int(taken[0]),
         learning_rate=rate,
         method=method,
-        parameters=plan.rule.parameters,
+        parameters=dict(plan.rule.parameters),
         unfold=unfold,
         provenance=made_by,
     )
@@ -294,11 +293,10 @@ def descend_ensemble(
     """
     given = as_ground(landscape)
     ground = enclosed(given, walls)
-    starts = checked_starts(ground, starts)
-    rates, plan = _checked(
+    starts, rates = checked_starts(ground, starts), checked_rates(learning_rates)
+    plan = _checked(
         ground,
         starts,
-        learning_rates,
         n_steps,
         unfold,
         method,
@@ -368,7 +366,7 @@ def descend_ensemble(
         learning_rates=rates,
         n_steps=n_steps,
         method=method,
-        parameters=plan.rule.parameters,
+        parameters=dict(plan.rule.parameters),
         unfold=unfold,
         provenance=made_by,
     )
@@ -394,10 +392,7 @@ def start_near_maximum(landscape: LandscapeLike, rng: Rng) -> Array:
     )
 
 
-def _checked(
-    ground, starts, rates, n_steps, unfold, method, parameters, rng, keep_last, keep_every
-):
-    rates = checked_rates(rates)
+def _checked(ground, starts, n_steps, unfold, method, parameters, rng, keep_last, keep_every):
     n_steps = whole_number("n_steps", n_steps)
     one_of("unfold", unfold, ("exact", "published"))
     keep_last = whole_number("keep_last", n_steps + 1 if keep_last is None else keep_last)
@@ -413,12 +408,12 @@ def _checked(
     keep_every = whole_number("keep_every", keep_every)
     if not isinstance(ground, Landscape):
         check_field(ground, starts[0], rule)
-    return rates, Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every)
+    return Plan(rule, n_steps, unfold == "exact", n_steps + 1 - keep_last, keep_every)
 
 
 def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> Array:
     """Return `starts` as (n, d) float64: within the walls of a landscape, or in the dimension of a field."""
-    starts = finite_array(argument, starts, ndim=2, dtype=np.float64)
+    starts = real_array(argument, starts, ndim=2, dtype=np.float64)
     dimension = 2 if isinstance(ground, Landscape) else ground.dimension
     one = argument == "start"  # a single position, which the user gave without the first axis
     require(
@@ -428,16 +423,18 @@ def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> 
         f"have shape ({dimension},)" if one else f"have shape (n_starts, {dimension})",
         "pass as many coordinates as the landscape has" if one else "stack one position a row",
     )
-    if isinstance(ground, Landscape):
-        walls = np.array(ground.shape[::-1]) - 1
-        outside = ((starts < 0) | (starts > walls)).any(axis=1)
-        if outside.any():
-            raise refuse(
-                argument,
-                starts[outside][0],
-                f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
-                "move the start into the grid",
-            )
+    if not isinstance(ground, Landscape):
+        return np.ascontiguousarray(finite_array(argument, starts))
+    walls = (ground.shape[1] - 1, ground.shape[0] - 1)
+    inside = (starts >= 0) & (starts <= walls)
+    if not inside.all():
+        finite_array(argument, starts)
+        raise refuse(
+            argument,
+            starts[~inside.all(axis=1)][0],
+            f"lie within 0 <= x <= {walls[0]} and 0 <= y <= {walls[1]}",
+            "move the start into the grid",
+        )
     return np.ascontiguousarray(starts)
 
 

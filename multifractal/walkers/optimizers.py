@@ -6,6 +6,7 @@ weight decay), so that a rule here and `torch.optim` on the same gradients agree
 g gradient (with its noise), m velocity or first moment, s second moment, t steps taken before this one.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,15 @@ def checked_rule(method, parameters):
         When there is no such method, when it has no such parameter, or when a value is out of range.
     """
     one_of("method", method, METHODS)
+    return _rule(method, parameters) if parameters else _default_rule(method)
+
+
+@functools.cache
+def _default_rule(method):
+    return _rule(method, {})
+
+
+def _rule(method, parameters):
     known = _DEFAULTS[method]
     kind = (known | parameters).get("noise")
     if kind == "stable":  # its tail has no default

@@ -13,9 +13,9 @@ from multifractal.base.kernels import kernel
 from multifractal.landscapes.fields import add_waves
 from multifractal.landscapes.landscape import (
     Landscape,
-    _values_at,
     cell_and_weights,
     interpolate_gradient,
+    interpolate_value,
 )
 from multifractal.walkers.noise import draw
 from multifractal.walkers.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
@@ -23,7 +23,8 @@ from multifractal.walkers.walls import Torus, fold
 
 # enough to hide the latency of memory, few enough that their state stays in cache
 _WALKERS_IN_LOCKSTEP = 64
-_STEPS_PER_BLOCK = 1000  # noise is drawn for so many steps at a time
+# steps between two looks at whether the user has stopped it; noise is drawn for so many at a time
+_STEPS_PER_BLOCK, _STEPS_ALONE = 1000, 100_000
 
 _State = namedtuple("_State", "position track sign velocity square decay")
 
@@ -45,7 +46,7 @@ class Plan:
 
     def room(self, n_walkers, dimension):
         """Return empty (positions, unfolded, losses, steps taken) for this number of walkers."""
-        kept = len(self.steps)
+        kept = -(-(self.n_steps + 1 - self.first) // self.every)
         positions, unfolded = np.empty((2, n_walkers, kept, dimension))
         return positions, unfolded, np.empty((n_walkers, kept)), np.empty(n_walkers, np.int64)
 
@@ -53,43 +54,26 @@ class Plan:
 def walk_together(landscape, plan, starts, rates, streams, out):
     """Walk from `starts` (n, d) at `rates` (n,), one noise stream a walker if the rule is noisy, into `out` as of `room`."""
     walk = _walk_on_grid if isinstance(landscape, Landscape) else _walk_on_field
-    state = _State(
-        starts.copy(),
-        starts.copy(),
-        np.ones_like(starts),
-        np.zeros_like(starts),
-        np.zeros_like(starts),
-        np.ones(2),
-    )
+    position, track, sign, velocity, square = np.zeros((5, *starts.shape))
+    position[:] = track[:] = starts
+    sign[:] = 1.0
+    state = _State(position, track, sign, velocity, square, np.array([1.0, 1.0]))
     out[3][:] = plan.n_steps
     walk(landscape, plan, state, rates, streams, *out)
 
 
 def _walk_on_grid(landscape, plan, state, rates, streams, positions, unfolded, losses, taken):
     rule = plan.rule
-    for begin in range(0, plan.n_steps + 1, _STEPS_PER_BLOCK):
-        end = min(begin + _STEPS_PER_BLOCK, plan.n_steps + 1)
-        noise = _noise(rule, streams, end - begin, 2)
-        _advance(
-            landscape.gradient,
-            state,
-            rates,
-            rule.code,
-            rule.numbers,
-            rule.noise,
-            noise,
-            begin,
-            end,
-            plan.n_steps,
-            plan.first,
-            plan.every,
-            plan.exact,
-            isinstance(landscape, Torus),
-            positions,
-            unfolded,
-            taken,
-        )
-    _values_at(landscape.values, positions.reshape(-1, 2), losses.reshape(-1))
+    alone = len(rates) == 1 and rule.code == GD and rule.noise == NO_NOISE
+    kernel, block = (_alone, _STEPS_ALONE) if alone else (_lockstep, _STEPS_PER_BLOCK)
+    ground = landscape.values, landscape.gradient, isinstance(landscape, Torus)
+    out = positions, unfolded, losses, taken
+    for begin in range(0, plan.n_steps + 1, block):
+        end = min(begin + block, plan.n_steps + 1)
+        span = begin, end, plan.n_steps, plan.first, plan.every
+        more = () if alone else (rule.code, rule.numbers, rule.noise)
+        more += () if alone else (_noise(rule, streams, end - begin, 2),)
+        kernel(*ground, state, rates, *span, plan.exact, *out, *more)
 
 
 def _noise(rule, streams, n_steps, dimension):
@@ -203,24 +187,84 @@ def interpolate_jacobian(gradient, x, y):
 
 
 @kernel
-def _advance(
+def _alone(
+    values,
     gradient,
+    periodic,
     state,
     rates,
-    rule,
-    p,
-    noise_kind,
-    noise,
     begin,
     end,
     n_steps,
     first,
     every,
     exact,
-    periodic,
     positions,
     unfolded,
+    losses,
     taken,
+):
+    """Take steps begin..end of plain descent by one walker, its state in registers: what `_lockstep` does, to the bit."""
+    wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
+    here, along, loss = positions[0], unfolded[0], losses[0]
+    rate, x, y = rates[0], state.position[0, 0], state.position[0, 1]
+    track_x, track_y = state.track[0, 0], state.track[0, 1]
+    sign_x, sign_y = state.sign[0, 0], state.sign[0, 1]
+    k = max(0, -((first - begin) // every))  # the next that is kept, and after how many steps
+    keep = first + k * every
+    for t in range(begin if x == x else end, end):
+        if t == keep:
+            here[k, 0], here[k, 1] = x, y
+            along[k, 0], along[k, 1] = track_x, track_y
+            loss[k] = interpolate_value(values, x, y)
+            k += 1
+            keep += every
+        if t == n_steps:
+            break
+        gx, gy = interpolate_gradient(gradient, x, y)
+        dx, dy = gx * rate, gy * rate
+        track_x -= sign_x * dx
+        track_y -= sign_y * dy
+        x -= dx
+        y -= dy
+        if not (0 <= x <= wall_x and 0 <= y <= wall_y):
+            x, turned_x = fold(x, wall_x, periodic)
+            y, turned_y = fold(y, wall_y, periodic)
+            if exact:
+                sign_x *= turned_x
+                sign_y *= turned_y
+            if x != x or y != y:
+                x = y = track_x = track_y = np.nan
+                taken[0] = t
+                break
+    for k in range(k, k + len(range(keep, end, every))):  # once it was stopped
+        here[k] = along[k] = loss[k] = np.nan
+    state.position[0, 0], state.position[0, 1] = x, y
+    state.track[0, 0], state.track[0, 1] = track_x, track_y
+    state.sign[0, 0], state.sign[0, 1] = sign_x, sign_y
+
+
+@kernel
+def _lockstep(
+    values,
+    gradient,
+    periodic,
+    state,
+    rates,
+    begin,
+    end,
+    n_steps,
+    first,
+    every,
+    exact,
+    positions,
+    unfolded,
+    losses,
+    taken,
+    rule,
+    p,
+    noise_kind,
+    noise,
 ):
     """Take steps begin..end, some walkers in lockstep: they do not wait for each other, so memory latencies overlap."""
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
@@ -231,10 +275,12 @@ def _advance(
         powers[:] = decay
         for t in range(begin, end):
             if t >= first and (t - first) % every == 0:
+                k = (t - first) // every
                 for w in group:
-                    for k in range(2):
-                        positions[w, (t - first) // every, k] = position[w, k]
-                        unfolded[w, (t - first) // every, k] = track[w, k]
+                    x, y = position[w, 0], position[w, 1]
+                    positions[w, k, 0], positions[w, k, 1] = x, y
+                    unfolded[w, k, 0], unfolded[w, k, 1] = track[w, 0], track[w, 1]
+                    losses[w, k] = interpolate_value(values, x, y) if x == x else np.nan
             if t == n_steps:
                 break
             powers[0] *= p[0]

@@ -74,10 +74,10 @@ def test_code_is_kept_between_processes(tmp_path):
 
 def test_the_fingerprint_follows_calls_and_constants(monkeypatch):
     """A walk's kernel depends on the constants of its own and of the modules whose kernels it calls, and on no others."""
-    before = fingerprint(walking._advance.py_func)
-    assert fingerprint(walking._advance.py_func) == before
-    monkeypatch.setattr(optimizers, "ADAM", 7)  # named by `direction`, which `_advance` calls
-    assert fingerprint(walking._advance.py_func) != before
+    before = fingerprint(walking._lockstep.py_func)
+    assert fingerprint(walking._lockstep.py_func) == before
+    monkeypatch.setattr(optimizers, "ADAM", 7)  # named by `direction`, which `_lockstep` calls
+    assert fingerprint(walking._lockstep.py_func) != before
     assert fingerprint(landscape._gradient_rows.py_func) == fingerprint(
         landscape._gradient_rows.py_func
     )
