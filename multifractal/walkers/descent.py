@@ -294,17 +294,7 @@ def descend_ensemble(
     given = as_ground(landscape)
     ground = enclosed(given, walls)
     starts, rates = checked_starts(ground, starts), checked_rates(learning_rates)
-    plan = _checked(
-        ground,
-        starts,
-        n_steps,
-        unfold,
-        method,
-        parameters,
-        rng,
-        keep_last,
-        keep_every,
-    )
+    plan = _checked(ground, starts, n_steps, unfold, method, parameters, rng, keep_last, keep_every)
     n_walkers = len(rates) * len(starts)
     size = (
         -(-n_walkers // _TASKS)

@@ -237,8 +237,10 @@ def _alone(
                 x = y = track_x = track_y = np.nan
                 taken[0] = t
                 break
-    for k in range(k, k + len(range(keep, end, every))):  # once it was stopped
+    while keep < end:  # once it was stopped
         here[k] = along[k] = loss[k] = np.nan
+        k += 1
+        keep += every
     state.position[0, 0], state.position[0, 1] = x, y
     state.track[0, 0], state.track[0, 1] = track_x, track_y
     state.sign[0, 0], state.sign[0, 1] = sign_x, sign_y
