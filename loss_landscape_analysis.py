@@ -4,23 +4,14 @@
 
     python loss_landscape_analysis.py --dataset digits
 
-The class is `landscape_viz.LossLandscapeAnalyzer`; the script is `experiments/compare_architectures.py`, with its flags: it trains a
+The class is `landscape_viz.LossLandscapeAnalyzer`; the script is the command `landscape compare`, with its flags: it trains a
 shallow, a deep, a residual and a dense network on handwritten digits from three seeds, in about a minute on two cores.
 """
 
 from landscape_viz import Analysis, LossLandscapeAnalyzer
+from landscape_viz.studies.comparison_command import command, main
 
 __all__ = ["Analysis", "LossLandscapeAnalyzer", "main"]
 
-
-def main(argv=None):
-    """Compare architectures as the flags say; return the table."""
-    from experiments.compare_architectures import main as compare
-
-    return compare(argv)
-
-
 if __name__ == "__main__":
-    from multifractal.base.command import as_command
-
-    raise SystemExit(as_command(main, "loss_landscape_analysis.py", again="the same command"))
+    raise SystemExit(command(name="loss_landscape_analysis.py"))

@@ -49,6 +49,7 @@ def parser():
         help="the run in its principal plane, and its sharpness by epoch",
     )
     add("--save-dir", metavar="FOLDER", help="(results/full_analysis_MODEL_DATASET)")
+    add("--resume", action="store_true", help="go on in that folder, as is done without it too")
     add("--epochs", default=10, type=int, metavar="N", help="(%(default)s)")
     add(
         "--samples",

@@ -69,6 +69,7 @@ def parser():
     )
     add("--download_data", action="store_true", help="fetch it where it is not there")
     add("--save_dir", default="experiments/outputs", metavar="FOLDER", help="(%(default)s)")
+    add("--resume", action="store_true", help="go on in that folder, as is done without it too")
     add(
         "--seed",
         default=0,
@@ -92,7 +93,7 @@ def main(argv=None):
         data_root=flags.data_root,
         download=flags.download_data,
     )
-    own = ("save_dir", "data_root", "download_data", "num_workers", "device")
+    own = ("save_dir", "resume", "data_root", "download_data", "num_workers", "device")
     experiment = Experiment(
         flags.save_dir, {name: value for name, value in vars(flags).items() if name not in own}
     )

@@ -1,16 +1,32 @@
-"""`landscape report` and `landscape section`: a network of yours from a shell, given as module:factory."""
+"""The command `landscape`, or `python -m landscape_viz`: a network of yours, given as module:factory, and the paper's sections."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
 
 from multifractal.base.command import Parser, as_command
 
+WITH_FLAGS_OF_THEIR_OWN = {
+    "visualise": (
+        "train a network on images and map a section of its loss, as the paper did (LL_visualisation.py)",
+        "landscape_viz.studies.surface_command",
+    ),
+    "compare": (
+        "train and compare four architectures of one size (loss_landscape_analysis.py)",
+        "landscape_viz.studies.comparison_command",
+    ),
+}
+
 
 def parser():
     """Return the command line's parser."""
-    flags = Parser(prog="landscape", description=__doc__)
-    commands = flags.add_subparsers(dest="command", required=True)
+    flags = Parser(
+        prog="landscape",
+        description=f"{__doc__} Each command has --help.",
+        epilog="As a library: import landscape_viz; help(landscape_viz).",
+    )
+    commands = flags.add_subparsers(dest="command", required=True, metavar="command")
     for name, what in (
         (
             "report",
@@ -41,21 +57,37 @@ def parser():
         add("--half_width", type=float, default=1.0, help="in norms of the filters (%(default)s)")
         add("--device", default="cpu", help="where the network runs (%(default)s)")
         add("--rng", type=int, default=0, help="of the plane (%(default)s)")
-        add("--overwrite", action="store_true", help="begin anew")
+        add("--resume", action="store_true", help="go on where a stopped run was")
+        add("--overwrite", action="store_true", help="begin anew, and replace what is there")
+    for name, (what, _) in WITH_FLAGS_OF_THEIR_OWN.items():
+        commands.add_parser(name, help=what, add_help=False)
     return flags
 
 
 def main(argv=None):
     """Run the command line, and return the exit status; modules are also looked for in the present folder."""
-    flags = parser()
-    if not (sys.argv[1:] if argv is None else argv):
+    flags, words = parser(), list(sys.argv[1:] if argv is None else argv)
+    if not words:
         flags.print_help()
         return 0
-    asked = flags.parse_args(argv)
+    if words[0] in WITH_FLAGS_OF_THEIR_OWN:
+        return importlib.import_module(WITH_FLAGS_OF_THEIR_OWN[words[0]][1]).command(words[1:])
+    asked = flags.parse_args(words)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     made = {"report": _report, "section": _section}[asked.command]
-    return as_command(lambda: made(asked), f"landscape {asked.command}", again="the same command")
+    again = "the same command with --resume"
+    return as_command(lambda: made(asked), f"landscape {asked.command}", again=again)
+
+
+def _refuse_results(folder, asked):
+    """Raise FileExistsError where the folder holds what this command writes, unless that is to be resumed or replaced."""
+    there = sorted(path.name for path in folder.glob(f"{asked.command}.*"))
+    if there and not (asked.resume or asked.overwrite):
+        raise FileExistsError(
+            f"--folder must hold no results yet, got {folder} with {', '.join(there)}; pass --resume to go on, "
+            "--overwrite to replace them, or another folder"
+        )
 
 
 def _problem(asked):
@@ -70,7 +102,9 @@ def _report(asked):
     from landscape_viz import fractal_report
     from landscape_viz.loss.batch_loss import made
 
-    problem, folder = _problem(asked), Path(asked.folder)
+    folder = Path(asked.folder)
+    _refuse_results(folder, asked)
+    problem = _problem(asked)
     report = fractal_report(
         problem.build(),
         problem.load(),
@@ -93,7 +127,9 @@ def _section(asked):
     from landscape_viz import directions, figures, section
     from landscape_viz.figures import page
 
-    problem, folder = _problem(asked), Path(asked.folder)
+    folder = Path(asked.folder)
+    _refuse_results(folder, asked)
+    problem = _problem(asked)
     folder.mkdir(parents=True, exist_ok=True)
     axis = f"{-asked.half_width!r}:{asked.half_width!r}:{asked.points}"
     plane = directions.random(problem, 2, rng=asked.rng)

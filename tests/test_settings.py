@@ -21,7 +21,12 @@ from tests.test_vocabulary import CALLABLES
 
 SCRIPTS = sorted(
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-    for pattern in ("*.py", "experiments/**/*.py", "multifractal/*/__main__.py")
+    for pattern in (
+        "*.py",
+        "experiments/**/*.py",
+        "multifractal/*/__main__.py",
+        "landscape_viz/studies/*_command.py",
+    )
     for path in ROOT.glob(pattern)
     if "published_findings" not in path.parts and "\ndef main(" in path.read_text()
 )

@@ -32,7 +32,7 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_a_section_from_the_shell(mine, tmp_path, capsys):
-    """The file holds the asked points around given weights, beside picture and page; the same command goes on."""
+    """The file holds the asked points around given weights, beside picture and page; --resume goes on, and without it is refused."""
     module = importlib.import_module("mine_at_the_shell")
     network = module.network()
     state = {name: 2 * tensor for name, tensor in network.state_dict().items()}
@@ -45,7 +45,9 @@ def test_a_section_from_the_shell(mine, tmp_path, capsys):
     loss = torch.nn.functional.cross_entropy(network(module.data()[0]), module.data()[1])
     assert result.values["loss"][2, 2] == pytest.approx(loss.item(), rel=1e-6)
     assert (tmp_path / "out" / "section.html").stat().st_size > 1e6
-    assert landscape.main(asked) == 0
+    assert landscape.main(asked) == 1
+    assert "section.store; pass --resume to go on" in capsys.readouterr().err
+    assert landscape.main([*asked, "--resume"]) == 0
     assert "section.png" in capsys.readouterr().out
 
 
@@ -84,6 +86,14 @@ def test_commands_are_passed_on(monkeypatch):
     assert [multifractal.main(words) for words in given] == [7] * 4
     assert seen[:2] == [("reproduction", ["--surfaces", "2"]), ("training", ["--lr", "1"])]
     assert seen[2:] == [("source_data", words) for words in given]
+    for module in ("surface", "comparison"):
+        other = importlib.import_module(f"landscape_viz.studies.{module}_command")
+        monkeypatch.setattr(
+            other, "command", lambda words, at=module: seen.append((at, words)) or 7
+        )
+    assert landscape.main(["visualise", "--epochs", "2"]) == 7
+    assert landscape.main(["compare", "--help"]) == 7
+    assert seen[6:] == [("surface", ["--epochs", "2"]), ("comparison", ["--help"])]
 
 
 @pytest.mark.parametrize("command", [multifractal.main, landscape.main])

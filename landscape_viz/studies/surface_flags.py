@@ -13,6 +13,7 @@ _IGNORED = {"choices": ("biasbn", "none")}
 def parser(description):
     """Return the command line's parser."""
     flags = Parser(
+        prog="landscape visualise",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
