@@ -30,8 +30,9 @@ quick: $(VENV)/.all lint  ## ruff and the fast part of the suite, on each change
 bench: $(VENV)/.all  ## time every kernel against its naive twin; updates docs/benchmarks.md
 	$(RUN) -m benchmarks
 
-bench-peers: $(VENV)/.peers  ## sections and products beside five other packages: CPU time and memory; updates docs/benchmarks.md
+bench-peers: $(VENV)/.peers  ## sections and products beside five other packages, the model beside the obvious lines; updates docs/benchmarks.md
 	$(VENV)-peers/bin/python -W ignore -m benchmarks.peers --record
+	$(RUN) -m benchmarks obvious
 
 campaign: $(VENV)/.all  ## the reliability campaign, resumable, hours; updates docs/reliability.md
 	$(RUN) -m campaign

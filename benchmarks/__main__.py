@@ -1,20 +1,21 @@
-"""Run the benchmarks: `python -m benchmarks [WORD ...]`; `growth` alone fits exponents of growth with size.
+"""Run the benchmarks: `python -m benchmarks [WORD ...]`; `growth` or `obvious` alone run these.
 
-Without words every case runs but those on request (8192²), and results.json and docs/benchmarks.md is written. Words
-choose cases by name, and only print, except that cases on request take their place there.
+`growth` fits exponents of growth with size; `obvious` stands the model beside the twenty lines that one would write. Without
+words every case runs but those on request (8192²), and results.json and docs/benchmarks.md is written. Words choose cases by
+name, and only print, except that cases on request take their place there.
 """
 
 import importlib
 import sys
 
-from benchmarks import growth, harness
+from benchmarks import growth, harness, obvious
 from tools import tables
 
 
 def main(words):
     """Measure the cases whose name holds one of `words` (all without words), printing each as it comes."""
-    if words == ["growth"]:
-        growth.main()
+    if words in (["growth"], ["obvious"]):
+        {"growth": growth, "obvious": obvious}[words[0]].main()
         return tables.main([])
     modules = [
         importlib.import_module(f"benchmarks.{path.stem}")

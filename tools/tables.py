@@ -59,6 +59,7 @@ def _of_bench():
 
 def _of_benchmarks():
     tables = _functions("benchmarks.harness", benchmarks="text", growth="growth_text")
+    tables |= _functions("benchmarks.obvious", obvious="text")
     return tables | _functions("benchmarks.peers", peers="table")
 
 

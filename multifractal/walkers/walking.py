@@ -21,8 +21,8 @@ from multifractal.walkers.noise import draw
 from multifractal.walkers.optimizers import CURVATURE, GD, NO_NOISE, Rule, direction
 from multifractal.walkers.walls import Torus, fold
 
-# enough to hide the latency of memory, few enough that their state stays in cache
-_WALKERS_IN_LOCKSTEP = 64
+# enough to hide the latency of memory, few enough that what they write goes to few places at a time
+_WALKERS_IN_LOCKSTEP = 8
 # steps between two looks at whether the user has stopped it; noise is drawn for so many at a time
 _STEPS_PER_BLOCK, _STEPS_ALONE = 1000, 100_000
 
