@@ -3,11 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from experiments import real_dynamics
 from multifractal.measured.real_dynamics import RealDynamics
+from tests.helpers import approved
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "experiments" / "results" / "real_dynamics.npz"
@@ -56,3 +59,67 @@ def test_the_script_runs_and_goes_on(tmp_path):
         results.append(RealDynamics.load(tmp_path / "run" / "real_dynamics.npz"))
     assert len(results[0].training.systems) == 4
     np.testing.assert_array_equal(results[0].training.stretch, results[1].training.stretch)
+
+
+class Asked:
+    """An experiment that computes nothing: it notes what each result would be made by."""
+
+    def __init__(self, folder):
+        self.folder, self.parts = folder, {}
+
+    def result(self, name, kind, compute):
+        """Note the part; return what stands for it."""
+        self.parts[name] = (kind.__name__, compute.func.__name__, compute.args, compute.keywords)
+        return SimpleNamespace(to_landscape=lambda: f"landscape of {name}")
+
+
+def test_each_part_is_asked_for_with_the_flags(tmp_path, monkeypatch, capsys):
+    """Walks on sections of three modes of dropout, the supplement's tables with and without it, and three small networks."""
+    from landscape_viz.studies import real_dynamics as studies
+
+    monkeypatch.setattr(studies, "trained_mlp", lambda: "network")
+    flags = real_dynamics.parser().parse_args(
+        ["--data_root", str(tmp_path), "--source_data", str(tmp_path), "--runs", "3"]
+    )
+    asked = Asked(tmp_path)
+    for part in ("own_sections", "published_sections", "supplement", "small_networks"):
+        list(getattr(real_dynamics, part)(asked, flags))
+    found = {
+        name: [kind, function, [a if isinstance(a, str) else "" for a in given],
+               {k: v for k, v in more.items() if isinstance(v, int | float | str)}]
+        for name, (kind, function, given, more) in asked.parts.items()
+    }  # fmt: skip
+    approved.check("test_real_dynamics", "parts", found)
+    said = capsys.readouterr().out
+    assert "no airfoil table, left out" in said
+    assert said.count("not here, left out") == len(real_dynamics.PUBLISHED)
+    (tmp_path / "airfoil_self_noise.dat").write_text("no table")
+    with pytest.raises(ValueError, match="airfoil"):
+        list(real_dynamics.supplement(asked, flags))
+
+
+def test_the_parts_are_joined_and_kept(found, tmp_path, monkeypatch):
+    """What the parts give is one file, where it is asked for; no page is written unless it is the committed one."""
+    from multifractal.measured import real_dynamics as measured
+
+    pages = []
+    monkeypatch.setattr(measured, "walk_on_paper_surface", lambda runs, side: found.surface)
+    monkeypatch.setattr(measured, "all_sections", lambda parts, n_pictures: found.walks)
+    parts = {"own_sections": [found.walks], "supplement": [found.training]}
+    for name in ("own_sections", "published_sections", "supplement", "small_networks"):
+        monkeypatch.setattr(real_dynamics, name, lambda *_, name=name: parts.get(name, []))
+    monkeypatch.setattr(real_dynamics.subprocess, "run", lambda *_, **__: pages.append("written"))
+    flags = ["--save_dir", str(tmp_path / "kept"), "--runs", "3"]
+    made = real_dynamics.main(flags)
+    kept = RealDynamics.load(tmp_path / "kept" / "real_dynamics.npz")
+    for one in (made, kept):
+        np.testing.assert_array_equal(one.surface.stretch, found.surface.stretch)
+        np.testing.assert_array_equal(one.training.loss, found.training.loss)
+    assert "runs=3" in made.provenance.call
+    assert not pages
+    monkeypatch.setattr(real_dynamics, "ROOT", tmp_path)
+    committed = tmp_path / "experiments" / "results" / "real_dynamics.npz"
+    committed.parent.mkdir(parents=True)
+    real_dynamics.main([*flags, "--out", str(committed)])
+    assert pages == ["written"]
+    assert committed.exists()

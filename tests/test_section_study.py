@@ -174,3 +174,39 @@ def test_the_code_of_the_page_maps_a_network(monkeypatch, tmp_path):
     with pinned_threads(1):
         exec(code(), found)  # noqa: S102
     assert found["report"].kinds == ["smooth"] * 3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_script_keeps_and_tells_what_the_study_finds(
+    study, workers, tmp_path, monkeypatch, capsys
+):
+    """Points and workers are handed on, one of them is this process; the numbers lie where they are asked for; no page is written."""
+    from experiments import section_study
+    from landscape_viz.studies import section_study as studies
+
+    asked = []
+
+    def measured(experiment, n_points, executor):
+        asked.append((n_points, executor is None, experiment.folder))
+        return study
+
+    monkeypatch.setattr(studies, "study", measured)
+    monkeypatch.setattr(section_study.subprocess, "run", lambda *_, **__: asked.append("page"))
+    flags = ["--save-dir", str(tmp_path / "kept"), "--points", "33", "--workers", str(workers)]
+    path = section_study.main(flags)
+    assert asked == [(33, workers == 1, tmp_path / "kept")]
+    assert path == tmp_path / "kept" / "study.npz"
+    said = capsys.readouterr().out
+    for row in study.rows:
+        assert (
+            f"{row.name}: {row.verdict}; white noise at one pixel {row.noise_share.value:.3f}"
+            in said
+        )
+    again = section_study.main([*flags, "--out", str(tmp_path / "numbers.npz")])
+    assert again == tmp_path / "numbers.npz"
+    kept = [mf.SectionStudy.load(p) for p in (again, path)]
+    assert [[r.verdict for r in one.rows] for one in kept] == [[r.verdict for r in study.rows]] * 2
+    monkeypatch.setattr(section_study, "ROOT", tmp_path)
+    (tmp_path / "experiments" / "results").mkdir(parents=True)
+    section_study.main([*flags, "--out", str(tmp_path / "experiments/results/section_study.npz")])
+    assert asked[-1] == "page"
