@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from landscape_viz import Directions, Problem, directions
+from landscape_viz.loss import parameters
 from tests.helpers import naive_networks
 from tests.helpers.small_networks import Point, SmallConv, crooked, images
 
@@ -238,3 +239,18 @@ def test_crooked_problems_keep_their_dtype():
         Problem(Point, None, crooked, (torch.zeros(1), torch.zeros(1))), np.eye(2)
     )
     assert made.vectors.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "rows"),
+    [((), None, 1), ((5,), None, 1), ((4, 3), None, 4), ((4, 3, 2, 2), None, 4), ((6, 4, 3), 2, 8)],
+)
+def test_filters_are_rows_and_go_back(shape, groups, rows):
+    """Tensors of one dimension are one filter; of transposed layers each column of a group is one; nothing is lost on the way."""
+    tensor = torch.arange(float(np.prod(shape, dtype=int))).reshape(shape)
+    filters = parameters.as_filters(tensor, groups)
+    assert len(filters) == rows
+    assert torch.equal(parameters.from_filters(filters, shape, groups), tensor)
+    if groups:  # output channel 1 of the first group, then of the second
+        assert torch.equal(filters[1], tensor[:3, 1].flatten())
+        assert torch.equal(filters[5], tensor[3:, 1].flatten())
