@@ -213,6 +213,7 @@ def test_a_cell_tells_all_verdicts_or_none():
     """Different verdicts stand side by side with the median of all; one run without any leaves the cell empty."""
     row = {"seeds": [{"a": ["below", 0.2]}, {"a": ["above", 4.0]}, {"a": ["below", 0.31]}]}
     assert edge_monitor._cell(row, "a") == "above/below, 0.31"
+    assert edge_monitor._cell({"seeds": row["seeds"][:1]}, "a") == "below, 0.2"
     row["seeds"][1]["a"] = ["none", np.nan]
     assert edge_monitor._cell(row, "a") == "–"
 

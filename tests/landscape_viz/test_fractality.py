@@ -209,6 +209,7 @@ def test_a_loss_that_varies_within_a_pixel_is_unresolved_and_the_ladder_says_whe
     assert closer.kinds == ["smooth"] * 3
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figure_and_file(monkeypatch, tmp_path):
     """The figure draws the arrays of the report; a saved one says the same."""
     replaced(monkeypatch, [mf.fbm_surface(N, 0.5, rng=seed).values for seed in range(3)])
@@ -303,6 +304,7 @@ class Bowl(nn.Module):
         return ((w**2).sum() + (w**4).sum() + waves).reshape(1, 1)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_lines_come_first_and_planes_only_where_a_line_is_not_smooth(monkeypatch, tmp_path):
     """A bowl takes 24 lines and no plane, its exponents are 2; with waves upon it each plane is mapped and called unresolved."""
     asked, mapped = [], fractality.section

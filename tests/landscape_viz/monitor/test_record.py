@@ -134,6 +134,7 @@ def test_the_tensorboard_log_adds_scalars():
     assert ("edge/learning_rate", 0.01, 2) in seen
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_figure_shows_the_record():
     """Loss above; below, each indicator over its bound, and the line of 1."""
     record = watched(make=torch.optim.Adam).record()

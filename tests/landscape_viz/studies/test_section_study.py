@@ -159,6 +159,7 @@ def test_the_committed_file_is_small_and_complete(committed):
         committed.landscape("resnet")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_figure_draws_the_table(committed):
     """Six panels; spectra and shares are those of the rows."""
     axes = figures.section_study(committed)

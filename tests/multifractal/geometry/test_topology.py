@@ -138,6 +138,7 @@ def test_bad_input_is_refused():
         topology([0.0, 1.0], connectivity="diagonal")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_figures_show_the_pairs():
     """The diagram holds every pair; the tree one upright for each kept minimum, none of which cross a crossbar."""
     surface = fbm_surface(64, 0.7, rng=0)

@@ -110,6 +110,7 @@ def test_sharpness_over_edge_is_in_units_of_two_over_the_rate():
     ]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_figures_show_their_data(noisy):
     """Curves, even lags as lines and odd lags as dots, fitted lines, the edge 2/rate and all axes labelled."""
     exponents = {"a": mf.regime_exponents(noisy[0]), "b": mf.regime_exponents(noisy[1])}
