@@ -78,12 +78,23 @@ def unrolled(values, of="exponent", lyapunov=0.5, exponent=0.5):
 
 def walkers(values, of="short"):
     """Return the rows of part 6."""
-    usual = {"ground": "model", "short": 0.5, "edge": -1.0, "drift": -0.5}
+    usual = {"ground": "model", "seed": 0, "short": 0.5, "edge": -1.0, "drift": -0.5}
     return [
         usual
         | {"descent": {"short": 0.5}}
         | ({"descent": {"short": v}} if of == "descent" else {of: v})
         for v in values
+    ]
+
+
+def walkers_beyond(values, of="short"):
+    """Return fresh rows of part 6 of which the chaotic ground has `values` beyond the other."""
+    usual = {"short": 0.5, "edge": -1.0, "drift": -0.5}
+    grounds = {"RNN, gain 0.8": 0.0, "RNN, gain 3": 1.0}
+    return [
+        {"ground": ground, "seed": rules.FRESH + seed} | usual | {of: usual[of] + share * v}
+        for seed, v in enumerate(values)
+        for ground, share in grounds.items()
     ]
 
 
@@ -131,6 +142,11 @@ CASES += [
     (rules.walkers, 3, lambda v: walkers(v, "descent"), "high", 1, S, U),
     (rules.walkers, 3, lambda v: walkers(v, "descent"), "low", 1, U, R),
 ]
+for line, of in enumerate(("short", "edge", "drift")):
+    CASES += [
+        (rules.walkers, line, lambda v, of=of: walkers_beyond(v, of), "high", 0, S, U),
+        (rules.walkers, line, lambda v, of=of: walkers_beyond(v, of), "low", 0, U, R),
+    ]
 
 
 @pytest.mark.parametrize(

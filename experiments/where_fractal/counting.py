@@ -24,11 +24,15 @@ def _lines(rows):
         yield rules.with_law(rules.chosen(strong, kind=kind, discount=discount))
 
 
+def _fresh(rows):
+    """Return the rows of seeds that rules 3b and 6' speak of."""
+    return [row for row in rows if row["seed"] >= rules.FRESH]
+
+
 def _zoomed(rows):
     """Yield the fresh lines of each horizon that have a distance of each kind and a crossing."""
-    fresh = [row for row in rows if row["seed"] >= rules.FRESH]
-    for horizon in {row["horizon"] for row in fresh}:
-        some = rules.chosen(fresh, horizon=horizon)
+    for horizon in {row["horizon"] for row in _fresh(rows)}:
+        some = rules.chosen(_fresh(rows), horizon=horizon)
         yield [row for row in some if np.isfinite(rules.zoom_numbers("3b", row)).all()]
 
 
@@ -41,9 +45,9 @@ def _trained(rows):
 
 
 def _walked(rows):
-    """Yield the rows of each ground that have all of their numbers."""
-    for ground in {row["ground"] for row in rows}:
-        some = rules.chosen(rows, ground=ground)
+    """Yield the fresh rows of each ground that have all of their numbers."""
+    for ground in {row["ground"] for row in _fresh(rows)}:
+        some = rules.chosen(_fresh(rows), ground=ground)
         numbers = np.transpose([rules.column(some, name) for name in ("short", "edge", "drift")])
         yield [row for row, own in zip(some, numbers, strict=True) if np.isfinite(own).all()]
 

@@ -22,8 +22,8 @@ DISCOUNTS = (0.85, 0.92)
 CELLS = {"RNN": 3.0, "GRU": 8.0, "LSTM": 8.0}  # gain by kind
 UNITS = {"RNN": 60, "GRU": 32, "LSTM": 32}
 KINDS = {"RNN": recurrent.TanhRNN, "GRU": recurrent.GRU, "LSTM": recurrent.LSTM}
-# 20 of zoom for rule 3 and 20 for rule 3b; networks with gates, as some of theirs are not chaotic enough to count
-SEEDS = {"zoom": 40, "GRU": 24, "LSTM": 24, "spectra": 8}
+# 20 of zoom for rule 3 and 20 for rule 3b, of walkers likewise; networks with gates, as some of theirs are not chaotic enough to count
+SEEDS = {"zoom": 40, "walkers": 40, "GRU": 24, "LSTM": 24, "spectra": 8}
 MOST = 60  # seeds of a part, where those that count are too few
 GAINS = (0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 3.0)
 

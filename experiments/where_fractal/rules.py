@@ -147,7 +147,7 @@ def crossing(row):
     return where + row["lyapunov"] * row["horizon"] / LOG_TEN
 
 
-FRESH = 20  # the first seed that rule 3b speaks of
+FRESH = 20  # the first seed that rules 3b and 6' speak of
 
 
 def zoom(rows):
@@ -236,27 +236,31 @@ def unrolled(rows):
 
 
 def walkers(rows):
-    """Part 6."""
-    for ground in sorted({row["ground"] for row in rows}):
-        some = chosen(rows, ground=ground)
-        short, edge, drift = (estimate(column(some, n)) for n in ("short", "edge", "drift"))
-        yield (
-            "6a",
-            f"{ground}: displacement at short lags",
-            words(short, 2),
-            decide(short.high < 1, short.low > 1, short),
-        )
-        falls = decide(edge.high < 0 and edge.contains(-1.0), edge.low > 0, edge)
-        if edge.n >= LEAST and edge.high < 0 and edge.low > -1:
-            falls = "falls, but not as 2 / rate"
-        yield "6b", f"{ground}: slope of settled sharpness", words(edge, 2), falls
-        verdict = decide(drift.high < 0, drift.low > 0, drift)
-        yield "6c", f"{ground}: change of log10 roughness", words(drift, 2), verdict
-        if "descent" in some[0]:
-            own = estimate(column(some, "descent", "short"))
-            verdict = decide(own.high < 1, own.low > 1, own)
-            yield "6a", f"{ground}, descent of the network itself", words(own, 2), verdict
-    yield from _beyond_the_control(rows)
+    """Part 6, on the seeds of the first runs, and what roughness does beyond the control, on those after them."""
+    first, fresh = (
+        [row for row in rows if (row["seed"] >= FRESH) == late] for late in (False, True)
+    )
+    for ground in sorted({row["ground"] for row in first}):
+        yield from _on_one_ground(ground, chosen(first, ground=ground))
+    if fresh:
+        yield from _beyond_the_control(fresh)
+
+
+def _on_one_ground(ground, some):
+    """Yield the lines of one kind of section."""
+    short, edge, drift = (estimate(column(some, n)) for n in ("short", "edge", "drift"))
+    verdict = decide(short.high < 1, short.low > 1, short)
+    yield "6a", f"{ground}: displacement at short lags", words(short, 2), verdict
+    falls = decide(edge.high < 0 and edge.contains(-1.0), edge.low > 0, edge)
+    if edge.n >= LEAST and edge.high < 0 and edge.low > -1:
+        falls = "falls, but not as 2 / rate"
+    yield "6b", f"{ground}: slope of settled sharpness", words(edge, 2), falls
+    verdict = decide(drift.high < 0, drift.low > 0, drift)
+    yield "6c", f"{ground}: change of log10 roughness", words(drift, 2), verdict
+    if "descent" in some[0]:
+        own = estimate(column(some, "descent", "short"))
+        verdict = decide(own.high < 1, own.low > 1, own)
+        yield "6a", f"{ground}, descent of the network itself", words(own, 2), verdict
 
 
 def _beyond_the_control(rows):
@@ -265,12 +269,14 @@ def _beyond_the_control(rows):
         sorted(chosen(rows, ground=f"RNN, gain {gain}"), key=lambda row: row["seed"])
         for gain in ("3", "0.8")
     )
-    if rough and smooth:
-        told = ", ".join(
-            f"{title} {words(estimate(column(rough, name) - column(smooth, name)), 2)}"
-            for title, name in (("displacement", "short"), ("slope", "edge"), ("change", "drift"))
-        )
-        yield "6", "RNN, gain 3 less gain 0.8, seed by seed", told, "no rule"
+    for letter, title, name in (
+        ("a", "displacement at short lags", "short"),
+        ("b", "slope of settled sharpness", "edge"),
+        ("c", "change of log10 roughness", "drift"),
+    ):
+        more = estimate(column(rough, name) - column(smooth, name))
+        verdict = decide(more.high < 0, more.low > 0, more)
+        yield f"6'{letter}", f"RNN, gain 3 less gain 0.8: {title}", words(more, 2), verdict
 
 
 def boundary(rows):
