@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from landscape_viz.recurrent.through_time import ThroughTime, normal
-from multifractal.base.checks import finite_number, whole_number
+from landscape_viz.recurrent.through_time import ThroughTime, checked_series, normal
+from multifractal.base.checks import finite_number, require, whole_number
 from multifractal.base.rng import as_generator
 from multifractal.base.types import Rng
 
@@ -54,6 +54,11 @@ class Recurrent(ThroughTime):
 
     def start(self, batch: Any) -> torch.Tensor:
         """Return the drawn first state, for each sample."""
+        pair = isinstance(batch, tuple | list) and len(batch) == 2
+        require(pair, "data", type(batch).__name__, "be (inputs, targets)", "pass two tensors")
+        widths = self.input.shape[1], self.readout.shape[0]
+        for name, series, width in zip(("inputs", "targets"), batch, widths, strict=True):
+            checked_series(name, series, self.horizon, width, self.recurrent)
         return self.first.repeat(len(batch[0]), 1)
 
     def cost(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from multifractal.base.checks import real_array, require
+from multifractal.base.checks import finite_number, real_array, require
 from multifractal.base.result import Provenance, Result
 from multifractal.base.types import Array, ArrayLike
 
@@ -18,25 +18,34 @@ def predicted_exponent(lyapunov: ArrayLike, discount: float) -> Any:
     Parameters
     ----------
     lyapunov : float or array_like
-        Largest Lyapunov exponent of the forward pass, per step. Where it is not positive the exponent is 1.
+        Largest Lyapunov exponent of the forward pass, per step. Where it is not positive the exponent is 1; NaN stays NaN.
     discount : float
         In (0, 1].
 
     Raises
     ------
     ValueError
-        When the discount is outside (0, 1].
+        When the discount is no number in (0, 1].
     """
     lyapunov = real_array("lyapunov", lyapunov, dtype=np.float64)
-    require(0 < discount <= 1, "discount", discount, "lie in (0, 1]", "pass for instance 0.9")
+    cost = _log_of(discount)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(lyapunov > 0, -np.log(discount) / lyapunov, 1.0)
+        ratio = np.where(lyapunov <= 0, 1.0, cost / lyapunov)
     return np.minimum(1.0, ratio)[()]
+
+
+def _log_of(discount):
+    """Return ln(1 / discount), which is checked."""
+    discount = finite_number("discount", discount)
+    require(0 < discount <= 1, "discount", discount, "lie in (0, 1]", "pass for instance 0.9")
+    return abs(float(np.log(discount)))
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Stretching(Result):
     """How a forward pass stretches small differences, over the passes of a plane.
+
+    Its methods raise a ValueError for a discount that is no number in (0, 1].
 
     Attributes
     ----------
@@ -63,9 +72,10 @@ class Stretching(Result):
 
     def c2(self, discount: float) -> float:
         """Return the second log-cumulant, -v ln(discount)^2 / lyapunov^3; NaN where the pass is not chaotic."""
+        cost = _log_of(discount)
         if self.lyapunov <= 0:
             return float("nan")
-        return float(-self.variance * np.log(discount) ** 2 / self.lyapunov**3)
+        return float(-self.variance * cost**2 / self.lyapunov**3)
 
     def zeta(self, discount: float, q: ArrayLike) -> Any:
         """Return the exponents of the moments of order q, [(lyapunov^2 - 2 v q ln(discount))^(1/2) - lyapunov] / v.
@@ -73,14 +83,20 @@ class Stretching(Result):
         It is the Legendre transform of `spectrum`; q ln(1/discount) / lyapunov where v is 0. Mean squared differences grow
         with the exponent zeta(2).
         """
-        pull = -2 * np.log(discount) * real_array("q", q, dtype=np.float64)
+        pull = 2 * _log_of(discount) * real_array("q", q, dtype=np.float64)
         # the same number without the difference of two that are near each other
         return pull / (np.sqrt(self.lyapunov**2 + self.variance * pull) + self.lyapunov)
 
     def spectrum(self, discount: float, h: ArrayLike) -> Any:
-        """Return D at the exponents h: 2 - I(s)/s with s = -ln(discount) / h, to second order in s - lyapunov."""
-        s = -np.log(discount) / real_array("h", h, dtype=np.float64)
-        return 2 - (s - self.lyapunov) ** 2 / (2 * self.variance * s)
+        """Return D at the positive exponents h: 2 - I(s)/s with s = -ln(discount) / h, to second order in s - lyapunov.
+
+        Where the stretching is the same everywhere (v = 0) that is -inf but at one exponent.
+        """
+        h = real_array("h", h, dtype=np.float64)
+        require((h > 0).all(), "h", h, "hold positive exponents", "leave out those at or below 0")
+        s = _log_of(discount) / h
+        with np.errstate(divide="ignore"):
+            return 2 - (s - self.lyapunov) ** 2 / (2 * self.variance * s)
 
 
 def stretching(growth: ArrayLike, first: int | None = None) -> Stretching:

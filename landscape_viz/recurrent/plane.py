@@ -18,7 +18,7 @@ from landscape_viz.loss import batches
 from landscape_viz.loss.precision import checked_device, pinned_threads
 from landscape_viz.loss.problem import Problem, checked_problem
 from landscape_viz.recurrent.through_time import ThroughTime, step_weights
-from multifractal.base.checks import real_array, require, whole_number
+from multifractal.base.checks import finite_vector, real_array, require, whole_number
 from multifractal.base.chunks import map_chunks
 from multifractal.base.rng import as_generator
 from multifractal.base.types import Array, ArrayLike, Rng
@@ -109,8 +109,20 @@ def plane_losses(
         As for `step_weights`: all are made from one set of forward passes.
     at_once, device
         As for `costs_at`.
+
+    Raises
+    ------
+    ValueError
+        When there are not two axes and two directions, an axis is empty or not finite, or no discount is given or one is none.
     """
-    x, y = (real_array("axes", axis, ndim=1, dtype=np.float64) for axis in axes)
+    require(len(axes) == 2, "axes", f"{len(axes)} of them", "be two", "pass [x, y]")
+    x, y = (finite_vector("axes", axis) for axis in axes)
+    two = len(directions.vectors) == 2
+    require(
+        two, "directions", len(directions.vectors), "be two", "use directions.random(problem, 2)"
+    )
+    several = not isinstance(discounts, str) and np.ndim(discounts) == 1 and len(discounts) > 0
+    require(several, "discounts", discounts, "be a list of at least one", "pass for instance [0.9]")
     positions = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     costs = costs_at(problem, directions.vectors, positions, at_once=at_once, device=device)
     weights = np.stack([step_weights(costs.shape[1], discount) for discount in discounts])

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from landscape_viz.recurrent.through_time import ThroughTime, normal
+from landscape_viz.recurrent.through_time import ThroughTime, checked_series, normal
 from multifractal.base.checks import finite_number, require, whole_number
 from multifractal.base.rng import as_generator
 from multifractal.base.types import Rng
@@ -44,6 +44,7 @@ class DoublingPlant(ThroughTime):
 
     def start(self, batch: Any) -> torch.Tensor:
         """Return 0 for each sample."""
+        checked_series("data", batch, self.horizon, self.policy.shape[1], self.policy)
         return torch.zeros(len(batch), 1, dtype=batch.dtype)
 
     def step(self, state: torch.Tensor, t: int, batch: Any) -> torch.Tensor:

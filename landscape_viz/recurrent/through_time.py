@@ -96,6 +96,24 @@ def _discounted(model, batch, discount):
     return (costs @ torch.as_tensor(step_weights(costs.shape[-1], discount))).mean()
 
 
+def checked_series(
+    name: str, series: Any, n_steps: int, width: int, weights: torch.Tensor
+) -> torch.Tensor:
+    """Return data of shape (n_samples, >= n_steps, width) and the dtype of the weights, or say what they have to be."""
+    require(
+        isinstance(series, torch.Tensor), name, type(series).__name__, "be a tensor", "convert it"
+    )
+    shape = tuple(series.shape)
+    good = len(shape) == 3 and shape[1] >= n_steps and shape[2] == width
+    wanted = f"have the shape (n_samples, at least {n_steps} steps, {width})"
+    require(good, name, shape, wanted, "pass as many steps as the horizon has")
+    same = series.dtype == weights.dtype
+    require(
+        same, name, series.dtype, f"be {weights.dtype} as the weights are", "convert one of them"
+    )
+    return series
+
+
 def normal(rng: Rng, *shape: int, scale: float = 1.0) -> nn.Parameter:
     """Return a parameter of Gaussian float64 weights of this standard deviation, drawn by numpy's generator."""
     return nn.Parameter(torch.from_numpy(scale * as_generator(rng).standard_normal(shape)))

@@ -80,6 +80,25 @@ def test_cumulants_are_the_derivatives_of_the_moments():
     assert made_stretching(variance=0.0).zeta(0.85, 2.0) == pytest.approx(2 * found.exponent(0.85))
 
 
+@pytest.mark.parametrize("method", ["c2", "zeta", "spectrum", "exponent"])
+@pytest.mark.parametrize("discount", [0.0, 1.5, np.nan])
+def test_what_is_no_discount_is_refused_by_all(method, discount):
+    """Nothing is computed with a logarithm that is infinite, of the other sign, or NaN."""
+    more = () if method in ("c2", "exponent") else (1.0,)
+    with pytest.raises(ValueError, match="discount must"):
+        getattr(made_stretching(), method)(discount, *more)
+
+
+def test_what_the_law_cannot_say():
+    """An exponent that is not known stays unknown; exponents at or below 0 have no dimension; even stretching has one exponent."""
+    np.testing.assert_array_equal(
+        recurrent.predicted_exponent([np.nan, -1.0, 0.0], 0.9), [np.nan, 1, 1]
+    )
+    with pytest.raises(ValueError, match="h must hold positive exponents"):
+        made_stretching().spectrum(0.85, [0.5, 0.0])
+    assert made_stretching(variance=0.0).spectrum(0.85, 0.3) == -np.inf
+
+
 def second_exponent(values):
     """log2(W(4)/W(1))/4 of mean squared second differences, both axes."""
     squares = [

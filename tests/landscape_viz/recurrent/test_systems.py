@@ -131,6 +131,46 @@ def test_refusals(call, words):
         call()
 
 
+def losses_of(name, data, axes=((0.0,), (0.0,)), discounts=(0.9,), n_directions=2):
+    """The losses of a system over a plane of one point."""
+    problem = Problem(CASES[name][0](), None, recurrent.discounted_loss(0.9), data)
+    plane = directions.random(problem, n_directions, norm="model", rng=1)
+    return recurrent.plane_losses(problem, plane, axes, discounts)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: losses_of("GRU", (normal(2, 5, 1), normal(2, T, 1))),
+            "inputs must have .* at least 12 steps",
+        ),
+        (
+            lambda: losses_of("LSTM", (normal(2, T, 1), normal(2, T, 3))),
+            "targets must have the shape",
+        ),
+        (
+            lambda: losses_of("TanhRNN", normal(2, T, 1)),
+            "data must be .inputs, targets., got 'Tensor'",
+        ),
+        (
+            lambda: losses_of("TanhRNN", tuple(d.float() for d in DRIVEN)),
+            "inputs must be torch.float64",
+        ),
+        (lambda: losses_of("DoublingPlant", normal(2, T, 4)), "data must have the shape"),
+        (lambda: losses_of("GRU", DRIVEN, discounts=()), "discounts must be a list"),
+        (lambda: losses_of("GRU", DRIVEN, discounts=0.9), "discounts must be a list"),
+        (lambda: losses_of("GRU", DRIVEN, axes=((0.0,),) * 3), "axes must be two"),
+        (lambda: losses_of("GRU", DRIVEN, axes=((0.0,), (np.nan,))), "axes must be finite"),
+        (lambda: losses_of("GRU", DRIVEN, n_directions=1), "directions must be two"),
+    ],
+)
+def test_data_axes_and_discounts_that_do_not_fit(call, words):
+    """Each is refused before the first step, and told what it should be."""
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
 def test_what_is_no_loss_through_time_is_refused():
     """A plain network has no steps: `section` is named."""
     problem = Problem(nn.Linear(2, 1), None, "mse", (torch.zeros(3, 2), torch.zeros(3, 1)))
