@@ -222,10 +222,10 @@ def _forward(network, inputs, targets):
     return call
 
 
-def _problem(network, inputs, targets):
+def _problem(network, inputs, targets, **options):
     from landscape_viz import Problem
 
-    return Problem(network, None, "cross_entropy", (inputs, targets))
+    return Problem(network, None, "cross_entropy", (inputs, targets), **options)
 
 
 def _point(network, inputs, targets):
@@ -291,10 +291,11 @@ def _landscaper(network, inputs, targets):
     )
 
 
-def _our_product(network, inputs, targets):
+def _our_product(network, inputs, targets, **options):
     from landscape_viz import HessianOperator
 
-    operator = HessianOperator(_problem(network, inputs, targets), memory_budget=1e10)
+    problem = _problem(network, inputs, targets, **options)
+    operator = HessianOperator(problem, memory_budget=1e10)
     v = np.random.default_rng(0).standard_normal(operator.shape[0], dtype=np.float32)
     return lambda: operator @ v
 
@@ -390,6 +391,7 @@ LARGE = {
     "forward pass": _forward,
     "our section point": _point,
     "our largest eigenvalue": _our_eigenvalue,
+    "our checkpointed product": partial(_our_product, checkpoint=True),
     **PRODUCTS,
 }
 

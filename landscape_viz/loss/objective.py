@@ -78,6 +78,8 @@ class Objective:
         # before the first move the parameters are the problem's own numbers, which are never written to
         self._unmoved = [parameter.data for parameter in self.parameters.values()]
         self._weights = None
+        self._shown: tuple[Any, Any] = (None, None)  # the vector, and the memory order it is shown in
+        self._copies: list[Any] = []  # parameters that are no views of it
         self.facts = sameness.facts(self)
         if self.device.type != "cpu":
             self.batches = placing.near(self.batches, self.device, self.placed)
@@ -107,9 +109,12 @@ class Objective:
 
     def point(self, vector: torch.Tensor) -> None:
         """Make the network's parameters views of `vector`, a tensor, or copies where dtype or memory order differ."""
-        parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
-        for parameter, part in zip(self.parameters.values(), parts, strict=True):
-            self._show(parameter, part)
+        shown, order = self._shown
+        if shown is not vector or order != self.memory_format:
+            self._shown = vector, self.memory_format
+            parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
+            self._copies = list(zip(self.parameters.values(), parts, strict=True))
+        self._copies = [pair for pair in self._copies if self._show(*pair)]
 
     def _gathered(self):
         """Return the problem's weights as one vector on the device, which takes the place of each tensor as it is copied."""
@@ -121,11 +126,12 @@ class Objective:
         return vector
 
     def _show(self, parameter, part):
-        """Make a parameter a view of a part of a vector, or a copy."""
-        part = part.view(parameter.shape).to(parameter.dtype)
-        if part.ndim == 4:
-            part = part.contiguous(memory_format=self.memory_format)
-        parameter.data = part
+        """Make a parameter a view of a part of a vector, or a copy; return whether it is a copy."""
+        found = part.view(parameter.shape).to(parameter.dtype)
+        if found.ndim == 4:
+            found = found.contiguous(memory_format=self.memory_format)
+        parameter.data = found
+        return found.data_ptr() != part.data_ptr()
 
     @contextmanager
     def at(self, vector: ArrayLike | None) -> Iterator[None]:
@@ -144,6 +150,7 @@ class Objective:
         if self._weights is not None:
             self.point(self._weights)
             return
+        self._shown = None, None
         for parameter, data in zip(self.parameters.values(), self._unmoved, strict=True):
             parameter.data = data
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from concurrent.futures import BrokenExecutor
+from contextlib import nullcontext
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -32,12 +33,13 @@ def _fill(grid, task, done, executor, progress, keep):
         grid[:, first : first + values.shape[1]] = values
     pending = [chunk for chunk in task.chunks() if chunk[0] not in done]
     disable = None if progress is None else not progress
-    with tqdm(
+    bar = tqdm(
         total=task.n_points,
         initial=task.n_points - sum(b - a for a, b in pending),
         unit="point",
         disable=disable,
-    ) as bar:
+    )
+    with bar, task.steady() if executor is None else nullcontext():
         for first, values in _results(task, pending, executor):
             keep(first, values)
             grid[:, first : first + values.shape[1]] = values

@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,8 +62,8 @@ class Task:
 
     def chunks(self):
         """Return (first, stop) of all chunks."""
-        firsts = range(0, self.n_points, self.chunk_size)
-        return [(first, min(first + self.chunk_size, self.n_points)) for first in firsts]
+        size, n = self.chunk_size, self.n_points
+        return [(first, min(first + size, n)) for first in range(0, n, size)]
 
     def run(self, first, stop):
         """Return the metrics of the points `first` to `stop` - 1, shape (n_metrics, stop - first), float64."""
@@ -72,6 +73,14 @@ class Task:
         ).tolist()
         with pinned_threads(self.threads):
             return self.evaluator.run(positions, first)
+
+    @contextmanager
+    def steady(self):
+        """Keep threads and switches of torch for many chunks, which cost as much as a point of a small network."""
+        masked = self.problem.dropout != "off"
+        numerics = nullcontext() if masked else self.evaluator.objective.evaluating()
+        with pinned_threads(self.threads), numerics:
+            yield
 
     def look(self):
         """Return what is known before any point: the metrics, the path, rounding, and the loss at two points, for identity."""
