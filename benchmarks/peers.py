@@ -109,7 +109,8 @@ def _merged(rows):
     """Return the recorded rows with these in the place of those of the same network and job."""
     kept = {(row["network"], row["job"]): row for row in json.loads(RECORD.read_text())}
     kept |= {(row["network"], row["job"]): row for row in rows}
-    return sorted(kept.values(), key=lambda row: row.get("size", 0))
+    order = list(dict.fromkeys(network for network, _ in kept))
+    return sorted(kept.values(), key=lambda row: order.index(row["network"]))
 
 
 def table(rows=None):
@@ -189,7 +190,7 @@ def _in_short(error):
 
 def _warm_up(name, job, places):
     """Run the job on a tiny network, so that what is imported and compiled is not counted."""
-    tiny = _Gpt2(n_layer=1, n_embd=32, n_head=1) if "-2" in name else GPT(32, 1)
+    tiny = _Gpt2(n_layer=2, n_embd=32, n_head=1) if "-2" in name else GPT(32, 2)
     LARGE[job](tiny.eval(), *_sentence(places))()
 
 

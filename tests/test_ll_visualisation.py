@@ -330,6 +330,10 @@ def test_a_full_disk_ends_in_a_clear_error_and_what_was_finished_stays(tmp_path)
         (["--epochs", "0"], "--epochs must be a whole number"),
         (["--batch_size", "5000"], "size must be at most the 2000"),
         (["--load_model", "nowhere.pt"], "nowhere.pt"),
+        (
+            ["--devices", "cpu,tpu"],
+            "--devices: device must be a device that torch finds here, got 'tpu'",
+        ),
         (["--seed", "-1"], "--seed must be a whole number, at least 0, got -1"),
     ],
 )

@@ -70,8 +70,10 @@ class Criterion:
             name: value.to(outputs) if isinstance(value, torch.Tensor) else value
             for name, value in self.options.items()
         }
-        values = self.function(outputs, targets, reduction=reduction, **options)
-        return values, self._weight(outputs, targets, options)
+        weight = self._weight(outputs, targets, options)
+        if reduction == "sum" and self.of_classes:
+            outputs, targets = _as_rows(outputs, targets)
+        return self.function(outputs, targets, reduction=reduction, **options), weight
 
     def _aligned(self, outputs, targets):
         if self.of_classes:
@@ -89,6 +91,14 @@ class Criterion:
         if weights is None:
             return counts.sum()
         return (weights[torch.where(counts, targets, 0)] * counts).sum()
+
+
+def _as_rows(outputs, targets):
+    """Return classes of tokens that follow each other in memory as rows, whose softmax is several times as fast."""
+    rows = outputs.movedim(1, -1) if outputs.ndim > 2 else None
+    if rows is None or targets.is_floating_point() or not rows.is_contiguous():
+        return outputs, targets
+    return rows.reshape(-1, rows.shape[-1]), targets.reshape(-1)
 
 
 def aligned_classes(outputs, targets):

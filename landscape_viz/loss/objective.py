@@ -78,7 +78,10 @@ class Objective:
         # before the first move the parameters are the problem's own numbers, which are never written to
         self._unmoved = [parameter.data for parameter in self.parameters.values()]
         self._weights = None
-        self._shown: tuple[Any, Any] = (None, None)  # the vector, and the memory order it is shown in
+        self._shown: tuple[Any, Any] = (
+            None,
+            None,
+        )  # the vector, and the memory order it is shown in
         self._copies: list[Any] = []  # parameters that are no views of it
         self.facts = sameness.facts(self)
         if self.device.type != "cpu":
@@ -118,7 +121,7 @@ class Objective:
 
     def _gathered(self):
         """Return the problem's weights as one vector on the device, which takes the place of each tensor as it is copied."""
-        vector = torch.empty(self.size, dtype=self.problem.dtype, device=self.device)
+        vector = empty_vector(self.size, self.problem.dtype, self.device)
         parts = torch.split(vector, [p.numel() for p in self.parameters.values()])
         for (name, parameter), part in zip(self.parameters.items(), parts, strict=True):
             part.copy_(self.problem.state[name].reshape(-1))

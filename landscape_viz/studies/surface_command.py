@@ -51,7 +51,8 @@ def main(argv=None):
         from landscape_viz.studies.surface_pictures import drawn_again
 
         return drawn_again(flags, Path(flags.out or ".").resolve())
-    device, axes, out = _device(flags.device), surface_flags.axes(flags), _folder(flags)
+    device, axes = _device(flags.device), surface_flags.axes(flags)
+    flags.devices, out = surface_flags.devices(flags), _folder(flags)
     for name, least in (
         ("workers", 1),
         ("seed", 0),

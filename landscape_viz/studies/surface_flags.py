@@ -195,7 +195,7 @@ def _run(add):
         "--devices",
         nargs="+",
         metavar="DEVICE",
-        help="map on several, a process each: cuda:0 cuda:1",
+        help="map on several, a process each: cuda:0 cuda:1 (or with commas)",
     )
     add(
         "--mpi",
@@ -238,6 +238,19 @@ def axes(flags):
     """Return the coordinates along one or two directions."""
     asked = [("--x", flags.x)] + ([] if flags.y == "none" else [("--y", flags.y)])
     return [_axis(name, text) for name, text in asked]
+
+
+def devices(flags):
+    """Return the devices that --devices names, apart or with commas, all of them here; None without the flag."""
+    from landscape_viz.loss.precision import checked_device
+
+    if flags.devices is None:
+        return None
+    names = [name for word in flags.devices for name in word.split(",") if name]
+    try:
+        return [str(checked_device(name)) for name in names]
+    except ValueError as error:
+        raise ValueError(f"--devices: {error}") from error
 
 
 def _axis(flag, text):
