@@ -36,6 +36,7 @@ from multifractal.landscapes.waves import Waves, add_curvature, add_squares, add
 _PIECE = 2**20  # numbers of directions drawn from one seed; the bits depend on it
 _PIECES_AT_ONCE = 8  # drawn by threads and held, where directions are not kept
 _POINTS_PER_CHUNK = 64
+_VECTORS_AT_ONCE = 63  # that the Hessian at one point is multiplied by
 _SHIFT = 1e-5  # of a point, for the second derivative of an exponent that does not say its own
 _LARGEST_TURN = 2**40  # beyond it the phase of a mode keeps less than 12 of its 52 bits
 _LARGEST_HURST = 0.99  # beyond it the longest wave exceeds the range of a double
@@ -158,24 +159,40 @@ class FractalField:
         """
         points, shape = self._points(x)
         along, _ = self._points(np.broadcast_to(v, np.shape(x)))
-        exponents, slopes = self._exponents(points)
-        products, sums = np.zeros_like(points), np.zeros((len(points), 3))
-        tilts = np.empty(0)
-        if slopes is not None:
-            tilts = product_of_rows(slopes, along)
-        of_point = self._of_points(exponents, with_derivatives=True)
-        self._over_waves(add_curvature, points, of_point, along, tilts, products, sums)
-        if slopes is not None:
-            products += (sums[:, 0] + sums[:, 1] * tilts)[:, None] * slopes
-            products += sums[:, 2, None] * self._bend_of_exponent(points, along)
-        return products.reshape(*shape, self.dimension)
+        none = np.empty((0, self.dimension))
+        return self._curvature(points, along[:, None], none).reshape(*shape, self.dimension)
+
+    def gradient_and_hessian_products(self, x: ArrayLike, v: ArrayLike) -> tuple[Array, Array]:
+        """Return the gradients (n, d) at points `x` (n, d) and the Hessian at each times its k vectors `v` (n, k, d), (n, k, d).
+
+        The bits are those of `gradient` and `hessian_product`; one pass over the waves, whose phases both take, is quicker.
+
+        Raises
+        ------
+        ValueError
+            When an array has another shape, or holds NaN or inf.
+        """
+        points, shape = self._points(x)
+        vectors, shapes = self._points(v)
+        good = len(shape) == 1 and len(shapes) == 2 and shapes[0] == shape[0]
+        rule = f"have shape ({', '.join(map(str, shape))}, k, {self.dimension})"
+        require(
+            good, "v", np.shape(v), rule, "pass as many vectors for each of the points x (n, d)"
+        )
+        along = vectors.reshape(*shapes, self.dimension)
+        if self._amplitudes is None:
+            none = np.empty((0, self.dimension))
+            return self.gradient(points), self._curvature(points, along, none)
+        gradients = np.zeros_like(points)
+        return gradients, self._curvature(points, along, gradients)
 
     def hessian(self, x: ArrayLike) -> Array:
         """Return the Hessian at one point `x` of shape (d,), (d, d) float64, symmetric to rounding; 8 d^2 bytes."""
         points, shape = self._points(x)
         require(shape == (), "x", np.shape(x), "be one point", "pass its coordinates")
-        axes = np.eye(self.dimension)
-        return self.hessian_product(np.broadcast_to(points, axes.shape), axes)
+        axes, none = np.eye(self.dimension), np.empty((0, self.dimension))
+        parts = [axes[i : i + _VECTORS_AT_ONCE] for i in range(0, len(axes), _VECTORS_AT_ONCE)]
+        return np.concatenate([self._curvature(points, part[None], none)[0] for part in parts])
 
     def value(self, x: ArrayLike) -> Any:
         """Return the field at points `x` of shape (..., d): an array of shape (...), float64."""
@@ -276,6 +293,21 @@ class FractalField:
                 ],
             )
 
+    def _curvature(self, points, along, gradients):
+        """Return the Hessian at points (n, d) times vectors (n, k, d); add the gradients where those have rows."""
+        exponents, slopes = self._exponents(points)
+        products, sums = np.zeros_like(along), np.zeros((*along.shape[:2], 3))
+        tilts = np.empty(along.shape[:2])
+        if slopes is not None:
+            across = np.repeat(slopes, along.shape[1], axis=0)
+            tilts = product_of_rows(across, along.reshape(-1, self.dimension)).reshape(tilts.shape)
+        of_point = self._of_points(exponents, with_derivatives=True)
+        self._over_waves(add_curvature, points, of_point, along, tilts, gradients, products, sums)
+        if slopes is not None:
+            products += (sums[..., 0] + sums[..., 1] * tilts)[..., None] * slopes[:, None]
+            products += sums[..., 2, None] * self._bend_of_exponent(points, along)
+        return products
+
     def _of_points(self, exponents, with_derivatives=False):
         """Return what the kernels take of each point: exponent and factor of the amplitudes; half C'/C with its derivative."""
         if exponents is None:
@@ -303,14 +335,19 @@ class FractalField:
         )
 
     def _bend_of_exponent(self, points, along):
-        """Return the exponent's Hessian times each vector, (n, d)."""
+        """Return the exponent's Hessian times each vector, (n, k, d)."""
+        shape = along.shape
+        points = np.repeat(points, shape[1], axis=0)
+        along = along.reshape(-1, self.dimension)
         own = getattr(self.hurst, "hessian_product", None)
         if own is not None:
-            return real_array("hurst.hessian_product", own(points, along), dtype=np.float64)
+            bends = real_array("hurst.hessian_product", own(points, along), dtype=np.float64)
+            return bends.reshape(shape)
         lengths = np.sqrt(product_of_rows(along, along))[:, None]
         h = _SHIFT / np.maximum(lengths, 1e-300)
         ahead, behind = (self.hurst(points + side * h * along)[1] for side in (1, -1))
-        return (np.asarray(ahead, np.float64) - np.asarray(behind, np.float64)) / (2 * h)
+        bends = (np.asarray(ahead, np.float64) - np.asarray(behind, np.float64)) / (2 * h)
+        return bends.reshape(shape)
 
     def _constant_amplitudes(self):
         hurst = np.array([self.hurst])

@@ -12,8 +12,8 @@ from multifractal.base.elementary import exp_of
 from multifractal.base.kernels import kernel
 from multifractal.base.products import add_product, add_scalar_products
 
-# points and modes of a tile, which stays in cache; lanes of the sums over modes
-_TILE_POINTS, _TILE_MODES, _LANES = 16, 512, 16
+# points (and vectors) and modes of a tile, which stays in cache; lanes of the sums over modes
+_TILE_ROWS, _TILE_MODES, _LANES = 64, 512, 16
 
 
 def _power_of_pi(n):
@@ -46,10 +46,10 @@ def add_waves(waves, points, of_point, sums, gradients):
     As -2 a sin(theta/2) sin(theta/2 + phi), which is exact where theta is small (long waves, H near 1).
     """
     n_modes = waves.vectors.shape[1]
-    turns = np.empty((_TILE_POINTS, _TILE_MODES))
+    turns = np.empty((_TILE_ROWS, _TILE_MODES))
     terms, partial = np.empty(_TILE_MODES), np.empty((2, _LANES))
-    for low in range(0, len(points), _TILE_POINTS):
-        x = points[low : low + _TILE_POINTS]
+    for low in range(0, len(points), _TILE_ROWS):
+        x = points[low : low + _TILE_ROWS]
         for first in range(0, n_modes, _TILE_MODES):
             stop = min(first + _TILE_MODES, n_modes)
             turns[: len(x)] = 0.0
@@ -60,57 +60,96 @@ def add_waves(waves, points, of_point, sums, gradients):
                 weigh = len(of_point) > 0
                 _add_terms(terms, waves.log_k[first:stop], weigh, partial, sums[low + i])
             if len(gradients):
-                out = gradients[low : low + _TILE_POINTS]
+                out = gradients[low : low + _TILE_ROWS]
                 add_scalar_products(turns, waves.vectors, first, stop, out)
 
 
 @kernel
-def add_curvature(waves, points, of_point, along, tilts, products, sums):
-    """Add the Hessian at each point times its row of `along` to `products`: sum of -a cos(theta + phi) k (k . v).
+def add_curvature(waves, points, of_point, along, tilts, gradients, products, sums):
+    """Add the Hessian at each point times its rows of `along` to `products`: sum of -a cos(theta + phi) k (k . v).
 
-    Where the exponent varies (`of_point` has rows), with its gradient times v in `tilts`, this adds -a s sin(theta + phi) k
-    times the tilt as well, and to `sums` what the exponent's derivatives are multiplied by.
+    Points are (n, d), their vectors (n, k, d). Where the exponent varies (`of_point` has rows), with its gradient times each
+    vector in `tilts`, this adds -a s sin(theta + phi) k times the tilt as well, and to `sums` what the exponent's derivatives
+    are multiplied by. Where it does not, the gradient is added to `gradients`, if that has rows: it takes the same phases.
     """
-    n_modes, varies = waves.vectors.shape[1], len(of_point) > 0
-    turns = np.empty((_TILE_POINTS, _TILE_MODES))
-    speeds, scratch = np.empty((_TILE_POINTS, _TILE_MODES)), np.empty(_TILE_MODES)
-    for low in range(0, len(points), _TILE_POINTS):
-        x, v = points[low : low + _TILE_POINTS], along[low : low + _TILE_POINTS]
+    n_modes, count = waves.vectors.shape[1], along.shape[1]
+    size = max(1, _TILE_ROWS // (count + 1))
+    rows = np.empty((size * (count + 1), along.shape[2]))
+    turns, scratch = np.empty((len(rows), _TILE_MODES)), np.empty(_TILE_MODES)
+    for low in range(0, len(points), size):
+        n = min(size, len(points) - low)
+        used = n * (count + 1)  # first the points, then their vectors
+        begin = 0 if len(gradients) else n
+        _gather(points, along, low, n, rows)
+        out = np.empty((used, along.shape[2]))
+        _gather(gradients, products, low, n, out)
         for first in range(0, n_modes, _TILE_MODES):
             stop = min(first + _TILE_MODES, n_modes)
-            turns[: len(x)] = 0.0
-            speeds[: len(x)] = 0.0
-            add_product(x, waves.vectors, first, stop, turns[: len(x)])
-            add_product(v, waves.vectors, first, stop, speeds[: len(x)])
-            for i in range(len(x)):
-                if varies:
-                    here = low + i
-                    a = _amplitudes(waves, first, stop, of_point, here, scratch)
-                    where = of_point[here], tilts[here]
-                    _curve_and_tilt(waves, first, stop, a, where, turns[i], speeds[i], sums[here])
-                else:
-                    _curve(waves, first, stop, turns[i], speeds[i])
-            out = products[low : low + _TILE_POINTS]
-            add_scalar_products(speeds, waves.vectors, first, stop, out)
+            turns[:used] = 0.0
+            add_product(rows[:used], waves.vectors, first, stop, turns)
+            for i in range(n):
+                speeds = turns[n + i * count : n + (i + 1) * count]
+                a = _amplitudes(waves, first, stop, of_point, low + i, scratch)
+                _bend(waves, first, stop, a, of_point, tilts, low + i, turns[i], speeds, sums)
+            add_scalar_products(turns[begin:], waves.vectors, first, stop, out[begin:])
+        _scatter(out, low, n, gradients, products)
+
+
+@kernel
+def _gather(points, along, low, n, rows):
+    """Write n points from `low` on, if there are any, and after them their vectors to `rows` (kernel)."""
+    count = along.shape[1]
+    for i in range(n):
+        if len(points):
+            rows[i] = points[low + i]
+        for j in range(count):
+            rows[n + i * count + j] = along[low + i, j]
+
+
+@kernel
+def _scatter(rows, low, n, points, along):
+    """Write what `_gather` has gathered back (kernel)."""
+    count = along.shape[1]
+    for i in range(n):
+        if len(points):
+            points[low + i] = rows[i]
+        for j in range(count):
+            along[low + i, j] = rows[n + i * count + j]
+
+
+@kernel
+def _bend(waves, first, stop, amplitudes, of_point, tilts, i, turns, speeds, sums):
+    """Write the factors of some modes' vectors in the Hessian's products over `speeds`, in the gradient over `turns` (kernel)."""
+    if len(of_point) == 0:
+        _curve(waves, first, stop, turns, speeds)
+        return
+    for j in range(len(speeds)):
+        where = of_point[i], tilts[i, j]
+        _curve_and_tilt(waves, first, stop, amplitudes, where, turns, speeds[j], sums[i, j])
 
 
 @kernel
 def _curve(waves, first, stop, turns, speeds):
-    """Write the factors of some modes' vectors in the Hessian's product over `speeds`, turns along v (kernel)."""
+    """Do so where the exponent does not vary (kernel)."""
     scales, amplitudes = waves.scales[first:stop], waves.amplitudes[first:stop]
     cosines, sines = waves.phases[0, first:stop], waves.phases[1, first:stop]
+    factors = np.empty(stop - first)
     for m in range(stop - first):
         sine, cosine = _half_angle(turns[m] * scales[m])
         shifted_sine = sine * cosines[m] + cosine * sines[m]
         shifted_cosine = cosine * cosines[m] - sine * sines[m]
         whole = shifted_cosine * cosine - shifted_sine * sine
         rate = math.tau * scales[m]
-        speeds[m] *= -amplitudes[m] * whole * (rate * rate)
+        factors[m] = -amplitudes[m] * whole * (rate * rate)
+        turns[m] = -amplitudes[m] * (shifted_sine * cosine + shifted_cosine * sine) * rate
+    for j in range(len(speeds)):
+        for m in range(stop - first):
+            speeds[j, m] *= factors[m]
 
 
 @kernel
 def _curve_and_tilt(waves, first, stop, amplitudes, where, turns, speeds, sums):
-    """Do the same where the exponent varies; add a s d(wave)/dv, a (s^2 + r) wave and a s wave to `sums` (kernel)."""
+    """Do so for one vector where the exponent varies; add a s d(wave)/dv, a (s^2 + r) wave and a s wave to `sums` (kernel)."""
     (_, _, half_slope, half_bend), tilt = where
     scales, log_k = waves.scales[first:stop], waves.log_k[first:stop]
     cosines, sines = waves.phases[0, first:stop], waves.phases[1, first:stop]

@@ -50,7 +50,7 @@ def carry(field, starts, rates, n_steps, burn_in, n_vectors, visit=None):
 def derivatives(field, x, v):
     """Return the gradients (n, d) at points `x` and the Hessian times each point's vectors `v`, (n, k, d)."""
     if isinstance(field, FractalField):  # whose bits do not depend on the other points
-        return field.gradient(x), field.hessian_product(np.broadcast_to(x[:, None], v.shape), v)
+        return field.gradient_and_hessian_products(x, v)
     gradients = np.array([field.value_and_gradient(point.copy())[1] for point in x])
     products = [
         [field.hessian_product(p.copy(), one.copy()) for one in vs]

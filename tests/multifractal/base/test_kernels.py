@@ -111,7 +111,7 @@ def test_a_folder_that_is_taken_away_costs_one_warning(tmp_path):
 
 
 def test_every_kernel_has_the_one_decorator():
-    """No module compiles by another way; numba itself is imported by `base.kernels` and for C callbacks only."""
+    """No module compiles by another way; numba itself is imported by `base.kernels` and for C callbacks, `base.products` extends it."""
     for path in sorted((ROOT / "multifractal").rglob("*.py")):
         if path.name == "kernels.py":
             continue

@@ -67,6 +67,9 @@ def test_the_hessian_of_a_varying_exponent_is_the_derivative_of_the_gradient(hur
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
     alone = np.array([field.hessian_product(x, v) for x, v in zip(points, vectors, strict=True)])
     assert np.array_equal(alone, products)
+    _, both = field.gradient_and_hessian_products(points, np.stack([vectors, points], axis=1))
+    assert np.array_equal(both[:, 0], products)
+    assert np.array_equal(both[:, 1], field.hessian_product(points, points))
 
 
 def test_an_exponent_that_does_not_vary_gives_the_hessian_of_a_constant_one():

@@ -304,6 +304,20 @@ def test_the_hessian_is_the_sum_over_waves(d):
     np.testing.assert_allclose(product, hessian @ v, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(("n", "k", "d"), [(1, 70, 3), (3, 2, 5), (40, 1, 7)])
+def test_gradients_and_products_together_have_the_bits_of_each_alone(n, k, d):
+    """Whatever tile a point and its vectors fall into; arrays that do not fit each other are refused."""
+    field = FractalField(d, 0.4, rng=0, n_modes=530, tol=0.2)
+    draw = np.random.default_rng(n)
+    points, vectors = draw.normal(size=(n, d)), draw.normal(size=(n, k, d))
+    gradients, products = field.gradient_and_hessian_products(points, vectors)
+    assert np.array_equal(gradients, field.gradient(points))
+    places = np.broadcast_to(points[:, None], vectors.shape)
+    assert np.array_equal(products, field.hessian_product(places, vectors))
+    with pytest.raises(ValueError, match=re.escape(f"v must have shape ({n}, k, {d})")):
+        field.gradient_and_hessian_products(points, vectors[:, 0])
+
+
 def test_a_field_with_h_near_one_is_a_plane_over_short_distances():
     """At H = .99 squared increments over .01 to 1 follow r^1.98 and the field is far from zero (published form: 0)."""
     field = FractalField(3, 0.99, rng=0)
