@@ -43,16 +43,24 @@ def add_product(left: Array, right: Array, first: int, stop: int, out: Array) ->
     """Add `left @ right[:, first:stop]` to the first columns of `out`; each entry is summed in order (kernel)."""
     width, depth = stop - first, left.shape[1]
     whole = width - width % _COLUMNS
-    rest, padded = np.zeros((_DEPTH, _COLUMNS)), np.zeros((len(left), _COLUMNS))
     for top in range(0, depth, _DEPTH):
-        bottom = min(top + _DEPTH, depth)
+        rows = right[top : min(top + _DEPTH, depth)]
         for m in range(0, whole, _COLUMNS):
-            _add_to_columns(left, top, right[top:bottom], first + m, out, m)
-        if whole < width:  # the last columns, with zeros beside them
-            _copy(right[top:bottom], first + whole, rest, 0, width - whole)
-            _copy(out[: len(left)], whole, padded, 0, width - whole)
-            _add_to_columns(left, top, rest[: bottom - top], 0, padded, 0)
-            _copy(padded, 0, out, whole, width - whole)
+            _add_to_columns(left, top, rows, first + m, out, m)
+        if whole < width:
+            _add_to_last_columns(left, top, rows, first + whole, out, whole, width - whole)
+
+
+@kernel
+def _add_to_last_columns(
+    left: Array, top: int, right: Array, first: int, out: Array, m: int, count: int
+) -> None:
+    """Do what `_add_to_columns` does for fewer columns than that takes: with zeros beside them (kernel)."""
+    rest, padded = np.zeros((len(right), _COLUMNS)), np.zeros((len(left), _COLUMNS))
+    _copy(right, first, rest, 0, count)
+    _copy(out[: len(left)], m, padded, 0, count)
+    _add_to_columns(left, top, rest, 0, padded, 0)
+    _copy(padded, 0, out, m, count)
 
 
 @kernel

@@ -46,7 +46,7 @@ def add_waves(waves, points, of_point, sums, gradients):
     As -2 a sin(theta/2) sin(theta/2 + phi), which is exact where theta is small (long waves, H near 1).
     """
     n_modes = waves.vectors.shape[1]
-    turns = np.empty((_TILE_ROWS, _TILE_MODES))
+    turns = np.empty((min(_TILE_ROWS, len(points)), min(_TILE_MODES, n_modes)))
     terms, partial = np.empty(_TILE_MODES), np.empty((2, _LANES))
     for low in range(0, len(points), _TILE_ROWS):
         x = points[low : low + _TILE_ROWS]
@@ -73,9 +73,9 @@ def add_curvature(waves, points, of_point, along, tilts, gradients, products, su
     are multiplied by. Where it does not, the gradient is added to `gradients`, if that has rows: it takes the same phases.
     """
     n_modes, count = waves.vectors.shape[1], along.shape[1]
-    size = max(1, _TILE_ROWS // (count + 1))
+    size = max(1, min(_TILE_ROWS // (count + 1), len(points)))
     rows = np.empty((size * (count + 1), along.shape[2]))
-    turns, scratch = np.empty((len(rows), _TILE_MODES)), np.empty(_TILE_MODES)
+    turns, scratch = np.empty((len(rows), min(_TILE_MODES, n_modes))), np.empty(_TILE_MODES)
     for low in range(0, len(points), size):
         n = min(size, len(points) - low)
         used = n * (count + 1)  # first the points, then their vectors
