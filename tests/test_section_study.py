@@ -149,7 +149,9 @@ def test_the_code_of_the_page(monkeypatch, tmp_path):
             return SimpleNamespace(values={"loss": line}, n_not_finite=0)
         asked.append((problem, axes))
         return SimpleNamespace(
-            to_landscape=lambda: mf.fbm_surface(129, 0.5, rng=len(asked)), n_not_finite=0
+            to_landscape=lambda: mf.fbm_surface(129, 0.5, rng=len(asked)),
+            settings={"rounding": 0.0},
+            n_not_finite=0,
         )
 
     monkeypatch.setattr(fractality, "section", mapped)

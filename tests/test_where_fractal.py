@@ -149,6 +149,15 @@ def test_whole_spectra_are_told_beside_controls():
     assert line[2:] == (told, "no rule")
 
 
+def test_predicted_moments_end_at_smoothness():
+    """The law's where the pass is chaotic, at most 2; 2 where it is not."""
+    rows = [
+        {"lyapunov": at, "predicted": {"zeta2": moment}}
+        for at, moment in ((0.5, 0.7), (0.5, 2.5), (-0.5, 0.7))
+    ]
+    assert figures._moment(rows).tolist() == [0.7, 2, 2]
+
+
 @pytest.mark.parametrize("name", figures.FIGURES)
 def test_figures_are_as_approved(name, drawn):
     """Those of the committed rows: lines, labels, limits and legends."""

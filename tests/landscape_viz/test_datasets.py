@@ -170,6 +170,10 @@ def test_a_failed_download_says_so(tmp_path):
     ("call", "words"),
     [
         (lambda: datasets.load("imagenet"), "name must be one of 'digits'"),
+        (lambda: datasets.synthetic(input_shape=(8, 8)), "input_shape must be three whole numbers"),
+        (lambda: datasets.synthetic(input_shape=8), "input_shape must be three whole numbers"),
+        (lambda: datasets.synthetic(input_shape=(1, 8, 0)), "input_shape must be a whole number"),
+        (lambda: datasets.synthetic(noise=-1e-9), "noise must be at least 0"),
         (
             lambda: datasets.load("digits").batch(2000),
             "size must be at most the 1437 training images, got 2000",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import LinearOperator
 
 from landscape_viz.curvature.density import (
     _smoothed,
@@ -336,3 +337,13 @@ def test_bad_arguments_are_refused(arguments, words):
     """Each refusal names argument, value and rule."""
     with pytest.raises(ValueError, match=words):
         top_eigenpairs(matrix(BULK), **arguments)
+
+
+def test_a_search_that_cannot_end_takes_the_products_it_may():
+    """30 k + 150 unless told otherwise, those of the residuals included, and it says that it has not converged."""
+    d = np.linspace(0, 1, 4000)
+    hard = LinearOperator((4000, 4000), matvec=lambda v: d * v.ravel(), dtype=np.float64)
+    for k, given, most in ((1, None, 180), (2, None, 210), (2, 40, 40)):
+        found = top_eigenpairs(hard, k, tol=1e-14, max_products=given)
+        assert found.products == most
+        assert not found.converged

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from landscape_viz import LearningCoefficient, Objective, Problem, local_learning_coefficient
-from landscape_viz.degeneracy import chain_store
+from landscape_viz.degeneracy import chain_store, sgld
 from landscape_viz.degeneracy.learning_coefficient import doubts
 from landscape_viz.degeneracy.mixing import r_hat
 from multifractal.base.rng import realisation
@@ -238,3 +238,26 @@ def test_refusals(options, words):
     """What cannot be is refused before any step."""
     with pytest.raises(ValueError, match=words):
         local_learning_coefficient(bowl(), **STEP | options)
+
+
+class Turned(nn.Module):
+    """Half the square of six weights that lie in memory column by column, so that no vector can stand in their place."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(3, 2, dtype=torch.float64).t())
+
+    def forward(self, x):
+        """Return the square for each sample."""
+        return x * (self.w**2).sum().reshape(1, 1) / 2
+
+
+def test_a_chain_goes_on_from_its_own_weights():
+    """Whatever the order of the weights in memory, the first loss of a chain that is continued is that at its weights: 12, not 3."""
+    one = torch.ones(1, 1, dtype=torch.float64)
+    problem = Problem(Turned(), None, lambda out, target: (out - 0 * target).mean(), (one, one))
+    settings = sgld.Settings(1e-9, 1.0, 0.0, 1, 0, 1, None, adjusted=False)
+    for size, loss in ((1.0, 3.0), (2.0, 12.0)):
+        weights = torch.full((6,), size, dtype=torch.float64)
+        chain = sgld.Chain(weights, np.full(1, np.nan), 0, np.zeros(3), np.random.default_rng(0))
+        assert sgld.run_chain(problem, settings, "cpu", chain).losses[0] == pytest.approx(loss)

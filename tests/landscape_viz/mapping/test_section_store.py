@@ -72,3 +72,12 @@ def test_a_loss_is_the_same_to_one_part_in_a_hundred_thousand(new, same, tmp_pat
         else:
             with pytest.raises(ValueError, match="0.5|nan"):
                 SectionStore(path, second, resume=True)
+
+
+def test_counts_are_compared_exactly(tmp_path):
+    """A whole number is no loss: one hundred thousand and one hundred thousand and a half are different."""
+    path = tmp_path / "store"
+    SectionStore(path, {"n": 100_000}).close()
+    for other in (100_000.5, 100_001, None):
+        with pytest.raises(ValueError, match="100000"):
+            SectionStore(path, {"n": other}, resume=True)

@@ -12,8 +12,10 @@ from multifractal import (
     EdgeOfStability,
     LyapunovExponents,
     Provenance,
+    descend,
     diffusion_exponent,
     fbm_surface,
+    figures,
     lyapunov_exponents,
     multifractal_spectrum,
     tamsd,
@@ -233,3 +235,44 @@ def test_a_learning_curve_begins_at_epoch_one():
 def test_a_frame_is_a_square_round_its_box_within_the_grid(box, frame):
     """Of a grid of 400 rows and 300 columns."""
     assert surface._frame(box, (400, 300)) == frame
+
+
+def test_single_results_have_a_picture():
+    """A landscape of unequal sides, a walk, its displacement, tracks within walls and a spectrum, each on axes of its own."""
+    ground = fbm_surface((24, 40), 0.5, rng=0)
+    image = figures.landscape_map(ground).images[0]
+    np.testing.assert_array_equal(image.get_array(), ground.values)
+    assert list(image.get_extent()) == [-0.5, 39.5, -0.5, 23.5]
+    walk, published = (
+        descend(ground, (30.0, 9.0), learning_rate=30.0, n_steps=60, unfold=how)
+        for how in ("exact", "published")
+    )
+    track, loss = figures.walk_track(walk)
+    np.testing.assert_array_equal(track.lines[0].get_xydata(), walk.unfolded)
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), walk.losses)
+    ax = displacement.unfolded_tracks(walk, published, walls=(39, 23))
+    assert ax.lines[-1].get_xydata().tolist() == [[0, 0], [39, 0], [39, 23], [0, 23], [0, 0]]
+    walks = np.random.default_rng(0).normal(size=(3, 900, 2)).cumsum(axis=1)
+    found = tamsd(walks, waiting_times=[0, 400], lag_times=[1, 2, 5, 30], window=300)
+    ax = displacement.displacement_curves(found)
+    for line, curve in zip(ax.lines, found.values, strict=False):
+        np.testing.assert_allclose(line.get_ydata(), curve)
+    one = multifractal_spectrum(fbm_surface(128, 0.5, rng=0), scales=(2, 3))
+    one = dataclasses.replace(one, h_interval=np.stack([one.h - 0.1, one.h + 0.2]))
+    bars = spectra.spectrum_with_intervals(one).containers[0].lines[2][0]
+    across = np.array([segment[:, 0] for segment in bars.get_segments()])
+    assert across == pytest.approx(np.stack([one.h - 0.1, one.h + 0.2], axis=1))
+
+
+def test_three_sections_have_two_rows_and_their_titles():
+    """Two panels a row; above each relief stands the share of it that lies above the cut, one in 25 or none of 25 points."""
+    found = multifractal_spectrum(fbm_surface(128, 0.5, rng=0), scales=(2, 3))
+    axes = spectra.section_spectra(dict.fromkeys("abc", found))
+    assert axes[0].figure.get_size_inches()[1] == 7
+    assert {ax.get_subplotspec().get_gridspec().get_geometry() for ax in axes} == {(2, 2)}
+    high = np.ones((5, 5))
+    high[0, 0] = 11.5
+    axes = spectra.sections_in_relief({"one": high, "other": np.ones((5, 5)), "third": high})
+    told = [ax.get_title().split("\n")[1] for ax in axes]
+    assert told == ["4% lies above the cut", "0% lies above the cut", "4% lies above the cut"]
+    assert axes[0].figure.get_size_inches()[1] == pytest.approx(7.8)

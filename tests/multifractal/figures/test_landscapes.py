@@ -2,8 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 from multifractal import LogNormal, Multinomial, fbm_surface, figures, multiplicative_measure
+from multifractal.figures.landscapes import _spectrum
 
 
 def test_gallery_draws_every_landscape_and_both_spectra():
@@ -33,3 +35,14 @@ def test_gallery_draws_every_landscape_and_both_spectra():
     assert "3 realisations" in axes[1, 0].get_legend().get_texts()[0].get_text()
     plt.close("all")
     assert dict(plt.rcParams) == before
+
+
+@pytest.mark.parametrize(("law", "low", "high"), [([0.4, 0.6], 0.2, 0.9), ([0.1, 1.2], 0.1, 1.2)])
+def test_a_spectrum_and_its_law_are_both_in_view(law, low, high):
+    """The limits hold the lowest and the highest exponent of either with a twentieth on each side; a law of some width is a line."""
+    ax = plt.subplots()[1]
+    h, dimension = np.array([[0.2, 0.5, 0.9]]), np.array([[1.0, 2.0, 1.5]])
+    _spectrum(ax, h, dimension, np.array(law), np.array([1.2, 1.4]))
+    margin = 0.05 * (high - low)
+    assert ax.get_xlim() == pytest.approx((low - margin, high + margin))
+    assert [list(line.get_xdata()) for line in ax.lines] == [[0.2, 0.5, 0.9], law]

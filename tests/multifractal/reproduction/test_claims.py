@@ -495,6 +495,14 @@ def page_escaped(words):
     return re.sub("<sup>-", "<sup>&minus;", raised)
 
 
+def test_a_page_of_more_than_two_chapters_has_contents(tmp_path):
+    """Two chapters are seen at once; three are listed, each with a link to its place."""
+    for n in (2, 3):
+        path = tmp_path / f"{n}.html"
+        write_report(path, "title", [Chapter(f"chapter {k}") for k in range(n)])
+        assert path.read_text().count('href="#') == (n if n > 2 else 0)
+
+
 def test_powers_are_raised(tmp_path):
     """A caret raises the number or the bracket that follows it, with a true minus sign; none is left."""
     words = "It falls as rate^-0.71, x^(2H-2) and (a + b)^2.5."

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from multifractal import Landscape, Provenance, fbm_surface, source_data, theoretical_tamsd
+from multifractal.base.curves import Curves
 from multifractal.diffusion.displacement import Displacement
 from multifractal.diffusion.potentials import HarmonicPotential
 from multifractal.diffusion.theory import diffusion_exponent_law
@@ -275,13 +276,22 @@ def chaos_file():
     return rates, np.linspace(-0.3, 0.6, len(rates)) ** 3
 
 
-def alphas(law):
+def alphas_file():
+    """Exponents of the file's trials by H, of 0.1 to 0.9."""
+    hursts = np.arange(1, 10) / 10
+    samples = 0.9 - 0.5 * hursts + scatter(6, 9, by=0.1, stream=30)
+    return {"published": Curves(x=hursts, samples=samples, over="trials", provenance=CALL)}
+
+
+def alphas(law, file=None):
     """Walks whose exponent is law(H) at every rate, with steps of rate²/10 000 pixel²."""
     hursts, rates, lags = np.array(alpha_claims.HURSTS), alpha_claims.RATES, alpha_claims.LAGS
     slopes = law(hursts)[:, None, None, None] + scatter(len(hursts), N, 1, 1)
     curves = (rates**2 / 1e4)[:, None] * lags**slopes
     study = Study(n_surfaces=N, size=32)
-    return alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), study)
+    found = alpha_claims.numbers(curves, np.zeros(curves.shape[:3]), study)
+    found.results.update(file or {})
+    return found
 
 
 def fitted(slope=None):
@@ -395,6 +405,7 @@ BESIDE_A_FILE = {  # worlds in which the paper's file is at hand
     "edge_of_stability": lambda: edge(1.0, settled_file()),
     "range_set_by_start": lambda: crossing(0.0, settled_file()),
     "lyapunov": lambda: chaos(0.15, 0.57, chaos_file()),
+    "alpha_of_hurst": lambda: alphas(mixed, alphas_file()),
 }
 
 
