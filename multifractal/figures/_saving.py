@@ -248,12 +248,16 @@ def _start_worker():
 def _lay_out(figure):
     """Lay the figure out once, at the resolution it is written in, and return the box in inches that holds all of it.
 
-    Each writing would otherwise lay it out and measure it anew, and parse its formulae once more.
+    Each writing would otherwise lay it out and measure it anew; and it draws a figure that has any layout engine, be it one that
+    does nothing, once more without ink.
     """
     shown, figure.dpi = figure.dpi, plt.rcParams["savefig.dpi"]
     try:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+        with plt.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
+            figure.set_layout_engine(None)
         return figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
     finally:
         figure.dpi = shown
