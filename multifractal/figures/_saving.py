@@ -254,7 +254,9 @@ def _lay_out(figure):
     shown, figure.dpi = figure.dpi, plt.rcParams["savefig.dpi"]
     try:
         engine = figure.get_layout_engine()
-        if engine is not None:
+        if engine is None:
+            figure.draw_without_rendering()
+        else:
             engine.execute(figure)
         with plt.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
             figure.set_layout_engine(None)
