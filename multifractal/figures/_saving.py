@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _FORMATS = ("png", "pdf")
+# what a figure without a layout engine would be given by default, at each writing anew
+_NO_LAYOUT = {"figure.constrained_layout.use": False, "figure.autolayout": False}
 _COLOURS = 192  # of a picture in a notebook
 _NEARLY_WHITE = 246  # what a tree of colours makes of white
 
@@ -219,7 +221,7 @@ def _write(
     made: Mapping[str, Any],
 ) -> bytes:
     """Write a figure and its numbers, and return the picture that a notebook shows."""
-    with plt.style.context(HOUSE_STYLE):
+    with plt.style.context([HOUSE_STYLE, _NO_LAYOUT]):
         frame = _lay_out(figure)
         for ending in formats:
             with files.atomic_write(folder / f"{name}.{ending}", overwrite=True) as file:
@@ -258,8 +260,7 @@ def _lay_out(figure):
             figure.draw_without_rendering()
         else:
             engine.execute(figure)
-        with plt.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
-            figure.set_layout_engine(None)
+        figure.set_layout_engine(None)
         return figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
     finally:
         figure.dpi = shown
