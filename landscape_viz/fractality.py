@@ -463,12 +463,12 @@ def _row(zoom, n_points, cheap_first, generator):
     values = mapped.to_landscape().values
     row = {"loss": float(values[n_points // 2, n_points // 2]), "losses": values}
     row |= row_of_plane(values, step, generator, zoom.eps) | {"resolved_half_widths": np.nan}
-    of_the_loss = zoom.problem.dropout != "live" and not _is_rounding(mapped)
-    if of_the_loss and row["kinds"] in ("noise", "cannot tell"):
+    unrelated = row["kinds"] in ("noise", "cannot tell")
+    if unrelated and zoom.problem.dropout != "live" and not _is_rounding(mapped):
         width = _resolved_half_width(zoom.problem, zoom.plane, zoom.half_width, zoom.kept["device"])
         row["resolved_half_widths"] = width
-    if of_the_loss and row["kinds"] == "noise":
-        row |= {"kinds": "unresolved", "verdicts": _UNRESOLVED}
+        if row["kinds"] == "noise":
+            row |= {"kinds": "unresolved", "verdicts": _UNRESOLVED}
     return row | along
 
 
