@@ -1,6 +1,7 @@
 """The command `landscape`, or `python -m landscape_viz`: a network of yours, given as module:factory, and the paper's sections."""
 
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -90,9 +91,27 @@ def _refuse_results(folder, asked):
         )
 
 
+def _refuse_arguments(name, value):
+    """Raise ValueError where module:function cannot be called without arguments."""
+    from landscape_viz.loss.call import importable
+
+    function = importable(name, value)
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"{name} must be a function that is called without arguments, got {value!r} ({error}); "
+            "name one of your own that passes them"
+        ) from error
+    except ValueError:  # a built-in that does not tell
+        pass
+
+
 def _problem(asked):
     from landscape_viz import Problem, checkpoint
 
+    _refuse_arguments("factory", asked.factory)
+    _refuse_arguments("--data", asked.data)
     state = None if asked.state is None else checkpoint.load(asked.state)
     state = getattr(state, "state_dict", state)
     return Problem(asked.factory, state, asked.loss, asked.data, rng=asked.rng)

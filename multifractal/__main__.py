@@ -3,7 +3,10 @@
 import argparse
 import sys
 
+from multifractal.base.checks import whole_number
 from multifractal.base.command import Parser, as_command
+
+_LAGS = [1, 2, 4, 8, 16, 32, 64]  # steps, in the demo
 
 COMMANDS = {
     "demo": "draw a surface with a walk on it, and measure how fast the walk spreads (seconds)",
@@ -59,6 +62,9 @@ def _demo(argv):
     flags.add_argument("--steps", type=int, default=5000, help="of descent (%(default)s)")
     flags.add_argument("--rng", type=int, default=0, help="(%(default)s)")
     asked = flags.parse_args(argv)
+    whole_number("--size", asked.size, 4)
+    whole_number("--steps", asked.steps, _LAGS[-1] + 1)
+    whole_number("--rng", asked.rng, 0)
     import matplotlib
 
     matplotlib.use("agg")
@@ -67,12 +73,11 @@ def _demo(argv):
     surface = mf.mbm_surface(mf.paper_hoelder_map(asked.size), rng=asked.rng)
     start = mf.start_near_maximum(surface, asked.rng)
     walk = mf.descend(surface, start, learning_rate=1000, n_steps=asked.steps)
-    lags = [1, 2, 4, 8, 16, 32, 64]
-    window = asked.steps - 64
-    moved = mf.tamsd(walk.unfolded, waiting_times=[0], lag_times=lags, window=window)
+    window = asked.steps - _LAGS[-1]
+    moved = mf.tamsd(walk.unfolded, waiting_times=[0], lag_times=_LAGS, window=window)
     axes = mf.figures.surface_with_walk(surface, walk)
     mf.figures.save_figure(axes, asked.folder, "demo", positions=walk.positions)
-    exponent = moved.exponent((1, 64)).exponent
+    exponent = moved.exponent((_LAGS[0], _LAGS[-1])).exponent
     print(
         f"{asked.steps} steps of descent at learning rate 1000 on a surface of {asked.size} pixels a side:"
     )

@@ -59,10 +59,15 @@ def test_a_report_from_the_shell(mine, tmp_path, capsys):
 
 
 def test_what_the_user_can_mend_is_one_line(mine, capsys):
-    """A module that is not there gives exit status 1 and one line."""
-    mine[0] = "mine_at_the_shell:nothing"
-    assert landscape.main(["section", *mine]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    """A function that is not there, or that needs arguments, gives exit status 1 and one line."""
+    for factory, words in (
+        ("mine_at_the_shell:nothing", "module:function"),
+        ("textwrap:dedent", "called without arguments, got 'textwrap:dedent'"),
+    ):
+        assert landscape.main(["section", factory, *mine[1:]]) == 1
+        said = capsys.readouterr().err
+        assert words in said
+        assert said.count("\n") == 1
 
 
 def test_the_demo_from_the_shell(tmp_path, capsys):
@@ -71,6 +76,8 @@ def test_the_demo_from_the_shell(tmp_path, capsys):
     assert multifractal.main(words) == 0
     assert (tmp_path / "demo.png").exists()
     assert "TAMSD grows as lag^" in capsys.readouterr().out
+    assert multifractal.main(["demo", "--steps", "10"]) == 1
+    assert "--steps must be a whole number, at least 65, got 10" in capsys.readouterr().err
 
 
 def test_commands_are_passed_on(monkeypatch):

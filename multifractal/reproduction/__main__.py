@@ -9,7 +9,7 @@ from multifractal.base.command import Parser, as_command
 
 def main(argv=None):
     """Write the page as the flags say; return its findings."""
-    flags = Parser(prog="python -m multifractal.reproduction", description=__doc__.splitlines()[0])
+    flags = Parser(prog="multifractal report", description=__doc__.splitlines()[0])
     flags.add_argument("--out", default="results/report.html", help="the page (%(default)s)")
     flags.add_argument("--surfaces", type=int, default=30, metavar="N", help="(%(default)s)")
     flags.add_argument(
@@ -51,7 +51,7 @@ def main(argv=None):
 
 def command(argv=None):
     """Run the command; return its exit status."""
-    return as_command(lambda: main(argv), "report", again="the same command")
+    return as_command(lambda: main(argv), "multifractal report", again="the same command")
 
 
 if __name__ == "__main__":

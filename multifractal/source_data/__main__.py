@@ -9,7 +9,7 @@ from multifractal.source_data._inventory import inventory, verify
 
 def main(arguments=None):
     """Run one command; return 0, or 1 when a file is damaged or could not be fetched."""
-    parser = Parser(prog="python -m multifractal.source_data", description=__doc__)
+    parser = Parser(prog="multifractal", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("fetch", "download what is missing of the Zenodo record"),
@@ -33,7 +33,7 @@ def _accept(asked):
     try:
         sha256 = _reading.accept(asked.name, asked.folder)
     except (ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
+        print(f"multifractal accept: error: {error}", file=sys.stderr)
         return 1
     print(f"{asked.name}: SHA-256 {sha256} is accepted from now on")
     return 0
@@ -49,7 +49,7 @@ def _fetch(asked):
             folder, server=asked.server or _download.SERVER, progress=sys.stderr.isatty()
         )
     except _download.FetchError as error:
-        print(error, file=sys.stderr)
+        print(f"multifractal fetch: error: {error}", file=sys.stderr)
         return 1
     print(
         f"{len(done.downloaded)} files downloaded, {len(done.present)} were there, in {done.folder}"
