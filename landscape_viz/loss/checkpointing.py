@@ -109,9 +109,9 @@ class Block:
     def _check(self, call, inputs):
         """Refuse a module that is another function the second time, or depends on moving tensors that it was not given."""
         self._checked, wrong = True, None
-        with call.leaves(inputs) as own:
+        with call.leaves(inputs) as before, call.leaves(inputs) as own:
             try:
-                first = [x.detach().clone() for x in call.run(own)]
+                first = [x.detach().clone() for x in call.run(before)]
                 again = call.run(own)
             except RuntimeError as error:
                 if "in-place" not in str(error):
