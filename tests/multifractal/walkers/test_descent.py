@@ -20,6 +20,7 @@ from multifractal import (
     descend_ensemble,
     start_near_maximum,
 )
+from multifractal.walkers import walking
 from tests.helpers import naive
 
 pytestmark = pytest.mark.quick
@@ -256,6 +257,24 @@ def test_an_ensemble_is_its_walks_to_the_bit(method):
         assert same(many.positions[i, j], walk.positions[-150:])
         assert same(many.unfolded[i, j], walk.unfolded[-150:])
         assert same(many.losses[i, j], walk.losses[-150:])
+
+
+@pytest.mark.parametrize("walls", ["reflecting", "periodic"])
+@pytest.mark.parametrize("unfold", ["exact", "published"])
+def test_a_walker_alone_is_one_among_others_to_the_bit(unfold, walls, monkeypatch):
+    """One walker's own kernel gives what lockstep gives, across its blocks, whatever is kept, stopped walkers included."""
+    monkeypatch.setattr(walking, "_STEPS_ALONE", 37)
+    rates, starts = [3.0, 30.0, 3e6, 3e7], [[5.0, 6.0], [20.5, 11.25]]
+    rest = {"n_steps": 150, "unfold": unfold, "walls": walls}
+    for kept in ({}, {"keep_last": 60, "keep_every": 7}, {"keep_last": 1}):
+        together = descend_ensemble(rough(), starts, learning_rates=rates, **rest, **kept)
+        for i, j in np.ndindex(len(rates), len(starts)):
+            some = {"learning_rates": rates[i : i + 1], **rest, **kept}
+            alone = descend_ensemble(rough(), starts[j : j + 1], **some)
+            for name in ("positions", "unfolded", "losses", "steps_taken"):
+                ours, theirs = getattr(alone, name)[0, 0], getattr(together, name)[i, j]
+                assert np.array_equal(ours, theirs, equal_nan=True)
+    assert 0 < together.completed.sum() < together.completed.size
 
 
 def test_what_is_kept_is_part_of_the_whole():
