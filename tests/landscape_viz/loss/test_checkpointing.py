@@ -16,9 +16,9 @@ class Layered(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first = nn.Linear(4, 6)
+        self.first = nn.Linear(4, 5)
         self.layers = nn.ModuleList(Gated() for _ in range(2))
-        self.last = nn.Linear(6, CLASSES)
+        self.last = nn.Linear(5, CLASSES)
 
     def forward(self, x):
         """Return logits."""
@@ -33,7 +33,7 @@ class Gated(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.inner, self.gate = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.inner, self.gate = nn.Linear(5, 5), nn.Linear(5, 5)
 
     def forward(self, x, *, scale):
         """Return the outputs."""
