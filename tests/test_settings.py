@@ -129,6 +129,8 @@ def constants_and_defaults(module):
     found = {}
     for name, value in sorted(vars(module).items()):
         if re.fullmatch(r"_?[A-Z][A-Z0-9_]*", name):
+            if isinstance(value, dict) and value and all(map(inspect.isclass, value.values())):
+                continue  # a register of classes holds what has been imported so far
             if isinstance(value, int | float | tuple | list | dict | np.ndarray):
                 found |= {} if isinstance(value, bool) else {name: written(value)}
             elif dataclasses.is_dataclass(value) and not isinstance(value, type):
