@@ -158,3 +158,12 @@ def test_rates_of_the_update_rules_are_stated_by_their_steps():
         else:
             assert rate == drift_claims._RATE
             assert more == {"noise": "isotropic", "noise_scale": strength / 4}
+
+
+@pytest.mark.parametrize(("low", "says"), [(HALF - EPSILON, False), (HALF + EPSILON, True)])
+def test_low_loss_is_told_where_descending_adds_it(low, says):
+    """Descent that is no more on flat ground than steps of its lengths is said to find low loss where its whole interval is above 0."""
+    found = dict.fromkeys(drift_claims.KINDS[1:3], told(0.1)) | {drift_claims.KINDS[3]: told(0.0)}
+    judged = drift_claims._judge_drift(found | {"low loss": told(low)})
+    assert judged.verdict == CORRECTED
+    assert ("What descending adds is low loss" in judged.reason) is says
