@@ -36,7 +36,7 @@ class ConfinedField:
     Raises
     ------
     ValueError
-        When a curvature is negative, or an array has another shape than (d,).
+        When `field` is none, a curvature is negative, or an array has another shape than (d,).
 
     Examples
     --------
@@ -54,6 +54,13 @@ class ConfinedField:
         amplitude: float = 1.0,
         centre: float | ArrayLike = 0.0,
     ) -> None:
+        require(
+            all(hasattr(field, name) for name in ("dimension", "reach", "value_and_gradient")),
+            "field",
+            field,
+            "have dimension, reach and value_and_gradient",
+            "pass a FractalField, or an object of your own with these three",
+        )
         self.field, self.dimension, self.reach = field, int(field.dimension), float(field.reach)
         self.amplitude = finite_number("amplitude", amplitude)
         self.curvature = self._spread("curvature", curvature)

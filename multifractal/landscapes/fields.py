@@ -158,7 +158,15 @@ class FractalField:
         they change over distances of 1.
         """
         points, shape = self._points(x)
-        along, _ = self._points(np.broadcast_to(v, np.shape(x)))
+        try:
+            vectors = np.broadcast_to(
+                real_array("v", v, dtype=np.float64), (*shape, self.dimension)
+            )
+        except ValueError as error:
+            rule = f"have shape ({self.dimension},) or that of x, {np.shape(x)}"
+            remedy = "pass one vector for all points, or one for each"
+            raise refuse("v", np.shape(v), rule, remedy) from error
+        along, _ = self._points(vectors, "v")
         none = np.empty((0, self.dimension))
         return self._curvature(points, along[:, None], none).reshape(*shape, self.dimension)
 
@@ -173,7 +181,7 @@ class FractalField:
             When an array has another shape, or holds NaN or inf.
         """
         points, shape = self._points(x)
-        vectors, shapes = self._points(v)
+        vectors, shapes = self._points(v, "v")
         good = len(shape) == 1 and len(shapes) == 2 and shapes[0] == shape[0]
         rule = f"have shape ({', '.join(map(str, shape))}, k, {self.dimension})"
         require(
@@ -257,15 +265,14 @@ class FractalField:
         for first in range(0, len(pieces), _PIECES_AT_ONCE):
             yield from map_chunks(self._draw, pieces[first : first + _PIECES_AT_ONCE])
 
-    def _points(self, x):
-        x = real_array("x", x, dtype=np.float64)
+    def _points(self, x, argument="x"):
+        x = real_array(argument, x, dtype=np.float64)
         good = x.ndim >= 1 and x.shape[-1] == self.dimension
-        require(
-            good, "x", x.shape, f"have shape (..., {self.dimension})", "stack the coordinates last"
-        )
+        rule = f"have shape (..., {self.dimension})"
+        require(good, argument, x.shape, rule, "stack the coordinates last")
         points = np.ascontiguousarray(x.reshape(-1, self.dimension))
         if not np.isfinite(points).all():
-            raise refuse("x", x, "be finite", "drop walkers that have left")
+            raise refuse(argument, x, "be finite", "drop walkers that have left")
         return points, x.shape[:-1]
 
     def _evaluate(self, points, want_gradient):

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import hyp0f1
 
-from multifractal import FractalField, fbm_surface
+from multifractal import ConfinedField, FractalField, fbm_surface
 from multifractal.landscapes import fields
 from multifractal.landscapes.fields import log_variogram_constant
 from tests.helpers import naive
@@ -276,6 +276,18 @@ def test_bad_points_are_refused_with_the_rule(x, words):
     """Points of another dimension, or not finite, are refused."""
     with pytest.raises(ValueError, match=re.escape(words)):
         FractalField(2, 0.5, rng=0, n_modes=10).value_and_gradient(x)
+
+
+def test_vectors_of_a_hessian_product_are_one_or_one_a_point():
+    """One vector serves all points; any other shape is refused by name, and so is a bowl on what is no field."""
+    field, x = FractalField(2, 0.5, rng=0, n_modes=10), np.array([[0.1, 0.2], [0.3, -0.4], [0, 1]])
+    one = field.hessian_product(x, [1.0, 2.0])
+    np.testing.assert_array_equal(one, field.hessian_product(x, np.tile([1.0, 2.0], (3, 1))))
+    for bad in (np.ones((2, 2)), np.ones((1, 3, 2)), np.ones(3), [np.nan, 0]):
+        with pytest.raises(ValueError, match="^v must "):
+            field.hessian_product(x, bad)
+    with pytest.raises(ValueError, match="field must have dimension, reach and value_and_gradient"):
+        ConfinedField(3, 1.0)
 
 
 def test_an_exponent_outside_its_range_is_refused():
