@@ -1,6 +1,7 @@
 """What a figure draws, read back from its artists, is the result it was given: each number on the axis that its label names."""
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ from multifractal import (
     EdgeOfStability,
     LyapunovExponents,
     Provenance,
+    SectionStudy,
     descend,
     diffusion_exponent,
     fbm_surface,
@@ -30,6 +32,7 @@ from multifractal.figures import (
     theory,
     training,
 )
+from multifractal.figures.section_study import _MODES
 from multifractal.reproduction.claim import Measured, Quantity
 
 
@@ -276,3 +279,66 @@ def test_three_sections_have_two_rows_and_their_titles():
     told = [ax.get_title().split("\n")[1] for ax in axes]
     assert told == ["4% lies above the cut", "0% lies above the cut", "4% lies above the cut"]
     assert axes[0].figure.get_size_inches()[1] == pytest.approx(7.8)
+
+
+def test_the_papers_exponents_lie_beside_ours():
+    """Bars reach to the ends of the interval of ours, of moving cells only, and to the lowest and highest trial of the paper's."""
+    diagram = SimpleNamespace(
+        hursts=np.array([0.2, 0.5, 0.8]),
+        learning_rates=np.array([900.0, 1e5]),
+        regions=np.array([[0, 1], [1, 1], [2, 1]]),
+        exponents=np.array([[9.0, 1.0], [0.8, 1.0], [0.3, 0.9]]),
+        low=np.array([[9.0, 0.9], [0.7, 0.9], [0.25, np.nan]]),
+        high=np.array([[9.0, 1.2], [1.0, 1.1], [0.45, np.nan]]),
+        lag_times=np.array([1, 3, 10]),
+        curves=np.empty((3, 7, 1)),
+    )
+    paper = Curves(
+        x=np.array([0.3, 0.6]),
+        samples=np.array([[1.0, 0.5], [0.7, 0.6], [0.9, 1.0]]),
+        over="trials",
+        provenance=None,
+    )
+    ax = theory.alpha_slice(
+        diagram, ([0.1, 0.9], [1.0, 0.2]), learning_rates=(1000.0, 1e5), published=paper
+    )
+    slow, fast, theirs = ax.containers
+    assert [one.get_label() for one in ax.containers][::2] == [
+        "ours, rate 900",
+        "paper (mean, range)",
+    ]
+    for drawn, expected in (
+        (slow, [[[0.5, 0.7], [0.5, 1.0]], [[0.8, 0.25], [0.8, 0.45]]]),
+        (fast, [[[0.2, 0.9], [0.2, 1.2]], [[0.5, 0.9], [0.5, 1.1]], [[0.8, 0.9], [0.8, 0.9]]]),
+        (theirs, [[[0.3, 0.7], [0.3, 1.0]], [[0.6, 0.5], [0.6, 1.0]]]),
+    ):
+        np.testing.assert_allclose(drawn.lines[2][0].get_segments(), expected)
+    np.testing.assert_allclose(theirs.lines[0].get_ydata(), [2.6 / 3, 0.7])
+
+
+def test_the_section_study_draws_its_rows(study):
+    """The middle line of each mode, second exponents with their bars, shares with theirs, spectra and what they are worth."""
+    axes = figures.section_study(study).ravel()
+    for line, (name, _) in zip(axes[0].lines, _MODES.items(), strict=True):
+        values, half = study.landscape(name).values, study.row(name).settings["half_width"]
+        assert line.get_xdata()[[0, -1]].tolist() == [-half, half]
+        seen = np.isfinite(line.get_ydata())
+        np.testing.assert_array_equal(line.get_ydata()[seen], values[len(values) // 2][seen])
+    for drawn in axes[2].containers:
+        ends = np.array([segment[:, 1] for segment in drawn.lines[2][0].get_segments()])
+        rows = [study.row(name).second_exponents for name in study.names]
+        assert any(
+            found.value.shape == (len(ends),) and np.allclose(ends, found.interval.T)
+            for found in rows
+        )
+    for drawn, row in zip(axes[4].lines, _MODES, strict=False):
+        np.testing.assert_array_equal(drawn.get_ydata(), study.row(row).paper_D)
+    for drawn, check in zip(axes[5].containers, study.checks, strict=True):
+        np.testing.assert_allclose(drawn.lines[0].get_ydata() - check.hurst, check.bias[:, 0])
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The committed study of sections."""
+    root = Path(__file__).resolve().parents[3]
+    return SectionStudy.load(root / "experiments" / "results" / "section_study.npz")
