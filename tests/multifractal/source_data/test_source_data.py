@@ -35,6 +35,7 @@ from multifractal.source_data import (
     read,
 )
 from multifractal.source_data.__main__ import main
+from multifractal.source_data._record import DOI
 
 TAMSD = "multifractional_brownian_surface/TAMSD.mat"
 CHAOS = "multifractional_brownian_surface/chaos.mat"
@@ -854,10 +855,20 @@ def test_the_commands_list_verify_and_fetch(packed, copy, capsys):
     assert capsys.readouterr().out.count("  intact  ") == 16
     packed.files = {"code.txt": b"print()"}
     assert main(["fetch", "--folder", str(copy), "--server", packed.url]) == 0
-    assert f"1 files downloaded, 0 were there, in {copy}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith(f"Fetching doi {DOI} into {copy}\n")
+    assert f"1 files downloaded, 0 were there, in {copy}" in told
     packed.files = {"a.zip": _zip([("../x", b"")])}
     assert main(["fetch", "--folder", str(copy), "--server", packed.url]) == 1
     assert "plain relative paths" in capsys.readouterr().err
+
+
+def test_a_command_must_be_named(capsys):
+    """Without one the refusal names the four."""
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "command" in capsys.readouterr().err
 
 
 def test_no_socket_without_fetch(zenodo, monkeypatch, capsys):
