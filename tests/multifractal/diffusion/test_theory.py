@@ -80,6 +80,17 @@ def test_the_stated_covariance_of_a_line_is_that_of_repetition(correlation, corr
     np.testing.assert_allclose(stated, fitted.var(axis=0), rtol=allowed)
 
 
+def test_the_residual_of_a_fit_is_the_root_mean_square_in_decades():
+    """Of a curve bent by 5 % of noise, at the lags that the fit chose."""
+    lags = np.unique(np.round(np.logspace(0, 3, 20)))
+    curve = theoretical_tamsd(lags, learning_rate=100, hurst=0.63, theta=40.0, stiffness=2e-3)
+    curve *= np.exp(0.05 * np.random.default_rng(0).normal(size=len(lags)))
+    fit = fit_tamsd(lags, curve, learning_rate=100)
+    left = np.log10(fit.curve(lags) / curve)
+    assert fit.rms_log10 == pytest.approx(np.sqrt(np.mean(left**2)), rel=1e-6)
+    assert 0.3 * 0.05 < fit.rms_log10 * np.log(10) < 2 * 0.05
+
+
 def test_one_path_is_fitted_with_three_times_the_error_of_independent_lags():
     """A Langevin path's residuals are correlated (.7 by the table of calibration): the interval grows, the estimate stays."""
     well = mf.HarmonicPotential(stiffness=1e-4)
