@@ -104,6 +104,7 @@ def test_a_field_feels_the_same_noise():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"noise": "gaussian"}, "noise must be .*'isotropic'"),
         ({"noise": "stable"}, "alpha must be given with noise='stable'"),
         ({"noise": "stable", "alpha": 0.0}, r"alpha must lie in \(0, 2\]"),
         ({"noise": "stable", "alpha": 2.1}, r"alpha must lie in \(0, 2\]"),
