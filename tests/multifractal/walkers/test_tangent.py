@@ -152,15 +152,3 @@ def test_the_derivative_inside_a_cell_is_the_naive_one():
         xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
         expected = naive.jacobian(gradient, x, y)
         np.testing.assert_allclose([[xx, xy], [yx, yy]], expected, rtol=1e-12, atol=1e-14)
-
-
-def test_vectors_that_vanish_start_again_along_axes_of_length_one():
-    """In burn-in nothing is counted; when it counts the growth is by a factor of 0."""
-    vectors, growth = np.zeros((1, 2, 3)), np.zeros((1, 2))
-    tangent._orthonormalise(vectors, growth, False)
-    assert vectors[0].tolist() == [[1, 0, 0], [0, 1, 0]]
-    assert growth.tolist() == [[0, 0]]
-    vectors[0, 1] = 0
-    tangent._orthonormalise(vectors, growth, True)
-    assert growth.tolist() == [[0, -np.inf]]
-    assert vectors[0].tolist() == [[1, 0, 0], [0, 1, 0]]
