@@ -1,5 +1,6 @@
 """The study of d dimensions: its units against measured fields, its order, going on after a stop."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,7 +61,9 @@ def test_jobs_are_distinct_and_begin_with_the_whole_diagram():
         i for i, job in enumerate(jobs) if job.index == 2 and job.kind == "plain" and not job.modes
     )
     assert coarse <= {(job.d, job.hurst) for job in jobs[:third]}
-    assert all(job in jobs for job in jobs if job.is_quick)
+    quick = {(job.d, job.hurst, job.index) for job in jobs if job.is_quick}
+    assert quick == set(itertools.product((2, 10, 100), (0.3, 0.5, 0.7), (0, 1)))
+    assert len(quick) == sum(job.is_quick and not job.modes for job in jobs)
 
 
 @pytest.mark.parametrize(

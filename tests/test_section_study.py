@@ -204,6 +204,7 @@ def test_the_script_keeps_and_tells_what_the_study_finds(
             f"{row.name}: {row.verdict}; white noise at one pixel {row.noise_share.value:.3f}"
             in said
         )
+    (tmp_path / "numbers.npz").write_bytes(b"of an earlier run")
     again = section_study.main([*flags, "--out", str(tmp_path / "numbers.npz")])
     assert again == tmp_path / "numbers.npz"
     kept = [mf.SectionStudy.load(p) for p in (again, path)]
