@@ -223,7 +223,9 @@ def test_figure_and_file(monkeypatch, tmp_path):
     """The figure draws the arrays of the report; a saved one says the same."""
     replaced(monkeypatch, [mf.fbm_surface(N, 0.5, rng=seed).values for seed in range(3)])
     found = report()
-    assert found.loss == found.losses[0, N // 2, N // 2]  # at the weights: the middle of the first plane
+    assert (
+        found.loss == found.losses[0, N // 2, N // 2]
+    )  # at the weights: the middle of the first plane
     axes = probes.fractality(found)
     assert axes.shape == (2, 3)
     np.testing.assert_array_equal(axes[0, 1].images[0].get_array(), found.losses[1])
