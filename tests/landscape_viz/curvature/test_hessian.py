@@ -19,6 +19,7 @@ from landscape_viz.loss.evaluate import Evaluator
 from landscape_viz.loss.objective import Objective
 from landscape_viz.loss.problem import Problem
 from tests.helpers import small_networks
+from tests.helpers.once_differentiable import Once
 
 HALF = torch.arange(1.0, 7.0, dtype=torch.float64)
 
@@ -196,22 +197,6 @@ def test_gradient_is_the_derivative_of_the_loss():
     np.testing.assert_allclose(
         slope, objective.gradient(objective.origin) @ v, rtol=1e-8, atol=1e-8
     )
-
-
-class Once(torch.autograd.Function):
-    """A square that can be differentiated once only."""
-
-    @staticmethod
-    def forward(ctx, x):
-        """Return the square."""
-        ctx.save_for_backward(x)
-        return x**2
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g):
-        """Return the first derivative."""
-        return 2 * g * ctx.saved_tensors[0]
 
 
 class OnceModule(nn.Module):

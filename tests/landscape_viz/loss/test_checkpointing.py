@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from landscape_viz import HessianOperator, Objective, Problem, models
+from tests.helpers.once_differentiable import Once
 
 CLASSES = 3
 
@@ -128,22 +129,6 @@ class InPlace(nn.Linear):
     def forward(self, x):
         """Return the outputs."""
         return super().forward(x.mul_(2))
-
-
-class Once(torch.autograd.Function):
-    """The square, differentiable once."""
-
-    @staticmethod
-    def forward(ctx, x):
-        """Return the square."""
-        ctx.save_for_backward(x)
-        return x**2
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, slope):
-        """Return the slope."""
-        return 2 * ctx.saved_tensors[0] * slope
 
 
 class Square(nn.Linear):

@@ -147,12 +147,9 @@ def test_the_ceiling_uses_the_mean_distance_of_uniform_points():
     np.testing.assert_allclose(two_trajectories_ceiling((1024, 1024)), [0.858, 0.958], atol=5e-4)
 
 
-def test_the_interval_of_the_median_is_that_of_order_statistics():
-    """Of nine walks the second lowest and highest (their chance to miss is 3.9 %, of the third 18 %); of five none."""
-    walks = np.array([9.0, -50, 3, 4, 5, 6, 7, 80, 2])
-    exponents = np.stack([np.stack([walks, -walks], axis=-1), np.full((9, 2), np.nan)])
-    exponents[1, :5] = 1.0
-    result = LyapunovExponents(
+def at_two_rates(exponents):
+    """Return made-up exponents (2, n_starts, 2) as a result."""
+    return LyapunovExponents(
         exponents=exponents,
         learning_rates=np.array([1.0, 2.0]),
         n_steps=10,
@@ -160,6 +157,14 @@ def test_the_interval_of_the_median_is_that_of_order_statistics():
         method="tangent",
         provenance=None,
     )
+
+
+def test_the_interval_of_the_median_is_that_of_order_statistics():
+    """Of nine walks the second lowest and highest (their chance to miss is 3.9 %, of the third 18 %); of five none."""
+    walks = np.array([9.0, -50, 3, 4, 5, 6, 7, 80, 2])
+    exponents = np.stack([np.stack([walks, -walks], axis=-1), np.full((9, 2), np.nan)])
+    exponents[1, :5] = 1.0
+    result = at_two_rates(exponents)
     assert result.median_interval.shape == (2, 2, 2)
     assert result.median_interval[:, 0].tolist() == [[2, -9], [9, -2]]
     assert np.isnan(result.median_interval[:, 1]).all()
@@ -169,14 +174,7 @@ def test_statistics_over_walks_leave_stopped_ones_out():
     """Mean, error, median, share positive and the running mean use the walks that went on."""
     exponents = np.full((2, 4, 2), np.nan)
     exponents[0, :, 0] = [1.0, np.nan, -2.0, 4.0]
-    result = LyapunovExponents(
-        exponents=exponents,
-        learning_rates=np.array([1.0, 2.0]),
-        n_steps=10,
-        burn_in=0,
-        method="tangent",
-        provenance=None,
-    )
+    result = at_two_rates(exponents)
     assert result.mean[0, 0] == 1.0
     np.testing.assert_allclose(result.standard_error[0, 0], 3.0 / np.sqrt(3))
     assert result.median[0, 0] == 1.0
