@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("MULTIFRACTAL_SHARED", ROOT.parent / "shared"))
 
 # Sockets are held to loopback here and, through the path, in every Python that a test starts.
 _NO_NETWORK = Path(__file__).parent / "helpers" / "no_network"
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(items):
 
 def shared_file(relative):
     """Return a file or folder of the data kept beside the checkout; skip without it, but fail in CI."""
-    path = Path(os.environ.get("MULTIFRACTAL_SHARED", ROOT.parent / "shared")) / relative
+    path = SHARED / relative
     if not path.exists():
         message = f"{relative} is not beside this checkout (set MULTIFRACTAL_SHARED to the folder that holds it)"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)

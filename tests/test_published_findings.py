@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import multifractal as mf
 from experiments.published_findings import finding, show, source_files
+from multifractal import source_data
+from tests.conftest import SHARED
 from tools import marks
 
 PAGE = show.PAGE.read_text()
@@ -15,9 +18,7 @@ PAGE = show.PAGE.read_text()
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """Return all findings by title, with those about the paper's source data where these are kept beside the checkout."""
-    from tests.conftest import ROOT
-
-    folder = ROOT.parent / "shared" / "zenodo"
+    folder = SHARED / "zenodo"
     folder = folder if show.at_hand(folder) else tmp_path_factory.mktemp("no_data")
     return [one for findings in show.main(["--data", str(folder)]).values() for one in findings]
 
@@ -48,6 +49,14 @@ def test_each_finding_is_one(found):
         for row in one.rows:
             assert row.control, row.quantity
             assert row.differs, row
+
+
+def test_the_file_of_one_half_is_no_finding(zenodo):
+    """As the page says in words: there the fit agrees with the surface within its error."""
+    curves = source_data.read("fractional_brownian_surfaces/TAMSD_H=0.5.mat", zenodo)
+    fit = mf.fit_tamsd(curves["xs"][2], curves["ys"][2], learning_rate=1000.0)
+    low, high = fit.hurst_interval
+    assert low <= 0.5 <= high < 0.6
 
 
 def test_what_is_no_finding_is_told():
