@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from experiments import (
 )
 from landscape_viz import Eigenpairs, Section, checkpoint, datasets, small_models, training
 from landscape_viz.loss.precision import pinned_threads
-from landscape_viz.studies import comparison, experiment
+from landscape_viz.studies import comparison, experiment, full_analysis
 from multifractal.base.files import DamagedFileError
 from tests.helpers.small_data import write_cifar10
 
@@ -319,3 +320,49 @@ def test_cuda_is_refused_where_there_is_none():
         pytest.skip("a CUDA device is here, so its absence cannot be refused")
     with pytest.raises(ValueError, match="take 'cpu' or 'auto'"):
         experiment.device_named("cuda")
+
+
+@pytest.mark.parametrize(
+    ("losses", "said", "barrier"),
+    [
+        ([9.0, 1.0, 2.0, 5.0, 3.0, 9.0], "climbs 2 nats above both ends", "2 nats"),
+        ([9.0, 1.0, 2.0, 2.5, 3.0, 9.0], "rises over no barrier", "0 nats"),
+    ],
+)
+def test_a_barrier_is_what_lies_above_the_higher_end(losses, said, barrier, monkeypatch):
+    """On made-up sections: the highest loss between both weights over that of the higher end, and the lowest point of a plane."""
+    line = SimpleNamespace(
+        x=np.array([-0.5, 0.0, 0.3, 0.6, 1.0, 1.5]), values={"loss": np.array(losses)}
+    )
+    grid = np.full((3, 3), 4.0)
+    grid[0, 1], grid[1, 1] = 0.75, 1.0
+    plane = SimpleNamespace(values={"loss": grid}, grid=[grid], status=grid > 9, n_not_finite=0)
+    nothing = lambda *_, **__: SimpleNamespace(labels=[0], state_dict=None)  # noqa: E731
+    for where, name in (
+        (full_analysis.checkpoint, "load"),
+        (full_analysis.directions, "toward"),
+        (full_analysis.directions, "random"),
+        (full_analysis.figures, "line"),
+        (full_analysis.figures, "overview"),
+    ):
+        monkeypatch.setattr(where, name, nothing)
+    monkeypatch.setattr(full_analysis.FullAnalysis, "_picture", lambda self, name, axes: name)
+    monkeypatch.setattr(
+        full_analysis.FullAnalysis,
+        "_section",
+        lambda self, name, *_: {"line": line, "plane": plane}[name],
+    )
+    monkeypatch.setattr(
+        full_analysis.FullAnalysis,
+        "_problem",
+        lambda self, sections: SimpleNamespace(weights=lambda: [0]),
+    )
+    run = full_analysis.FullAnalysis(None, None, SimpleNamespace(checkpoints=[None]), n_points=3)
+    chapter = run.landscape()
+    assert said in chapter.words[0]
+    assert "0.25 nats below the trained point" in chapter.words[1]
+    assert chapter.numbers == {
+        "loss at the trained weights": "1 nats",
+        "highest loss in the plane": "4 nats",
+        "barrier on the line": barrier,
+    }

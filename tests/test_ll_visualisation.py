@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch.nn.functional import cross_entropy
 import LL_visualisation
 from landscape_viz import Section, checkpoint, datasets, directions, models, training
 from landscape_viz.loss.precision import pinned_threads
+from landscape_viz.studies import surface_run
 from landscape_viz.studies.surface_subject import Subject
 from tests.conftest import ROOT
 from tests.helpers.small_data import write_cifar10
@@ -402,3 +404,52 @@ def test_published_layout_writes_and_reads_the_published_names(tmp_path):
     assert (tmp_path / "again" / "loss_landscape_1_linear_eval_y.npy").exists()
     with pytest.raises(FileExistsError, match="model_0"):
         LL_visualisation.main(words)
+
+
+def flags_of(*words):
+    """Return the flags of a command."""
+    return LL_visualisation.parser().parse_args(["--dataset", "synthetic", *words])
+
+
+def test_the_rule_of_training_is_what_the_flags_say():
+    """A schedule of steps has its factor and epochs; another schedule has none."""
+    words = ["--lr_decay", "0.3", "--milestones", "2", "5"]
+    for schedule, more in (("constant", {}), ("steps", {"decay": 0.3, "milestones": (2, 5)})):
+        run = SimpleNamespace(
+            flags=flags_of("--schedule", schedule, "--weight_decay", "0.1", *words)
+        )
+        assert surface_run.Run._rule(run) == more | {
+            "optimizer": "adam",
+            "learning_rate": None,
+            "momentum": run.flags.momentum,
+            "weight_decay": 0.1,
+            "schedule": schedule,
+        }
+
+
+@pytest.mark.parametrize(("kind", "statistics"), [("weights", 0), ("states", 2 * 784)])
+def test_states_are_moved_with_the_weights_only_where_that_is_asked_for(kind, statistics):
+    """--dir_type states adds running means and variances: of ResNet-20's 7 x 16 + 7 x 32 + 7 x 64 channels."""
+    subject = Subject(flags_of("--model", "resnet20", "--dir_type", kind))
+    network = subject.factory()
+    problem = subject.problem(network.state_dict())
+    assert len(problem.weights()) == models.parameter_count(network) + statistics
+
+
+def test_directions_are_written_and_read_again(tmp_path):
+    """--dir_file keeps the two directions that were drawn, and gives them back; a line takes the first."""
+    subject = Subject(flags_of("--model", "mlp", "--dir_file", "kept.npz"))
+    problem = subject.problem(subject.factory().state_dict())
+    made, again = subject.plane(problem), subject.plane(problem)
+    right = directions.random(problem, 2, norm=subject.flags.norm, rng=0)
+    np.testing.assert_array_equal(made.vectors, right.vectors)
+    np.testing.assert_array_equal(again.vectors, made.vectors)
+    subject.flags.y = "none"
+    np.testing.assert_array_equal(subject.plane(problem).vectors, made.vectors[:1])
+
+
+def test_a_section_is_drawn_again_where_nothing_was(small_run, tmp_path):
+    """--draw with --out in a folder that is not there yet writes the pictures into it."""
+    file = str(small_run / "section.npz")
+    LL_visualisation.main(["--draw", file, "--out", "new/folder", "--html", "n"])
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["section.png"]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from experiments import real_dynamics
 from multifractal.measured.real_dynamics import RealDynamics
@@ -123,3 +124,27 @@ def test_the_parts_are_joined_and_kept(found, tmp_path, monkeypatch):
     real_dynamics.main([*flags, "--out", str(committed)])
     assert pages == ["written"]
     assert committed.exists()
+
+
+def test_a_descent_begins_at_the_network_that_was_built(monkeypatch):
+    """The first loss is torch's own of the initial weights, and the last that after the steps by plain gradient descent."""
+    from landscape_viz import small_models
+    from landscape_viz.studies import real_dynamics as studies
+
+    draws = torch.Generator().manual_seed(0)
+    batch = torch.randn(16, 1, 28, 28, generator=draws), torch.arange(16) % 10
+    model = small_models.build("shallow", rng=3, parameters=studies._PARAMETERS)
+    losses = []
+    for _ in range(161):
+        loss = torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+        losses.append(loss.item())
+        slopes = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for parameter, slope in zip(model.parameters(), slopes, strict=True):
+                parameter -= 0.1 * slope
+    bar = SimpleNamespace(update=lambda: None)
+    monkeypatch.setattr(studies, "_over_edge", lambda operator, rate: np.nan)
+    times = np.array([80, 120, 160])
+    found = studies._trained("shallow", batch, 0.1, 3, times, bar)[4]
+    np.testing.assert_allclose(found, [losses[0], losses[-1]], rtol=1e-5)
+    assert losses[1] < 0.999 * losses[0]

@@ -1,5 +1,7 @@
 """experiments/spurious_valleys: the constructions of theorems 8, 13 and 16, their closed forms, and the scripts."""
 
+import ast
+import inspect
 import json
 
 import numpy as np
@@ -693,6 +695,18 @@ def test_scripts_find_what_the_theorems_say(finished):
         mean = np.mean(numbers["rough"]["slopes"])
         error = np.mean(numbers["rough"]["high"] - numbers["rough"]["low"]) / (2 * 1.96)
         assert abs(mean + 1) < 0.1 + 5 * error / np.sqrt(3)
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=list(SCRIPTS))
+def test_no_two_places_of_a_script_draw_from_one_stream(script):
+    """The streams that its calls of `realisation` name are different ones, so that nothing is correlated by chance of a seed."""
+    streams = [
+        ast.unparse(node.args[1])
+        for node in ast.walk(ast.parse(inspect.getsource(script)))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "realisation"
+    ]
+    assert len(streams) > 2
+    assert len(set(streams)) == len(streams), streams
 
 
 @pytest.mark.parametrize("name", ["theorem13", "theorem16"])

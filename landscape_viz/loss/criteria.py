@@ -53,10 +53,6 @@ class Criterion:
 
     def __call__(self, outputs, targets):
         """Return (total, weight) of a batch: a differentiable float64 scalar, and a number."""
-        return self.each(outputs, targets, "sum")
-
-    def each(self, outputs, targets, reduction="none"):
-        """Return the loss of each element, or their sum, and the weight of all together."""
         if self.reduction == "none":
             raise refuse(
                 "loss",
@@ -71,9 +67,9 @@ class Criterion:
             for name, value in self.options.items()
         }
         weight = self._weight(outputs, targets, options)
-        if reduction == "sum" and self.of_classes:
+        if self.of_classes:
             outputs, targets = _as_rows(outputs, targets)
-        return self.function(outputs, targets, reduction=reduction, **options), weight
+        return self.function(outputs, targets, reduction="sum", **options), weight
 
     def _aligned(self, outputs, targets):
         if self.of_classes:

@@ -21,6 +21,8 @@ from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.statistics import mean_and_error
 from multifractal.base.types import Rng
 
+_GUESS = 2.0  # of the critical factor, before one was found: at the edge of stability it is 1
+
 
 class EdgeMonitor:
     """Watches a training run: what hovers at 2 / learning rate, measured on a twin of the network.
@@ -106,7 +108,7 @@ class EdgeMonitor:
         self._rng = as_seed_sequence(rng)
         self._recent, self._rows, self._steps = deque(maxlen=self._n_batches), [], []
         self._start, self._sketch = self._twin.origin, Sketch(self._twin.origin, self._rng)
-        self._guess, self._vectors = 2.0, {}
+        self._guess, self._vectors = _GUESS, {}
         self.n_steps, self._seconds, self._began = 0, 0.0, None
 
     def step(self, batch: Any) -> dict[str, float] | None:
@@ -178,7 +180,7 @@ class EdgeMonitor:
         factor, error = indicators.critical_factor(
             lambda s: self._twin.loss(batch, s * update), loss, slope, guess=self._guess
         )
-        self._guess = factor if np.isfinite(factor) else 2.0
+        self._guess = factor if np.isfinite(factor) else _GUESS
         return factor, error
 
     def _curvature(self, batch, direction, optimizer):

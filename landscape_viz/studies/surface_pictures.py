@@ -27,7 +27,6 @@ def draw(found, flags, out, *, replace):
     """Write section.png, eigenvalues.png and section.html, whichever apply; return {what: path}."""
     if found.n_not_finite == found.status.size:
         return {}
-    out.mkdir(parents=True, exist_ok=True)
     written = {"picture": out / "section.png"}
     _write(written["picture"], _picture(found, flags), replace)
     if "largest_eigenvalue" in found.metrics and len(found.axes) == 2:

@@ -60,6 +60,11 @@ def numbers(problem):
     }
 
 
+def mean(outputs, targets):
+    """Return a loss of one's own, of which nothing is known."""
+    return nn.functional.cross_entropy(outputs, targets)
+
+
 def own_part(ranks):
     """Return a problem of which each rank is given its own samples, by count and content."""
     x, y = data()
@@ -114,6 +119,10 @@ def main(folder):
         "shared": numbers(made(ranks=ranks)),
         "alone": numbers(made()),
         "own": Objective(own_part(ranks)).loss(),
+        "one batch each": [
+            Objective(Problem(network(), None, mean, data(), batch_size=35, ranks=share)).loss()
+            for share in (ranks, None)
+        ],
         "wrapped": Objective(
             Problem(wrapped, None, "cross_entropy", data(), ranks=ranks, **options)
         ).loss(),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from landscape_viz.curvature import hessian
 from landscape_viz.curvature.hessian import HessianOperator
 from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.loss.evaluate import Evaluator
@@ -409,3 +410,17 @@ def test_nothing_of_an_operator_stays_in_memory():
 
 def _with_relu():
     return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+@pytest.mark.skipif(
+    torch.__version__ < (2, 5), reason="before torch 2.5 a graph starts from tensors"
+)
+def test_a_kept_graph_does_not_hold_the_numbers_it_starts_from():
+    """The tensor is let go, and its derivative is had from the edge: of w^3 along 1, 3 w^2."""
+    w = torch.full((3,), 2.0, requires_grad=True)
+    cubes = w**3
+    root, numbers = hessian._root(cubes), weakref.ref(cubes)
+    del cubes
+    assert numbers() is None
+    torch.autograd.backward([root], [torch.ones(3)])
+    assert w.grad.tolist() == [12.0, 12.0, 12.0]

@@ -240,22 +240,23 @@ def test_refusals(options, words):
         local_learning_coefficient(bowl(), **STEP | options)
 
 
-class Turned(nn.Module):
-    """Half the square of six weights that lie in memory column by column, so that no vector can stand in their place."""
+class Mixed(nn.Module):
+    """Half the square of six weights, three in single precision, so that no vector can stand in the place of all."""
 
     def __init__(self):
         super().__init__()
-        self.w = nn.Parameter(torch.ones(3, 2, dtype=torch.float64).t())
+        self.w = nn.Parameter(torch.ones(3, dtype=torch.float64))
+        self.v = nn.Parameter(torch.ones(3, dtype=torch.float32))
 
     def forward(self, x):
         """Return the square for each sample."""
-        return x * (self.w**2).sum().reshape(1, 1) / 2
+        return x * ((self.w**2).sum() + (self.v**2).sum()).reshape(1, 1) / 2
 
 
 def test_a_chain_goes_on_from_its_own_weights():
-    """Whatever the order of the weights in memory, the first loss of a chain that is continued is that at its weights: 12, not 3."""
+    """Whatever the precision of the weights, the first loss of a chain that is continued is that at its weights: 12, not 3."""
     one = torch.ones(1, 1, dtype=torch.float64)
-    problem = Problem(Turned(), None, lambda out, target: (out - 0 * target).mean(), (one, one))
+    problem = Problem(Mixed(), None, lambda out, target: (out - 0 * target).mean(), (one, one))
     settings = sgld.Settings(1e-9, 1.0, 0.0, 1, 0, 1, None, adjusted=False)
     for size, loss in ((1.0, 3.0), (2.0, 12.0)):
         weights = torch.full((6,), size, dtype=torch.float64)

@@ -1,11 +1,13 @@
 """Several devices: who takes which, and what lies where."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 
 from landscape_viz import Problem, directions, section
-from landscape_viz.devices import claims
+from landscape_viz.devices import claims, random_state
 from landscape_viz.loss import batches, placing
 
 pytestmark = pytest.mark.quick
@@ -92,3 +94,18 @@ def test_streamed_data_stay_streamed():
     """What is no list is read again at each pass."""
     stream = object()
     assert placing.near(stream, META, None) is stream
+
+
+def test_every_generator_is_seeded_inside_and_put_back_after():
+    """Inside, torch, numpy and Python draw what fresh generators of that seed draw; after it, they go on as if nothing had been."""
+    for seed in (7, 2**32 + 7):  # numpy takes 32 bits
+        before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1:]  # noqa: NPY002
+        with random_state.seeded(seed):
+            drawn = torch.rand(3), random.random(), np.random.random(3)  # noqa: NPY002
+        fresh = torch.rand(3, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(drawn[0], fresh)
+        assert drawn[1] == random.Random(seed).random()
+        np.testing.assert_array_equal(drawn[2], np.random.RandomState(7).random_sample(3))
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert random.getstate() == before[1]
+        np.testing.assert_equal(np.random.get_state()[1:], before[2])  # noqa: NPY002

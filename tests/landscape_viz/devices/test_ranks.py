@@ -70,6 +70,12 @@ def test_each_rank_may_hold_its_own_part(found):
     assert found[0]["own"] == pytest.approx(found[0]["alone"]["loss"], rel=1e-12)
 
 
+def test_ranks_with_one_batch_each(found):
+    """A loss of one's own, checked on the only batch that a rank has, is that of one process."""
+    shared, alone = found[0]["one batch each"]
+    assert shared == pytest.approx(alone, rel=1e-12)
+
+
 def test_a_model_in_ddp_is_taken_out_of_it(found):
     """Its loss is that of the network itself."""
     assert found[0]["wrapped"] == found[0]["shared"]["loss"]

@@ -75,6 +75,18 @@ def test_criteria_are_those_of_all_data_at_once(batch_size, name):
 
 
 @pytest.mark.parametrize("batch_size", [None, 5])
+def test_classes_of_tokens_may_stand_last(batch_size):
+    """Outputs (N, T, C) with labels (N, T) have the loss and gradient of N T samples apart."""
+    inputs, targets = draws(12, 4, 6), labels(shape=(12, 4))
+    problem = Problem(linear(), None, "cross_entropy", (inputs, targets), batch_size=batch_size)
+    rows = inputs.reshape(48, 6), targets.reshape(48)
+    value, slope = brute(lambda m, x, y: functional.cross_entropy(m(x), y), linear(), *rows)
+    found, gradient = Objective(problem).value_and_gradient()
+    assert found == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(gradient, slope, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [None, 5])
 def test_images_with_unlabelled_pixels(batch_size):
     """With `ignore_index`, loss and Hessian are those of the labelled pixels, also where a batch has none."""
     images, targets = draws(12, 1, 4, 4), labels(shape=(12, 4, 4))

@@ -20,6 +20,7 @@ from multifractal import (
     descend_ensemble,
     start_near_maximum,
 )
+from multifractal.landscapes import fields
 from multifractal.walkers import walking
 from tests.helpers import naive
 
@@ -519,8 +520,17 @@ def test_the_compiled_walk_on_a_field_is_the_general_one(method, monkeypatch):
     field = FractalField(6, 0.5, rng=0, n_modes=200)
     starts = np.random.default_rng(0).normal(size=(3, 6)) * 0.1
     settings = {"learning_rates": [0.01, 1e30], "n_steps": 1300, "keep_every": 7, "method": method}
+    assert field.only_waves is not None
     compiled = descend_ensemble(field, starts, **settings)
     monkeypatch.setattr(FractalField, "only_waves", None)
     general = descend_ensemble(field, starts, **settings)
     for name in ("positions", "unfolded", "losses", "steps_taken"):
         assert np.array_equal(getattr(compiled, name), getattr(general, name), equal_nan=True)
+
+
+def test_a_field_of_several_pieces_is_walked_on_with_all_of_them(monkeypatch):
+    """Waves drawn in three pieces: the losses of a walk are the field's own values at its positions, not those of one piece."""
+    monkeypatch.setattr(fields, "_PIECE", 6 * 80)
+    field = FractalField(6, 0.5, rng=0, n_modes=200)
+    walk = descend(field, np.full(6, 0.1), learning_rate=0.01, n_steps=3)
+    np.testing.assert_allclose(walk.losses, field.value(walk.positions), rtol=1e-12)

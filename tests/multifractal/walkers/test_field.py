@@ -126,6 +126,8 @@ def test_the_fractal_field_is_a_field_with_the_right_hessian_product():
         ({"value_and_gradient": lambda self, x: (x @ x, x[:2])}, r"got \(\(\), \(2,\)\)"),
         ({"value_and_gradient": lambda self, x: (x, x)}, r"got \(\(4,\), \(4,\)\)"),
         ({"value_and_gradient": lambda self, x: ("a", "b")}, r"got \('str', 'str'\)"),
+        ({"value_and_gradient": lambda self, x: x @ x}, r"got 'float64'"),  # the loss alone
+        ({"value_and_gradient": lambda self, x: (x @ x, x, x)}, r"got 'tuple'"),
     ],
 )
 def test_what_is_no_field_is_refused(change, match):
