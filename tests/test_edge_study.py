@@ -5,8 +5,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from scipy.linalg import polar
 
-from experiments import edge_monitor
+from experiments import edge_monitor, edge_optimizers
 from landscape_viz.loss.precision import pinned_threads
 from tests.conftest import ROOT
 
@@ -69,3 +71,39 @@ def test_the_rate_is_the_largest_that_trains(monkeypatch):
     made = lambda name, size, seed, rate, n, before: iter([1.0, 0.5 if rate < 0.3 or size > 20 else np.nan])  # noqa: E731  # fmt: skip
     monkeypatch.setattr(edge_monitor, "steps", made)
     assert edge_monitor.chosen_rate("SGD") == 0.2
+
+
+def test_the_muon_like_step_is_the_orthogonal_factor():
+    """Two steps: matrices, and kernels as matrices, by the polar factor of the momentum as scipy has it; vectors by its sign."""
+    rng = np.random.default_rng(0)
+    shapes, rate, momentum = ((3, 4), (2, 3, 2, 2), (5,)), 0.1, 0.9
+    weights = [torch.nn.Parameter(torch.from_numpy(rng.normal(size=shape))) for shape in shapes]
+    optimizer = edge_optimizers.MuonLike(weights, rate, momentum)
+    moving, right = [0.0] * 3, [w.detach().numpy().copy() for w in weights]
+    for _ in range(2):
+        for k, shape in enumerate(shapes):
+            slope = rng.normal(size=shape)
+            weights[k].grad = torch.from_numpy(slope)
+            moving[k] = momentum * moving[k] + slope
+            rows = moving[k].reshape(shape[0], -1)
+            step = np.sign(moving[k]) if len(shape) == 1 else polar(rows)[0].reshape(shape)
+            right[k] -= rate * step
+        optimizer.step()
+    for found, expected in zip(weights, right, strict=True):
+        np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-10)
+
+
+def test_sam_steps_by_the_slope_uphill():
+    """On a bowl of curvatures h the slope at w + rho g / |g| is h w (1 + rho h / |h w|); the weights come back before the step."""
+    h, start = torch.tensor([1.0, 4.0]), torch.tensor([3.0, 1.0])
+    w = torch.nn.Parameter(start.clone())
+    optimizer = edge_optimizers.Sam([w], 0.1, rho=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        (h * w**2).sum().div(2).backward()
+
+    closure()
+    optimizer.step(closure)
+    expected = start - 0.1 * h * start * (1 + 0.5 * h / 5)  # |h w| = |(3, 4)|
+    torch.testing.assert_close(w.detach(), expected)

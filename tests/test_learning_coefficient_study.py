@@ -32,6 +32,19 @@ def test_exact_values_at_a_temperature():
     assert study.at_temperature("w1^2 w2^2", 100.0, 1.0) == pytest.approx(summed, rel=1e-3)
 
 
+def test_where_no_value_is_known_none_is_given():
+    """A linear network at any pull, and a valley that runs on without one, have no value; a bowl's is 2 n beta over its pull."""
+    for name, pull, known in (
+        ("deep linear, 3-3-3-3, rank 1", 1.0, False),
+        ("deep linear, 3-3-3-3, rank 1", 0.0, False),
+        ("w1^2 w2^2", 0.0, False),
+        ("w1^2 w2^2", 1.0, True),
+        ("w^4", 0.0, True),
+    ):
+        assert np.isfinite(study.at_temperature(name, 100.0, pull)) == known, (name, pull)
+    assert study.at_temperature(study.REGULAR, 3.0, 1.0) == pytest.approx(2 * 3 / 4)
+
+
 def test_the_models_are_those_named():
     """The losses of the monomials and of the linear networks, away from their minimum, are the formulae's."""
     monomial = Objective(study.monomial([1, 2]))

@@ -24,7 +24,7 @@ class Store:
         require(len(values) > 2, "values", values, "hold 3", "pass 3")
         file.flush()
         spread = np.std(values, axis=0, ddof=1)
-        noise = [realisation(rng, k) for k in range(2)]
+        noise = [realisation(rng, 0), *(realisation(rng, k) for k in range(2))]
         if spread is None or not spread < 0.5:
             raise ValueError(f"spread {1 + 1}")
         return values.max(), noise, np.log2(spread)

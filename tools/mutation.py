@@ -78,6 +78,8 @@ class _Finder(ast.NodeVisitor):
         start = self._at(node.lineno, node.col_offset)
         end = self._at(node.end_lineno, node.end_col_offset) if end is None else end
         old = self.text[start:end]
+        if old == new:  # the first stream, exchanged for the first
+            return
         scope = ".".join(self.scope) or "<module>"
         count = sum((m.scope, m.kind, m.old) == (scope, kind, old) for m in self.found)
         said = f"{self.path}|{scope}|{self.body}|{kind}|{old}|{new}|{count}"
