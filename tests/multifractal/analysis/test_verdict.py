@@ -216,30 +216,122 @@ def test_a_polynomial_is_smooth():
         assert (found.kind, found.rough_range) == ("smooth", ())
 
 
+MANY = (4 * 1.2 / 0.005) ** 2  # pixels of which four sampling errors of an exponent are 0.005
+OF_LAWS = 0.1 + 2 * np.sqrt(5) * 0.005 / 4  # two exponents of errors 1 and 2 differ by sqrt(5)
+
+
 @pytest.mark.parametrize(
-    ("exponents", "kind"),
+    ("exponents", "turned", "threshold", "below", "above"),
     [
-        ((0.3, 0.175, 0.3), "noise"),
-        ((0.3, 0.176, 0.3), "rough"),
-        ((0.85, 0.1, 0.5), "noise"),
-        ((0.851, 0.1, 0.851), "rough"),
-        ((0.851, 0.1, 0.849), "smooth"),
-        ((0.1 + 0.0399, 0.1, 0.1), "rough"),  # steady
-        ((0.1 + 0.0401, 0.1, 0.1), "noise"),
-        ((0.0301, 0.0301, 0.0), "rough"),
-        ((0.0299, 0.0299, 0.0), "noise"),
-        ((0.7, 0.8, 0.925), "rough"),
-        ((0.7, 0.8, 0.926), "smooth"),
-        ((0.0, -0.2551, 0.0), "cannot tell"),
-        ((0.0, -0.2549, 0.0), "noise"),
-        ((np.nan, 0.5, 0.5), "cannot tell"),
-        ((0.5, -np.inf, 0.5), "cannot tell"),
+        ((0.3, None, 0.3), 1, 0.175, "noise", "rough"),
+        ((None, 0.1, 0.5), 0, 0.85, "noise", "smooth"),
+        ((None, 0.1, 0.9), 0, 0.85, "noise", "rough"),
+        ((0.9, 0.1, None), 2, 0.85, "smooth", "rough"),
+        ((None, 0.3, 0.5), 0, 0.85, "rough", "smooth"),
+        ((0.7, 0.8, None), 2, 0.925, "rough", "smooth"),
+        ((None, 0.1, 0.1), 0, 0.1 + 0.04, "rough", "noise"),  # steady
+        ((0.03, None, 0.0), 1, 0.03, "noise", "rough"),
+        ((0.0, None, 0.0), 1, -0.25 - 0.005, "cannot tell", "noise"),
+        ((0.9, 0.5, None), 2, 0.5 - OF_LAWS, "smooth", "rough"),
+        ((0.9, 0.5, None), 2, 0.5 + OF_LAWS, "rough", "smooth"),
+        ((0.9, None, 0.18), 1, 0.175, "smooth", "rough"),
     ],
 )
-def test_kinds_at_their_thresholds(exponents, kind):
-    """Just on either side of each threshold, of a very large image."""
-    n_pixels = (4 * 1.2 / 0.005) ** 2  # so that four sampling errors are 0.005
-    assert kind_of(*exponents, False, n_pixels) == kind
+def test_kinds_at_their_thresholds(exponents, turned, threshold, below, above):
+    """One millionth to either side of each threshold, the same on an image of a quarter of the pixels where errors do not count."""
+    for side, kind in ((-1, below), (1, above)):
+        exponents = [*exponents[:turned], threshold + side * 1e-6, *exponents[turned + 1 :]]
+        assert kind_of(*exponents, False, MANY) == kind
+
+
+@pytest.mark.parametrize("exponents", [(np.nan, 0.5, 0.5), (0.5, -np.inf, 0.5)])
+def test_what_is_not_finite_is_no_kind(exponents):
+    """Rows of zeros give NaN and infinite exponents."""
+    assert kind_of(*exponents, False, MANY) == "cannot tell"
+
+
+@pytest.mark.parametrize("of", [0, 1])
+@pytest.mark.parametrize(("threshold", "below"), [(1 - 0.35, False), (1 + 0.35, True)])
+def test_moments_that_grow_as_the_lag_are_jumps(of, threshold, below):
+    """One millionth to either side of 0.35 from 1, second and fourth moment each; the lag between grows by nothing here."""
+    for side in (-1, 1):
+        exponents = np.ones(2)
+        exponents[of] = threshold + side * 1e-6
+        grown = 4.0**exponents
+        W, W4 = np.array([[1.0, 1.0, grown[0]], [20.0, 20.0, 20.0 * grown[1]]])
+        assert verdict._jumps(W, W4) == (below if side < 0 else not below)
+
+
+@pytest.mark.parametrize(("kurtosis", "jumps"), [(12 - 1e-6, False), (12 + 1e-6, True)])
+def test_jumps_have_a_kurtosis_of_twelve(kurtosis, jumps):
+    """The fourth moment at one pixel over the square of the second, 3 of them here."""
+    W = 3.0 * np.array([1.0, 2.0, 4.0])
+    assert verdict._jumps(W, kurtosis * 9.0 * np.array([1.0, 2.0, 4.0])) == jumps
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_fading_at_its_thresholds(at):
+    """From 2 or 4 pixels on an exponent is noise's, and lower than at one pixel by 0.15 and four errors of the difference."""
+    error = 0.005 / 4
+    beyond = 0.15 + 4 * error * np.hypot(1, 2**at)
+    for side, fades in ((-1, False), (1, True)):
+        exponents = np.full(3, 0.9)
+        exponents[[0, at]] = 0.1 + beyond + side * 1e-6, 0.1
+        assert verdict._fades(exponents, MANY) == fades
+        exponents[[0, at]] = 0.9, 0.175 - side * 1e-6
+        assert verdict._fades(exponents, MANY) == fades
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"), [("rough", 0.03, 1.0), ("smooth", 0.0, 0.85), ("noise", 0.15, 1.0)]
+)
+def test_a_rough_range_has_an_exponent_within_bounds(kind, low, high):
+    """One millionth to either side of both ends; all else is no range, of jumps or what cannot be told at any exponent."""
+    lags = 2 ** np.arange(5)
+    for end, side in ((low, 1), (high, -1)):
+        for inside in (True, False):
+            H = end + (side if inside else -side) * 1e-6
+            found, exponent = verdict._rough_range(lags, np.full(4, H), MANY, kind)
+            assert found == ((1, 16) if inside else ())
+            assert exponent == pytest.approx(H) if inside else np.isnan(exponent)
+    for other in ("jumps", "cannot tell"):
+        assert verdict._rough_range(lags, np.full(4, 0.5), MANY, other)[0] == ()
+
+
+def test_a_rough_range_is_steady_to_a_tenth_and_two_errors():
+    """The third of three exponents is as far from their weighted mean, or a millionth nearer or farther; two are a range too."""
+    lags, errors = 2 ** np.arange(4), 0.005 / 4 * 2 ** np.arange(3)
+    share = errors[2] ** -2 / (errors**-2.0).sum()  # of the third in the mean
+    for side, found in ((-1, (1, 8)), (1, (1, 4))):
+        apart = (0.1 + 2 * errors[2] + side * 1e-6) / (1 - share)
+        exponents = np.array([0.5, 0.5, 0.5 + apart])
+        assert verdict._rough_range(lags, exponents, MANY, "rough")[0] == found
+    assert verdict._rough_range(lags[:3], np.array([0.5, 0.9]), MANY, "rough")[0] == ()
+
+
+def test_what_is_left_of_a_parabola_is_rounding_up_to_64_epsilon():
+    """A checkerboard of a steps of float32 upon 0.75, of which 64 epsilon are 96 steps: smooth with 95, no kind with 97."""
+    board = CHECKERBOARD[:64, :64] * 2.0**-24
+    found = [verdict_of((0.75 + a * board).astype(np.float32)) for a in (95, 97)]
+    assert [one.kind for one in found] == ["smooth", "cannot tell"]
+    assert np.isnan(found[0].exponents).all()
+
+
+def test_second_differences_are_rounding_up_to_4_epsilon():
+    """A wave of kinks of 2 s steps, four in 62 pixels of a row: their root mean square, 0.36 s, passes 4 epsilon, 6 steps, at s = 16.7."""
+    wave = (np.abs((np.arange(64) + 8) % 32 - 16) - 8.0) * np.ones((64, 1)) * 2.0**-24
+    found = [verdict_of((0.75 + s * wave).astype(np.float32)).kind for s in (16, 17, 2000)]
+    assert found == ["cannot tell", "smooth", "smooth"]
+
+
+def test_a_wave_under_little_noise_is_smooth():
+    """Most of first differences are those of the wave, and most of second ones those of the noise, which alone is noise."""
+    y, x = np.mgrid[-1:1:512j, -1:1:512j]
+    wave, noise = np.cos(3 * x + y), np.random.default_rng(0).normal(size=x.shape)
+    found = verdict_of(wave + 1e-3 * noise)
+    assert found.kind == "smooth"
+    assert found.exponents[1] < verdict.NOISY_SECOND_COARSE
+    assert verdict_of(noise).kind == "noise"
 
 
 def test_anisotropy_is_the_difference_of_the_exponents():
