@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import multifractal as mf
-from landscape_viz import FractalReport, fractal_report, fractality
+from landscape_viz import FractalReport, directions, fractal_report, fractality
 from landscape_viz.figures import probes
+from landscape_viz.loss.problem import Problem
 from multifractal.measured import plane_row
 
 DATA = [(torch.zeros(1, 1), torch.zeros(1))]
@@ -180,6 +181,153 @@ def test_differences_are_rounding_up_to_four_times_its_size(factor, told):
     assert fractality._is_rounding(section_of(image, rounding)) == told
 
 
+EPSILON, EIGHTS = 1e-6, np.full(3, 0.8)
+
+
+@pytest.fixture(scope="module")
+def three_rough():
+    """A report of three rough planes of exponent 1/2; what it says of other kinds is read by replacing its fields."""
+    with pytest.MonkeyPatch.context() as patch:
+        replaced(patch, [mf.fbm_surface(N, 0.5, rng=seed).values for seed in range(3)])
+        return report()
+
+
+SUMS, WARNED = "many of them within a pixel add up to 1/2", "give 1/2 too: zoom in"
+
+
+@pytest.mark.parametrize(("end", "inside"), [(0.4, 1), (0.6, -1)])
+def test_an_exponent_is_near_a_half_up_to_a_tenth(three_rough, end, inside):
+    """One millionth within, exponents of zooms wider than one that jumps are those of jumps; a millionth beyond, of a rough loss."""
+    for side, near in ((inside, True), (-inside, False)):
+        exponents = np.full(3, end + side * EPSILON)
+        jumping = replace(three_rough, kinds=["rough", "rough", "jumps"], rough_exponents=exponents)
+        assert (f"At ± 1, ± 0.1 {SUMS}" in str(jumping)) == near
+        assert ("Rough over some distances" in str(jumping)) != near
+        warned = replace(three_rough, rough_exponents=exponents)
+        assert (WARNED in str(warned)) == near
+        # one zoom that is not near a half takes the warning away
+        exponents[1] = 0.8
+        assert WARNED not in str(replace(three_rough, rough_exponents=exponents))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sums"),
+    [
+        (["jumps", "rough", "rough"], ""),
+        (["rough", "jumps", "rough"], "At ± 1 many"),
+        (["smooth", "rough", "jumps"], "At ± 0.1 many"),
+        (["rough", "jumps", "jumps"], "At ± 1 many"),
+        (["rough", "rough", "rough"], ""),
+    ],
+)
+def test_jumps_add_up_at_rough_zooms_wider_than_one_that_jumps(three_rough, kinds, sums):
+    """No others: neither a closer zoom nor a smooth one, whatever its exponent."""
+    words = str(replace(three_rough, kinds=kinds, rough_exponents=np.full(3, 0.5)))
+    assert (SUMS in words) == bool(sums)
+    assert sums in words
+
+
+def test_noise_at_any_zoom_takes_the_rough_words_away(three_rough):
+    """Of the others a finite exponent is told, but of zooms that jump, are unresolved or cannot be told."""
+    told = "Rough over some distances"
+    counts = {"smooth": 3, "jumps": 2, "unresolved": 2, "cannot tell": 2, "noise": 0}
+    for kind, count in counts.items():
+        words = str(replace(three_rough, kinds=["rough", kind, "rough"], rough_exponents=EIGHTS))
+        sentence = words.partition(told)[2].partition(" (near 0")[0]
+        assert sentence.count("0.80 from") == count
+    alone = {"rough_exponents": np.array([np.nan, 0.5, np.nan])}
+    assert told in str(replace(three_rough, kinds=["rough"] * 3, **alone))
+    assert told not in str(replace(three_rough, kinds=["rough", "cannot tell", "rough"], **alone))
+
+
+@pytest.mark.parametrize(("power", "side"), [(1, 1), (3, 1), (8, 1), (8, -1)])
+def test_the_ladder_ends_where_a_line_is_no_noise(monkeypatch, power, side):
+    """A line b t^2 + a (-1)^t has the exponent 2 - log2(1 + 4 a^2 / b^2) / 2: a millionth above that of noise it is resolved."""
+
+    def line_of(exponent):
+        t = np.arange(130)
+        return t**2 + np.sqrt(2 ** (4 - 2 * exponent) - 1) / 2 * (-1.0) ** t
+
+    assert fractality.line_exponent(line_of(0.3)) == pytest.approx(0.3, abs=1e-12)
+    asked = []
+
+    def found(problem, plane, axes, **options):
+        asked.append(axes[0])
+        last = side * EPSILON if len(asked) == power else -EPSILON
+        return SimpleNamespace(values={"loss": line_of(0.175 + last)})
+
+    monkeypatch.setattr(fractality, "section", found)
+    plane = directions.random(Problem(nn.Linear(1, 1), None, value, DATA), 2, rng=0)
+    width = fractality._resolved_half_width(None, plane, 3.0, "cpu")
+    assert width == 3.0 / 10**power if side > 0 else np.isnan(width)
+    assert len(asked) == power
+    for k, axis in enumerate(asked, 1):
+        np.testing.assert_allclose(axis[[0, 64, -1]], [-3.0 / 10**k, 0, 3.0 / 10**k], atol=1e-20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dropout", "image_rounding", "expected", "width"),
+    [
+        ("noise", "off", False, "unresolved", 1e-5),
+        ("noise", "off", True, "noise", np.nan),
+        ("noise", "live", False, "noise", np.nan),
+        ("cannot tell", "off", False, "cannot tell", 1e-5),
+        ("cannot tell", "live", False, "cannot tell", np.nan),
+        ("jumps", "off", False, "jumps", np.nan),
+        ("rough", "off", False, "rough", np.nan),
+    ],
+)
+def test_what_is_unresolved(monkeypatch, kind, dropout, image_rounding, expected, width):
+    """Unrelated pixels that are neither dropout's nor rounding; a line is looked for there, and where no kind fits."""
+    image = np.random.default_rng(0).normal(size=(5, 5))
+    zoom = SimpleNamespace(
+        problem=SimpleNamespace(dropout=dropout), plane=SimpleNamespace(vectors=[0, 1]), eps=0.0,
+        half_width=1.0, name="zoom", kept={"device": "cpu"},
+        mapped=lambda *_: section_of(image, 9.0 * image_rounding),
+    )  # fmt: skip
+    row = {"kinds": kind, "verdicts": "as it was"}
+    monkeypatch.setattr(fractality, "row_of_plane", lambda *_: dict(row))
+    monkeypatch.setattr(fractality, "_resolved_half_width", lambda *_: 1e-5)
+    found = fractality._row(zoom, 5, False, None)
+    assert found["kinds"] == expected
+    assert (found["verdicts"] == "as it was") == (expected == kind)
+    np.testing.assert_equal(found["resolved_half_widths"], width)
+    assert found["loss"] == image[2, 2]
+
+
+@pytest.mark.parametrize(("side", "kind"), [(-1, "constant"), (1, "noise")])
+def test_a_plane_is_constant_up_to_64_roundings(side, kind):
+    """One millionth to either side of 64 roundings of the largest loss, of which a rounding is said to be a thousandth here."""
+    image = 5 - 5 * 0.064 * (1 + side * EPSILON) * np.random.default_rng(0).random((N, N))
+    image[0, :2] = 5, 5 - 5 * 0.064 * (1 + side * EPSILON)
+    assert plane_row._kind(image, 1e-3).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("dtype", "eps"),
+    [(torch.float64, 2.0**-52), (torch.float32, 2.0**-23), (torch.bfloat16, 2.0**-23)],
+)
+def test_the_rounding_of_a_loss_is_that_of_its_sum(dtype, eps):
+    """Weights of half precision have their losses summed in float32."""
+    zoom = fractality._Zoom(SimpleNamespace(dtype=dtype), None, 1.0, "zoom", {})
+    assert zoom.eps == eps
+
+
+def test_a_zoom_of_lines_has_their_increments_at_the_distances_of_a_plane():
+    """Lines k t^2 of 257 points where a plane would have 129: at lag r of a plane 2 r steps, first differences of mean square known."""
+    t = np.linspace(-1, 1, 257)
+    row = fractality._of_lines(np.arange(1.0, 9.0)[:, None] * t**2, 129, 2 / 128)
+    lags = np.array(row["distances"]) / (2 / 128)
+    np.testing.assert_allclose(lags[:4], [1, 2, 4, 8], rtol=1e-12)
+    # (x + d)^2 - x^2 = 2 d (x + d / 2), whose mean square over n equally spaced centres is 4 d^2 (n^2 - 1) step^2 / 12
+    steps, n = 2 * lags, 257 - 2 * lags
+    law = 25.5 * 4 * row["distances"] ** 2 * (n**2 - 1) * (2 / 256) ** 2 / 12  # 25.5 = mean of k^2
+    np.testing.assert_allclose(row["first"], law, rtol=1e-9)
+    np.testing.assert_allclose(row["second"], 25.5 * 4 * (2 / 256 * steps) ** 4, rtol=1e-9)
+    np.testing.assert_allclose(row["exponents"], 2.0, atol=1e-9)
+    assert row["loss"] == 0.0
+
+
 def test_a_loss_that_is_not_the_same_twice_is_refused_and_any_report_ends_with_the_pointer(
     monkeypatch,
 ):
@@ -238,7 +386,7 @@ def test_figure_and_file(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n_points": 65}, "at least 113"),
+        ({"n_points": 112}, "at least 113"),
         ({"half_width": 0}, "positive"),
         ({"dropout": "no"}, "dropout must be one of"),
     ],

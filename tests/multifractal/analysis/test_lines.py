@@ -52,3 +52,23 @@ def test_the_interval_leaves_out_a_line_at_a_time():
     low, high = lines.exponents_interval(second)
     assert (low < lines.exponents(second)).all()
     assert (lines.exponents(second) < high).all()
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize(("side", "smooth"), [(-1, False), (1, True)])
+def test_a_line_is_smooth_from_an_exponent_of_five_quarters_on(monkeypatch, at, side, smooth):
+    """One of three exponents a millionth to either side of 1.25, the others 2."""
+    exponents = np.full(3, 2.0)
+    exponents[at] = 1.25 + side * 1e-6
+    second = 4.0 ** np.append(0, np.cumsum(exponents))[:, None] * np.ones(8)
+    monkeypatch.setattr(lines, "mean_squares", lambda values, lags: (None, second))
+    assert lines.clearly_smooth(np.ones((8, 9)), 1e-6) == smooth
+
+
+@pytest.mark.parametrize(("side", "smooth"), [(-1, False), (1, True)])
+def test_a_line_is_told_beyond_64_roundings(side, smooth):
+    """Parabolas of second difference 1 of either sign, whose largest value is such that 64 roundings of it are 1, or nearly."""
+    t = np.arange(17.0)
+    values = np.array([(t**2 / 2 - 130) * sign for sign in (-1, 1)])
+    assert np.abs(values).max() == 130
+    assert lines.clearly_smooth(values, (1 - side * 1e-6) / (64 * 130)) == smooth
