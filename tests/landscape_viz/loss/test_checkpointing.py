@@ -30,10 +30,11 @@ class Layered(nn.Module):
 
 
 class Gated(nn.Module):
-    """x -> x + tanh(W x), and a dict that holds a gate and a number."""
+    """x -> x + tanh(W x), and a dict that holds a gate and a number; it has a layer that it does not use."""
 
     def __init__(self):
         super().__init__()
+        self.unused = nn.Linear(2, 2)
         self.inner, self.gate = nn.Linear(5, 5), nn.Linear(5, 5)
 
     def forward(self, x, *, scale):

@@ -231,3 +231,10 @@ def test_what_is_no_spectrum_is_not_valid():
     assert not found.diagnostics.valid
     assert any("this is no spectrum (D up to 2.36" in warning for warning in found.warnings)
     assert multifractal_spectrum(surface).diagnostics.valid
+
+
+def test_all_values_of_a_small_image_are_counted():
+    """Forty values of which each column has one, so that those of every other pixel would be twenty."""
+    columns = np.arange(80) % 40
+    said = artefacts_of(np.tile(columns / 7.0, (64, 1)))
+    assert "it takes some 40 values only" in said[0]

@@ -91,6 +91,30 @@ def test_powers_are_compared_where_there_are_two_basins(monkeypatch):
     assert counts == [2, 3, 2]
 
 
+@pytest.mark.parametrize("too_small", [(), ("flat",), ("steep",), ("flat", "steep")])
+def test_the_flatter_basin_is_the_smoother_one_and_one_too_small_has_no_curve(
+    monkeypatch, too_small
+):
+    """Of three basins the flattest and the steepest are taken; a basin with too few radii for a fit is left out by its name."""
+    flatness = {"steep": 1.0, "middle": 2.0, "flat": 3.0}
+    basins = [
+        SimpleNamespace(flatness=np.full(4, flatness[name]), positions=name) for name in flatness
+    ]
+
+    def fit(points, centres):
+        assert points == "the lowest minima"
+        if centres in too_small:
+            raise ValueError("too few radii")
+        return centres
+
+    lowest = SimpleNamespace(positions="the lowest minima")
+    monkeypatch.setattr(surface_claims, "lowest_and_basins", lambda *_: (lowest, basins))
+    monkeypatch.setattr(surface_claims, "clustering_curve", fit)
+    expected = {"smoother": "flat", "rougher": "steep"}
+    expected = {name: basin for name, basin in expected.items() if basin not in too_small}
+    assert surface_claims._curves_of(None, 0) == expected
+
+
 def test_the_correlation_with_the_start_is_pearsons():
     """Of pairs that are known; without spread in either, or of three pairs, there is none."""
     x, y = np.array([1.0, 2.0, 4.0, 7.0, np.nan]), np.array([2.0, 1.0, 5.0, 6.0, 9.0])
