@@ -158,6 +158,16 @@ def test_a_diagram_survives_a_round_trip(small, tmp_path):
     assert isinstance(again.provenance, Provenance)
 
 
+@pytest.fixture
+def no_surface(monkeypatch):
+    """Let a diagram draw no surface."""
+
+    def drawn(*_, **__):
+        raise AssertionError("a surface was drawn")
+
+    monkeypatch.setattr(MODULE, "fbm_surface", drawn)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -168,6 +178,7 @@ def test_a_diagram_survives_a_round_trip(small, tmp_path):
         ({"size": 8}, "size must be a whole number, at least 16, got 8"),
     ],
 )
+@pytest.mark.usefixtures("no_surface")
 def test_bad_input_is_refused_with_its_rule(change, words):
     """Each refusal names the argument, its value and the rule, before any work."""
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -175,6 +186,7 @@ def test_bad_input_is_refused_with_its_rule(change, words):
 
 
 @pytest.mark.parametrize("rates", [[], [1.0, 0.0], [-1.0]])
+@pytest.mark.usefixtures("no_surface")
 def test_learning_rates_of_a_diagram_are_positive(rates):
     """None, zero and negative ones are refused before any surface is drawn."""
     with pytest.raises(ValueError, match="learning_rates"):

@@ -1,4 +1,4 @@
-"""What claims read from the paper's files: made-up files whose numbers are known, each on the axis it is drawn at; none, where none is here."""
+"""What claims read from the paper's files: made-up ones whose numbers are known, and nothing where none is here."""
 
 from types import SimpleNamespace
 
@@ -79,7 +79,7 @@ def test_sharpness_of_the_file(read):
 
 
 def test_spectra_of_the_files(read):
-    """h at the order that is nearest to the one asked for, and by epoch h where D is largest, with the range that is printed."""
+    """The h of the order that is nearest to the one asked for."""
     q, h = np.array([-2.0, -0.9, 0.1, 1.0]), np.array([0.9, 0.7, 0.5, 0.2])
     file = {"q": q, "hq": h, "Dq": np.array([1.0, 2.0, 1.9, 1.2])}
     name = f"{MODEL}/multifractal_spectrum.mat"
