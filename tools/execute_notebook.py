@@ -18,6 +18,8 @@ sys.path.insert(
 _PROGRESS = re.compile(
     r"^epoch \d+ of \d+: .*\n?|^.*TqdmWarning: IProgress.*\n?(?: +from .*\n?)?", re.MULTILINE
 )
+# The kernel's own warnings: that it talks to this process on this machine without encryption.
+_QUIET = "--IPKernelApp.log_level=ERROR"
 
 
 def main(argv=None):
@@ -47,6 +49,7 @@ def main(argv=None):
         timeout=None,
         resources={"metadata": {"path": options.notebook.resolve().parent}},
         on_cell_start=show_heading,
+        extra_arguments=[_QUIET],
     ).execute()
     seconds = time.perf_counter() - start
     if options.in_place:
