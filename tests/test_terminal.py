@@ -1,6 +1,7 @@
 """The commands `landscape` and `multifractal`: what they write, their exit codes, and that the wheel declares them."""
 
 import importlib
+import sys
 import tomllib
 
 import pytest
@@ -68,6 +69,23 @@ def test_what_the_user_can_mend_is_one_line(mine, capsys):
         said = capsys.readouterr().err
         assert words in said
         assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"), [("fetch", "pooch", "fetch"), ("train", "jax", "training")]
+)
+def test_a_missing_package_is_named_before_any_work(
+    command, package, extra, monkeypatch, tmp_path, capsys
+):
+    """What a command cannot do without is asked for first: one line with the extra, no folder made, nothing fetched."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MULTIFRACTAL_DATA", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert multifractal.main([command]) == 1
+    said = capsys.readouterr().err
+    assert f"pip install 'multifractal-landscapes[{extra}]'" in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_demo_from_the_shell(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from multifractal.base.extras import MissingExtraError
 
 STOPPED = 130  # as shells have it for a program that ^C ended
+NO_READER = 141  # and for one whose output nobody reads any more, as in `... | head`
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -47,14 +49,18 @@ def as_command(main: Callable[[], object], name: str, *, again: str | None = Non
     Returns
     -------
     int
-        0; 1 with one line on stderr where the user can mend what is wrong; 130 after ^C.
+        0; 1 with one line on stderr where the user can mend what is wrong; 130 after ^C; 141, silently, where the reader of
+        its output has gone.
     """
     try:
         status = main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("\nstopped" + (f"; {again} resumes where it was" if again else ""), file=sys.stderr)
         return STOPPED
     except (ValueError, OSError, ArithmeticError, MissingExtraError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return NO_READER
         print(f"{name}: error: {error}", file=sys.stderr)
         if getattr(error, "errno", None) in _NO_ROOM:
             print(
@@ -63,6 +69,16 @@ def as_command(main: Callable[[], object], name: str, *, again: str | None = Non
             )
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _nobody_reads() -> bool:
+    """Say whether it is stdout whose reader has gone; what is still to be written there then goes nowhere."""
+    try:
+        print(flush=True)  # an empty line, for only what is written is refused
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _plain(flag: str) -> str:

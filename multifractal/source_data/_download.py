@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from multifractal.base import files
+from multifractal.base.extras import needed
 from multifractal.base.files import DamagedFileError
 from multifractal.base.types import PathLike
 from multifractal.source_data import _archives, _manifest, _places, _reading
@@ -69,7 +70,10 @@ def fetch(
     FetchError
         When the record could not be had or lists no files, or any of its files could not be had or was refused; the message
         names each with its reason.
+    MissingExtraError
+        Where pooch is not installed; nothing is made then.
     """
+    needed("pooch")
     folder = Path(folder) if folder is not None else _reading.folders()[0]
     folder.mkdir(parents=True, exist_ok=True)
     done, problems = Fetched(folder.resolve()), []

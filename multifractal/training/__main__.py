@@ -12,6 +12,7 @@ import numpy as np
 
 import multifractal as mf
 from multifractal.base.command import Parser, as_command
+from multifractal.base.extras import needed
 from multifractal.base.files import atomic_write
 
 
@@ -117,6 +118,7 @@ def main(argv=None):
         raise ValueError(
             f"--every must be 1 with --analyse, whose lags are in epochs, got {flags.every}; leave one out"
         )
+    needed("jax")  # before a table is fetched for a training that could not begin
     table = mf.load_table(flags.dataset, flags.data)
     run = mf.train_full_batch(
         table,

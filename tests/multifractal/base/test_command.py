@@ -2,6 +2,9 @@
 
 import argparse
 import errno
+import os
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -45,6 +48,7 @@ def test_plain_argparse_takes_one_spelling():
         (KeyboardInterrupt(), 130, "the same command with --resume resumes"),
         (ValueError("n must be 1"), 1, "x: error: n must be 1"),
         (OSError(errno.ENOSPC, "full"), 1, "make room"),
+        (BrokenPipeError("a worker has gone"), 1, "x: error: a worker has gone"),
         (extras.MissingExtraError("pip install"), 1, "x: error: pip install"),
     ],
 )
@@ -57,6 +61,16 @@ def test_what_a_command_leaves(raised, status, words, capsys):
 
     assert as_command(main, "x", again="the same command with --resume") == status
     assert words in capsys.readouterr().err
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    """As in `... | head`: nothing on stderr, and the status that shells give for it."""
+    words = "from multifractal.base.command import as_command as run; raise SystemExit(run(lambda: print('x'), 'x'))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", words], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_fault_of_ours_is_not_hidden():
