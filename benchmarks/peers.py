@@ -4,18 +4,19 @@
     python -m benchmarks.peers --record --networks "GPT-2 124 M" --places 64    # takes the place of these rows alone
     python -m benchmarks.peers --networks "GPT 10 M" --jobs "our product" "plain double backward"
 
-The jobs of a small network take turns in one process, so that what else the machine does meets all of them. Each job of a large
-one has a process of its own, which tells its memory: the peak of the resident set over what was held before the network was
-made, in P, the bytes of the parameters; it counts the user's network and the activations. GPT-2 is that of transformers, by its
-own configuration. A section is one of 7 x 7 points with
-all that it takes to prepare, of a small network, and one point of a large one. The obvious code of a product is double backward
-with a kept graph. Packages that are not installed are left out.
+Each job has a process of its own, so that no package is helped or hindered by what another does to the process. The jobs of a
+small network take turns, so that what else the machine does meets all of them; a turn is as many calls as take .1 s. The process
+of a large one tells its memory: the peak of the resident set over what was held before the network was made, in P, the bytes of
+the parameters; it counts the user's network and the activations. GPT-2 is that of transformers, by its own configuration. A
+section is one of 7 x 7 points with all that it takes to prepare, directions included, of a small network, and one point of a
+large one. The obvious code of a product is double backward with a kept graph. Packages that are not installed are left out.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import math
 import multiprocessing
 import statistics
 import time
@@ -31,6 +32,8 @@ from torch.nn import functional
 _WIDTHS = {1: (64, 10), 10: (256, 10), 50: (512, 14), 100: (768, 13), 300: (1024, 23)}  # layers
 _WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 5, 7
 _ONCE = 20  # CPU seconds: a call that takes longer is not repeated
+_TURN = 0.1  # CPU seconds of a turn, at least
+_HELD: dict = {}  # the call of this process's job, and how many make a turn
 RECORD = Path(__file__).with_name("peers.json")
 
 
@@ -93,7 +96,7 @@ def main(argv=None):
     rows = []
     for name in flags.networks:
         if name in SMALL:
-            rows += _in_its_own_process(_in_turn, name)
+            rows += _in_turn(name)
         else:
             jobs = flags.jobs or list(LARGE)
             rows += [_in_its_own_process(_alone, name, job, flags.places) for job in jobs]
@@ -140,27 +143,49 @@ def _in_its_own_process(function, *arguments):
 
 
 def _in_turn(name):
-    """Return the rows of a small network: the median CPU seconds of each job, taken in turn."""
-    torch.set_num_threads(1)
-    calls, rows = {}, {}
-    for job, prepare in JOBS_OF_SMALL.items():
-        torch.manual_seed(0)
-        network, inputs, targets = SMALL[name]()
-        try:
-            calls[job] = prepare(network, inputs, targets)
-            with contextlib.redirect_stdout(io.StringIO()):
-                calls[job]()
-        except Exception as error:  # a package that is missing, or that cannot
-            calls.pop(job, None)
-            rows[job] = {"network": name, "job": job, "failed": _in_short(error)}
-    times = {job: [] for job in calls}
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    """Return the rows of a small network: the median CPU seconds of a call of each job."""
+    context, rows = multiprocessing.get_context("spawn"), []
+    with contextlib.ExitStack() as stack:
+        pools = {
+            job: stack.enter_context(ProcessPoolExecutor(1, mp_context=context))
+            for job in JOBS_OF_SMALL
+        }
+        failed = {job: pool.submit(_ready, name, job).result() for job, pool in pools.items()}
+        times = {job: [] for job in pools if failed[job] is None}
         for _ in range(_REPEATS):
-            for job, call in calls.items():
-                times[job].append(_seconds(call))
-    for job, taken in times.items():
-        rows[job] = {"network": name, "job": job, "seconds": statistics.median(taken)}
-    return [rows[job] for job in JOBS_OF_SMALL]
+            for job, taken in times.items():
+                taken.append(pools[job].submit(_turn).result())
+    for job in JOBS_OF_SMALL:
+        row = {"network": name, "job": job}
+        known = "seconds" if job in times else "failed"
+        rows.append(row | {known: statistics.median(times[job]) if job in times else failed[job]})
+    return rows
+
+
+def _ready(name, job):
+    """Make a job of a small network ready in this process, and call it once; return why it cannot be, or None."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    try:
+        call = JOBS_OF_SMALL[job](*SMALL[name]())
+        with _silent():
+            call()
+            _HELD.update(call=call, count=math.ceil(_TURN / _seconds(call)))
+    except Exception as error:  # a package that is missing, or that cannot
+        return _in_short(error)
+    return None
+
+
+def _turn():
+    """Return the CPU seconds of a call of this process's job, over a turn of them."""
+    with _silent():
+        return _seconds(lambda: [_HELD["call"]() for _ in range(_HELD["count"])]) / _HELD["count"]
+
+
+@contextlib.contextmanager
+def _silent():
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _alone(name, job, places):
@@ -282,14 +307,16 @@ def _loss_landscapes(network, inputs, targets):
 def _landscaper(network, inputs, targets):
     from landscaper import LossLandscape
 
-    ways = [[torch.randn_like(p) for p in network.parameters()] for _ in range(2)]
-
     def loss(model, data):
         return float(functional.cross_entropy(model(data[0]), data[1]))
 
-    return lambda: LossLandscape.compute(
-        network, (inputs, targets), ways, loss, steps=_SIDE, distance=1.0, dim=2, device="cpu"
-    )
+    def call():
+        ways = [[torch.randn_like(p) for p in network.parameters()] for _ in range(2)]
+        return LossLandscape.compute(
+            network, (inputs, targets), ways, loss, steps=_SIDE, distance=1.0, dim=2, device="cpu"
+        )
+
+    return call
 
 
 def _our_product(network, inputs, targets, **options):

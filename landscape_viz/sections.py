@@ -406,7 +406,7 @@ def section(
         "section", rng=problem.rng, packages=_PACKAGES, problem=problem, axes=[len(a) for a in axes]
     )
     identity = {
-        "problem": {} if path is None else problem.identity() | known.values,
+        "problem": {} if path is None else problem.identity() | task.values(),
         "directions": directions.hash,
         "axes": [axis.tolist() for axis in axes],
         "metrics": known.metrics,

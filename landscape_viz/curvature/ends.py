@@ -30,7 +30,7 @@ class EndsEvaluator:
         self._operator = HessianOperator(problem, device=device)
         self.metrics, self.problem = measured, problem
         self.objective, self.path = self._plain.objective, self._plain.path
-        self.loss_at = self._plain.loss_at
+        self.loss_at, self.loss_at_origin = self._plain.loss_at, self._plain.loss_at_origin
 
     @property
     def relative_size(self):

@@ -51,6 +51,10 @@ class BatchLoss:
         """Return the `Term` of a batch."""
         raise NotImplementedError
 
+    def total(self, model, batch):
+        """Return the total of a batch alone, for which a loss may know a shorter way."""
+        return self(model, batch).total
+
 
 class OfModel(BatchLoss):
     """The user's own function of (model, batch)."""
@@ -90,6 +94,10 @@ class OfCriterion(OfOutputs):
     def __init__(self, criterion):
         self.criterion = criterion
         self.reduction = "sum" if criterion.reduction == "sum" else "mean"
+
+    def total(self, model, batch):
+        """Return the total of a batch; its weight is not counted."""
+        return self.criterion.total(*calling.outputs_and_targets(model, batch))
 
     def of_outputs(self, outputs, targets, batch):
         """Return the term: the sum over the elements, weighted as the criterion weights its mean."""

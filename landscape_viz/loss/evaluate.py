@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _NormBase
 
-from landscape_viz.loss import batches, metrics, placing, sameness
-from landscape_viz.loss.objective import Objective, as_tensor
+from landscape_viz.loss import batches, metrics, sameness
+from landscape_viz.loss.objective import SMALL, Objective, as_tensor
 from landscape_viz.loss.precision import tolerance
-
-_KEPT = 32e6  # bytes of weights up to which sums are kept (our choice): beyond, memory is dearer than an addition
 
 
 class Evaluator:
@@ -33,6 +31,8 @@ class Evaluator:
     ----------
     path : str
         How positions are computed: "plain", "channels last", or "n at once".
+    loss_at_origin : float
+        Computed so, one position at a time.
 
     Raises
     ------
@@ -49,8 +49,9 @@ class Evaluator:
         self._vectors = [self._as_vector(vector) for vector in vectors]
         self._weights = self.objective.vector
         self._positions = _positions(self.problem, self._vectors, self._weights)
-        self.path = "plain"
-        self._keep_on_device()
+        self._loss_alone = list(self.metrics.values()) == ["loss"]
+        self.path, self.loss_at_origin = "plain", self.objective.facts.loss
+        self.objective.keep_near()
         self._try_channels_last()
 
     def move(self, position):
@@ -65,6 +66,8 @@ class Evaluator:
             if self.problem.batch_norm == "recalibrate":
                 with objective.evaluating(index):
                     self._recalibrate()
+            if self._loss_alone:
+                return [objective.loss(index=index)]
             with objective.evaluating(index):
                 sums = sum(self._sums(k) for k in range(len(objective.batches)))
         return self._quotients(objective.summed(sums)).tolist()
@@ -135,12 +138,6 @@ class Evaluator:
         for layer in layers:
             layer.eval()
 
-    def _keep_on_device(self):
-        """Hold the data on the device in the problem's precision, where they are in memory at all."""
-        if isinstance(self.objective.batches, list):
-            there = self.objective
-            there.batches = placing.near(there.batches, there.device, there.placed)
-
     def _try_channels_last(self):
         """Change to channels_last order if the loss at the origin stays what it is, to rounding."""
         objective = self.objective
@@ -153,12 +150,12 @@ class Evaluator:
         objective.memory_format = torch.channels_last
         objective.point(self._weights)
         try:
-            objective.batches = placing.near(kept, objective.device, objective.placed)
+            objective.keep_near()
             there = objective.loss()
         except RuntimeError:  # a network that takes the memory order for granted, by view
             there = np.nan
         if abs(there - objective.facts.loss) <= tolerance(before, objective.facts.loss):
-            self.path = "channels last"
+            self.path, self.loss_at_origin = "channels last", there
             return
         objective.memory_format, objective.batches = torch.contiguous_format, kept
         objective.point(self._weights)
@@ -169,7 +166,7 @@ class Evaluator:
 
 def _positions(problem, vectors, weights):
     """Return the positions along `vectors` of a problem whose weights, a tensor, are at the origin now."""
-    return _Kept(vectors, weights) if weights.nbytes <= _KEPT else _Lean(problem, vectors, weights)
+    return _Kept(vectors, weights) if weights.nbytes <= SMALL else _Lean(problem, vectors, weights)
 
 
 class _Kept:

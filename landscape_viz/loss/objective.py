@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from landscape_viz.devices.heap import keep_freed_memory
 from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss import batches, checkpointing, placing, sameness
 from landscape_viz.loss.batch_loss import made
@@ -19,6 +20,8 @@ from landscape_viz.loss.precision import autocast_to, cast, checked_device, quie
 from landscape_viz.loss.problem import Problem, checked_problem
 from multifractal.base.checks import refuse, require
 from multifractal.base.types import Array, ArrayLike
+
+SMALL = 32e6  # bytes of weights up to which time is dearer than memory (our choice)
 
 
 class Objective:
@@ -73,7 +76,7 @@ class Objective:
         self.size = sum(parameter.numel() for parameter in self.parameters.values())
         self.dtype = np.dtype(str(self.problem.dtype).removeprefix("torch."))
         self.loss_of = made(self.problem.loss)
-        self.batches = self.problem.batches()
+        self.batches, self._at_hand = self.problem.batches(), False
         self.memory_format, self.facts = torch.contiguous_format, None
         # before the first move the parameters are the problem's own numbers, which are never written to
         self._unmoved = [parameter.data for parameter in self.parameters.values()]
@@ -83,9 +86,17 @@ class Objective:
             None,
         )  # the vector, and the memory order it is shown in
         self._copies: list[Any] = []  # parameters that are no views of it
+        if self.device.type == "cpu" and self.size * self.dtype.itemsize <= SMALL:
+            keep_freed_memory()
         self.facts = sameness.facts(self)
         if self.device.type != "cpu":
-            self.batches = placing.near(self.batches, self.device, self.placed)
+            self.keep_near()
+
+    def keep_near(self) -> None:
+        """Hold the data where and as the network takes them, those that are in memory at all."""
+        self.batches = placing.near(self.batches, self.device, self._made_ready)
+        safe = not self.facts.clones and not self.facts.needs_grad
+        self._at_hand = safe and placing.are_plain(self.batches, self.device)
 
     @cached_property
     def origin(self) -> Array:
@@ -157,11 +168,14 @@ class Objective:
         for parameter, data in zip(self.parameters.values(), self._unmoved, strict=True):
             parameter.data = data
 
-    def loss(self, vector: ArrayLike | None = None) -> float:
-        """Return the loss at `vector` (without it, where the network is), to which the network does not move."""
-        with self.at(vector), self.evaluating(), torch.set_grad_enabled(self.facts.needs_grad):
-            total = sum(self.term(k).total.detach() for k in range(len(self.batches)))
-        return self.number(total) / self.facts.divisor
+    def loss(self, vector: ArrayLike | None = None, *, index: int = 0) -> float:
+        """Return the loss at `vector` (without it, where the network is), to which the network does not move.
+
+        `index` is that of the position whose masks of dropout are drawn.
+        """
+        with self.at(vector), self.evaluating(index), torch.set_grad_enabled(self.facts.needs_grad):
+            totals = [self._total(k).detach() for k in range(len(self.batches))]
+        return self.number(sum(totals[1:], totals[0])) / self.facts.divisor
 
     def gradient(self, vector: ArrayLike | None = None) -> Array:
         """Return the gradient of the loss at `vector` (without it, where the network is), shape (size,)."""
@@ -187,9 +201,9 @@ class Objective:
         """Return the gradient of the loss of one batch alone (a number, or a batch of samples); masks as in a first batch."""
         self.require_all_data("the gradient of a batch")
         with self.at(vector), self.evaluating():
-            term = self._differentiable(self.term(batch))
+            term = self.term(batch)
             weight = 1.0 if self.loss_of.reduction == "sum" else sameness.weight_of(term)
-            return self.flat_gradient(term.total / weight).cpu().numpy()
+            return self.flat_gradient(self._differentiable(term.total) / weight).cpu().numpy()
 
     def summed(self, own: torch.Tensor) -> torch.Tensor:
         """Return a tensor summed over the ranks that share out the data; itself where this process has them all."""
@@ -214,7 +228,7 @@ class Objective:
 
     def batch_loss(self, k: int) -> torch.Tensor:
         """Return batch k's share of the loss, a differentiable float64 scalar; all shares together are the loss."""
-        return self._differentiable(self.term(k)).total / self.facts.divisor
+        return self._differentiable(self._total(k)) / self.facts.divisor
 
     def term(self, batch: Any) -> Any:
         """Return the `Term` of a batch (its number, or a batch of samples) where the network is."""
@@ -225,9 +239,10 @@ class Objective:
         return self.loss_of(self.model, placed)
 
     def placed(self, batch: Any) -> Any:
-        """Return a batch (or that of a number) on the device, in the problem's precision, in new containers."""
-        batch = self.batches[batch] if isinstance(batch, int) else batch
-        return batches.mapped(self._placed, batch)
+        """Return a batch (or that of a number) on the device, in the problem's precision, in containers that may be changed."""
+        if not isinstance(batch, int):
+            return self._made_ready(batch)
+        return self.batches[batch] if self._at_hand else self._made_ready(self.batches[batch])
 
     def flat_gradient(self, scalar: torch.Tensor, **autograd: Any) -> torch.Tensor:
         """Return the gradient of `scalar` as a flat tensor; parameters it does not depend on give zeros."""
@@ -271,6 +286,13 @@ class Objective:
         with autocast_to(self.device, self._autocast), self.around():
             yield
 
+    def _total(self, k):
+        """Return the total of batch k, by which it adds to the loss."""
+        return self.loss_of.total(self.model, self.placed(k))
+
+    def _made_ready(self, batch):
+        return batches.mapped(self._placed, batch)
+
     def _placed(self, tensor):
         tensor = placing.sent(cast(tensor.detach(), self.problem.precision), self.device)
         tensor = tensor.clone() if self.facts is not None and self.facts.clones else tensor
@@ -278,15 +300,15 @@ class Objective:
             return tensor.contiguous(memory_format=self.memory_format)
         return tensor
 
-    def _differentiable(self, term):
-        if torch.is_grad_enabled() and term.total.grad_fn is None:
+    def _differentiable(self, total):
+        if torch.is_grad_enabled() and total.grad_fn is None:
             raise refuse(
                 "loss",
                 self.problem.loss,
                 "be differentiable in the parameters",
                 "do not detach or round outputs",
             )
-        return term
+        return total
 
     def _as_vector(self, vector):
         vector = torch.as_tensor(np.array(vector, dtype=self.dtype).reshape(-1))
@@ -324,17 +346,17 @@ def backward_into(total, parameters, roots, directions=None, *, add=False, **opt
             part.zero_()
 
 
+def _write(part, gradient, add):
+    place = part.view(gradient.shape)
+    place.add_(gradient) if add else place.copy_(gradient)
+
+
 def _taker(left, k, part, add):
     """Return a hook that takes the gradient of parameter `k` into its part, and notes it."""
 
     def take(parameter):
-        gradient = parameter.grad.reshape(-1)
-        if (
-            left.pop(k, None) is None or add
-        ):  # a second part comes where a backward pass runs inside this one
-            part.add_(gradient)
-        else:
-            part.copy_(gradient)
+        # a second part comes where a backward pass runs inside this one
+        _write(part, parameter.grad, left.pop(k, None) is None or add)
         parameter.grad = None
 
     return take

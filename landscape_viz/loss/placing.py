@@ -24,6 +24,15 @@ def near(found, device, place):
     return placed
 
 
+def are_plain(found, device):
+    """Whether all batches are tuples of tensors on the device, which can be handed to a network as they are."""
+    return isinstance(found, list) and all(
+        type(batch) is tuple
+        and all(isinstance(part, torch.Tensor) and part.device == device for part in batch)
+        for batch in found
+    )
+
+
 def free_bytes(device):
     """Return the free bytes of a device's memory; None where torch does not say."""
     if device.type == "cuda":

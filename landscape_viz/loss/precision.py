@@ -14,11 +14,13 @@ _ROUNDINGS = 2000  # by which two ways to compute one loss may differ (our choic
 def pinned_threads(count):
     """Let torch use `count` threads in this block, and as many as before after it."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    if count != before:  # setting it costs as much as a layer of a small network
+        torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 @contextmanager

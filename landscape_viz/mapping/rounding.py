@@ -12,15 +12,22 @@ _PROBE = 0.25  # along the first direction, for a problem's identity (our choice
 
 
 def line(evaluator):
-    """Return the loss at positions that are a few roundings of the weights apart, then at one probe point, shape (7,)."""
+    """Return the loss at positions that are a few roundings of the weights apart, from the origin on, shape (6,)."""
     eps = max(torch.finfo(kind).eps for kind in sameness.kinds(evaluator.objective))
     step = 4 * eps * evaluator.relative_size
-    return np.array([evaluator.loss_at(x) for x in [*(step * k for k in range(_STEPS)), _PROBE]])
+    return np.array(
+        [evaluator.loss_at_origin, *(evaluator.loss_at(step * k) for k in range(1, _STEPS))]
+    )
+
+
+def probe(evaluator):
+    """Return the loss at one point off the origin, by which sections of other networks are told apart."""
+    return evaluator.loss_at(_PROBE)
 
 
 def floor(values):
     """Return the standard deviation that rounding gives the loss: of second differences over sqrt(6), which has no trend."""
-    second = np.diff(values[:-1], 2)
+    second = np.diff(values, 2)
     return float(np.sqrt(np.mean(second**2) / 6))
 
 

@@ -67,25 +67,38 @@ class Task:
 
     def run(self, first, stop):
         """Return the metrics of the points `first` to `stop` - 1, shape (n_metrics, stop - first), float64."""
-        where = np.unravel_index(np.arange(first, stop), [len(axis) for axis in self.axes])
-        positions = np.column_stack(
-            [axis[i] for axis, i in zip(self.axes, where, strict=True)]
-        ).tolist()
+        positions = [self._position(number) for number in range(first, stop)]
         with pinned_threads(self.threads):
             return self.evaluator.run(positions, first)
+
+    def _position(self, number):
+        """Return the coordinates of a point; of one alone this is quicker than numpy."""
+        found = []
+        for axis in reversed(self.axes):
+            number, k = divmod(number, len(axis))
+            found.append(float(axis[k]))
+        return found[::-1]
 
     @contextmanager
     def steady(self):
         """Keep threads and switches of torch for many chunks, which cost as much as a point of a small network."""
-        masked = self.problem.dropout != "off"
-        numerics = nullcontext() if masked else self.evaluator.objective.evaluating()
-        with pinned_threads(self.threads), numerics:
-            yield
+        with pinned_threads(self.threads):
+            masked = self.problem.dropout != "off"
+            with nullcontext() if masked else self.evaluator.objective.evaluating():
+                yield
 
     def look(self):
-        """Return what is known before any point: the metrics, the path, rounding, and the loss at two points, for identity."""
-        with pinned_threads(self.threads):
-            return _look(self.evaluator)
+        """Return what is known before any point: the metrics, the path, and the rounding."""
+        with self.steady():
+            found = self.evaluator
+            return Known(list(found.metrics), found.path, rounding.floor(rounding.line(found)))
+
+    def values(self):
+        """Return the loss at the weights and at one more point, by words, which tell whether two sections are the same."""
+        with self.steady():
+            there = rounding.probe(self.evaluator)
+        at_weights = self.evaluator.objective.facts.loss
+        return {"loss at the weights": at_weights, "loss at a probe point": there}
 
     def _made(self):
         arguments = (self.problem, self.vectors, self.metrics)
@@ -104,15 +117,6 @@ class Known:
     metrics: list
     path: str
     rounding: float
-    values: dict
-    """The loss at the weights and at one more point, by words."""
-
-
-def _look(evaluator):
-    facts = evaluator.objective.facts
-    line = rounding.line(evaluator)
-    values = {"loss at the weights": facts.loss, "loss at a probe point": line[-1]}
-    return Known(list(evaluator.metrics), evaluator.path, rounding.floor(line), values)
 
 
 class Parcel:

@@ -1,6 +1,9 @@
 """Several devices: who takes which, and what lies where."""
 
+import platform
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -109,3 +112,31 @@ def test_every_generator_is_seeded_inside_and_put_back_after():
         assert torch.equal(torch.get_rng_state(), before[0])
         assert random.getstate() == before[1]
         np.testing.assert_equal(np.random.get_state()[1:], before[2])  # noqa: NPY002
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's way of keeping memory")
+def test_freed_memory_is_kept():
+    """Blocks of 1 MiB take 256 new pages each at every use before, and none once freed memory is kept."""
+    code = """if True:
+        import resource, torch
+        from landscape_viz.devices.heap import keep_freed_memory
+        torch.set_num_threads(1)
+
+        def pages():
+            found = []
+            for _ in range(3):
+                before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                blocks = [torch.zeros(2**18) for _ in range(4)]
+                del blocks
+                found.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+            return found[-1]
+
+        before = pages()
+        keep_freed_memory()
+        print(before, pages())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert after < 10 < 500 < before

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_viz import HessianOperator, Objective, Problem, batch_loss, directions, section
+from landscape_viz.loss import criteria
 from tests.helpers import other_networks
 from tests.helpers.other_networks import Language, Masked, Physics, tokens
 
@@ -72,6 +73,23 @@ def test_criteria_are_those_of_all_data_at_once(batch_size, name):
     np.testing.assert_allclose(slope, gradient, atol=1e-12 * max(1, abs(value)))
     line = section(problem, directions.random(problem, 1), ["0:0:1"], metrics=("loss",))
     assert line.values["loss"][0] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["weights", "smoothed", "sum", "nll"])
+def test_rows_taken_piece_by_piece_add_up(name, monkeypatch):
+    """Where values alone are asked for, two rows at once give torch's sum over all float32 logits in float64, to 25 roundings."""
+    criterion, targets = CRITERIA[name]
+    outputs = (10 * draws(N, 3, seed=5)).float().log_softmax(1)
+    own = criteria.known_criterion(criterion)
+    right = own.function(outputs.double(), targets, reduction="sum", **own.options)
+    monkeypatch.setattr(criteria, "_AT_ONCE", 6)
+    assert float(own.total(outputs, targets)) == float(right)  # with a gradient: as torch does it
+    with torch.no_grad():
+        pieces, weight = own(outputs, targets)
+        assert float(pieces) == pytest.approx(float(right), rel=25 * np.finfo(float).eps)
+        assert float(own.total(outputs, targets)) == float(pieces)
+    mean = type(criterion)(reduction="mean", **own.options)(outputs.double(), targets)
+    assert float(pieces) / float(weight) == pytest.approx(float(mean), rel=1e-14)
 
 
 @pytest.mark.parametrize("batch_size", [None, 5])

@@ -240,9 +240,21 @@ def test_large_networks_give_the_same_values_without_kept_sums(problem, monkeypa
     """Where no sums of directions are kept, each point is what it is with them, to 100 roundings of float64."""
     plane, axes = directions.random(problem, 3, rng=0), ["-1:1:3", "-1:1:2", "-1:1:3"]
     kept = section(problem, plane, axes)
-    monkeypatch.setattr("landscape_viz.loss.evaluate._KEPT", 0)
+    monkeypatch.setattr("landscape_viz.loss.evaluate.SMALL", 0)
     lean = section(problem, plane, axes)
     np.testing.assert_allclose(lean.grid, kept.grid, rtol=100 * np.finfo(float).eps)
+
+
+@pytest.mark.parametrize("path", ["plain", "channels last"])
+def test_the_loss_at_the_origin_is_known(problem, path, monkeypatch):
+    """What was found before any point is the loss at coordinate 0 of either path, bit for bit, and the loss alone that of both."""
+    if path == "plain":
+        monkeypatch.setattr(Evaluator, "_try_channels_last", lambda self: None)
+    vectors = directions.random(problem, 2, rng=0).vectors
+    alone, both = Evaluator(problem, vectors, ("loss",)), Evaluator(problem, vectors)
+    assert alone.path == path
+    assert alone.loss_at_origin == alone.loss_at(0.0)
+    assert np.array_equal(alone.run(POSITIONS)[0], both.run(POSITIONS)[0])
 
 
 def test_losses_of_each_sample_are_refused(problem):
