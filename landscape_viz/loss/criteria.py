@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_viz.loss.calling import logits_of
-from multifractal.base.checks import refuse, require
+from multifractal.base.checks import refuse
 
 IGNORED = -100
 _AT_ONCE = (
