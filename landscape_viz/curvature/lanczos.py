@@ -73,8 +73,9 @@ class Lanczos:
     def chance_beyond(self, value):
         """Return a bound on the chance that the first vector, drawn at random, hides an eigenvalue at `value`.
 
-        p holds the parts of its eigenvector along the basis, in units of that along the first vector, which follow from T.
-        Their squares add up to at most 1, and that along a random unit vector is below x with a chance of sqrt(2 n / pi) x.
+        p holds the parts of its eigenvector along the basis and the next vector, in units of that along the first one, which
+        follow from T and beta. Their squares add up to at most 1, and that along a random unit vector is below x with a
+        chance of sqrt(2 n / pi) x.
 
         J. van Dorsselaer, M. Hochstenbach, H. van der Vorst, "Computing probabilistic bounds for extreme eigenvalues of
         symmetric matrices with the Lanczos method", SIAM J. Matrix Anal. Appl. 22 (2001) 837.
@@ -84,7 +85,9 @@ class Lanczos:
             for T, s in self._past:
                 p = _parts_along(p, T, value, len(s) + 1)
                 p = np.r_[s.T @ p[:-1], p[-1]]
-            square = np.square(_parts_along(p, self._T, value, self.size)).sum()
+            T = self._T.copy()
+            T[self.size - 1, self.size] = self._beta
+            square = np.square(_parts_along(p, T, value, self.size + 1)).sum()
         # beyond all numbers where the steps split or grow without end: nothing is hidden
         return float(np.sqrt(2 * self._product.size / (np.pi * square))) if square < np.inf else 0.0
 

@@ -69,15 +69,18 @@ def test_a_restarted_basis_keeps_the_recurrence(most):
 
 @pytest.mark.parametrize("most", [None, 8])
 def test_parts_of_an_eigenvector_follow_from_the_steps(most):
-    """An eigenvector's parts along the basis are those told from T times that along the first vector, restarted or not."""
+    """An eigenvector's parts along the basis and the next vector are those told from T times that along the first one."""
     values = np.r_[3.0, np.linspace(-1, 1, 99)]
-    lanczos, first = steps(np.diag(values), 14, most=most, rank=lambda theta: theta)
-    along = np.array([float(row[0]) for row in lanczos.combined(np.eye(lanczos.size))])
+    lanczos, first = steps(np.diag(values), 12, most=most, rank=lambda theta: theta)
+    rows = [*lanczos.combined(np.eye(lanczos.size)), lanczos._next / lanczos._next.norm()]
+    along = np.array([float(row[0]) for row in rows])
     p = np.ones(1)
     for T, s in lanczos._past:
         p = chapter._parts_along(p, T, 3.0, len(s) + 1)
         p = np.r_[s.T @ p[:-1], p[-1]]
-    p = chapter._parts_along(p, lanczos._T, 3.0, lanczos.size)
+    T = lanczos._T.copy()
+    T[lanczos.size - 1, lanczos.size] = lanczos._beta
+    p = chapter._parts_along(p, T, 3.0, lanczos.size + 1)
     np.testing.assert_allclose(first[0] * p, along, atol=1e-9)
     square = 2 * 100 / np.pi / np.square(p).sum()
     assert lanczos.chance_beyond(3.0) == pytest.approx(np.sqrt(square))
