@@ -9,9 +9,7 @@ import torch
 from multifractal.base.checks import refuse, require
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
-_OWN = (
-    "make the Problem with loss=landscape_viz.batch_loss(function), a function of (model, batch)"
-)
+_OWN = "make the Problem with loss=landscape_viz.batch_loss(function), a function of (model, batch)"
 
 
 def outputs_and_targets(model, batch):
