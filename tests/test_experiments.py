@@ -1,5 +1,7 @@
 """The scripts in experiments/: outputs, reports that need nothing else, going on after a stop, refusals."""
 
+import contextlib
+import io
 import json
 import re
 from types import SimpleNamespace
@@ -34,8 +36,10 @@ def _one_thread():
 def trained(tmp_path_factory):
     """Folder of a short run of train_and_analyze."""
     folder = tmp_path_factory.mktemp("run") / "outputs"
-    with pinned_threads(1):
+    said = io.StringIO()
+    with pinned_threads(1), contextlib.redirect_stdout(said):
         train_and_analyze.main([*QUICK, "--save_dir", str(folder)])
+    (folder / "said.txt").write_text(said.getvalue())
     return folder
 
 
@@ -109,6 +113,9 @@ def test_outputs_of_train_and_analyze(trained):
     np.testing.assert_allclose(at_start, start, rtol=1e-4)
     assert Section.load(trained / "contour_2d.npz").grid.shape == (2, 25, 25)
     pairs = Eigenpairs.load(trained / "hessian.npz")
+    said = (trained / "said.txt").read_text()
+    assert f"largest Hessian eigenvalue: {pairs.values[0]:.4g}, residual " in said
+    assert ("raise --hessian_iters" in said) != pairs.converged
     assert pairs.products <= 5 * 6
     assert pairs.values[0] > 0
 
@@ -285,7 +292,13 @@ def test_small_networks_are_what_their_names_say(kind):
     ) @ model.last.weight.T + model.last.bias
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
     assert len(model.hidden) == (1 if kind == "shallow" else 12)
-    assert 0.85 * 16_000 < sum(p.numel() for p in model.parameters()) < 1.02 * 16_000
+    size, width = sum(p.numel() for p in model.parameters()), model.hidden[0].out_features
+    assert 0.85 * 16_000 < size <= 1.01 * 16_000
+    sizes = [
+        small_models._count(kind, w, small_models.DEPTHS[kind], 49, 10) for w in (width, width + 1)
+    ]
+    assert sizes[0] == size
+    assert sizes[1] > 1.01 * 16_000
 
 
 def test_comparing_architectures(tmp_path):

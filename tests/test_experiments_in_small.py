@@ -351,6 +351,28 @@ def test_zooms_and_unrolled_descent_in_small(small):
     approved.check(FILE, "unrolled", told(rows), rtol=1e-3)
 
 
+def test_walkers_have_three_grounds(monkeypatch):
+    """Square planes around the weights of a tame and a chaotic network, as far on either side, and an exact surface."""
+    seen = []
+
+    def plane_losses(gain, plane, axes, discounts):
+        seen.append(gain)
+        for axis in axes:
+            np.testing.assert_allclose(axis, np.linspace(-1, 1, 96) * parts.HALF)
+        return [np.zeros((96, 96))]
+
+    monkeypatch.setattr(parts.recurrent, "plane_losses", plane_losses)
+    monkeypatch.setattr(parts, "network", lambda kind, gain, seed, horizon: (gain, None))
+    monkeypatch.setattr(parts, "_walked", lambda loss, seed: {"shape": loss.shape})
+    monkeypatch.setattr(parts, "_descended", lambda gain: f"descent at {gain}")
+    rows = parts.walkers(3, None)
+    grounds = ["RNN, gain 0.8", "RNN, gain 3", "exact surface, H = 0.6"]
+    assert [row["ground"] for row in rows] == grounds
+    assert [row.get("descent") for row in rows] == ["descent at 0.8", "descent at 3.0", None]
+    assert {row["shape"] for row in rows} == {(96, 96)}
+    assert seen == [0.8, 3.0]
+
+
 def test_walkers_on_a_surface_in_small():
     """On an exact surface, and nowhere in a bowl: there walks end at the bottom, a little smoother than where they began."""
     surface = parts.mf.fbm_surface(48, 0.6, rng=1).values

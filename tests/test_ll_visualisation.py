@@ -192,11 +192,13 @@ def test_a_trained_network_is_mapped_again_beside_its_checkpoint(small_run, tmp_
 
 
 def test_a_checkpoint_by_others_is_mapped_and_marked(small_run, capsys):
-    """A published {'state_dict': ...} file works, and is said to be unverified."""
+    """A published {'state_dict': ...} file works, and is said to be unverified; points where the loss overflows are counted."""
     torch.save({"state_dict": models.build("mlp").state_dict(), "epoch": 3}, "model_3.t7")
     with pytest.warns(UserWarning, match="unverified"):
-        LL_visualisation.main([*SMALL, "--load_model", "model_3.t7"])
-    assert "model_3.t7: UNVERIFIED" in capsys.readouterr().out
+        LL_visualisation.main([*SMALL, "--x", "-1e30:1e30:3", "--load_model", "model_3.t7"])
+    said = capsys.readouterr().out
+    assert "model_3.t7: UNVERIFIED" in said
+    assert "6 of 9 are NaN or inf" in said
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensors():

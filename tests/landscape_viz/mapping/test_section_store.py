@@ -1,10 +1,13 @@
 """The store of a section: what was added is on disk before `add` returns, and resuming finds exactly that."""
 
+import contextlib
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from landscape_viz.mapping import computing
 from landscape_viz.mapping.section_store import SectionStore
 
 IDENTITY = {"axes": [[0.0, 1.0]], "loss": 0.5}
@@ -81,3 +84,30 @@ def test_counts_are_compared_exactly(tmp_path):
     for other in (100_000.5, 100_001, None):
         with pytest.raises(ValueError, match="100000"):
             SectionStore(path, {"n": other}, resume=True)
+
+
+def test_the_progress_of_a_resumed_section_begins_where_it_was(monkeypatch):
+    """Of ten points four are known: the bar starts at four and gets the other six; the grid holds all."""
+    told = []
+
+    class Bar:
+        def __init__(self, **given):
+            told.append((given["total"], given["initial"]))
+            self.update = told.append
+
+        __enter__ = __exit__ = lambda *_: None
+
+    monkeypatch.setattr(computing, "tqdm", Bar)
+    task = SimpleNamespace(
+        problem=SimpleNamespace(ranks=None),
+        n_points=10,
+        chunks=lambda: [(0, 4), (4, 8), (8, 10)],
+        steady=contextlib.nullcontext,
+        run=lambda first, stop: np.arange(first, stop)[None] + 0.0,
+    )
+    grid, kept = np.full((1, 10), np.nan), []
+    known = {0: np.arange(4.0)[None]}
+    computing._fill(grid, task, known, None, True, lambda first, values: kept.append(first))
+    assert told == [(10, 4), 4, 2]
+    assert kept == [4, 8]
+    np.testing.assert_array_equal(grid, [np.arange(10.0)])
