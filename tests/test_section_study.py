@@ -199,6 +199,8 @@ def test_the_script_keeps_and_tells_what_the_study_finds(
     assert asked == [(33, workers == 1, tmp_path / "kept")]
     assert path == tmp_path / "kept" / "study.npz"
     said = capsys.readouterr().out
+    assert said.startswith(f"output: {tmp_path / 'kept'}\n")
+    assert said.endswith(f"table: {path}\n")
     for row in study.rows:
         assert (
             f"{row.name}: {row.verdict}; white noise at one pixel {row.noise_share.value:.3f}"
