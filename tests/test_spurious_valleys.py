@@ -422,6 +422,9 @@ def test_rim_of_the_square_in_closed_form(n):
         - mixture.risk(hidden - step * along_, output - step * across)
     ) / (2 * step)
     np.testing.assert_allclose(slope, np.sum(by_hidden * along_) + by_output @ across, rtol=1e-6)
+    many = mixture.risk_and_gradient(np.stack([along_, hidden]), np.stack([across, output]))
+    for found, one in zip(many, (risk, by_hidden, by_output), strict=True):
+        np.testing.assert_allclose(found[1], one, rtol=1e-12)
     np.testing.assert_allclose(mixture.risk(*mixture.bad_point()), mixture.floor, rtol=1e-12)
 
 
