@@ -336,7 +336,8 @@ def _filter_rows(values, h, scale, approximation, along_y, along_x, along_both, 
     n_taps = len(h)
     skipped = n_taps // 2 - 1
     g = h.copy()
-    g[1::2] *= -1
+    for m in range(1, n_taps, 2):
+        g[m] = -g[m]
     top, bottom = max(2 * first + 2 - n_taps, 0), min(2 * stop + n_taps - 2, len(values))
     low = np.empty((bottom - top, approximation.shape[1]), values.dtype)
     high = np.empty((bottom - top, along_both.shape[1]), values.dtype)

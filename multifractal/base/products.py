@@ -34,7 +34,7 @@ def product(left: Array, right: Array) -> Array:
         stop = min(first + _COLS, right.shape[1])
         tile[:] = 0.0
         add_product(left, rows, first, stop, tile)
-        out[:, first:stop] = tile[:, : stop - first]
+        _copy(tile, 0, out, first, stop - first)
     return out
 
 

@@ -101,9 +101,9 @@ def _gather(points, along, low, n, rows):
     count = along.shape[1]
     for i in range(n):
         if len(points):
-            rows[i] = points[low + i]
+            _copy(points[low + i], rows[i])
         for j in range(count):
-            rows[n + i * count + j] = along[low + i, j]
+            _copy(along[low + i, j], rows[n + i * count + j])
 
 
 @kernel
@@ -112,9 +112,16 @@ def _scatter(rows, low, n, points, along):
     count = along.shape[1]
     for i in range(n):
         if len(points):
-            points[low + i] = rows[i]
+            _copy(rows[i], points[low + i])
         for j in range(count):
-            along[low + i, j] = rows[n + i * count + j]
+            _copy(rows[n + i * count + j], along[low + i, j])
+
+
+@kernel
+def _copy(source, target):
+    """Copy a vector entry by entry (kernel)."""
+    for k in range(len(target)):
+        target[k] = source[k]
 
 
 @kernel

@@ -155,8 +155,11 @@ def _advance_on_waves(
                 here = slice(w, w + 1)
                 add_waves(waves, position[here], nowhere, sums[here], gradient[here])
         if t >= first and (t - first) % every == 0:
-            positions[:, (t - first) // every] = position
-            losses[:, (t - first) // every] = sums[:, 0]
+            k = (t - first) // every
+            for w in range(len(rates)):
+                losses[w, k] = sums[w, 0]
+                for i in range(position.shape[1]):
+                    positions[w, k, i] = position[w, i]
         if t == n_steps:
             break
         _step_freely(state, gradient, rates, rule, p)
@@ -274,7 +277,7 @@ def _lockstep(
     powers = decay.copy()
     for low in range(0, len(position), _WALKERS_IN_LOCKSTEP):
         group = range(low, min(low + _WALKERS_IN_LOCKSTEP, len(position)))
-        powers[:] = decay
+        powers[0], powers[1] = decay[0], decay[1]
         for t in range(begin, end):
             if t >= first and (t - first) % every == 0:
                 k = (t - first) // every
@@ -323,4 +326,4 @@ def _lockstep(
                         x = y = track[w, 0] = track[w, 1] = np.nan
                         taken[w] = t
                 position[w, 0], position[w, 1] = x, y
-    decay[:] = powers
+    decay[0], decay[1] = powers[0], powers[1]

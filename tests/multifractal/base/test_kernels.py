@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ OURS = "from multifractal.base.kernels import kernel\n"
 CALLER = (
     "from folded.callee import OFFSET, add\n@kernel\ndef total(x):\n    return add(x) + OFFSET\n"
 )
+# what a slice may be set to within kernels
+NUMBERS = r"-?[\d.]+|np\.nan|\(?(_[A-Z]+(, )?)+\)?"
 CALLEE = "OFFSET = {}\n@kernel\ndef add(x):\n    return x + {}\n"
 
 
@@ -120,6 +123,40 @@ def test_every_kernel_has_the_one_decorator():
                 assert [name.name for name in node.names] == ["cfunc"], path
             elif isinstance(node, ast.Import):
                 assert "numba" not in [name.name for name in node.names], path
+
+
+def slices_that_take_arrays(source):
+    """Return the lines within kernels where a slice is assigned anything but one number, or updated in place."""
+    kernels = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(one).startswith("kernel") for one in node.decorator_list)
+    ]
+    found = []
+    for line in (each for one in kernels for each in ast.walk(one)):
+        targets = getattr(line, "targets", [getattr(line, "target", None)])
+        sliced = [
+            one
+            for target in targets
+            for one in ast.walk(target or ast.Pass())
+            if isinstance(one, ast.Subscript) and isinstance(one.ctx, ast.Store)
+            if any(isinstance(part, ast.Slice) for part in ast.walk(one.slice))
+        ]
+        one_number = isinstance(line, ast.Assign) and re.fullmatch(NUMBERS, ast.unparse(line.value))
+        if sliced and not one_number:
+            found.append(ast.unparse(line))
+    return found
+
+
+def test_no_kernel_assigns_an_array_to_a_slice():
+    """Numba would compile the words of an error about shapes into each such kernel: 2.3 of 3.7 s that one took to compile."""
+    written = (
+        "@kernel\ndef f(x, y):\n    x[1::2] *= -1\n    x[:] = y\n    x[:2] = 0.0\n    x[0] = y[1]\n"
+    )
+    assert slices_that_take_arrays(written) == ["x[1::2] *= -1", "x[:] = y"]
+    for path in sorted((ROOT / "multifractal").rglob("*.py")):
+        assert slices_that_take_arrays(path.read_text()) == [], path
 
 
 def test_an_unknown_rule_is_refused():
