@@ -39,6 +39,7 @@ class Case:
     clock: Callable = (
         time.perf_counter
     )  # process_time for what is compared by work, on a machine that others use
+    prepare: Callable | None = None  # untimed, so that a list of cases makes no large network
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def measure(case):
             Timing(f"{case.name}: {part}", seconds, aim=case.aim if part == "total" else "")
             for part, seconds in case.run().items()
         ]
+    if case.prepare is not None:
+        case.prepare()
     if case.fresh_process:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             first, peak = pool.submit(_first_call_and_peak, case.run).result()

@@ -77,25 +77,51 @@ def largest_eigenpair(product, start, *, tol=0.05, most=20):
         settled = not np.isfinite(residual) or residual <= tol * abs(float(theta))
         if settled or products == most:
             break
-        w = w / residual
-        basis, images = [x, w], [hx, product(w)]
-        if p is not None:
-            basis, images = basis + [p], images + [hp]
-        x, hx, p, hp = _best(torch.stack(basis, 1), torch.stack(images, 1))
+        w /= residual
+        others = [(w, product(w))] if p is None else [(w, product(w)), (p, hp)]
+        p, hp = _moved(x, hx, others)
     return float(theta), residual, x, products
 
 
-def _best(basis, images):
-    """Return the best vector in the span of a basis whose first column is the present one, its image, and how it moved."""
-    q, r = torch.linalg.qr(basis)
-    if abs(float(r[-1, -1])) < 1e-3:  # the last direction is in the span of the others
-        return _best(basis[:, :-1], images[:, :-1])
-    hq = torch.linalg.solve_triangular(r, images, upper=True, left=False)
-    seen = q.T @ hq
-    y = torch.linalg.eigh((seen + seen.T) / 2)[1][:, -1]
-    p, hp = q[:, 1:] @ y[1:], hq[:, 1:] @ y[1:]
+def _moved(x, hx, others):
+    """Move x, and hx with it, to the best vector in the span of x and one or two others; return how it moved, and its image.
+
+    The others are pairs of a vector and its image. All is done in place, so that six vectors are held and no more.
+    """
+    basis = [(x, hx)]
+    for pair in others:
+        if _made_orthonormal(pair, basis):
+            basis.append(pair)
+    if len(basis) == 1:
+        return torch.zeros_like(x), torch.zeros_like(x)
+    seen = torch.stack([torch.stack([torch.dot(q, hr) for _, hr in basis]) for q, _ in basis])
+    first, *rest = torch.linalg.eigh((seen + seen.T) / 2)[1][:, -1].tolist()
+    p, hp = basis[1]
+    for k, moved in enumerate((p, hp)):
+        moved *= rest[0]
+        for share, pair in zip(rest[1:], basis[2:], strict=True):
+            moved.add_(pair[k], alpha=share)
+        basis[0][k].mul_(first).add_(moved)
     length = p.norm().clamp_min(torch.finfo(p.dtype).tiny)
-    return q @ y, hq @ y, p / length, hp / length
+    p /= length
+    hp /= length
+    return p, hp
+
+
+def _made_orthonormal(pair, basis):
+    """Take from a unit vector what lies in the span of a basis, twice against rounding; False where little is left."""
+    vector, image = pair
+    for _ in range(2):
+        for q, hq in basis:
+            share = float(torch.dot(q, vector))
+            vector.sub_(q, alpha=share)
+            image.sub_(hq, alpha=share)
+        length = float(vector.norm())
+        if length < 1e-3:
+            return False
+        vector /= length
+        image /= length
+    return True
 
 
 def noise_scale(gram, batch_size):
