@@ -182,13 +182,13 @@ def _unless_empty(mask: Array) -> Array | None:
 def refuse_masked(argument: str, values: Any) -> None:
     """Refuse masked entries."""
     mask = mask_of(values)
-    require(
-        mask is None,
-        argument,
-        f"{0 if mask is None else mask.sum()} masked entries",
-        "hold no masked entries",
-        "fill them, or crop to where there are none",
-    )
+    if mask is not None:
+        raise refuse(
+            argument,
+            f"{mask.sum()} masked entries",
+            "hold no masked entries",
+            "fill them, or crop to where there are none",
+        )
 
 
 def real_array(

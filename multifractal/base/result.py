@@ -19,6 +19,7 @@ from multifractal.base.rng import describe
 from multifractal.base.types import Array, PathLike, Rng
 
 _RECORDED = ("numpy", "scipy", "numba")
+_dtype_in_words = functools.cache(str)
 _PLAIN = (float, int, str, bool, type(None))
 _ARRAY, _ITEMS, _CLASS = "__array__", "__items__", "__class__"
 FORMAT = 1  # of files: 0 had neither its number nor the classes of results within results
@@ -47,6 +48,28 @@ class Provenance:
         words = ", ".join([f"{name}={_in_words(value)}" for name, value in arguments.items()])
         seed = None if rng is None else describe(rng)
         return cls(f"{function}({words})", seed, dict(_versions_of(tuple(packages))))
+
+
+class Late:
+    """A field of a dataclass that may be given as a function without arguments, which is called when the field is first read.
+
+    `losses: np.ndarray = Late()`. What it gave is kept, so that it is called once; a copy, a pickle or a file holds it, too.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the value."""
+        if instance is None:
+            raise AttributeError(self.name)  # so that dataclasses see a field without default
+        value = vars(instance)[self.name]
+        if callable(value):
+            value = vars(instance)[self.name] = value()
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)[self.name] = value
 
 
 class Result:
@@ -127,6 +150,12 @@ class Result:
     ) -> dict[str, Any]:
         """Return the packed fields of a file of a format as this one packs them; a class whose layout has changed overrides it."""
         return fields
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle holds: each field, those that are late among them."""
+        for field in dataclasses.fields(self):
+            getattr(self, field.name)
+        return vars(self).copy()
 
     def __repr__(self) -> str:
         """Name each array by its shape and dtype, everything else by its value."""
@@ -229,7 +258,7 @@ def _in_words(value: object) -> str:
     if type(value) in _PLAIN:
         return repr(value)
     if isinstance(value, np.ndarray) and value.size > 8:
-        return f"<{value.dtype} {value.shape}>"
+        return f"<{_dtype_in_words(value.dtype)} {value.shape}>"
     if isinstance(value, np.ndarray | np.generic):
         return repr(value.tolist())
     if isinstance(value, tuple) and any(isinstance(item, np.ndarray) for item in value):

@@ -7,7 +7,9 @@ full relative accuracy, and Fourier transforms, which win when nearly all lags a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -183,7 +185,7 @@ def tamsd(
             f"be at most the {steps} positions of the walk",
             "shorten the window or the lags, or walk further",
         )
-    lags, place = np.unique(lag_times, return_inverse=True)
+    lags, place = _distinct(lag_times)
     curves = _fourier_curves if _fourier_is_cheaper(waiting_times, lags, window) else _direct_curves
     curves = curves if mask_of(positions) is None else _curves_of_unmasked
     per_walk = curves(walks, waiting_times, lags, window)[:, :, place]
@@ -319,6 +321,8 @@ def _lags_up_to(longest: int) -> Array:
 
 
 def _whole_numbers(argument: str, values: ArrayLike) -> Array:
+    if type(values) is int and 0 <= values < 2**62:
+        return np.array([values])
     array = np.atleast_1d(values if type(values) is np.ndarray else real_array(argument, values))
     good = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iuf"
     if good and array.dtype.kind == "f":
@@ -326,6 +330,14 @@ def _whole_numbers(argument: str, values: ArrayLike) -> Array:
     good = good and bool(array.min() >= 0 and array.max() < 2**62)
     require(good, argument, array, "be one or more whole numbers, at least 0", "round them first")
     return array.astype(np.int64)
+
+
+def _distinct(lags):
+    """Return the distinct lags, ascending, and where among them each is."""
+    if (lags[1:] > lags[:-1]).all():
+        # no slice: how the index lays out a table decides how means over walks are rounded
+        return lags, np.arange(len(lags))
+    return np.unique(lags, return_inverse=True)
 
 
 def _refuse_unfinite(per_walk, walks, waiting_times, lag_times, window):
@@ -348,38 +360,33 @@ def _refuse_unfinite(per_walk, walks, waiting_times, lag_times, window):
 
 def _direct_curves(walks, waiting_times, lags, window):
     """Sum each lag over the segments between the windows' ends; each window is a sum of whole segments."""
-    ends = np.unique(np.concatenate([waiting_times, waiting_times + window]))
-    first, stop = (
-        np.searchsorted(ends, waiting_times),
-        np.searchsorted(ends, waiting_times + window),
+    times = waiting_times.tolist()
+    ends = sorted({end for time in times for end in (time, time + window)})
+    place = {end: k for k, end in enumerate(ends)}
+    spans = [(place[time], place[time + window]) for time in times]
+    covered, sums = np.zeros(len(ends) - 1, bool), np.zeros((len(walks), len(lags), len(ends) - 1))
+    for a, b in spans:
+        covered[a:b] = True
+    pieces = [slice(k, k + _LAGS_PER_CHUNK) for k in range(0, len(lags), _LAGS_PER_CHUNK)]
+    segments = walks.shape[2], np.array(ends), covered
+    map_chunks(
+        _add_segments,
+        [
+            (flat, *segments, lags[piece], sums[i, piece])
+            for i, flat in enumerate(map(_flat, walks))
+            for piece in pieces
+        ],
     )
-    covered = np.array([np.any((first <= s) & (s < stop)) for s in range(len(ends) - 1)])
-    pieces = [lags[k : k + _LAGS_PER_CHUNK] for k in range(0, len(lags), _LAGS_PER_CHUNK)]
-    chunks = [
-        (flat, walks.shape[2], ends, covered, piece)
-        for flat in map(_flat, walks)
-        for piece in pieces
-    ]
-    sums = map_chunks(_segment_sums, chunks)
-    sums = np.stack(
-        [np.concatenate(sums[k : k + len(pieces)]) for k in range(0, len(sums), len(pieces))]
-    )
-    return (
-        np.stack([sums[:, :, a:b].sum(axis=2) for a, b in zip(first, stop, strict=True)], axis=1)
-        / window
-    )
+    values = np.empty((len(walks), len(spans), len(lags)))
+    for k, (a, b) in enumerate(spans):
+        values[:, k] = sums[:, :, a:b].sum(axis=2)
+    return values / window
 
 
 def _flat(walk):
     flat = np.ascontiguousarray(walk).reshape(-1)
     flat.setflags(write=False)  # one compiled version serves arrays that may and may not be written
     return flat
-
-
-def _segment_sums(flat, dim, ends, covered, lags):
-    sums = np.zeros((len(lags), len(ends) - 1))
-    _add_segments(flat, dim, ends, covered, lags, sums)
-    return sums
 
 
 @kernel
@@ -434,11 +441,11 @@ def _curves_of_unmasked(walks, waiting_times, lags, window):
 
 
 def _fourier_is_cheaper(waiting_times, lags, window):
-    ends = np.sort(waiting_times)
-    covered = int(np.minimum(np.diff(ends), window).sum()) + window
+    times = sorted(waiting_times.tolist())
+    covered = sum(min(later - earlier, window) for earlier, later in pairwise(times)) + window
     length = window + int(lags[-1])
     direct = _DIRECT_COST * covered * len(lags)
-    return _FFT_COST * len(waiting_times) * length * np.log2(length + 2) < direct
+    return _FFT_COST * len(waiting_times) * length * math.log2(length + 2) < direct
 
 
 def _fourier_curves(walks, waiting_times, lags, window):

@@ -8,6 +8,7 @@ it back gives the position. A field has no walls, and there the two are the same
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,14 +25,14 @@ from multifractal.base.checks import (
 )
 from multifractal.base.chunks import map_chunks
 from multifractal.base.picture import Pictured
-from multifractal.base.result import Provenance, Result
+from multifractal.base.result import Late, Provenance, Result
 from multifractal.base.rng import as_generator, as_seed_sequence
 from multifractal.base.statistics import mean_and_error
 from multifractal.base.types import Array, ArrayLike, Executor, Rng
 from multifractal.landscapes.landscape import Landscape, LandscapeLike, as_landscape
 from multifractal.walkers.field import Field, as_ground, check_field
 from multifractal.walkers.optimizers import checked_rule, require_rng
-from multifractal.walkers.walking import Plan, walk_together
+from multifractal.walkers.walking import Plan, losses_along, walk_together
 from multifractal.walkers.walls import enclosed, reflect
 
 _TASKS = 16  # an ensemble is cut into so many; an executor gets the landscape with each
@@ -89,6 +90,7 @@ class Ensemble(Result):
     unfolded : ndarray, shape (n_rates, n_starts, kept, d), float64
         The continuous tracks.
     losses : ndarray, shape (n_rates, n_starts, kept), float64
+        On a landscape they are read from it when they are first asked for, and kept from then on.
     steps : ndarray, shape (kept,), int64
         How many steps had been taken at each kept position.
     steps_taken : ndarray, shape (n_rates, n_starts), int64
@@ -103,7 +105,7 @@ class Ensemble(Result):
 
     positions: np.ndarray
     unfolded: np.ndarray
-    losses: np.ndarray
+    losses: np.ndarray = Late()
     steps: np.ndarray
     steps_taken: np.ndarray
     learning_rates: np.ndarray
@@ -257,8 +259,8 @@ def descend_ensemble(
     walls : {"reflecting", "periodic"}
         As for `descend`.
     keep_last : int, optional
-        Keep the last `keep_last` of the n_steps + 1 positions (default: all). What is held is 40 bytes a kept position and
-        walker, and nothing else that grows with walkers or steps: a million walkers with `keep_last=1` take 48 MB.
+        Keep the last `keep_last` of the n_steps + 1 positions (default: all). What is held is 32 bytes a kept position and
+        walker (40 once its loss is asked for, and on a field), and 8 a walker: a million walkers with `keep_last=1` take 40 MB.
     keep_every : int
         Of these, keep every `keep_every`-th, counted from the first.
     method, **parameters
@@ -301,7 +303,8 @@ def descend_ensemble(
         if executor is not None
         else min(max(-(-n_walkers // _TASKS), 64), _WALKERS_PER_CALL)
     )
-    whole = plan.room(n_walkers, starts.shape[1])
+    on_grid = isinstance(ground, Landscape)
+    whole = plan.room(n_walkers, starts.shape[1], losses=not on_grid)
     seed = None if rng is None else as_seed_sequence(rng)
     chunks = [(begin, min(begin + size, n_walkers)) for begin in range(0, n_walkers, size)]
     if executor is None:
@@ -350,7 +353,7 @@ def descend_ensemble(
     return Ensemble(
         positions=positions,
         unfolded=unfolded,
-        losses=losses,
+        losses=partial(losses_along, ground, positions) if on_grid else losses,
         steps=plan.steps,
         steps_taken=taken,
         learning_rates=rates,
@@ -386,13 +389,9 @@ def _checked(ground, starts, n_steps, unfold, method, parameters, rng, keep_last
     n_steps = whole_number("n_steps", n_steps)
     one_of("unfold", unfold, ("exact", "published"))
     keep_last = whole_number("keep_last", n_steps + 1 if keep_last is None else keep_last)
-    require(
-        keep_last <= n_steps + 1,
-        "keep_last",
-        keep_last,
-        f"be at most n_steps + 1 = {n_steps + 1}",
-        "keep fewer",
-    )
+    if keep_last > n_steps + 1:
+        rule = f"be at most n_steps + 1 = {n_steps + 1}"
+        raise refuse("keep_last", keep_last, rule, "keep fewer")
     rule = checked_rule(method, parameters)
     require_rng(rule, rng)
     keep_every = whole_number("keep_every", keep_every)
@@ -416,6 +415,8 @@ def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> 
     if not isinstance(ground, Landscape):
         return np.ascontiguousarray(finite_array(argument, starts))
     walls = (ground.shape[1] - 1, ground.shape[0] - 1)
+    if len(starts) == 1 and _within(*starts[0].tolist(), *walls):
+        return np.ascontiguousarray(starts)
     inside = (starts >= 0) & (starts <= walls)
     if not inside.all():
         finite_array(argument, starts)
@@ -426,6 +427,10 @@ def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> 
             "move the start into the grid",
         )
     return np.ascontiguousarray(starts)
+
+
+def _within(x: float, y: float, right: float, top: float) -> bool:
+    return 0 <= x <= right and 0 <= y <= top
 
 
 def checked_rates(learning_rates: ArrayLike) -> Array:
@@ -439,7 +444,8 @@ def checked_rates(learning_rates: ArrayLike) -> Array:
 
 def _walk_slice(ground, plan, starts, rates, seed, begin, end, out=None):
     """Walk walkers begin..end, some at a time; walker k runs at rate k // n_starts from start k % n_starts."""
-    out = plan.room(end - begin, starts.shape[1]) if out is None else out
+    if out is None:
+        out = plan.room(end - begin, starts.shape[1], losses=not isinstance(ground, Landscape))
     for first in range(begin, end, _WALKERS_PER_CALL):
         last = min(first + _WALKERS_PER_CALL, end)
         i, j = np.divmod(np.arange(first, last), len(starts))

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from multifractal.base.chunks import map_chunks
 from multifractal.base.kernels import kernel
 from multifractal.landscapes.fields import add_waves
 from multifractal.landscapes.landscape import (
     Landscape,
+    _values_at,
     cell_and_weights,
     interpolate_gradient,
     interpolate_value,
@@ -25,6 +27,7 @@ from multifractal.walkers.walls import Torus, fold
 _WALKERS_IN_LOCKSTEP = 8
 # steps between two looks at whether the user has stopped it; noise is drawn for so many at a time
 _STEPS_PER_BLOCK, _STEPS_ALONE = 1000, 100_000
+_PLACES_PER_CHUNK = 2**16  # whose losses a thread reads at a time
 
 _State = namedtuple("_State", "position track sign velocity square decay")
 
@@ -44,16 +47,23 @@ class Plan:
         """How many steps were taken at each kept position."""
         return np.arange(self.first, self.n_steps + 1, self.every)
 
-    def room(self, n_walkers, dimension):
-        """Return empty (positions, unfolded, losses, steps taken) for this number of walkers."""
+    def room(self, n_walkers, dimension, losses=True):
+        """Return empty (positions, unfolded, losses, steps taken) for this number of walkers; without losses, (n_walkers, 0)."""
         kept = -(-(self.n_steps + 1 - self.first) // self.every)
         positions, unfolded = np.empty((2, n_walkers, kept, dimension))
-        return positions, unfolded, np.empty((n_walkers, kept)), np.empty(n_walkers, np.int64)
+        read = np.empty((n_walkers, kept if losses else 0))
+        return positions, unfolded, read, np.empty(n_walkers, np.int64)
 
 
 def walk_together(landscape, plan, starts, rates, streams, out):
-    """Walk from `starts` (n, d) at `rates` (n,), one noise stream a walker if the rule is noisy, into `out` as of `room`."""
-    walk = _walk_on_grid if isinstance(landscape, Landscape) else _walk_on_field
+    """Walk from `starts` (n, d) at `rates` (n,), one noise stream a walker if the rule is noisy, into `out` as of `room`.
+
+    On a grid the losses may be left out, which `losses_along` reads later.
+    """
+    rule, on_grid = plan.rule, isinstance(landscape, Landscape)
+    if on_grid and len(rates) == 1 and rule.code == GD and rule.noise == NO_NOISE:
+        return _walk_alone(landscape, plan, starts[0], rates[0], *out)
+    walk = _walk_on_grid if on_grid else _walk_on_field
     position, track, sign, velocity, square = np.zeros((5, *starts.shape))
     position[:] = track[:] = starts
     sign[:] = 1.0
@@ -62,18 +72,34 @@ def walk_together(landscape, plan, starts, rates, streams, out):
     walk(landscape, plan, state, rates, streams, *out)
 
 
-def _walk_on_grid(landscape, plan, state, rates, streams, positions, unfolded, losses, taken):
-    rule = plan.rule
-    alone = len(rates) == 1 and rule.code == GD and rule.noise == NO_NOISE
-    kernel, block = (_alone, _STEPS_ALONE) if alone else (_lockstep, _STEPS_PER_BLOCK)
+def losses_along(landscape, positions):
+    """Return the losses at positions (..., 2) of walks on a grid: NaN where a walker was stopped."""
+    places, out = positions.reshape(-1, 2), np.empty(positions.shape[:-1])
+    read, firsts = out.reshape(-1), range(0, out.size, _PLACES_PER_CHUNK)
+    spans = [slice(first, first + _PLACES_PER_CHUNK) for first in firsts]
+    map_chunks(_values_at, [(landscape.values, places[span], read[span]) for span in spans])
+    return out
+
+
+def _walk_alone(landscape, plan, start, rate, positions, unfolded, losses, taken):
     ground = landscape.values, landscape.gradient, isinstance(landscape, Torus)
-    out = positions, unfolded, losses, taken
-    for begin in range(0, plan.n_steps + 1, block):
-        end = min(begin + block, plan.n_steps + 1)
+    x, y = start
+    state = np.array((x, y, x, y, 1.0, 1.0))
+    taken[0] = plan.n_steps
+    for begin in range(0, plan.n_steps + 1, _STEPS_ALONE):
+        end = min(begin + _STEPS_ALONE, plan.n_steps + 1)
         span = begin, end, plan.n_steps, plan.first, plan.every
-        more = () if alone else (rule.code, rule.numbers, rule.noise)
-        more += () if alone else (_noise(rule, streams, end - begin, 2),)
-        kernel(*ground, state, rates, *span, plan.exact, *out, *more)
+        _alone(*ground, state, rate, *span, plan.exact, positions, unfolded, losses, taken)
+
+
+def _walk_on_grid(landscape, plan, state, rates, streams, positions, unfolded, losses, taken):
+    rule, out = plan.rule, (positions, unfolded, losses, taken)
+    ground = landscape.values, landscape.gradient, isinstance(landscape, Torus)
+    for begin in range(0, plan.n_steps + 1, _STEPS_PER_BLOCK):
+        end = min(begin + _STEPS_PER_BLOCK, plan.n_steps + 1)
+        span = begin, end, plan.n_steps, plan.first, plan.every
+        rules = rule.code, rule.numbers, rule.noise, _noise(rule, streams, end - begin, 2)
+        _lockstep(*ground, state, rates, *span, plan.exact, *out, *rules)
 
 
 def _noise(rule, streams, n_steps, dimension):
@@ -195,7 +221,7 @@ def _alone(
     gradient,
     periodic,
     state,
-    rates,
+    rate,
     begin,
     end,
     n_steps,
@@ -209,17 +235,17 @@ def _alone(
 ):
     """Take steps begin..end of plain descent by one walker, its state in registers: what `_lockstep` does, to the bit."""
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
-    here, along, loss = positions[0], unfolded[0], losses[0]
-    rate, x, y = rates[0], state.position[0, 0], state.position[0, 1]
-    track_x, track_y = state.track[0, 0], state.track[0, 1]
-    sign_x, sign_y = state.sign[0, 0], state.sign[0, 1]
+    here, along, loss, asked = positions[0], unfolded[0], losses[0], losses.shape[1] > 0
+    x, y, track_x, track_y = state[0], state[1], state[2], state[3]
+    sign_x, sign_y = state[4], state[5]
     k = max(0, -((first - begin) // every))  # the next that is kept, and after how many steps
     keep = first + k * every
     for t in range(begin if x == x else end, end):
         if t == keep:
             here[k, 0], here[k, 1] = x, y
             along[k, 0], along[k, 1] = track_x, track_y
-            loss[k] = interpolate_value(values, x, y)
+            if asked:
+                loss[k] = interpolate_value(values, x, y)
             k += 1
             keep += every
         if t == n_steps:
@@ -241,12 +267,13 @@ def _alone(
                 taken[0] = t
                 break
     while keep < end:  # once it was stopped
-        here[k] = along[k] = loss[k] = np.nan
+        here[k] = along[k] = np.nan
+        if asked:
+            loss[k] = np.nan
         k += 1
         keep += every
-    state.position[0, 0], state.position[0, 1] = x, y
-    state.track[0, 0], state.track[0, 1] = track_x, track_y
-    state.sign[0, 0], state.sign[0, 1] = sign_x, sign_y
+    state[0], state[1], state[2], state[3] = x, y, track_x, track_y
+    state[4], state[5] = sign_x, sign_y
 
 
 @kernel
@@ -274,7 +301,7 @@ def _lockstep(
     """Take steps begin..end, some walkers in lockstep: they do not wait for each other, so memory latencies overlap."""
     wall_x, wall_y = gradient.shape[1] - 1.0, gradient.shape[0] - 1.0
     position, track, sign, velocity, square, decay = state
-    powers = decay.copy()
+    powers, asked = decay.copy(), losses.shape[1] > 0
     for low in range(0, len(position), _WALKERS_IN_LOCKSTEP):
         group = range(low, min(low + _WALKERS_IN_LOCKSTEP, len(position)))
         powers[0], powers[1] = decay[0], decay[1]
@@ -285,7 +312,8 @@ def _lockstep(
                     x, y = position[w, 0], position[w, 1]
                     positions[w, k, 0], positions[w, k, 1] = x, y
                     unfolded[w, k, 0], unfolded[w, k, 1] = track[w, 0], track[w, 1]
-                    losses[w, k] = interpolate_value(values, x, y) if x == x else np.nan
+                    if asked:
+                        losses[w, k] = interpolate_value(values, x, y) if x == x else np.nan
             if t == n_steps:
                 break
             powers[0] *= p[0]
