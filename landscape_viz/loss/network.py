@@ -48,7 +48,7 @@ def unwrapped(module):
     return module
 
 
-def whole(module):
+def whole(module, remedy=_GATHER):
     """Return `module`; raise where a process holds only shards of its weights, as under FSDP."""
     wrapped = [m for m in module.modules() if type(m).__name__ == "FullyShardedDataParallel"]
     sharded = [name for name, p in module.named_parameters() if is_shard(p)]
@@ -57,7 +57,7 @@ def whole(module):
             "model",
             f"a network in shards ({', '.join(sharded[:2]) or 'FullyShardedDataParallel'} ...)",
             "have whole weights in each process",
-            _GATHER,
+            remedy,
         )
     return module
 

@@ -11,9 +11,14 @@ from landscape_viz.curvature.twice import CheapSecondDerivatives
 from landscape_viz.devices.random_state import seeded
 from landscape_viz.loss import sameness
 from landscape_viz.loss.batch_loss import made
-from landscape_viz.loss.network import copied, plain_layers, unwrapped
+from landscape_viz.loss.network import copied, plain_layers, unwrapped, whole
 from landscape_viz.loss.precision import quiet_numerics
 from multifractal.base.checks import refuse, require
+
+_SAVED = (
+    "train under DistributedDataParallel, or gather checkpoints by get_model_state_dict of torch.distributed.checkpoint.state_dict "
+    "and measure them by top_eigenpairs and sharpness"
+)
 
 
 class Twin:
@@ -40,7 +45,7 @@ class Twin:
             "be a torch.nn.Module",
             "pass the network in training",
         )
-        self._run, self._optimizer = unwrapped(model), bare(optimizer)
+        self._run, self._optimizer = whole(unwrapped(model), _SAVED), bare(optimizer)
         self._loss, self._max_norm = made(loss), max_norm
         self._closure = _needs_closure(self._optimizer) if closure is None else closure
         self.model = plain_layers(copied(self._run))

@@ -50,11 +50,8 @@ class Provenance:
         return cls(f"{function}({words})", seed, dict(_versions_of(tuple(packages))))
 
 
-class Late:
-    """A field of a dataclass that may be given as a function without arguments, which is called when the field is first read.
-
-    `losses: np.ndarray = Late()`. What it gave is kept, so that it is called once; a copy, a pickle or a file holds it, too.
-    """
+class _Late:
+    """What `late` returns: it stands in the class, and the values in the instances."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -70,6 +67,14 @@ class Late:
 
     def __set__(self, instance: Any, value: Any) -> None:
         vars(instance)[self.name] = value
+
+
+def late() -> Any:
+    """Return the default of a field that may be given as a function without arguments, called when the field is first read.
+
+    `losses: np.ndarray = late()`. What it gave is kept, so that it is called once; a copy, a pickle or a file holds it, too.
+    """
+    return _Late()
 
 
 class Result:

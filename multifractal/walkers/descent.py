@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from multifractal.base.checks import (
 )
 from multifractal.base.chunks import map_chunks
 from multifractal.base.picture import Pictured
-from multifractal.base.result import Late, Provenance, Result
+from multifractal.base.result import Provenance, Result, late
 from multifractal.base.rng import as_generator, as_seed_sequence
 from multifractal.base.statistics import mean_and_error
 from multifractal.base.types import Array, ArrayLike, Executor, Rng
@@ -105,7 +105,7 @@ class Ensemble(Result):
 
     positions: np.ndarray
     unfolded: np.ndarray
-    losses: np.ndarray = Late()
+    losses: np.ndarray = late()
     steps: np.ndarray
     steps_taken: np.ndarray
     learning_rates: np.ndarray
@@ -353,7 +353,7 @@ def descend_ensemble(
     return Ensemble(
         positions=positions,
         unfolded=unfolded,
-        losses=partial(losses_along, ground, positions) if on_grid else losses,
+        losses=cast(Any, partial(losses_along, ground, positions) if on_grid else losses),
         steps=plan.steps,
         steps_taken=taken,
         learning_rates=rates,
@@ -415,7 +415,8 @@ def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> 
     if not isinstance(ground, Landscape):
         return np.ascontiguousarray(finite_array(argument, starts))
     walls = (ground.shape[1] - 1, ground.shape[0] - 1)
-    if len(starts) == 1 and _within(*starts[0].tolist(), *walls):
+    x, y = starts[0].tolist()
+    if len(starts) == 1 and 0 <= x <= walls[0] and 0 <= y <= walls[1]:
         return np.ascontiguousarray(starts)
     inside = (starts >= 0) & (starts <= walls)
     if not inside.all():
@@ -427,10 +428,6 @@ def checked_starts(ground: Any, starts: ArrayLike, argument: str = "starts") -> 
             "move the start into the grid",
         )
     return np.ascontiguousarray(starts)
-
-
-def _within(x: float, y: float, right: float, top: float) -> bool:
-    return 0 <= x <= right and 0 <= y <= top
 
 
 def checked_rates(learning_rates: ArrayLike) -> Array:

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import distributed, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import fully_shard
 
 from landscape_viz import (
+    EdgeMonitor,
     HessianOperator,
     Objective,
     Problem,
@@ -25,6 +27,8 @@ from landscape_viz import (
     top_eigenpairs,
 )
 from tests.conftest import ROOT
+
+BATCHES = {"batch_size": 16, "batch_norm": "batch"}
 
 
 def network():
@@ -41,7 +45,7 @@ def data(count=70):
 
 def made(**options):
     """Return a problem whose normalisation is by the statistics of each batch."""
-    asked = {"batch_size": 16, "batch_norm": "batch"} | options
+    asked = BATCHES | options
     return Problem(network(), None, "cross_entropy", asked.pop("data", data()), **asked)
 
 
@@ -98,11 +102,36 @@ def refusals(ranks):
             lambda: Problem(other, None, "cross_entropy", data(), batch_size=16, ranks=ranks)
         ),
         "shards": refusal(lambda: Problem(sharded, None, "cross_entropy", data())),
+        "shards watched": refusal(
+            lambda: EdgeMonitor(sharded, torch.optim.SGD(sharded.parameters()), "cross_entropy")
+        ),
         "state in shards": refusal(
             lambda: Problem(nn.Sequential(nn.Linear(4, 3)), sharded.state_dict(), "mse", data())
         ),
         "a pool": refusal(ranks.__getstate__),
     }
+
+
+def gathered():
+    """Return the loss of a network in shards, its weights gathered as the refusal says."""
+    sharded, options = fully_shard(network()), StateDictOptions(full_state_dict=True)
+    weights = [get_model_state_dict(sharded, options=options)]
+    distributed.broadcast_object_list(weights)  # only the first rank is given them
+    return Objective(Problem(network, weights[0], "cross_entropy", data(), **BATCHES)).loss()
+
+
+def trained(model):
+    """Return the weights after two steps of a model in data parallelism, every probe between them, and a monitor's sharpness."""
+    x, y = (part[distributed.get_rank() :: 2] for part in data())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monitor = EdgeMonitor(model, optimizer, "cross_entropy", every=1, curvature_every=None)
+    for _ in range(2):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        row = monitor.step((x, y))
+        numbers(Problem(model, None, "cross_entropy", data(), **BATCHES))
+    return [p.tolist() for p in model.parameters()], row["critical_sharpness"]
 
 
 def main(folder):
@@ -114,7 +143,6 @@ def main(folder):
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", **_place())
     ranks = Ranks()
     wrapped = nn.parallel.DistributedDataParallel(network())
-    options = {"batch_size": 16, "batch_norm": "batch"}
     found = {
         "shared": numbers(made(ranks=ranks)),
         "alone": numbers(made()),
@@ -123,9 +151,9 @@ def main(folder):
             Objective(Problem(network(), None, mean, data(), batch_size=35, ranks=share)).loss()
             for share in (ranks, None)
         ],
-        "wrapped": Objective(
-            Problem(wrapped, None, "cross_entropy", data(), ranks=ranks, **options)
-        ).loss(),
+        "wrapped": numbers(Problem(wrapped, None, "cross_entropy", data(), ranks=ranks, **BATCHES)),
+        "trained": trained(wrapped),
+        "gathered": gathered(),
         "refusals": refusals(ranks),
     }
     Path(folder, f"rank_{ranks.index}.json").write_text(json.dumps(found))

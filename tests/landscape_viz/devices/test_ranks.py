@@ -77,8 +77,20 @@ def test_ranks_with_one_batch_each(found):
 
 
 def test_a_model_in_ddp_is_taken_out_of_it(found):
-    """Its loss is that of the network itself."""
-    assert found[0]["wrapped"] == found[0]["shared"]["loss"]
+    """Loss, gradient, product, eigenvalues, section and sharpness are those of the network itself."""
+    assert found[0]["wrapped"] == found[0]["shared"]
+
+
+def test_a_run_in_ddp_goes_on_between_probes(found):
+    """Both ranks have the same weights after two steps, and each its own batch's critical sharpness."""
+    (weights, sharpness), (others, other) = (one["trained"] for one in found)
+    assert weights == others
+    assert 0 < sharpness != other > 0
+
+
+def test_shards_are_gathered_as_the_refusal_says(found):
+    """The loss of a network under FSDP, by the state that its refusal asks for, is that of one process."""
+    assert [one["gathered"] for one in found] == 2 * [found[0]["alone"]["loss"]]
 
 
 def test_only_the_first_rank_writes(job):
@@ -96,6 +108,7 @@ def test_only_the_first_rank_writes(job):
         ("other data", "be the same on every rank, which takes its share of the batches"),
         ("other weights", "state must be the same on every rank"),
         ("shards", "get_model_state_dict"),
+        ("shards watched", "train under DistributedDataParallel"),
         ("state in shards", "full_tensor()"),
         ("a pool", "stay in their own job"),
     ],

@@ -13,7 +13,7 @@ import pytest
 import multifractal
 from multifractal import DamagedFileError
 from multifractal.base import files, result
-from multifractal.base.result import Late, Provenance, Result
+from multifractal.base.result import Provenance, Result, late
 from multifractal.base.statistics import Estimate, mean_interval
 from tests.conftest import ROOT
 
@@ -31,24 +31,24 @@ class Slow(Result):
     """A result whose field is a function until it is read."""
 
     given: int
-    found: np.ndarray = Late()
+    found: np.ndarray = late()
     provenance: Provenance
 
 
 def test_a_late_field_is_computed_once_and_then_kept(tmp_path):
     """Until it is read it costs nothing; copies, pickles and files hold what it gave; without it the class cannot be made."""
     calls = []
-    late = Slow(given=1, found=lambda: calls.append(1) or np.arange(3), provenance=MADE_BY)
+    slow = Slow(given=1, found=lambda: calls.append(1) or np.arange(3), provenance=MADE_BY)
     assert calls == []
-    first = late.found
-    assert late.found is first
+    first = slow.found
+    assert slow.found is first
     assert calls == [1]
     early = Slow(given=1, found=np.arange(3), provenance=MADE_BY)
     for make in (copy.copy, lambda one: pickle.loads(pickle.dumps(one))):
-        late = Slow(given=1, found=lambda: np.arange(3), provenance=MADE_BY)
-        np.testing.assert_array_equal(make(late).found, early.found)
-    late = Slow(given=1, found=lambda: np.arange(3), provenance=MADE_BY)
-    late.save(tmp_path / "late.npz")
+        slow = Slow(given=1, found=lambda: np.arange(3), provenance=MADE_BY)
+        np.testing.assert_array_equal(make(slow).found, early.found)
+    slow = Slow(given=1, found=lambda: np.arange(3), provenance=MADE_BY)
+    slow.save(tmp_path / "late.npz")
     np.testing.assert_array_equal(Slow.load(tmp_path / "late.npz").found, early.found)
     with pytest.raises(TypeError, match="found"):
         Slow(given=1, provenance=MADE_BY)
