@@ -1,12 +1,13 @@
-"""Run the benchmarks: `python -m benchmarks [WORD ...]`; `growth` or `obvious` alone run these.
+"""Run the benchmarks: `python -m benchmarks [WORD ...] [--record]`; `growth` or `obvious` alone run these.
 
 `growth` fits exponents of growth with size; `obvious` stands the model beside the twenty lines that one would write. Without
-words every case runs but those on request (8192²), and results.json and docs/benchmarks.md is written. Words choose cases by
-name, and only print, except that cases on request take their place there.
+words every case runs but those on request (8192²), and results.json and docs/benchmarks.md are written. Words choose cases by
+name, and only print, except that cases on request take their place there; with --record all that ran do, with machine and date.
 """
 
 import importlib
 import sys
+from dataclasses import replace
 
 from benchmarks import growth, harness, obvious
 from tools import tables
@@ -14,6 +15,7 @@ from tools import tables
 
 def main(words):
     """Measure the cases whose name holds one of `words` (all without words), printing each as it comes."""
+    record, words = "--record" in words, [word for word in words if word != "--record"]
     if words in (["growth"], ["obvious"]):
         {"growth": growth, "obvious": obvious}[words[0]].main()
         return tables.main([])
@@ -25,9 +27,12 @@ def main(words):
     for case in (case for module in modules for case in module.cases()):
         named = any(word.lower() in case.name.lower() for word in words)
         if named or (not words and not case.on_request):
-            timings += (new := harness.measure(case))
+            new = harness.measure(case)
+            if named and record:
+                new = [replace(timing, measured=harness.where_and_when()) for timing in new]
+            timings += new
             print("\n".join(harness.table(new).splitlines()[2:]), flush=True)
-            if new[0].measured:  # these take minutes each
+            if new[0].measured:  # each at once: those on request take minutes
                 harness.write(new, everything=False)
     if not words:
         harness.write(timings, everything=True)

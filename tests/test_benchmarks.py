@@ -4,10 +4,12 @@ import ast
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks import harness
 from benchmarks.growth import constant_cost, slope
 from benchmarks.harness import Case, Parts, Timing
@@ -134,6 +136,24 @@ def test_ratio_counts_the_share_of_the_work():
         ("demo: drawing", 2.0, ""),
         ("demo: total", 3.0, "5 s"),
     ]
+
+
+def test_named_cases_take_their_place_in_the_table_when_they_are_to_be_recorded(
+    tmp_path, monkeypatch
+):
+    """Of two cases the one that is named is timed; without --record it is printed only, with it kept with machine and date."""
+    monkeypatch.setattr(harness, "RESULTS", tmp_path / "results.json")
+    harness.write([Timing("walk of one", 9.0), Timing("walk of two", 9.0)], everything=True)
+    chapter = SimpleNamespace(cases=lambda: [Case(f"walk of {n}", int) for n in ("one", "two")])
+    monkeypatch.setattr(command.importlib, "import_module", lambda name: chapter)
+    monkeypatch.setattr(command.harness, "HERE", tmp_path)
+    monkeypatch.setattr(command.tables, "main", lambda words: 0)
+    (tmp_path / "bench_walks.py").touch()
+    for words, kept in ((["two"], [9.0, 9.0]), (["--record", "two"], [9.0])):
+        command.main(words)
+        stored = harness.stored()["timings"]
+        assert [t.seconds for t in stored if t.seconds == 9.0] == kept
+    assert [t.measured for t in stored] == ["", harness.where_and_when()]
 
 
 def test_what_runs_on_request_stays_in_the_table(tmp_path, monkeypatch):

@@ -56,6 +56,11 @@ def _add_to_last_columns(
     left: Array, top: int, right: Array, first: int, out: Array, m: int, count: int
 ) -> None:
     """Do what `_add_to_columns` does for fewer columns than that takes: with zeros beside them (kernel)."""
+    if len(left) == 1:  # to copy the right factor would take longer than the sums
+        for k in range(len(right)):
+            for i in range(count):
+                out[0, m + i] += left[0, top + k] * right[k, first + i]
+        return
     rest, padded = np.zeros((len(right), _COLUMNS)), np.zeros((len(left), _COLUMNS))
     _copy(right, first, rest, 0, count)
     _copy(out[: len(left)], m, padded, 0, count)
@@ -123,6 +128,9 @@ def _add_to_row(left: Array, top: int, right: Array, first: int, out: Array, m: 
 def add_scalar_products(left: Array, right: Array, first: int, stop: int, out: Array) -> None:
     """Add `left[:, : stop - first] @ right[:, first:stop].T` to `out`: 16 partial sums, then their sum in order (kernel)."""
     n, depth = len(out), right.shape[0]
+    if stop - first <= _LANES:
+        _add_short_products(left, right, first, stop, out)
+        return
     partial = np.empty((8, _LANES))
     for top in range(0, depth, _PAIRS):
         bottom = min(top + _PAIRS, depth)
@@ -140,6 +148,17 @@ def add_scalar_products(left: Array, right: Array, first: int, stop: int, out: A
             for k in range(top if i >= n - n % 4 else bottom - bottom % 2, bottom):
                 _one_by_one(left[i], right[k], first, stop, partial[0])
                 out[i, k] += _sum_of_lanes(partial[0])
+
+
+@kernel
+def _add_short_products(left: Array, right: Array, first: int, stop: int, out: Array) -> None:
+    """Do so for at most 16 numbers, each of which is a partial sum (kernel)."""
+    for i in range(len(out)):
+        for k in range(right.shape[0]):
+            total = 0.0
+            for m in range(stop - first):
+                total += left[i, m] * right[k, first + m]
+            out[i, k] += total
 
 
 @kernel

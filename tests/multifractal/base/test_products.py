@@ -35,20 +35,20 @@ def test_a_product_is_added_to_what_is_there():
     np.testing.assert_array_equal(out[:, 3], start[:, 3])
 
 
-@pytest.mark.parametrize("n", [1, 7])
-def test_sums_are_rounded_in_the_written_order(n):
+@pytest.mark.parametrize(("n", "width"), [(1, 53), (7, 53), (1, 10), (7, 16), (2, 17)])
+def test_sums_are_rounded_in_the_written_order(n, width):
     """To the last bit: the sums over k one after another; scalar products in 16 partial sums, which are then added in order."""
     draw = np.random.default_rng(n)
-    left, right, other = (draw.normal(size=s) for s in ((n, 67), (67, 53), (n, 53)))
+    left, right, other = (draw.normal(size=s) for s in ((n, 67), (67, width), (n, width)))
     found, back = product(left, right), np.zeros((n, 67))
-    add_scalar_products(other, right, 0, 53, back)
+    add_scalar_products(other, right, 0, width, back)
     for i in range(n):
-        in_order = np.zeros(53)
+        in_order = np.zeros(width)
         for k in range(67):
             in_order += left[i, k] * right[k]
         np.testing.assert_array_equal(found[i], in_order)
         for k in range(67):
-            terms = np.append(other[i] * right[k], np.zeros(64 - 53)).reshape(4, 16)
+            terms = np.append(other[i] * right[k], np.zeros(64 - width)).reshape(4, 16)
             partial = np.zeros(16)
             for part in terms:
                 partial += part
