@@ -270,7 +270,7 @@ def test_the_share_of_time_on_flat_places_is_held_against_random_steps():
 
 
 def test_an_optimiser_is_judged_where_it_wants_to_be():
-    """One that has `eval()` and `train()` is asked in between, and trains again afterwards; one with `eval()` alone is left alone."""
+    """One that has `eval()` and `train()` trains, is asked in between, and trains again; one with `eval()` alone is left alone."""
     module = grounds.GROUNDS["bowl, condition 1000"](np.random.SeedSequence(0)).module
     calls = []
 
@@ -281,13 +281,15 @@ def test_an_optimiser_is_judged_where_it_wants_to_be():
         def train(self):
             calls.append("train")
 
-    runner = protocol.Runner(lambda ps, lr: Averaged(ps, lr=lr), module, 0.1)
+    def shown():
+        return protocol.Runner(lambda ps, lr: Averaged(ps, lr=lr), module, 0.1).shown()
+
     with torch.no_grad():
-        assert runner.shown() == pytest.approx(float(module()))
-    assert calls == ["eval", "train"]
+        assert shown() == pytest.approx(float(module()))
+    assert calls == ["train", "eval", "train"]
     del Averaged.train
-    runner.shown()
-    assert calls == ["eval", "train"]
+    shown()
+    assert calls == ["train", "eval", "train"]
 
 
 def test_the_bench_draws_what_is_kept(drawn):

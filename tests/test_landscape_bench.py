@@ -141,6 +141,85 @@ def test_the_budget_counts_gradients_and_a_first_step_has_the_length_it_says():
         assert moved == pytest.approx(protocol.FIRST_STEPS[4] * world.length, rel=1e-6), name
 
 
+class Costly(Planted):
+    """A rule whose step takes seven gradients."""
+
+    def step(self, closure):
+        """Evaluate six times more, then step."""
+        for _ in range(6):
+            closure()
+        super().step()
+
+
+def test_a_step_counts_once_all_its_gradients_are_within_the_budget(small):
+    """Of steps of seven gradients none fits into a budget of 5 and two fit into one of 15: (1 - 0.1)^4 of the bowl is left."""
+    world = grounds.draw(BOWL, 0)
+    rate = 0.1
+    losses = protocol.run(Yours(Costly), BOWL, 0, rate)["losses"]
+    assert losses[0] == losses[1] == float(world.begun()().detach())
+    assert losses[2] == pytest.approx(0.9**4 * losses[0], rel=1e-12)
+
+
+class Strict(torch.optim.SGD):
+    """A rule that steps only after `train()`, as the package schedulefree has it, and adds noise of torch's own."""
+
+    training = False
+
+    def train(self):
+        """Be ready to step."""
+        self.training = True
+
+    def eval(self):
+        """Be looked at."""
+        self.training = False
+
+    @torch.no_grad()
+    def step(self):
+        """Step with noise."""
+        assert self.training
+        for p in self.param_groups[0]["params"]:
+            p.sub_(self.param_groups[0]["lr"] * (p.grad + torch.randn_like(p)))
+
+
+class Breaks(Planted):
+    """A rule that gives NaN in its second step."""
+
+    @torch.no_grad()
+    def step(self):
+        """Step once."""
+        for p in self.param_groups[0]["params"]:
+            p.mul_(np.nan if self.state[p] else 1 - self.param_groups[0]["lr"])
+            self.state[p]["begun"] = True
+
+
+def test_odd_optimisers_have_the_same_bits_and_diverging_ones_the_worst_score(small, tmp_path):
+    """Noise is drawn from the run's seed; NaN counts as 2, is null in JSON, and neither tables nor pictures warn."""
+    results = {
+        name: {BOWL: json.loads(json.dumps(protocol.measure(make, BOWL), allow_nan=False))}
+        for name, make in {"noisy": Yours(Strict), "breaks": Yours(Breaks)}.items()
+    }
+    assert protocol.measure(Yours(Strict), BOWL) == results["noisy"][BOWL]
+    board = page.Board({**results, "SGD": {BOWL: protocol.measure(OPTIMIZERS["SGD"], BOWL)}})
+    assert board.names[-1] == "breaks"
+    assert (board.table["breaks"] == 2.0).all()
+    assert board.results["breaks"][BOWL]["runs"][0]["losses"][1:] == [None, None]
+    page.write_html(board, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p, rate: torch.optim.SparseAdam(p, lr=rate), "RuntimeError: SparseAdam does not"),
+        (Yours(type("NoRate", (), {})), "TypeError: NoRate"),
+        (lambda p, rate: torch.optim.SGD(p, lr=0.0), "move the parameters in its first step"),
+    ],
+)
+def test_an_optimiser_that_cannot_step_is_refused_with_its_error(make, words):
+    """Sparse gradients, no rate and no motion: a line that names the ground and what was raised."""
+    with pytest.raises(ValueError, match=f"--optimizer must .*{words}"):
+        protocol.learning_rates(make, BOWL, 0)
+
+
 def test_the_rate_is_chosen_by_the_share_of_the_loss_it_takes_off():
     """A rate that is good on both draws beats one that is best on one and diverges on the other; nothing gained is the smallest."""
     starts = np.ones((2, 3))

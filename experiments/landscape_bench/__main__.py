@@ -53,7 +53,8 @@ def measure(names, chosen, folder, say=print):
             if not path.exists():
                 begun = time.process_time()
                 with pinned_threads(1), files.atomic_write(path) as file:
-                    file.write(json.dumps(protocol.measure(make, ground)).encode())
+                    text = json.dumps(protocol.measure(make, ground), allow_nan=False)
+                    file.write(text.encode())
                 say(f"{name} on {ground}: {time.process_time() - begun:.1f} s")
             results[name][ground] = json.loads(path.read_text())
     return results

@@ -55,7 +55,8 @@ class ScheduleFree(torch.optim.Optimizer):
     def eval(self):
         """Let the parameters hold x, the average."""
         for p, state in self.state.items():
-            p.copy_(state["x"])
+            if state:
+                p.copy_(state["x"])
 
     @torch.no_grad()
     def train(self):

@@ -162,13 +162,13 @@ def rates(board, ground):
     drops = {}
     for name in board.names:
         starts, ends = np.array(board.results[name][ground]["tuning"], float).transpose(2, 0, 1)
-        drops[name] = starts - ends
-    most = np.nanmax([np.nanmax(d, axis=1) for d in drops.values()], axis=0)
+        drops[name] = np.where(np.isfinite(ends), starts - ends, -np.inf)
+    most = np.maximum(np.max([d.max(axis=1) for d in drops.values()], axis=0), 1e-300)
     for i, name in enumerate(board.names):
-        share = np.nan_to_num(drops[name] / most[:, None], nan=-1.0, posinf=-1.0, neginf=-1.0)
+        share = np.maximum(drops[name] / most[:, None], -1.0)
         ax.plot(
             protocol.FIRST_STEPS,
-            np.maximum(share, -1.0).mean(axis=0),
+            share.mean(axis=0),
             marker=marks[i % len(marks)],
             ls=lines[i // len(palette) % len(lines)],
             color=palette[i % len(palette)],
@@ -246,7 +246,7 @@ def _saved(figure, path):
 
 def record(results, settings, path=RESULTS):
     """Keep results, and write the tables and the figure of docs/landscape_bench.md."""
-    text = json.dumps({"settings": settings, "results": results}, indent=None) + "\n"
+    text = json.dumps({"settings": settings, "results": results}, allow_nan=False) + "\n"
     with files.atomic_write(path, overwrite=True) as file:
         file.write(text.encode())
     if path == RESULTS:

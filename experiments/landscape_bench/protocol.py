@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from experiments.landscape_bench import grounds
+from multifractal.base.checks import refuse, require
 from multifractal.base.rng import realisation
 
 FIRST_STEPS = tuple(float(10 ** (-3 + 0.5 * i)) for i in range(9))
@@ -34,13 +35,14 @@ def measure(make, ground):
         [run(make, ground, seed, rate)["losses"] for rate in learning_rates(make, ground, seed)]
         for seed in TUNING
     ]
-    losses = np.array(tuning)
+    losses = np.array(tuning, dtype=float)
     best = chosen(losses[:, :, 0], losses[:, :, -1])
     runs = [
         run(make, ground, seed, learning_rates(make, ground, seed)[best], watched=True)
         for seed in EVALUATION
     ]
-    return {"tuning": losses[:, :, [0, -1]].tolist(), "chosen": best, "runs": runs}
+    ends = [[[losses[0], losses[-1]] for losses in seed] for seed in tuning]
+    return {"tuning": ends, "chosen": best, "runs": runs}
 
 
 def chosen(starts, ends):
@@ -55,24 +57,42 @@ def chosen(starts, ends):
 
 
 def learning_rates(make, ground, seed):
-    """Return the rates whose first step, on this draw, is each of `FIRST_STEPS` times the ground's length."""
-    world = grounds.draw(ground, seed)
+    """Return the rates whose first step, on this draw, is each of `FIRST_STEPS` times the ground's length.
+
+    Raises
+    ------
+    ValueError
+        When the optimiser cannot be made, or its first step fails or moves nothing.
+    """
+    world, name = grounds.draw(ground, seed), getattr(make, "kind", make)
     before = _position(world.begun())
-    Runner(make, world.module, _PROBE).step()
+    try:
+        Runner(make, world.module, _PROBE, seed).step()
+    except Exception as error:  # whatever a class that is not ours may raise
+        why = f"{type(error).__name__}: {error}"
+        rule = f"be called as MyOptimizer(parameters, lr=rate) and step on {ground!r} ({why})"
+        remedy = "wrap it in a class of yours that can, or choose --grounds"
+        raise refuse("--optimizer", name, rule, remedy) from error
     moved = float(np.linalg.norm(_position(world.module) - before))
-    if not 0 < moved < np.inf:
-        raise ValueError(f"the first step must move the parameters, got a length of {moved}")
+    rule = f"move the parameters in its first step on {ground!r}, by a finite length"
+    require(
+        0 < moved < np.inf, "--optimizer", name, rule, f"mend its step, whose length is {moved}"
+    )
     return [step * world.length / moved * _PROBE for step in FIRST_STEPS]
 
 
 class Runner:
     """An optimiser on a module: steps of any `torch.optim` protocol, and a count of the gradients that they took."""
 
-    def __init__(self, make, module, rate):
-        self.module, self.evaluations, self.loss = module, 0, np.nan
+    def __init__(self, make, module, rate, seed=0):
+        torch.manual_seed(seed)  # of a rule that draws
+        self.module, self.evaluations = module, 0
         self.optimizer = make(list(module.parameters()), rate)
         closure = inspect.signature(self.optimizer.step).parameters.get("closure")
         self.asks = closure is not None and closure.default is inspect.Parameter.empty
+        self.moves = hasattr(self.optimizer, "eval") and hasattr(self.optimizer, "train")
+        if self.moves:
+            self.optimizer.train()
 
     def closure(self):
         """Compute loss and gradient, and count it."""
@@ -90,12 +110,11 @@ class Runner:
 
     def shown(self):
         """Return the loss where the optimiser wants to be judged: its `eval()` place, if it has one."""
-        places = hasattr(self.optimizer, "eval") and hasattr(self.optimizer, "train")
-        if places:
+        if self.moves:
             self.optimizer.eval()
         with torch.no_grad():
             loss = float(self.module())
-        if places:
+        if self.moves:
             self.optimizer.train()
         return loss
 
@@ -103,17 +122,23 @@ class Runner:
 def run(make, ground, seed, rate, *, watched=False):
     """Run to the last budget; return losses at the start and the budgets, and where watched what else the ground knows.
 
-    A run whose parameters are no longer finite, or beyond 1e9, has diverged: its losses from there on are NaN.
+    A run whose parameters are no longer finite, or beyond 1e9, has diverged: its losses from there on are None. A step that
+    takes several gradients counts once all of them are within the budget.
     """
     world = grounds.draw(ground, seed)
-    runner = Runner(make, world.begun(), rate)
-    losses, track = [runner.shown()], [_position(world.module)]
+    runner = Runner(make, world.begun(), rate, seed)
+    before, losses, track = np.nan, [runner.shown()], [_position(world.module)]
     for budget in BUDGETS:
         while runner.evaluations < budget and np.abs(track[-1]).max() < _FAR:  # false for NaN
+            before = runner.shown() if runner.asks else np.nan
             runner.step()
             track.append(_position(world.module))
-        losses.append(runner.shown() if np.abs(track[-1]).max() < _FAR else np.nan)
-    found = {"losses": losses}
+        there = np.abs(track[-1]).max() < _FAR
+        reached = before if runner.evaluations > budget else runner.shown() if there else np.nan
+        losses.append(reached)
+    if runner.evaluations > BUDGETS[-1]:
+        track.pop()
+    found = {"losses": [loss if np.isfinite(loss) else None for loss in losses]}
     if not watched:
         return found
     if world.minimum is not None:
