@@ -342,3 +342,16 @@ def study():
     """The committed study of sections."""
     root = Path(__file__).resolve().parents[3]
     return SectionStudy.load(root / "experiments" / "results" / "section_study.npz")
+
+
+def test_the_square_of_the_lowest_minima_holds_them_where_they_lie_in_a_row():
+    """Points along a column of 300 pixels and 10 across: a square of their longer side and 40 pixels, with them in its middle."""
+    places = np.random.default_rng(0).uniform((200, 400), (210, 700), size=(400, 2))
+    lowest = SimpleNamespace(positions=places, flatness=np.linspace(1, 9, 400))
+    ax = reproduction.minima(Measured(quantities={}, results={"lowest": lowest}))
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert right - left == pytest.approx(top - bottom)
+    assert right - left == pytest.approx(340, abs=10)  # nearly all of 300
+    assert (left + right) / 2 == pytest.approx(205, abs=3)
+    inside = (places > [left, bottom]) & (places < [right, top])
+    assert inside.all()

@@ -32,7 +32,7 @@ def test_a_kink_bends_at_its_line(angle, expected, monkeypatch):
 
 
 def test_masks_are_fresh_at_each_point_or_one_for_all():
-    """Without dropout both are the same function of the weights, the mean squared error of a ReLU network at the middle of the plane."""
+    """With one mask the section is the mean squared error of a ReLU network whose weights move along two directions, x first."""
     paired, fresh = (make(9, np.random.default_rng(5)) for make in (controls.paired_masks, controls.fresh_masks))  # fmt: skip
     roughness = [np.square(np.diff(loss, 2)).mean() for loss in (paired, fresh)]
     assert roughness[1] > 10 * roughness[0]
@@ -41,8 +41,11 @@ def test_masks_are_fresh_at_each_point_or_one_for_all():
         rng.standard_normal(shape).astype(np.float32)
         for shape in ((controls.ROWS, controls.FEATURES), controls.ROWS)
     )
-    first = rng.normal(0, np.sqrt(2 / 5), (3, 5, 16)).astype(np.float32)[0]
-    second = rng.normal(0, np.sqrt(2 / 16), (3, 16)).astype(np.float32)[0]
+    first = rng.normal(0, np.sqrt(2 / 5), (3, 5, 16)).astype(np.float32)
+    second = rng.normal(0, np.sqrt(2 / 16), (3, 16)).astype(np.float32)
     mask = rng.random((16, 16), np.float32) < 0.5
-    outputs = 2 * (np.maximum(rows @ first, 0) * mask) @ second
-    assert paired[4, 4] == pytest.approx(np.mean((outputs - target) ** 2), rel=1e-5)
+    for row, column in ((4, 4), (4, 8), (0, 4), (7, 1)):
+        at = np.array([1, AXIS[column], AXIS[row]])
+        hidden = np.maximum(rows @ np.tensordot(at, first, 1), 0) * mask
+        outputs = 2 * hidden @ (at @ second)
+        assert paired[row, column] == pytest.approx(np.mean((outputs - target) ** 2), rel=1e-5)

@@ -16,7 +16,7 @@ from multifractal.reproduction import (
 )
 from multifractal.reproduction.claim import CORRECTED, NOT_REPRODUCED, REPRODUCED
 from multifractal.reproduction.study import Study
-from tests.helpers.made_up import HALF, SPREAD, N, told
+from tests.helpers.made_up import CALL, HALF, SPREAD, N, told
 
 EPSILON = 1e-6
 ONE_MORE = stats.t.ppf(0.975, N - 1) * SPREAD * np.sqrt(1 + 1 / N)
@@ -113,6 +113,20 @@ def test_the_flatter_basin_is_the_smoother_one_and_one_too_small_has_no_curve(
     expected = {"smoother": "flat", "rougher": "steep"}
     expected = {name: basin for name, basin in expected.items() if basin not in too_small}
     assert surface_claims._curves_of(None, 0) == expected
+
+
+def test_the_ends_of_the_range_are_the_rates_27_and_943():
+    """Of sharpness 2 at every rate, the logarithms of those rates, the 15th and the 30th of 40 from 1 to 10 000; the slope is 0."""
+    flat = edge_claims.Settled(
+        np.full((3, 40), np.log10(2)), np.full((3, 40), 0.1), np.zeros((3, 40), bool)
+    )
+    found = edge_claims.edge_numbers(
+        dict.fromkeys(edge_claims.ARMS, flat), np.ones(3), None, lambda arm: CALL
+    ).quantities
+    for arm in edge_claims.ARMS:
+        assert found[f"{arm} lowest"].value == pytest.approx(4 * 14 / 39)
+        assert found[f"{arm} highest"].value == pytest.approx(4 * 29 / 39)
+        assert found[f"{arm} slope"].value == pytest.approx(0, abs=1e-12)
 
 
 def test_the_correlation_with_the_start_is_pearsons():
