@@ -37,6 +37,18 @@ def test_gallery_draws_every_landscape_and_both_spectra():
     assert dict(plt.rcParams) == before
 
 
+def test_a_gallery_of_one_has_two_panels():
+    """A map above its spectrum, in an array of two rows and one column as for several."""
+    surface, spectrum = fbm_surface((8, 12), 0.5, rng=0), (np.full((1, 3), 0.5), np.full((1, 3), 2.0))  # fmt: skip
+    law = {"surface": (np.full(1, 0.5), np.full(1, 2.0))}
+    axes = figures.landscape_gallery({"surface": surface}, {"surface": spectrum}, law)
+    assert axes.shape == (2, 1)
+    assert axes[0, 0].get_title() == "surface"
+    assert axes[1, 0].get_ylabel() == "D(h)"
+    assert "one realisation" in axes[1, 0].get_legend().get_texts()[0].get_text()
+    plt.close("all")
+
+
 @pytest.mark.parametrize(("law", "low", "high"), [([0.4, 0.6], 0.2, 0.9), ([0.1, 1.2], 0.1, 1.2)])
 def test_a_spectrum_and_its_law_are_both_in_view(law, low, high):
     """The limits hold the lowest and the highest exponent of either with a twentieth on each side; a law of some width is a line."""

@@ -124,6 +124,7 @@ def test_figures_show_their_data(noisy):
         == len(exponents["a"])
         == 3
     )
+    assert figures.training_tamsd({"a": noisy[0]}).shape == (1,)
     numbers = {f"{r.fit.exponent:.2f}" for r in exponents["a"]}
     assert {text.get_text() for text in ax[0].texts} == numbers | {"a"}  # the panel's letter
 
