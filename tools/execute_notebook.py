@@ -2,8 +2,10 @@
 
 import argparse
 import hashlib
+import importlib
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ sys.path.insert(
     0, str(Path(__file__).resolve().parents[1])
 )  # run as a script it sees its own folder only
 
+_PAGE = "tools.notebook_page"
 # Of what is said on the error stream: progress, and that no bar can be drawn for it.
 _PROGRESS = re.compile(
     r"^epoch \d+ of \d+: .*\n?|^.*TqdmWarning: IProgress.*\n?(?: +from .*\n?)?", re.MULTILINE
@@ -36,6 +39,8 @@ def main(argv=None):
     notebook = nbformat.read(options.notebook, as_version=4)
     print(f"Executing {options.notebook.resolve()}", flush=True)
     start = time.perf_counter()
+    if options.html:  # it takes a second to load, while the kernel starts; notebooks kept in place need no latex2mathml
+        threading.Thread(target=importlib.import_module, args=[_PAGE], daemon=True).start()
 
     def show_heading(cell, cell_index):
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
@@ -55,11 +60,7 @@ def main(argv=None):
     if options.in_place:
         nbformat.write(_signed(_without_progress(_without_timings(notebook))), options.notebook)
     if options.html:
-        from tools import (
-            notebook_page,  # needs latex2mathml, which a notebook kept in place does not
-        )
-
-        notebook_page.write(notebook, options.html)
+        importlib.import_module(_PAGE).write(notebook, options.html)
     _show_where(options, seconds)
     return seconds
 

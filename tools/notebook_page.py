@@ -4,12 +4,14 @@ import base64
 import html
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import PIL.Image
 from latex2mathml.converter import convert
 from nbconvert.filters import markdown2html
 
+from multifractal.base.chunks import processor_count
 from multifractal.figures import html_report
 from multifractal.figures._saving import in_few_colours
 
@@ -31,7 +33,8 @@ def write(notebook, path):
     headings = [head for cell in notebook.cells for head in _headings(cell)]
     title = next(words for level, words in headings if level == 1)
     chapters = [words for level, words in headings if level == 2]
-    parts = [_cell(cell, figures) for cell in notebook.cells]
+    with ThreadPoolExecutor(processor_count()) as pool:  # making pictures lighter frees the others
+        parts = list(pool.map(lambda cell: _cell(cell, figures), notebook.cells))
     parts.insert(1, html_report.contents(chapters))
     return html_report.write_page(path, title, "\n".join(parts), overwrite=True)
 

@@ -14,6 +14,8 @@ theory says 1 up to H = 1/2 and 2 - 2H above, whatever the rate. What is found i
 
 from __future__ import annotations
 
+import copy
+import threading
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ from multifractal.base.statistics import percentile_interval
 from multifractal.base.types import Array, ArrayLike, Executor, Pair, PathLike, Rng
 from multifractal.diffusion.displacement import tamsd
 from multifractal.diffusion.theory import diffusion_exponent_law
-from multifractal.landscapes.brownian import fbm_surface
+from multifractal.landscapes.brownian import fbm_surface, noise_or_draw, reach_for
 from multifractal.walkers.descent import descend_ensemble
 
 HURSTS = tuple(np.round(np.arange(0.1, 0.91, 0.1), 1).tolist())
@@ -244,8 +246,9 @@ def diffusion_diagram(
     }
     jobs = [(hurst, index) for hurst in hursts for index in range(n_surfaces)]
     done = {job: _stored(folder, job, settings) for job in jobs}
-    missing = [job for job in jobs if done[job] is None]
-    work = [(*job, seed, size, rates, n_walkers, waiting_time, lags) for job in missing]
+    missing = sorted((job for job in jobs if done[job] is None), key=lambda job: job[1])
+    noises = _Noises(seed, size)
+    work = [(*job, noises, rates, n_walkers, waiting_time, lags) for job in missing]
     for job, result in zip(missing, _in_turn(_one_surface, work, executor), strict=True):
         done[job] = result
         if folder is not None:
@@ -308,10 +311,31 @@ def gradient_correlation(distance: ArrayLike, hurst: float) -> Array:
     return (shifted.mean(axis=-1) - 4 * distance ** (2 * hurst)) / (4 * 4**hurst)
 
 
-def _one_surface(hurst, index, seed, size, rates, n_walkers, waiting_time, lags):
+class _Noises:
+    """The noise of each realisation: exponents of one torus share it, so the last draw is kept for the jobs that follow."""
+
+    def __init__(self, seed, size):
+        self._seed, self._size = seed, size
+        self._lock, self._key, self._drawn = threading.Lock(), None, None
+
+    def __reduce__(self):  # another process draws for itself
+        return _Noises, (self._seed, self._size)
+
+    def draw(self, index, hurst):
+        """Return the `SurfaceNoise` of realisation `index` for this exponent, and the Generator as the draw leaves it."""
+        key = index, reach_for(hurst)
+        with self._lock:
+            if self._key != key:
+                generator, shape = realisation(self._seed, index), (self._size, self._size)
+                noise = noise_or_draw(None, shape, key[1], generator, np.dtype(np.float32))
+                self._key, self._drawn = key, (noise, generator)
+            return self._drawn[0], copy.deepcopy(self._drawn[1])
+
+
+def _one_surface(hurst, index, noises, rates, n_walkers, waiting_time, lags):
     """Return the mean curves (n_rates, n_lags) and the share of walks at rest (n_rates,) on one surface."""
-    generator = realisation(seed, index)
-    surface = fbm_surface(size, hurst, rng=generator, dtype=np.float32)
+    noise, generator = noises.draw(index, hurst)
+    surface = fbm_surface(noise.shape, hurst, noise=noise)
     return curves_on(surface, generator, rates, n_walkers, waiting_time, lags)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import io
 import multiprocessing
 import pickle
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
+from matplotlib.mathtext import MathTextParser
 
 from multifractal._version import __version__
 from multifractal.base import files
@@ -37,6 +40,8 @@ _FORMATS = ("png", "pdf")
 _NO_LAYOUT = {"figure.constrained_layout.use": False, "figure.autolayout": False}
 _COLOURS = 192  # of a picture in a notebook
 _NEARLY_WHITE = 246  # what a tree of colours makes of white
+_WORKERS = 2  # so that what takes long holds up no figure, and the last ones are drawn side by side
+_FORMULAE = 4096  # that a worker keeps; the demo has 400 at the resolutions that it draws them in
 
 
 def save_figure(
@@ -93,7 +98,7 @@ def save_figure(
 
 
 class FigureBook:
-    """Figures of one folder, numbered in the order in which they are saved; each is drawn in a process beside the computing.
+    """Figures of one folder, numbered in the order in which they are saved; each can be drawn in a process beside the computing.
 
     In a notebook a figure appears in its cell when it is ready, at the latest when the book is closed. In a script a book with
     `beside` belongs under ``if __name__ == "__main__":``, as every use of processes does.
@@ -105,7 +110,7 @@ class FigureBook:
     formats : sequence of str
         As for `save_figure`.
     beside : bool
-        Whether a second process draws and writes; else each call does, before it returns. The files are the same.
+        Whether two further processes draw and write; else each call does, before it returns. The files are the same.
 
     Examples
     --------
@@ -127,7 +132,9 @@ class FigureBook:
         self._count = 0
         self._waiting: dict[str, Future[bytes]] = {}
         self._executor = (
-            ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_start_worker)
+            ProcessPoolExecutor(
+                _WORKERS, multiprocessing.get_context("spawn"), initializer=_start_worker
+            )
             if beside
             else None
         )
@@ -162,6 +169,33 @@ class FigureBook:
         self._waiting[title] = self._executor.submit(_write_pickled, pickle.dumps(figure), *job)
         self._show_finished([title for title, job in self._waiting.items() if job.done()])
         return self._count
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Begin `function(*args, **kwargs)` in a process that draws, and return the `Future` of its result.
+
+        For what takes long and is shown later on. It is done in turn with the figures, and what it prints is left out. A book
+        without `beside` does it before this returns.
+
+        Parameters
+        ----------
+        function : callable
+            Of a module that can be imported; it and its arguments travel by pickle.
+        *args, **kwargs
+            Of the function.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its `result()` waits for what the function returns, or raises what it raises.
+        """
+        if self._executor is not None:
+            return self._executor.submit(_quietly, function, args, kwargs)
+        done: Future[Any] = Future()
+        try:
+            done.set_result(_quietly(function, args, kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
     def close(self) -> None:
         """Wait until every figure is written, and show those that are not shown yet."""
@@ -242,9 +276,32 @@ def _write_pickled(content, *job):
         plt.close(figure)
 
 
+def _quietly(function, args, kwargs):
+    with contextlib.redirect_stdout(io.StringIO()):
+        return function(*args, **kwargs)
+
+
 def _start_worker():
     matplotlib.use("agg")
+    _keep_formulae()
     end_with_parent()
+
+
+def _keep_formulae():
+    """Let this process parse each formula once. Matplotlib keeps 50 for each canvas, and most labels of ticks are formulae.
+
+    That is a fifth of the time of drawing. Where a version of matplotlib does it otherwise, it stays as it is.
+    """
+    parse = getattr(getattr(MathTextParser, "_parse_cached", None), "__wrapped__", None)
+    if parse is None:
+        return
+    parsers: dict[str, MathTextParser] = {}
+    kept = functools.lru_cache(_FORMULAE)(parse)
+
+    def parse_once(parser, *key):  # parsers of one kind of output differ in nothing else
+        return kept(parsers.setdefault(parser._output_type, parser), *key)
+
+    MathTextParser._parse_cached = parse_once
 
 
 def _lay_out(figure):

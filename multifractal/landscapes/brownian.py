@@ -322,7 +322,9 @@ def _kept_root(key):
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]
-    made = _root(*key)
+        wide = _kept.get((*key[:-1], np.dtype(np.float64)))
+    # that of float32 is the other, rounded
+    made = _root(*key) if wide is None else (wide[0].astype(key[-1]), wide[1])
     with _lock:
         if _KEPT_AT_LEAST * made[0].nbytes <= _KEPT_BYTES:
             _kept[key] = made

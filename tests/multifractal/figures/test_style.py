@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 
 import matplotlib
 import nbclient
@@ -160,3 +161,23 @@ def test_a_saved_figure_is_framed_as_its_writer_would(tmp_path):
     )
     assert np.array_equal(ours, tight)
     assert ax.figure.dpi == dpi
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_book_does_other_work_beside_the_drawing(tmp_path, beside):
+    """A function's result, or its error, comes by a Future; a figure drawn after it holds the same bytes as one drawn here."""
+    book = figures.FigureBook(tmp_path / "book", formats=["png"], beside=beside)
+    product, broken = book.submit(math.prod, [6, 7], start=2), book.submit(math.sqrt, -1)
+    axes = drawn()
+    axes.set(xscale="log", yscale="log", xlim=(1, 1e4), ylim=(1e-3, 1), xlabel="$10^{-3}$")
+    figures.save_figure(axes, tmp_path, "line", formats=["png"], x=[0, 1])
+    for name in ("line", "again"):  # its formulae are parsed once
+        book.save_figure(axes, name, x=[0, 1])
+    book.close()
+    assert product.result() == 84
+    with pytest.raises(ValueError, match="math domain error"):
+        broken.result()
+    first = (tmp_path / "line.png").read_bytes()
+    assert all(
+        (tmp_path / "book" / f"{name}.png").read_bytes() == first for name in ("line", "again")
+    )

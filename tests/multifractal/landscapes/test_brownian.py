@@ -206,3 +206,15 @@ def test_bad_input_is_refused_with_its_rule(call, words):
     """Each refusal names the argument, its value, the rule and the remedy."""
     with pytest.raises(ValueError, match=re.escape(words)):
         call()
+
+
+def test_roots_of_float32_are_those_of_float64_rounded():
+    """A float32 surface is the same to the bit whether a float64 surface of its law was drawn before it or not."""
+    brownian._kept.clear()
+    alone = fbm_surface(48, 0.37, rng=1, dtype=np.float32).values
+    brownian._kept.clear()
+    fbm_surface(48, 0.37, rng=2)
+    after = fbm_surface(48, 0.37, rng=1, dtype=np.float32).values
+    assert len(brownian._kept) == 2
+    assert after.dtype == np.float32
+    assert np.array_equal(alone, after)
