@@ -86,7 +86,7 @@ def test_an_interrupted_diagram_goes_on_where_it_was(small, tmp_path, monkeypatc
     calls.clear()
     monkeypatch.setattr(MODULE, "_one_surface", lambda *job: calls.append(job[:2]) or one(*job))
     again = diffusion_diagram(rng=0, folder=tmp_path, **SMALL)
-    assert sorted(calls) == [(0.5, 2), (0.8, 1), (0.8, 2)]
+    assert sorted(calls) == [(0.3, 2), (0.8, 1), (0.8, 2)]
     assert np.array_equal(again.curves, small.curves)
     with pytest.raises(ValueError, match="folder must hold results of the same settings"):
         diffusion_diagram(rng=1, folder=tmp_path, **SMALL)
