@@ -77,7 +77,7 @@ def _found(objective):
     if isinstance(objective.loss_of, OwnLoss) and several:
         _in_evaluation(objective, _settle, found)
         terms = _evaluated(objective, found)
-        found.counting = [k for k, term in enumerate(terms) if float(term.weight) > 0]
+        found.counting = [k for k, t in enumerate(terms) if t.weight is None or float(t.weight) > 0]
         terms = [terms[k] for k in found.counting]
         require(
             len(terms) > 0,

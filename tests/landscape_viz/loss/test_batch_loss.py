@@ -237,3 +237,28 @@ def test_inputs_changed_in_place_stay_the_callers():
     objective = Objective(Problem(model, None, "cross_entropy", (data, CLASSES), batch_size=8))
     assert objective.loss() == pytest.approx(right, rel=1e-12) == objective.loss()
     assert torch.equal(data, X)
+
+
+class Graph(nn.Module):
+    """Returns its own loss, a mean over the nodes of a graph; it has more edges than nodes."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1).double()
+
+    def forward(self, nodes, edges):
+        """Return the loss."""
+        return {"loss": self.layer(nodes).square().mean()}
+
+
+def test_batches_without_a_number_of_samples_have_no_known_weight():
+    """One graph has its own loss; several are refused in full words, since it is not known what each of them weighs."""
+    graphs = [{"nodes": draws(n, 2), "edges": torch.zeros(n + 2, 2).long()} for n in (3, 4)]
+    model = Graph()
+    alone = Problem(model, None, None, graphs[0], batch_size=None)
+    right = model(**graphs[0])["loss"].item()
+    assert Objective(alone).loss() == pytest.approx(right, rel=1e-12)
+    with pytest.raises(
+        ValueError, match=r"^loss must have a known weight a batch.*no first length"
+    ):
+        Objective(Problem(model, None, None, graphs))
