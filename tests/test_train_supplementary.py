@@ -260,10 +260,13 @@ def test_another_data_set_is_refused(small_run, airfoil_table, tmp_path):
 
 
 def test_no_space_left_is_refused_before_training(tmp_path, monkeypatch):
-    """A disk without room for the trajectory is refused with both numbers, and --every as a remedy."""
+    """A disk without room is refused with both numbers, and --every as a remedy.
+
+    An epoch is 193 weights, its two losses and their two places in the curves: of a million 789 MB with the checkpoint's 1 MiB.
+    """
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**6))
-    with pytest.raises(OSError, match=r"needs .* GB on the disk .* 0.001 GB free; .*--every"):
+    with pytest.raises(OSError, match=r"needs 0.789 GB on the disk .* 0.001 GB free; .*--every"):
         train_supplementary.main([*FLAGS, "--out", str(tmp_path / "a"), "--epochs", "1000000"])
 
 

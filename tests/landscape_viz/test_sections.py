@@ -459,6 +459,7 @@ def test_points_a_launch_are_recorded_and_agree(network):
         stacked.values["loss"], one.values["loss"], atol=100 * 10 * np.finfo(np.float32).eps
     )
     assert stacked.settings["at_once"] == 4
+    assert (one.settings["path"], stacked.settings["path"]) == ("channels last", "4 at once")
 
 
 def test_axes_are_parsed():

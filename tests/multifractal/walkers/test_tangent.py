@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from multifractal import FractalField, edge_of_stability, lyapunov_exponents, sharpness_at
+from multifractal import FractalField, descend, edge_of_stability, lyapunov_exponents, sharpness_at
 from multifractal.walkers import tangent
 from multifractal.walkers.walking import interpolate_jacobian
 from tests.helpers import naive
@@ -152,3 +152,13 @@ def test_the_derivative_inside_a_cell_is_the_naive_one():
         xx, xy, yx, yy = interpolate_jacobian(gradient, x, y)
         expected = naive.jacobian(gradient, x, y)
         np.testing.assert_allclose([[xx, xy], [yx, yy]], expected, rtol=1e-12, atol=1e-14)
+
+
+def test_the_walk_is_shown_on_the_way():
+    """What visits is told each step, the start and the end included, with the positions that plain descent has."""
+    field = FractalField(5, 0.5, rng=3, n_modes=128, wavenumbers=(1, 30))
+    starts, rates, seen = np.full((1, 5), 0.1), np.array([0.01]), []
+    tangent.carry(field, starts, rates, 6, 2, 1, lambda t, x: seen.append((t, x[0].copy())))
+    walk = descend(field, starts[0], learning_rate=0.01, n_steps=6)
+    assert [t for t, _ in seen] == list(range(7))
+    np.testing.assert_allclose([x for _, x in seen], walk.positions, rtol=1e-12)
