@@ -318,3 +318,18 @@ def test_waves_are_enough_where_fourteen_rates_agree(agree, chaos, enough):
 def test_the_figure_is_as_approved(tmp_path, drawn):
     """That of the results which are committed: lines, labels, limits and legends."""
     draw(Diagram.load(), tmp_path)
+
+
+def test_a_job_is_timed_and_may_run_out_of_time(monkeypatch):
+    """A job from second 100 to second 103.5 took 3.5; one that was stopped has no result."""
+    clock = iter([100.0, 103.5])
+    monkeypatch.setattr(d_dimensions, "time", SimpleNamespace(time=lambda: next(clock)))
+    monkeypatch.setattr(d_dimensions, "measure", lambda job, stop: {"until": stop})
+    assert d_dimensions._timed("job", 900.0) == (3.5, {"until": 900.0})
+
+    def stopped(job, stop):
+        raise study.Stopped
+
+    monkeypatch.setattr(d_dimensions, "measure", stopped)
+    monkeypatch.setattr(d_dimensions, "time", SimpleNamespace(time=lambda: 0.0))
+    assert d_dimensions._timed("job", 900.0) is None

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -341,3 +342,15 @@ def test_the_results_that_are_kept_are_those_of_the_page_and_of_the_protocol():
     assert list(stored["results"]) == list(OPTIMIZERS)
     assert all(list(one) == list(grounds.GROUNDS) for one in stored["results"].values())
     assert set(grounds.SAID) == set(grounds.GROUNDS)
+
+
+def test_rates_that_diverge_stand_at_the_bottom():
+    """What a rate takes off is a share of the most that any does; NaN, inf, and rises by more than that are drawn at -1."""
+    n = len(protocol.FIRST_STEPS)
+    ends = [np.nan, np.inf, 9.0, 1.5, 0.5] + [0.75] * (n - 5)
+    tuning = {"a": [[(1.0, end) for end in ends]], "b": [[(1.0, 0.0)] * n]}
+    results = {name: {BOWL: {"tuning": drawn}} for name, drawn in tuning.items()}
+    figure = page.rates(SimpleNamespace(names=["a", "b"], results=results), BOWL)
+    of_a, of_b = (line.get_ydata() for line in figure.axes[0].lines[:2])
+    np.testing.assert_allclose(of_a, [-1, -1, -1, -0.5, 0.5] + [0.25] * (n - 5))
+    np.testing.assert_allclose(of_b, np.ones(n))
