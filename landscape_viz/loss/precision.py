@@ -31,7 +31,7 @@ def quiet_numerics(device, autocast=None, *, cudnn=True):
     Without `cudnn` its kernels are left out: those of recurrent layers have no backward pass in evaluation mode, and none twice.
     """
     with ExitStack() as stack:
-        stack.enter_context(_full_float32())
+        stack.enter_context(_full_float32(device))
         stack.enter_context(autocast_to(device, autocast))
         if device.type == "cuda":
             stack.enter_context(_deterministic_cudnn(cudnn))
@@ -55,35 +55,42 @@ def _deterministic_cudnn(enabled):
 
 
 @contextmanager
-def _full_float32():
-    """Compute float32 in float32. torch has two sets of switches, and reading the old one raises once the new one was set."""
-    switches = _switches()
-    before = [switch.fp32_precision for switch in switches]
+def _full_float32(device):
+    """Compute float32 in float32. torch has two sets of switches, and reading the old one raises once the new one was set.
+
+    What is so already is let be: to set and put back all takes a tenth of a product with the Hessian of a small network.
+    """
+    full = ("ieee", "none") if device.type == "cpu" else ("ieee",)  # a CPU is rough if told so only
+    rough = [(switch, switch.fp32_precision) for switch in _switches(device)]
+    rough = [(switch, value) for switch, value in rough if value not in full]
     try:
         legacy = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
     except RuntimeError:
-        legacy = None
-    for switch in switches:
+        legacy = "highest"
+    if legacy != "highest":
+        torch.set_float32_matmul_precision("highest")
+    for switch, _ in rough:
         switch.fp32_precision = "ieee"
     try:
         yield
     finally:
-        if legacy is not None:
+        if legacy != "highest":
             torch.set_float32_matmul_precision(legacy)
-        for switch, value in zip(switches, before, strict=True):
+        for switch, value in rough:
             switch.fp32_precision = "none"  # what it then reads as is inherited
             if switch.fp32_precision != value:
                 switch.fp32_precision = value
 
 
-def _switches():
+def _switches(device):
+    """Return the switches that a network on the device obeys."""
     backends = torch.backends
     if not hasattr(backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
         return []
-    found = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
     mkldnn = backends.mkldnn
-    return found + [mkldnn.matmul, mkldnn.conv, mkldnn.rnn]
+    of_cpu = [mkldnn.matmul, mkldnn.conv, mkldnn.rnn]
+    of_cuda = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
+    return of_cpu if device.type == "cpu" else of_cuda + of_cpu
 
 
 def checked_device(device):
