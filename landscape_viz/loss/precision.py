@@ -58,7 +58,7 @@ def _deterministic_cudnn(enabled):
 def _full_float32(device):
     """Compute float32 in float32. torch has two sets of switches, and reading the old one raises once the new one was set.
 
-    What is so already is let be: to set and put back all takes a tenth of a product with the Hessian of a small network.
+    What is so already is let be: to set and put back all took 5 % of a product with the Hessian of a small network.
     """
     full = ("ieee", "none") if device.type == "cpu" else ("ieee",)  # a CPU is rough if told so only
     rough = [(switch, switch.fp32_precision) for switch in _switches(device)]

@@ -235,6 +235,20 @@ def test_the_callers_precision_switches_stay(setting, monkeypatch):
         matmul.fp32_precision = before
 
 
+def test_a_gpu_computes_in_full_float32():
+    """TF32, torch's default for convolutions on a GPU, is off in a probe there and back after it; a CPU has none to switch."""
+    conv = getattr(torch.backends.cudnn, "conv", None)
+    if conv is None:
+        pytest.skip("before torch 2.9 there is one switch for all")
+    before = conv.fp32_precision
+    assert before != "ieee"
+    with precision.quiet_numerics(torch.device("cpu")):
+        assert conv.fp32_precision == before
+    with precision.quiet_numerics(torch.device("cuda")):
+        assert conv.fp32_precision == "ieee"
+    assert conv.fp32_precision == before
+
+
 def test_accuracy_is_that_of_the_targets():
     """Accuracy is per token with ignored labels left out, by the sign of one logit, and absent for a regression."""
     ids, labels = tokens()
