@@ -9,6 +9,7 @@ they are whole.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import io
 import json
@@ -229,8 +230,20 @@ def content_sha256(value: Any) -> str:
 
 def _read(file):
     """Return the tensors and plain values of a file; numpy's numbers and argparse's namespaces, plain too, are let in."""
-    with torch.serialization.safe_globals(_PLAIN):
+    with _let_in(_PLAIN):
         return torch.load(file, map_location="cpu", weights_only=True)
+
+
+@contextlib.contextmanager
+def _let_in(classes):
+    """Do as `torch.serialization.safe_globals`, which torch 2.4 lacks."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(classes)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def _printable(text):

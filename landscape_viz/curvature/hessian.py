@@ -19,7 +19,8 @@ from multifractal.base.checks import finite_number, positive_number, refuse
 from multifractal.base.types import Array, ArrayLike
 
 _BUDGET = 2e9  # bytes
-_TAKES_EDGES = "GradientEdge" in str(inspect.signature(torch.autograd.backward))  # torch 2.5
+_ROOTS = inspect.signature(torch.autograd.backward).parameters["tensors"]
+_TAKES_EDGES = "GradientEdge" in str(_ROOTS)  # older ones take edges as `inputs` only
 _LACKING = "is not implemented"  # what torch says of a derivative that it lacks
 
 
