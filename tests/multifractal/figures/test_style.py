@@ -3,6 +3,8 @@
 import base64
 import io
 import math
+from concurrent.futures import Future
+from types import SimpleNamespace
 
 import matplotlib
 import nbclient
@@ -115,6 +117,21 @@ def test_a_book_says_what_went_wrong_beside_it(tmp_path):
     book.save_figure(drawn(), "line", x=[0, 1])
     with pytest.raises(OSError):
         book.close()
+
+
+def test_the_next_figure_says_what_went_wrong_with_an_earlier_one(tmp_path):
+    """What is still being written is waited for at the end only; a writing that failed is told by the next call."""
+    book, jobs = figures.FigureBook(tmp_path), []
+    beside = SimpleNamespace(submit=lambda *_: jobs.append(Future()) or jobs[-1], shutdown=int)
+    book._executor = beside  # no process: what it would do is done below
+    for name in ("one", "two"):
+        book.save_figure(drawn(), name, numbers=[1.0])
+    jobs[1].set_result(b"")
+    book.save_figure(drawn(), "three", numbers=[1.0])
+    assert list(book._waiting) == ["Figure 1: one", "Figure 3: three"]
+    jobs[0].set_exception(OSError("the disk is full"))
+    with pytest.raises(OSError, match="full"):
+        book.save_figure(drawn(), "four", numbers=[1.0])
 
 
 def test_one_meaning_has_one_colour():
