@@ -91,6 +91,15 @@ def test_powers_are_compared_where_there_are_two_basins(monkeypatch):
     assert counts == [2, 3, 2]
 
 
+def test_the_exponent_where_a_surface_is_highest_is_read_from_its_map(monkeypatch):
+    """Row 1, column 2 of a surface of two rows and three columns; a surface without a map has none."""
+    values, exponents = np.array([[0.0, -8.0, 1.0], [2.0, 3.0, 4.0]]), np.arange(6.0).reshape(2, 3)
+    for hoelder, expected in ((exponents, 5.0), (None, np.nan)):
+        surface = SimpleNamespace(values=values, shape=values.shape, hoelder=hoelder)
+        monkeypatch.setattr(Study, "surface", lambda study, i, found=surface: found)
+        np.testing.assert_equal(Study(n_surfaces=2, size=32).hoelder_at_maximum(0), expected)
+
+
 @pytest.mark.parametrize("too_small", [(), ("flat",), ("steep",), ("flat", "steep")])
 def test_the_flatter_basin_is_the_smoother_one_and_one_too_small_has_no_curve(
     monkeypatch, too_small
