@@ -64,7 +64,6 @@ def to_matlab(
     if not str(path).endswith(".mat"):
         raise refuse("path", str(path), "end in .mat", f"pass {str(path)}.mat")
     arrays = _arrays(result)
-    files.refuse_existing(path, overwrite)
     with files.atomic_write(path, overwrite=overwrite) as file:
         scipy.io.savemat(file, arrays, do_compression=True)
 
