@@ -69,7 +69,6 @@ def _write(path: PathLike, kind: str, body: Any, overwrite: bool) -> None:
         f'<?xml version="1.0"?><VTKFile type="{kind}" version="1.0" byte_order="LittleEndian" '
         f'header_type="UInt64">{body}</VTKFile>\n'
     )
-    files.refuse_existing(path, overwrite)
     with files.atomic_write(path, overwrite=overwrite) as file:
         file.write(text.encode())
 
