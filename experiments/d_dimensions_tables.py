@@ -235,8 +235,7 @@ def alpha(found):
         for d in (2, 10, 100, 1000):
             cell = found.cell(d, hurst)
             if cell is not None:
-                kinds = ["trapped" if np.isnan(a) else f"{a:.2f}" for a in cell.alpha[0, ::2]]
-                rows.append([f"{hurst}", f"{d}", *kinds])
+                rows.append([f"{hurst}", f"{d}", *_alphas(cell)])
     return table(" | ".join(["H", "d", *_RATES]), rows)
 
 
@@ -291,10 +290,18 @@ def methods(found):
         for d in (2, 10, 100):
             cell = found.cell(d, 0.5, method)
             if cell is not None:
-                words = ["trapped" if np.isnan(a) else f"{a:.2f}" for a in cell.alpha[0, ::2]]
                 name = "gradient descent" if method == "plain" else method
-                rows.append([name, f"{d}", f"{cell.n}", *words])
+                rows.append([name, f"{d}", f"{cell.n}", *_alphas(cell)])
     return table(" | ".join(["rule", "d", "fields", *_RATES]), rows)
+
+
+def _alphas(cell):
+    """Return alpha with half its interval at every second rate, in words."""
+    half = (cell.alpha[2] - cell.alpha[1]) / 2
+    return [
+        "trapped" if np.isnan(a) else f"{a:.2f} ± {h:.2f}"
+        for a, h in zip(cell.alpha[0, ::2], half[::2], strict=True)
+    ]
 
 
 def waves(found):
