@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +67,13 @@ def mutants_of(path, root):
 class _Finder(ast.NodeVisitor):
     def __init__(self, path, root):
         self.path, self.text = path.as_posix(), (root / path).read_text()
-        self.starts = [0]
-        for line in self.text.encode().splitlines(keepends=True):
-            self.starts.append(self.starts[-1] + len(line))
+        self.lines, self.starts = self.text.encode().splitlines(keepends=True), [0]
+        for line in self.lines:
+            self.starts.append(self.starts[-1] + len(line.decode()))
         self.scope, self.compiled, self.found = [], False, []
+        self.counts = Counter()
+        areas = (area for area, pattern in AREAS.items() if re.search(pattern, self.path))
+        self.area = next(areas, "model")
         self.top = ast.parse(self.text)
         self.body = ""
         self.visit(self.top)
@@ -81,18 +85,17 @@ class _Finder(ast.NodeVisitor):
         if old == new:  # the first stream, exchanged for the first
             return
         scope = ".".join(self.scope) or "<module>"
-        count = sum((m.scope, m.kind, m.old) == (scope, kind, old) for m in self.found)
+        count = self.counts[scope, kind, old]
+        self.counts[scope, kind, old] += 1
         said = f"{self.path}|{scope}|{self.body}|{kind}|{old}|{new}|{count}"
         key = hashlib.sha256(said.encode()).hexdigest()[:12]
-        area = next((a for a, pattern in AREAS.items() if re.search(pattern, self.path)), "model")
-        area = "kernels" if self.compiled else area
+        area = "kernels" if self.compiled else self.area
         self.found.append(
             Mutant(self.path, scope, kind, node.lineno, start, end, old, new, key, area)
         )
 
-    @functools.cache  # noqa: B019  a finder lives as long as its file is read
     def _at(self, line, column):
-        return len(self.text.encode()[: self.starts[line - 1] + column].decode())
+        return self.starts[line - 1] + len(self.lines[line - 1][:column].decode())
 
     def visit_FunctionDef(self, node):  # noqa: N802  the names are ast's
         before, compiled = self.body, self.compiled
@@ -210,12 +213,18 @@ def sources(root):
     return sorted(p.relative_to(root) for p in paths if "published_findings" not in p.parts)
 
 
-def chosen(root, count):
-    """Return `count` slips, drawn by their keys: every area by the root of its size, a file and kind at a time."""
+@functools.cache
+def _by_area(root):
     areas = {}
     for path in sources(root):
         for mutant in mutants_of(path, root):
             areas.setdefault(mutant.area, []).append(mutant)
+    return areas
+
+
+def chosen(root, count):
+    """Return `count` slips, drawn by their keys: every area by the root of its size, a file and kind at a time."""
+    areas = _by_area(root)
     total = sum(len(found) ** 0.5 for found in areas.values())
     picked = []
     for found in areas.values():

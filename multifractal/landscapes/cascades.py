@@ -227,13 +227,13 @@ def power_of_two(argument, n):
 
 def _log_volatility(shape, intermittency, scale, generator):
     """Draw omega, of mean 0, on the torus; E exp(2 omega) = exp(2 variance), which the caller takes off."""
-    lags = (np.minimum(np.arange(side), side - np.arange(side)) for side in shape)
-    y, x = np.ix_(*lags)
+    y, x = np.ix_(*(np.arange(side // 2 + 1) for side in shape))
     r = np.sqrt(x * x + y * y)
     r[0, 0] = 1.0
-    covariance = np.maximum(log(scale / r), 0.0)
-    covariance[0, 0] = log(scale) + 1
-    eigenvalues = rfft2(covariance).real
+    quarter = np.maximum(log(scale / r), 0.0)
+    quarter[0, 0] = log(scale) + 1
+    lags = (np.minimum(np.arange(side), side - np.arange(side)) for side in shape)
+    eigenvalues = rfft2(quarter[np.ix_(*lags)]).real
     if eigenvalues.min() < -1e-12 * eigenvalues.max():
         raise refuse(
             "integral_scale",

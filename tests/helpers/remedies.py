@@ -36,7 +36,6 @@ class Function:
     def may_be(self, call, caller):
         """Whether a call in `caller` can be one of this function, by its name, its place and the arguments it needs."""
         short = self.name.rpartition(".")[2]
-        called = getattr(call.func, "attr", getattr(call.func, "id", ""))
         on = getattr(getattr(call.func, "value", None), "id", "")
         if "." in self.name and on.islower() and on in caller.imported:
             return False  # torch.save is no method of ours
@@ -47,7 +46,7 @@ class Function:
         if "." not in self.name and caller.module != self.module:
             if not ({short, self.module} & caller.imported and on in ("", self.module)):
                 return False  # a function of another name's module
-        if called != short or (short.startswith("_") and caller.module != self.module):
+        if _called(call) != short or (short.startswith("_") and caller.module != self.module):
             return False
         given = len(call.args) + len(call.keywords)
         return any(k.arg is None for k in call.keywords) or given >= self.required
@@ -107,35 +106,41 @@ def functions_of(folders, public):
 
 def complaints(functions):
     """Return who is told to pass an argument and cannot, and by whom."""
-    found = set()
+    found, calls = set(), {}  # {name that is called: [(caller, call)]}
+    for caller in functions:
+        for call in caller.calls:
+            calls.setdefault(_called(call), []).append((caller, call))
     for function in functions:
         for name in function.asks:
-            _follow(function, name, functions, found, (function.name,))
+            _follow(function, name, calls, found, (function.name,))
     return sorted(found)
 
 
-def _follow(function, name, functions, found, way):
+def _called(call):
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _follow(function, name, calls, found, way):
     """Go up from a function whose reader is told to pass `name`, and note each reader who cannot."""
     takes = name in function.arguments or function.anything
     if function.public and not takes:
         found.add(f"{function.name} is told to pass {name}= by {way[0]}, and has no such argument")
         return
-    for caller in functions:
+    for caller, call in calls.get(function.name.rpartition(".")[2], ()):
         if caller.name in way or (function.owner and caller.owner == function.owner):
             continue
-        for call in (call for call in caller.calls if function.may_be(call, caller)):
-            given = function.given(call)
-            if not takes:
-                _follow(caller, name, functions, found, (*way, caller.name))
-            elif given is not None and name not in given and not function.anything:
-                if not caller.public:  # what scripts and studies run looks after its own files
-                    continue
-                found.add(
-                    f"{caller.name} calls {function.name}, whose remedy is {name}=, without it"
-                )
-            elif given is not None and isinstance(given.get(name), ast.Name):
-                if given[name].id in caller.arguments:
-                    _follow(caller, given[name].id, functions, found, (*way, caller.name))
+        if not function.may_be(call, caller):
+            continue
+        given = function.given(call)
+        if not takes:
+            _follow(caller, name, calls, found, (*way, caller.name))
+        elif given is not None and name not in given and not function.anything:
+            if not caller.public:  # what scripts and studies run looks after its own files
+                continue
+            found.add(f"{caller.name} calls {function.name}, whose remedy is {name}=, without it")
+        elif given is not None and isinstance(given.get(name), ast.Name):
+            if given[name].id in caller.arguments:
+                _follow(caller, given[name].id, calls, found, (*way, caller.name))
 
 
 def _methods(node, module, constants, public):
