@@ -71,7 +71,6 @@ class Twin:
         )
         self.parameters = [twin for _, twin in self._pairs]
         self.device = moved[0].device
-        self._seed, self.origin = 0, None
         self.follow(0)
 
     def follow(self, seed):

@@ -314,6 +314,9 @@ def test_refusals():
         EdgeMonitor(model, own, BOWL, every=10, curvature_every=15)
     with pytest.raises(ValueError, match="optimizer must be a torch.optim.Optimizer"):
         EdgeMonitor(model, "adam", BOWL)
+    turning = torch.nn.Linear(2, 2, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="model must have real parameters on one device"):
+        EdgeMonitor(turning, torch.optim.SGD(turning.parameters(), 0.1), "mse")
     with pytest.raises(ValueError, match="model must be a torch.nn.Module"):
         EdgeMonitor(None, own, BOWL)
     with pytest.raises(ValueError, match="log must be callable"):
