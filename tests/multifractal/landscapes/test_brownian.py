@@ -218,3 +218,14 @@ def test_roots_of_float32_are_those_of_float64_rounded():
     assert len(brownian._kept) == 2
     assert after.dtype == np.float32
     assert np.array_equal(alone, after)
+
+
+def test_the_law_used_longest_ago_is_forgotten_first(monkeypatch):
+    """Where two roots fit, and the first was used again, the third takes the place of the second."""
+    monkeypatch.setattr(brownian, "_kept", OrderedDict())
+    monkeypatch.setattr(brownian, "_KEPT_BYTES", 200)
+    monkeypatch.setattr(brownian, "_KEPT_AT_LEAST", 1)
+    monkeypatch.setattr(brownian, "_root", lambda *key: (np.zeros(10), 0.0))
+    for name in "abac":
+        brownian._kept_root((name, np.dtype(np.float64)))
+    assert [name for name, _ in brownian._kept] == ["a", "c"]
