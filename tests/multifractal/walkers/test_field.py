@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from multifractal import FractalField, Landscape, descend, descend_ensemble, edge_of_stability
+from multifractal import (
+    FractalField,
+    Landscape,
+    descend,
+    descend_ensemble,
+    edge_of_stability,
+    fbm_surface,
+)
 from multifractal.walkers.field import Field, is_field
 from multifractal.walkers.optimizers import METHODS
 
@@ -167,3 +174,23 @@ def test_the_protocol_can_be_checked():
     """`isinstance(thing, Field)` tells a field from what is none."""
     assert isinstance(Valley(), Field)
     assert not isinstance(Landscape(np.zeros((4, 4))), Field)
+
+
+@pytest.mark.parametrize("n_walkers", [1, 40])
+@pytest.mark.parametrize(
+    ("ground", "rate"),
+    [
+        (Valley(), 0.01),
+        (FractalField(3, 0.7, rng=0, n_modes=32, scales=(0.1, 1.0)), 1e-3),
+        (fbm_surface(32, 0.5, rng=0), 5.0),
+    ],
+)
+def test_what_is_kept_of_a_walk_is_part_of_the_whole(ground, rate, n_walkers):
+    """Every third of the last ten positions, and their losses, are those of the walk of which all is kept, to the bit."""
+    start = np.random.default_rng(0).uniform(0.1, 0.5, (n_walkers, getattr(ground, "dimension", 2)))
+    walk = {"learning_rates": [rate], "n_steps": 13}
+    whole = descend_ensemble(ground, start, **walk)
+    kept = descend_ensemble(ground, start, keep_last=10, keep_every=3, **walk)
+    np.testing.assert_array_equal(kept.positions, whole.positions[:, :, 4::3])
+    np.testing.assert_array_equal(kept.losses, whole.losses[:, :, 4::3])
+    assert (np.ptp(whole.losses, axis=-1) > 0).all()
