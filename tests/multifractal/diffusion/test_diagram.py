@@ -191,3 +191,17 @@ def test_learning_rates_of_a_diagram_are_positive(rates):
     """None, zero and negative ones are refused before any surface is drawn."""
     with pytest.raises(ValueError, match="learning_rates"):
         diffusion_diagram(rng=0, **SMALL | {"learning_rates": rates})
+
+
+@pytest.mark.parametrize(
+    ("distance", "hurst", "words"),
+    [
+        ([1.0, -1.0], 0.5, "distance must be at least 0"),
+        (1.0, 1.0, "hurst must lie in (0, 1)"),
+        (1.0, 0.0, "hurst must be a positive"),
+    ],
+)
+def test_no_gradient_is_correlated_beyond_the_exponents_of_surfaces(distance, hurst, words):
+    """Distances are sizes, and exponents lie between 0 and 1."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        gradient_correlation(distance, hurst)
