@@ -48,7 +48,7 @@ lint: $(VENV)/.all  ## ruff and mypy
 	$(RUN) -m mypy
 
 notebook: $(VENV)/.demo  ## execute demo.ipynb and keep its outputs in the file
-	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --in-place
+	PROFILE=$(PROFILE) $(RUN) tools/execute_notebook.py demo.ipynb --in_place
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

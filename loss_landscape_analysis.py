@@ -8,6 +8,10 @@ The class is `landscape_viz.LossLandscapeAnalyzer`; the script is the command `l
 shallow, a deep, a residual and a dense network on handwritten digits from three seeds, in about a minute on two cores.
 """
 
+from multifractal.base.command import at_the_shell
+
+at_the_shell(__name__)
+
 from landscape_viz import Analysis, LossLandscapeAnalyzer
 from landscape_viz.studies.comparison_command import command, main
 

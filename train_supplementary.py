@@ -5,6 +5,10 @@
 trains a million epochs into results/lr=0.1_dropout=0.75_epochs=1000000/; --help lists the flags.
 """
 
+from multifractal.base.command import at_the_shell
+
+at_the_shell(__name__)
+
 from multifractal.training.__main__ import analyse, command, main, parser, write_published
 
 __all__ = ["analyse", "command", "main", "parser", "write_published"]

@@ -9,6 +9,10 @@ import importlib
 import sys
 from dataclasses import replace
 
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 from benchmarks import growth, harness, obvious
 from tools import tables
 
@@ -40,4 +44,4 @@ def main(words):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(as_command(lambda: main(sys.argv[1:]), "benchmarks"))

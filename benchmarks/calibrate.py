@@ -12,6 +12,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 
 from benchmarks.harness import HERE, where_and_when
@@ -123,4 +127,5 @@ def _row(entry):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    again = "the same command"
+    raise SystemExit(as_command(lambda: main(sys.argv[1:]), "calibrate", again=again))

@@ -7,6 +7,10 @@ measured on other surfaces, by `python -m benchmarks.calibrate`.
 
 import sys
 
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 
 from multifractal import fbm_surface
@@ -59,12 +63,17 @@ def calibrate(name, seed=1, hursts=HURST):
     return table
 
 
-if __name__ == "__main__":
+def main(words):
+    """Print the tables of the names that hold one of the words, all without."""
     for name in SURFACES:
-        if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
+        if not words or any(word in name for word in words):
             table = calibrate(name)
             print(
                 name,
                 *(f"[{', '.join(f'{value:.4f}' for value in row)}]," for row in table),
                 sep="\n",
             )
+
+
+if __name__ == "__main__":
+    raise SystemExit(as_command(lambda: main(sys.argv[1:]), "calibrate_intervals"))

@@ -5,6 +5,10 @@
 
 import itertools
 
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 
 from multifractal.analysis import verdict
@@ -73,6 +77,11 @@ def confusion(exponents, shares):
     )
 
 
-if __name__ == "__main__":
+def main():
+    """Print the confusion table, and how the thresholds compare."""
     confusion(*draw(2, N_FRESH))
     choose(*draw(1, N_CHOICE))
+
+
+if __name__ == "__main__":
+    raise SystemExit(as_command(main, "calibrate_verdict"))

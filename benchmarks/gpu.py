@@ -16,6 +16,10 @@ import time
 import warnings
 from pathlib import Path
 
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 import torch
 from torch import nn
@@ -57,15 +61,13 @@ def main(argv=None):
 
 
 def _parsed(argv):
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--device", default="cuda")
     flags.add_argument("--small", action="store_true", help="tiny networks, to try the script")
     flags.add_argument("--seconds", type=float, default=330, help="start nothing new then")
     flags.add_argument("--out", type=Path, default=Path("results/gpu.json"))
     flags.add_argument("--networks", nargs="*", help="words of their names (default: all)")
-    flags.add_argument("--no-zoo", dest="zoo", action="store_false")
+    flags.add_argument("--no_zoo", dest="zoo", action="store_false")
     return flags.parse_args(argv)
 
 
@@ -464,4 +466,4 @@ PROBES = {
 
 
 if __name__ == "__main__":
-    raise SystemExit(bool(main()))
+    raise SystemExit(as_command(lambda: int(bool(main())), "gpu"))

@@ -7,17 +7,15 @@ growth, and cases that run on request only, stay from their last run, with the m
 import datetime
 import importlib.metadata
 import json
-import multiprocessing
 import platform
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from multifractal.base.chunks import processor_count
+from multifractal.base.chunks import processor_count, workers
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -76,7 +74,7 @@ def measure(case):
     if case.prepare is not None:
         case.prepare()
     if case.fresh_process:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with workers(1) as pool:
             first, peak = pool.submit(_first_call_and_peak, case.run).result()
     else:
         first, peak = _seconds(case.run, case.clock), None

@@ -17,17 +17,21 @@ import contextlib
 import io
 import json
 import math
-import multiprocessing
 import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+from multifractal.base.chunks import workers
 
 _WIDTHS = {1: (64, 10), 10: (256, 10), 50: (512, 14), 100: (768, 13), 300: (1024, 23)}  # layers
 _WORDS, _PLACES, _REPEATS, _SIDE = 8000, 64, 5, 7
@@ -83,9 +87,7 @@ LANGUAGE_MODELS = {
 
 def main(argv=None):
     """Run the jobs and print the table."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     small = [*SMALL, "GPT 10 M", "GPT 50 M"]
     every = [*SMALL, *LANGUAGE_MODELS]
     flags.add_argument("--networks", nargs="+", default=small, choices=every)
@@ -138,18 +140,15 @@ def table(rows=None):
 
 
 def _in_its_own_process(function, *arguments):
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(1) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def _in_turn(name):
     """Return the rows of a small network: the median CPU seconds of a call of each job."""
-    context, rows = multiprocessing.get_context("spawn"), []
+    rows = []
     with contextlib.ExitStack() as stack:
-        pools = {
-            job: stack.enter_context(ProcessPoolExecutor(1, mp_context=context))
-            for job in JOBS_OF_SMALL
-        }
+        pools = {job: stack.enter_context(workers(1)) for job in JOBS_OF_SMALL}
         failed = {job: pool.submit(_ready, name, job).result() for job, pool in pools.items()}
         times = {job: [] for job in pools if failed[job] is None}
         for _ in range(_REPEATS):
@@ -424,4 +423,4 @@ LARGE = {
 }
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "peers"))

@@ -1,7 +1,10 @@
 """Run the reliability campaign: `python -m campaign [--count N] [WORD ...]`."""
 
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 from campaign import harness
-from multifractal.base.command import Parser
 from tools import tables
 
 
@@ -45,4 +48,4 @@ def _record(kind, asked):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "campaign", again="the same command"))

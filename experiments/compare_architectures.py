@@ -5,6 +5,10 @@
 takes about a minute on two cores; --help lists the flags.
 """
 
+from multifractal.base.command import at_the_shell
+
+at_the_shell(__name__)
+
 from landscape_viz.studies.comparison_command import command, main, parser
 
 __all__ = ["command", "main", "parser"]

@@ -4,7 +4,7 @@
     python experiments/d_dimensions.py --quick
 
 Each field is a job; its numbers are written to FOLDER when it is done. The jobs are done in the order of `jobs`, the most
-telling first, and no new one is begun that would not end in time: call again with the same folder to go on. The rules, written
+telling first, and no new one is begun that would not end in time: call again with --resume to go on. The rules, written
 before the run, are in docs/d_dimensions.md. With --record what is in the folder is gathered in
 experiments/results/d_dimensions.npz, from which the tables of that page are written.
 """
@@ -13,40 +13,42 @@ import argparse
 import os
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(
         _name, "1"
     )  # a process for each core: threads would only be in each other's way
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
-from experiments.d_dimensions_jobs import SETTINGS, Job, Stopped, jobs, measure  # noqa: E402
-from multifractal.base import files  # noqa: E402
-from multifractal.base.command import Parser, as_command  # noqa: E402
+from multifractal.base.command import Parser, as_command, at_the_shell, can_go_on, refuse_results
+
+at_the_shell(__name__)
+
+from experiments.d_dimensions_jobs import SETTINGS, Job, Stopped, jobs, measure
+from multifractal.base import files
+from multifractal.base.chunks import workers
 
 # seconds that a job may be expected to take before any of its kind is done; measured ones replace them
 _GUESS = {2: 2, 5: 2, 10: 4, 30: 4, 100: 10, 300: 30, 1000: 130}
 
 
-def run(todo, folder, workers, seconds, say=print):
+def run(todo, folder, n_workers, seconds, say=print):
     """Do jobs in their order until `seconds` are over; return how many are done and how many remain."""
     folder, begun = Path(folder), time.time()
     waiting = [job for job in todo if not _done(folder, job)]
     done, expected, last = len(todo) - len(waiting), {}, 0.0
     stop = begun + seconds
-    say(f"{len(waiting)} of {len(todo)} jobs to do, {workers} processes, {seconds:.0f} s")
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
+    say(f"{len(waiting)} of {len(todo)} jobs to do, {n_workers} processes, {seconds:.0f} s")
+    with workers(n_workers) as pool:
         # compiled by one process while the others walk: what methods and drift need later
         pool.submit(measure, Job("adam", 2, 0.5, 0, 32), n_steps=20, waiting=5)
         running = {}
         while waiting or running:
             left = stop - time.time()
-            while len(running) < workers and (job := _next(waiting, expected, left)) is not None:
+            while len(running) < n_workers and (job := _next(waiting, expected, left)) is not None:
                 waiting.remove(job)
                 running[pool.submit(_timed, job, stop)] = job
             if not running:
@@ -82,12 +84,6 @@ def _timed(job, stop):
     except Stopped:
         return None
     return time.time() - begun, arrays
-
-
-def _end_with_parent():
-    from multifractal.base.chunks import end_with_parent
-
-    end_with_parent()
 
 
 def _record(job):
@@ -130,6 +126,7 @@ def parser():
     flags.add_argument(
         "--record", action="store_true", help="gather the results, write the page's tables"
     )
+    can_go_on(flags)
     return flags
 
 
@@ -138,6 +135,10 @@ def main(argv=None):
     options = parser().parse_args(argv)
     todo = [job for job in jobs() if job.is_quick] if options.quick else jobs()
     minutes = min(options.minutes, 3.0) if options.quick else options.minutes
+    there = [job.file for job in todo]
+    refuse_results("--out", options.out, there, options)
+    for file in there if options.overwrite else ():
+        Path(options.out, file).unlink(missing_ok=True)
     measure(
         Job("plain", 2, 0.5, 0), n_steps=20, waiting=5
     )  # compiles what each process then reads from disk
@@ -150,4 +151,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "d_dimensions.py", again="the same command"))
+    raise SystemExit(as_command(main, "d_dimensions.py", again="the same command with --resume"))

@@ -10,7 +10,7 @@ FOLDER/DATASET_N.npz, so that a machine without the data set can work on them.
 import argparse
 from pathlib import Path
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, refuse_results
 
 
 def parser():
@@ -40,7 +40,7 @@ def main(argv=None):
     root = Path(flags.data_root).resolve()
     kept = root / f"{flags.dataset}_{flags.samples}.npz"
     if flags.samples:
-        files.refuse_existing(kept, flags.overwrite)
+        refuse_results("--data_root", root, [kept.name], flags)
     data = datasets.load(flags.dataset, data_root=root, download=flags.download_data)
     print(data)
     for part in ("train", "test"):

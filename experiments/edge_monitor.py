@@ -12,18 +12,21 @@ import json
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that it also runs as a file
+
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # so that it also runs as a file
-
-from experiments.edge_optimizers import MuonLike, Sam  # noqa: E402
-from landscape_viz import EdgeMonitor, figures  # noqa: E402
-from landscape_viz.loss.precision import pinned_threads  # noqa: E402
-from landscape_viz.monitor.record import INDICATORS  # noqa: E402
-from multifractal.base import command  # noqa: E402
+from experiments.edge_optimizers import MuonLike, Sam
+from landscape_viz import EdgeMonitor, figures
+from landscape_viz.loss.precision import pinned_threads
+from landscape_viz.monitor.record import INDICATORS
 
 RESULTS = ROOT / "experiments" / "results" / "edge_monitor.json"
 FIGURE = ROOT / "docs" / "figures" / "edge_monitor.png"
@@ -198,9 +201,7 @@ def table(results=None):
 
 def main(argv=None):
     """Run the command line."""
-    flags = command.Parser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--quick", action="store_true", help="one seed, two batch sizes, 400 steps")
     flags.add_argument("--record", action="store_true", help="keep the results, write the page")
     options = flags.parse_args(argv)
@@ -220,4 +221,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(command.as_command(main, "edge_monitor.py"))
+    raise SystemExit(as_command(main, "edge_monitor.py"))

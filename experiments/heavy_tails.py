@@ -13,18 +13,21 @@ import json
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that it also runs as a file
+
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 import torch
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # so that it also runs as a file
-
-from landscape_viz import Problem, gradient_noise  # noqa: E402
-from multifractal import tail_index  # noqa: E402
-from multifractal.base.command import Parser, as_command  # noqa: E402
-from multifractal.base.rng import realisation  # noqa: E402
-from multifractal.base.statistics import mean_interval  # noqa: E402
+from landscape_viz import Problem, gradient_noise
+from multifractal import tail_index
+from multifractal.base.rng import realisation
+from multifractal.base.statistics import mean_interval
 
 N_SAMPLES = 4000
 RESULTS = ROOT / "experiments" / "results" / "heavy_tails.json"

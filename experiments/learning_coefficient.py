@@ -13,18 +13,21 @@ import sys
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that it also runs as a file
+
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 import torch
 from scipy.integrate import quad
 from scipy.special import stdtrit
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # so that it also runs as a file
-
-import landscape_viz as lv  # noqa: E402
-from multifractal.base.command import Parser, as_command  # noqa: E402
-from multifractal.base.statistics import mean_interval  # noqa: E402
+import landscape_viz as lv
+from multifractal.base.statistics import mean_interval
 
 RESULTS = ROOT / "experiments" / "results" / "learning_coefficient.json"
 CHAINS = {"n_chains": 4, "n_draws": 600, "n_burn_in": 600, "nbeta": 100.0, "localization": 1.0}

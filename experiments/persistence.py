@@ -12,15 +12,18 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
-import multifractal as mf  # noqa: E402
-from multifractal.base.command import Parser, as_command  # noqa: E402
-from multifractal.base.rng import realisation  # noqa: E402
-from multifractal.base.statistics import mean_interval  # noqa: E402
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
+import numpy as np
+
+import multifractal as mf
+from multifractal.base.rng import realisation
+from multifractal.base.statistics import mean_interval
 
 RESULTS = ROOT / "experiments" / "results" / "persistence.json"
 FIGURE = ROOT / "docs" / "figures" / "persistence.png"

@@ -4,8 +4,8 @@
 
 trains a perceptron on digits, maps three sections of it (dropout off, one fixed mask, live), walks on each and on model
 surfaces with its local exponents, follows a tangent vector along full-batch training of small networks, and writes the
-numbers to one file. About ten minutes of one core; stopped at any moment, the same command goes on where it was. The
-airfoil table and the paper's sections are used where they are found (--data_root, --source_data); nothing is fetched.
+numbers to one file. About ten minutes of one core; stopped at any moment, the same command with --resume goes on where it
+was. The airfoil table and the paper's sections are used where they are found (--data_root, --source_data); nothing is fetched.
 With --out experiments/results/real_dynamics.npz the tables of docs/real_and_model.md are written as well.
 """
 
@@ -15,7 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on, refuse_results
 
 ROOT = Path(__file__).resolve().parents[1]
 # of the supplement's network: from 0.1 of the edge to where it diverges
@@ -75,12 +75,8 @@ def parser():
         metavar="FOLDER",
         help="of finished parts (%(default)s)",
     )
-    add(
-        "--out",
-        default=None,
-        metavar="FILE",
-        help="the numbers, replaced if there (SAVE_DIR/real_dynamics.npz)",
-    )
+    add("--out", default=None, metavar="FILE", help="the numbers (SAVE_DIR/real_dynamics.npz)")
+    can_go_on(flags)
     return flags
 
 
@@ -96,10 +92,12 @@ def main(argv=None):
         walk_on_paper_surface,
     )
 
-    own = ("save_dir", "data_root", "source_data", "out")
+    own = ("save_dir", "data_root", "source_data", "out", "resume", "overwrite")
     settings = {name: value for name, value in vars(flags).items() if name not in own}
-    experiment = Experiment(flags.save_dir, settings)
-    out = experiment.folder / "real_dynamics.npz" if flags.out is None else flags.out
+    if flags.out is not None:
+        refuse_results("--out", Path(flags.out).parent, [flags.out], flags)
+    experiment = Experiment.asked("--save_dir", flags.save_dir, settings, flags)
+    out = experiment.folder / "real_dynamics.npz" if flags.out is None else Path(flags.out)
     print(f"output: {out}", flush=True)
     surface = experiment.result(
         "surface", DescentTable, partial(walk_on_paper_surface, runs=flags.runs, side=flags.side)
@@ -114,7 +112,7 @@ def main(argv=None):
         provenance=Provenance.of("experiments/real_dynamics.py", rng=0, **settings),
     )
     found.save(out, overwrite=True)
-    if Path(out).resolve() == ROOT / "experiments" / "results" / "real_dynamics.npz":
+    if out.resolve() == ROOT / "experiments" / "results" / "real_dynamics.npz":
         subprocess.run([sys.executable, ROOT / "tools" / "tables.py"], check=True)
     print(f"output: {out}")
     return found
@@ -211,4 +209,4 @@ def small_networks(experiment, flags):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "real_dynamics.py", again="the same command"))
+    raise SystemExit(as_command(main, "real_dynamics.py", again="the same command with --resume"))

@@ -1,20 +1,20 @@
 """Train a network and analyse the loss around it: one self-contained HTML report with every figure, number and meaning.
 
-    python experiments/run_full_analysis.py --dataset digits --model mlp --visualize --compute-hessian --track-trajectory
+    python experiments/run_full_analysis.py --dataset digits --model mlp --visualize --compute_hessian --track_trajectory
 
 takes under a minute on two cores, needs no files, and ends with the path of report.html. With the files of CIFAR-10 under
---data-root (or --download-data), on a machine with a GPU:
+--data_root (or --download_data), on a machine with a GPU:
 
-    python experiments/run_full_analysis.py --model resnet18 --dataset cifar10 --visualize --save-dir results/ \
-        --compute-hessian --track-trajectory
+    python experiments/run_full_analysis.py --model resnet18 --dataset cifar10 --visualize --save_dir results/ \
+        --compute_hessian --track_trajectory
 
-Stopped at any moment, the same command goes on where it was; flags that add chapters may be added later.
+Stopped at any moment, the same command with --resume goes on where it was; flags that add chapters may be added then.
 """
 
 import argparse
 import time
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on
 
 
 def parser():
@@ -39,17 +39,17 @@ def parser():
         help="map the line to the initial weights and a random plane",
     )
     add(
-        "--compute-hessian",
+        "--compute_hessian",
         action="store_true",
         help="largest eigenvalues, trace and spectral density",
     )
     add(
-        "--track-trajectory",
+        "--track_trajectory",
         action="store_true",
         help="the run in its principal plane, and its sharpness by epoch",
     )
-    add("--save-dir", metavar="FOLDER", help="(results/full_analysis_MODEL_DATASET)")
-    add("--resume", action="store_true", help="go on in that folder, as is done without it too")
+    add("--save_dir", metavar="FOLDER", help="(results/full_analysis_MODEL_DATASET)")
+    can_go_on(flags)
     add("--epochs", default=10, type=int, metavar="N", help="(%(default)s)")
     add(
         "--samples",
@@ -66,12 +66,12 @@ def parser():
         help="odd number of points along an axis of a plane (%(default)s)",
     )
     add(
-        "--data-root",
+        "--data_root",
         default="data",
         metavar="FOLDER",
         help="where the data sets' files are (%(default)s)",
     )
-    add("--download-data", action="store_true", help="fetch a data set that is not there")
+    add("--download_data", action="store_true", help="fetch a data set that is not there")
     add("--seed", default=0, type=int, help="of weights and order of images (%(default)s)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(%(default)s)")
     return flags
@@ -100,9 +100,8 @@ def main(argv=None):
         name: getattr(flags, name)
         for name in ("model", "dataset", "epochs", "samples", "points", "seed")
     }
-    experiment = Experiment(
-        flags.save_dir or f"results/full_analysis_{flags.model}_{flags.dataset}", settings
-    )
+    folder = flags.save_dir or f"results/full_analysis_{flags.model}_{flags.dataset}"
+    experiment = Experiment.asked("--save_dir", folder, settings, flags)
     print(f"{chosen.data}\noutput: {experiment.folder}", flush=True)
     trained = experiment.trained(
         chosen, epochs=flags.epochs, optimizer="momentum", rng=flags.seed, device=device
@@ -136,4 +135,6 @@ def _show(chapter):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "run_full_analysis.py", again="the same command"))
+    raise SystemExit(
+        as_command(main, "run_full_analysis.py", again="the same command with --resume")
+    )

@@ -4,7 +4,7 @@
 
 takes some 11 minutes of processor time (33 minutes on two cores that others were using) and needs no files; the paper's
 published sections are measured beside them where they are found (see data/README.md). Stopped at any moment, the same
-command goes on where it was. docs/section_study.md says what comes out; the numbers of that run are in
+command with --resume goes on where it was. docs/section_study.md says what comes out; the numbers of that run are in
 experiments/results/section_study.npz, and --out with that file writes the tables of the page as well.
 """
 
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on, refuse_results
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,13 +23,8 @@ def parser():
     """Return the command line's parser."""
     flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = flags.add_argument
-    add("--save-dir", default="results/section_study", metavar="FOLDER", help="(%(default)s)")
-    add(
-        "--out",
-        default=None,
-        metavar="FILE",
-        help="the numbers, replaced if there (SAVE_DIR/study.npz)",
-    )
+    add("--save_dir", default="results/section_study", metavar="FOLDER", help="(%(default)s)")
+    add("--out", default=None, metavar="FILE", help="the numbers (SAVE_DIR/study.npz)")
     add(
         "--points",
         default=129,
@@ -44,6 +39,7 @@ def parser():
         metavar="N",
         help="processes; the numbers are the same with any (%(default)s)",
     )
+    can_go_on(flags)
     return flags
 
 
@@ -55,11 +51,13 @@ def main(argv=None):
     from multifractal.base.chunks import workers
 
     start = time.perf_counter()
-    experiment = Experiment(flags.save_dir, {"points": flags.points})
+    if flags.out is not None:
+        refuse_results("--out", Path(flags.out).parent, [flags.out], flags)
+    experiment = Experiment.asked("--save_dir", flags.save_dir, {"points": flags.points}, flags)
+    path = experiment.folder / "study.npz" if flags.out is None else Path(flags.out)
     print(f"output: {experiment.folder}", flush=True)
     with workers(flags.workers if flags.workers > 1 else 0) as executor:
         found = study(experiment, n_points=flags.points, executor=executor)
-    path = experiment.folder / "study.npz" if flags.out is None else Path(flags.out)
     found.save(path, overwrite=True)
     if path.resolve() == ROOT / "experiments" / "results" / "section_study.npz":
         subprocess.run([sys.executable, ROOT / "tools" / "tables.py"], check=True)
@@ -73,4 +71,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "section_study.py", again="the same command"))
+    raise SystemExit(as_command(main, "section_study.py", again="the same command with --resume"))

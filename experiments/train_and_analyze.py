@@ -5,14 +5,15 @@
 trains a 3072-512-256-10 perceptron on a synthetic set for ten epochs (about a minute on two cores) and leaves in
 experiments/outputs: model.pth (the state dict of the best epoch; model.json says which), hessian.png, interp_1d.png (towards the
 start), random_1d.png (random, filter-normalised), contour_2d.png, and the numbers behind each as .npz. The images are made, or
-looked for, by experiments/data_preparation.py. Stopped at any moment, the same command goes on where it was. On CIFAR-10:
+looked for, by experiments/data_preparation.py. Stopped at any moment, the same command with --resume goes on where it
+was. On CIFAR-10:
 
     python experiments/train_and_analyze.py --dataset cifar10 --model resnet20 --data_root data --save_dir results/resnet20
 """
 
 import argparse
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on
 
 _WEIGHT_DECAY = 5e-4
 _N_EIGENVALUES = 5
@@ -69,7 +70,7 @@ def parser():
     )
     add("--download_data", action="store_true", help="fetch it where it is not there")
     add("--save_dir", default="experiments/outputs", metavar="FOLDER", help="(%(default)s)")
-    add("--resume", action="store_true", help="go on in that folder, as is done without it too")
+    can_go_on(flags)
     add(
         "--seed",
         default=0,
@@ -93,10 +94,9 @@ def main(argv=None):
         data_root=flags.data_root,
         download=flags.download_data,
     )
-    own = ("save_dir", "resume", "data_root", "download_data", "num_workers", "device")
-    experiment = Experiment(
-        flags.save_dir, {name: value for name, value in vars(flags).items() if name not in own}
-    )
+    own = ("save_dir", "resume", "overwrite", "data_root", "download_data", "num_workers", "device")
+    settings = {name: value for name, value in vars(flags).items() if name not in own}
+    experiment = Experiment.asked("--save_dir", flags.save_dir, settings, flags)
     print(f"{chosen.data}\noutput: {experiment.folder}", flush=True)
     trained = experiment.trained(
         chosen,
@@ -211,4 +211,6 @@ def draw_sections(experiment, problem, trained, flags, device):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "train_and_analyze.py", again="the same command"))
+    raise SystemExit(
+        as_command(main, "train_and_analyze.py", again="the same command with --resume")
+    )

@@ -1,12 +1,12 @@
 """Where real losses are fractal: seven parts, each judged by a rule that docs/where_losses_are_fractal.md states beforehand.
 
-    python experiments/where_losses_are_fractal.py [--quick] [--seeds 20] [--points 128] [--parts plant zoom] [--go-on] [--record]
+    python experiments/where_losses_are_fractal.py [--quick] [--seeds 20] [--points 128] [--parts plant zoom] [--go_on] [--record]
 
-Stopped at any moment, the same command goes on where it was; several may work side by side on different parts. --quick takes
-three seeds and leaves whole spectra out. Without --seeds a part has 20, and further ones, up to 60, until 20 count in each of its
-cells. With --record the rows of these parts are kept in experiments/results/where_losses_are_fractal.json, those of the other parts
-as they are, and tables and figures of the page are written anew; --go-on takes the seeds that are in that file from there, and
-measures only others.
+Stopped at any moment, the same command with --resume goes on where it was; several may work side by side on different parts.
+--quick takes three seeds and leaves whole spectra out. Without --seeds a part has 20, and further ones, up to 60, until 20
+count in each of its cells. With --record the rows of these parts are kept in experiments/results/where_losses_are_fractal.json,
+those of the other parts as they are, and tables and figures of the page are written anew; --go_on takes the seeds that are in
+that file from there, and measures only others.
 """
 
 import argparse
@@ -18,10 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
-from experiments.where_fractal import parts  # noqa: E402
-from landscape_viz.studies.experiment import Experiment  # noqa: E402
-from multifractal.base import files  # noqa: E402
-from multifractal.base.command import Parser, as_command  # noqa: E402
+from multifractal.base.command import Parser, as_command, at_the_shell, can_go_on, refuse_results
+
+at_the_shell(__name__)
+
+from experiments.where_fractal import parts
+from landscape_viz.studies.experiment import Experiment
+from multifractal.base import files
 
 RESULTS = ROOT / "experiments" / "results" / "where_losses_are_fractal.json"
 
@@ -34,10 +37,11 @@ def parser():
     add("--seeds", type=int, help="of each part (20; more where a rule needs them)")
     add("--points", type=int, default=128, help="along each side of a plane (%(default)s)")
     add("--parts", nargs="+", choices=parts.PARTS, metavar="PART", help="all")
-    add("--save-dir", default="results/where_losses_are_fractal", metavar="FOLDER")
-    add("--go-on", action="store_true", help="measure no seed that the committed results have")
-    add("--as-is", action="store_true", help="measure nothing more: what the folder holds")
+    add("--save_dir", default="results/where_losses_are_fractal", metavar="FOLDER")
+    add("--go_on", action="store_true", help="measure no seed that the committed results have")
+    add("--as_is", action="store_true", help="measure nothing more: what the folder holds")
     add("--record", action="store_true", help="keep the rows, write tables and figures")
+    can_go_on(flags)
     return flags
 
 
@@ -78,7 +82,7 @@ def recorded(points):
     if kept["points"] != points:
         raise ValueError(
             f"--points must be those of the committed results, {kept['points']}, to go on with them, got {points}; "
-            "leave --go-on out"
+            "leave --go_on out"
         )
     for part, rows in kept["rows"].items():
         for row in rows:
@@ -94,6 +98,11 @@ def main(argv=None):
     size = parts.Size(seeds=3 if flags.quick else flags.seeds, points=flags.points)
     known = recorded(size.points) if flags.go_on else None
     asked = flags.parts or [part for part in parts.PARTS if not flags.quick or part != "spectra"]
+    there = [path for part in asked for path in Path(flags.save_dir).glob(f"{part}_[0-9]*.json")]
+    if not flags.as_is:
+        refuse_results("--save_dir", flags.save_dir, there, flags)
+    for path in there if flags.overwrite else ():
+        path.unlink()
     rows = measure(size, asked, flags.save_dir, flags.as_is, known)
     from experiments.where_fractal import page
 
@@ -117,4 +126,6 @@ def _rounded(value):
 
 
 if __name__ == "__main__":
-    raise SystemExit(as_command(main, "where_losses_are_fractal.py", again="the same command"))
+    raise SystemExit(
+        as_command(main, "where_losses_are_fractal.py", again="the same command with --resume")
+    )

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on, refuse_results
 
 WITH_FLAGS_OF_THEIR_OWN = {
     "visualise": (
@@ -35,7 +35,8 @@ def parser():
         ),
         ("section", "map the loss on a random plane: section.npz, section.png, section.html"),
     ):
-        add = commands.add_parser(name, help=what, description=what).add_argument
+        command = commands.add_parser(name, help=what, description=what)
+        add = command.add_argument
         add("factory", help="module:function that makes the network without arguments")
         add(
             "--data",
@@ -58,8 +59,7 @@ def parser():
         add("--half_width", type=float, default=1.0, help="in norms of the filters (%(default)s)")
         add("--device", default="cpu", help="where the network runs (%(default)s)")
         add("--rng", type=int, default=0, help="of the plane (%(default)s)")
-        add("--resume", action="store_true", help="go on where a stopped run was")
-        add("--overwrite", action="store_true", help="begin anew, and replace what is there")
+        can_go_on(command)
     for name, (what, _) in WITH_FLAGS_OF_THEIR_OWN.items():
         commands.add_parser(name, help=what, add_help=False)
     return flags
@@ -72,23 +72,16 @@ def main(argv=None):
         flags.print_help()
         return 0
     if words[0] in WITH_FLAGS_OF_THEIR_OWN:
-        return importlib.import_module(WITH_FLAGS_OF_THEIR_OWN[words[0]][1]).command(words[1:])
+        module = WITH_FLAGS_OF_THEIR_OWN[words[0]][1]
+        return as_command(
+            lambda: importlib.import_module(module).command(words[1:]), f"landscape {words[0]}"
+        )
     asked = flags.parse_args(words)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     made = {"report": _report, "section": _section}[asked.command]
     again = "the same command with --resume"
     return as_command(lambda: made(asked), f"landscape {asked.command}", again=again)
-
-
-def _refuse_results(folder, asked):
-    """Raise FileExistsError where the folder holds what this command writes, unless that is to be resumed or replaced."""
-    there = sorted(path.name for path in folder.glob(f"{asked.command}.*"))
-    if there and not (asked.resume or asked.overwrite):
-        raise FileExistsError(
-            f"--folder must hold no results yet, got {folder} with {', '.join(there)}; pass --resume to go on, "
-            "--overwrite to replace them, or another folder"
-        )
 
 
 def _refuse_arguments(name, value):
@@ -122,7 +115,7 @@ def _report(asked):
     from landscape_viz.loss.batch_loss import made
 
     folder = Path(asked.folder)
-    _refuse_results(folder, asked)
+    refuse_results("--folder", folder, folder.glob(f"{asked.command}.*"), asked)
     problem = _problem(asked)
     report = fractal_report(
         problem.build(),
@@ -147,7 +140,7 @@ def _section(asked):
     from landscape_viz.figures import page
 
     folder = Path(asked.folder)
-    _refuse_results(folder, asked)
+    refuse_results("--folder", folder, folder.glob(f"{asked.command}.*"), asked)
     problem = _problem(asked)
     folder.mkdir(parents=True, exist_ok=True)
     axis = f"{-asked.half_width!r}:{asked.half_width!r}:{asked.points}"

@@ -493,8 +493,8 @@ def _kept(folder, resume, overwrite):
         return saved
     if not overwrite:
         raise FileExistsError(
-            f"folder must not hold checkpoints yet, got {str(folder)!r} with {len(saved)} of them; pass "
-            "resume=True (--resume) to resume it, overwrite=True (--overwrite) to start again, or another one"
+            f"folder must hold no results yet, got {str(folder)!r} with {len(saved)} checkpoints; pass "
+            "resume=True (--resume) to go on, overwrite=True (--overwrite) to replace them, or another folder"
         )
     for epoch in saved:
         _path(folder, epoch).unlink()

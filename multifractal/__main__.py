@@ -1,9 +1,9 @@
 """The command `multifractal`, or `python -m multifractal`: a first look, the paper's claims judged, its data, its training run."""
 
 import argparse
+import importlib
 import sys
 
-from multifractal.base.checks import whole_number
 from multifractal.base.command import Parser, as_command
 
 _LAGS = [1, 2, 4, 8, 16, 32, 64]  # steps, in the demo
@@ -16,6 +16,12 @@ COMMANDS = {
     "list": "say which of the paper's source data are here",
     "verify": "check each of the paper's source data that is here",
     "accept": "take a file as one of the paper's source data",
+}
+
+
+_ELSEWHERE = {
+    "report": "multifractal.reproduction.__main__",
+    "train": "multifractal.training.__main__",
 }
 
 
@@ -36,22 +42,16 @@ def main(argv=None):
         flags.print_help()
         return 0
     asked, rest = flags.parse_known_args(words[:1])[0], words[1:]
-    if asked.command == "demo":
-        return as_command(lambda: _demo(rest), "multifractal demo")
-    if asked.command == "report":
-        from multifractal.reproduction.__main__ import command as report
+    return as_command(lambda: _done(asked.command, rest), f"multifractal {asked.command}")
 
-        return report(rest)
-    if asked.command == "train":
-        from multifractal.training.__main__ import command as train
 
-        return train(rest)
-    from multifractal.source_data.__main__ import main as source_data
-
-    words = [asked.command, *rest]
-    return as_command(
-        lambda: source_data(words), f"multifractal {asked.command}", again="the same command"
-    )
+def _done(command, words):
+    """Do what a command stands for, loading what it needs; return its exit status."""
+    if command == "demo":
+        return _demo(words)
+    if command in _ELSEWHERE:
+        return importlib.import_module(_ELSEWHERE[command]).command(words)
+    return importlib.import_module("multifractal.source_data.__main__").command([command, *words])
 
 
 def _demo(argv):
@@ -62,6 +62,8 @@ def _demo(argv):
     flags.add_argument("--steps", type=int, default=5000, help="of descent (%(default)s)")
     flags.add_argument("--rng", type=int, default=0, help="(%(default)s)")
     asked = flags.parse_args(argv)
+    from multifractal.base.checks import whole_number
+
     whole_number("--size", asked.size, 4)
     whole_number("--steps", asked.steps, _LAGS[-1] + 1)
     whole_number("--rng", asked.rng, 0)

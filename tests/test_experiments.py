@@ -1,9 +1,11 @@
 """The scripts in experiments/: outputs, reports that need nothing else, going on after a stop, refusals."""
 
+import argparse
 import contextlib
 import io
 import json
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -164,7 +166,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(trained, tmp_path):
     for name in ("checkpoints/epoch_0003.pt", "contour_2d.npz", "model.pth", "training.npz"):
         (copy / name).unlink()
     kept = (copy / "hessian.npz").stat().st_mtime_ns
-    train_and_analyze.main([*QUICK, "--save_dir", str(copy)])
+    train_and_analyze.main([*QUICK, "--save_dir", str(copy), "--resume"])
     one, other = (Section.load(folder / "contour_2d.npz") for folder in (trained, copy))
     assert np.array_equal(one.grid, other.grid)
     assert (copy / "hessian.npz").stat().st_mtime_ns == kept
@@ -178,7 +180,7 @@ def test_a_folder_of_other_settings_is_refused(trained, change, words):
     """The difference is named and nothing is touched."""
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
     with pytest.raises(FileExistsError, match=words):
-        train_and_analyze.main([*QUICK, *change, "--save_dir", str(trained)])
+        train_and_analyze.main([*QUICK, *change, "--save_dir", str(trained), "--resume"])
     assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
 
 
@@ -193,6 +195,28 @@ def test_a_folder_of_unknown_results_is_refused(tmp_path):
     (tmp_path / "sub" / "hessian.npz").write_bytes(b"PK damaged")
     with pytest.raises(DamagedFileError, match="hessian"):
         made.result("hessian", Eigenpairs, None)
+
+
+def test_a_command_begins_anew_only_when_asked(tmp_path):
+    """The folder of an experiment is refused; --overwrite deletes what it left, settings too, and nothing else."""
+    new, resume, overwrite = (
+        argparse.Namespace(resume=r, overwrite=o)
+        for r, o in ((False, False), (True, False), (False, True))
+    )
+    asked = partial(experiment.Experiment.asked, "--save_dir", tmp_path)
+    asked({"a": 1}, new)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("old.npz", "notes.txt", "checkpoints/epoch_0001.pt", "checkpoints/mine.pt"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(FileExistsError, match=r"--save_dir must hold no results yet.*old\.npz"):
+        asked({"a": 1}, new)
+    asked({"a": 1}, resume)
+    with pytest.raises(FileExistsError, match="a 1, now 2"):
+        asked({"a": 2}, resume)
+    asked({"a": 2}, overwrite)
+    kept = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    assert kept == ["checkpoints/mine.pt", "experiment.json", "notes.txt"]
+    assert json.loads((tmp_path / "experiment.json").read_text()) == {"a": 2}
 
 
 def test_unknown_names_list_the_known_ones(capsys):
@@ -266,7 +290,7 @@ def test_the_report_holds_everything_and_fetches_nothing(tmp_path, capsys):
     assert str(report) in capsys.readouterr().out
     changed = report.stat().st_mtime_ns
     # everything is there: only drawn and written again
-    run_full_analysis.main([*flags, "--save-dir", str(tmp_path)])
+    run_full_analysis.main([*flags, "--save-dir", str(tmp_path), "--resume"])
     assert report.stat().st_mtime_ns > changed
 
 

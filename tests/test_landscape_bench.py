@@ -118,9 +118,9 @@ def test_your_optimiser_is_measured_again_when_its_source_changes():
     """The name of its file holds a mark of its source; those that are shipped have none; what cannot be imported is refused."""
     yours = named(f"{__name__}:Planted")
     assert yours.kind is Planted
-    names = {command._file("mine:X", Yours(kind)) for kind in (Planted, Lost)}
+    names = {command._file("mine:X", Yours(kind), BOWL) for kind in (Planted, Lost)}
     assert len(names) == 2
-    assert command._file("SGD", named("SGD")) == "SGD"
+    assert command._file("SGD", named("SGD"), BOWL) == f"SGD on {BOWL}.json"
     for name in ("nothing", "torch.optim:Nothing", "nowhere.at.all:X"):
         with pytest.raises(ValueError, match="--optimizer must be one of SGD, momentum"):
             named(name)

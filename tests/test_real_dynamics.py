@@ -121,7 +121,7 @@ def test_the_parts_are_joined_and_kept(found, tmp_path, monkeypatch):
     monkeypatch.setattr(real_dynamics, "ROOT", tmp_path)
     committed = tmp_path / "experiments" / "results" / "real_dynamics.npz"
     committed.parent.mkdir(parents=True)
-    real_dynamics.main([*flags, "--out", str(committed)])
+    real_dynamics.main([*flags, "--out", str(committed), "--resume"])
     assert pages == ["written"]
     assert committed.exists()
 

@@ -207,11 +207,17 @@ def test_the_script_keeps_and_tells_what_the_study_finds(
             in said
         )
     (tmp_path / "numbers.npz").write_bytes(b"of an earlier run")
-    again = section_study.main([*flags, "--out", str(tmp_path / "numbers.npz")])
+    numbers = ["--out", str(tmp_path / "numbers.npz")]
+    for asked_for in (flags, ["--save_dir", str(tmp_path / "new"), *numbers]):
+        with pytest.raises(FileExistsError, match=r"must hold no results yet.*--resume to go on"):
+            section_study.main(asked_for)
+    assert not (tmp_path / "new").exists()
+    again = section_study.main([*flags, *numbers, "--resume"])
     assert again == tmp_path / "numbers.npz"
     kept = [mf.SectionStudy.load(p) for p in (again, path)]
     assert [[r.verdict for r in one.rows] for one in kept] == [[r.verdict for r in study.rows]] * 2
     monkeypatch.setattr(section_study, "ROOT", tmp_path)
     (tmp_path / "experiments" / "results").mkdir(parents=True)
-    section_study.main([*flags, "--out", str(tmp_path / "experiments/results/section_study.npz")])
+    committed = str(tmp_path / "experiments/results/section_study.npz")
+    section_study.main([*flags, "--out", committed, "--resume"])
     assert asked[-1] == "page"

@@ -659,7 +659,9 @@ def test_scripts_write_what_they_say(finished):
             for ending in ("png", "pdf", "npz")
         )
     assert json.loads((folder / "numbers.json").read_text())["seed"] == 0
-    with pytest.raises(FileExistsError, match="must not exist yet"):
+    with pytest.raises(
+        FileExistsError, match=r"--outdir must hold no results yet.*pass --overwrite"
+    ):
         SCRIPTS[name].main(["--out", str(folder)])
 
 

@@ -88,6 +88,20 @@ def test_a_missing_package_is_named_before_any_work(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["report", "section", "visualise", "compare"])
+def test_without_torch_a_network_is_refused_in_a_line(command, monkeypatch, tmp_path, capsys):
+    """Wherever it is that torch is loaded first: each command of networks names its extra."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.startswith("landscape_viz.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    needs = ["mine:network", "--data", "mine:data"] if command in ("report", "section") else []
+    assert landscape.main([command, *needs]) == 1
+    said = capsys.readouterr().err
+    assert "pip install 'multifractal-landscapes[networks]'" in said
+    assert said.count("\n") == 1
+
+
 def test_the_demo_from_the_shell(tmp_path, capsys):
     """The picture is drawn, and the exponent printed."""
     words = ["demo", "--folder", str(tmp_path), "--size", "64", "--steps", "500"]
@@ -103,7 +117,7 @@ def test_commands_are_passed_on(monkeypatch):
     seen = []
     for module in ("reproduction", "training", "source_data"):
         other = importlib.import_module(f"multifractal.{module}.__main__")
-        name = "main" if module == "source_data" else "command"
+        name = "command"
         monkeypatch.setattr(other, name, lambda words, at=module: seen.append((at, words)) or 7)
     assert multifractal.main(["report", "--surfaces", "2"]) == 7
     assert multifractal.main(["train", "--lr", "1"]) == 7

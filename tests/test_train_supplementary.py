@@ -280,7 +280,7 @@ def test_the_command_line_reports_errors_without_a_traceback(small_run):
         env=os.environ | {"PYTHONWARNINGS": "ignore"},
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("multifractal train: error: the folder must be new or empty")
+    assert done.stderr.startswith("multifractal train: error: the folder must hold no results yet")
     assert "Traceback" not in done.stderr
 
 

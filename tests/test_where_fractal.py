@@ -25,7 +25,7 @@ def test_lines_through_gated_networks_are_run_resumed_and_recorded(tmp_path, mon
     run(tmp_path / "runs", "--seeds", "1")
     assert "undecided (1 seeds)" in capsys.readouterr().out
     kept = (tmp_path / "runs" / "gated_0.json").stat().st_mtime_ns
-    run(tmp_path / "runs", "--seeds", "2", "--record")
+    run(tmp_path / "runs", "--seeds", "2", "--record", "--resume")
     assert "undecided (2 seeds)" in capsys.readouterr().out
     assert (tmp_path / "runs" / "gated_0.json").stat().st_mtime_ns == kept
     rows = json.loads(record.read_text())["rows"]
@@ -116,7 +116,7 @@ def test_what_counts_in_the_other_parts():
 
 
 def test_recorded_seeds_are_not_measured_again(tmp_path, monkeypatch):
-    """With --go-on rows of the committed results are taken as they are; refused where planes have other points."""
+    """With --go_on rows of the committed results are taken as they are; refused where planes have other points."""
     monkeypatch.setattr(page, "RESULTS", tmp_path / "record.json")
     known = [row | {"seed": 0} for row in test_study_rules.plant([0.5])]
     page.RESULTS.write_text(json.dumps({"points": 128, "rows": {"plant": known}}))

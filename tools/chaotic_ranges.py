@@ -8,6 +8,10 @@ docs/chaotic_ranges.json, which docs/expect.md quotes and tests compare with wha
 import json
 from pathlib import Path
 
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 
 import multifractal as mf
@@ -107,4 +111,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "chaotic_ranges"))

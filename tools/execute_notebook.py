@@ -1,6 +1,5 @@
 """Execute a notebook from top to bottom, showing its headings as they run; write HTML, or keep the outputs in the file."""
 
-import argparse
 import hashlib
 import importlib
 import re
@@ -9,12 +8,14 @@ import threading
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it also runs as a file
+
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import nbclient
 import nbformat
-
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # run as a script it sees its own folder only
 
 _PAGE = "tools.notebook_page"
 # Of what is said on the error stream: progress, and that no bar can be drawn for it.
@@ -27,13 +28,13 @@ _QUIET = "--IPKernelApp.log_level=ERROR"
 
 def main(argv=None):
     """Run the command line; returns the seconds that the cells took."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("notebook", type=Path)
     parser.add_argument(
         "--html", type=Path, help="write the executed notebook there as one self-contained page"
     )
     parser.add_argument(
-        "--in-place", action="store_true", help="keep the outputs in the notebook itself"
+        "--in_place", action="store_true", help="keep the outputs in the notebook itself"
     )
     options = parser.parse_args(argv)
     notebook = nbformat.read(options.notebook, as_version=4)
@@ -119,4 +120,4 @@ def _show_where(options, seconds):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(as_command(main, "execute_notebook.py"))

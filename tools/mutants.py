@@ -457,4 +457,8 @@ def _at_first(results):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # by hand: the package is for the trees' processes to load
+        print("\nstopped; the same command resumes where it was", file=sys.stderr)
+        raise SystemExit(130) from None

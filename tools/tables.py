@@ -17,8 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that it also runs as a file
 
-from multifractal.base import files  # noqa: E402
-from tools import marks  # noqa: E402
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
+from multifractal.base import files
+from tools import marks
 
 RESULTS = ROOT / "experiments" / "results"
 DOCS = ROOT / "docs"
@@ -65,6 +69,7 @@ def _of_benchmarks():
 
 PAGES = {  # page: what gives {name of its marks: function that makes the text}
     "benchmarks.md": _of_benchmarks,
+    "expect.md": partial(_functions, "tools.times", times="table"),
     "reliability.md": partial(_functions, "campaign.harness", campaign="text"),
     "heavy_tails.md": partial(
         _functions, "experiments.heavy_tails", heavy_tails="table", gradient_noise="gradient_table"
@@ -101,9 +106,7 @@ def record(found):
 
 def main(argv=None):
     """Write the tables, or compare them; return the exit status."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--check", action="store_true", help="write nothing")
     flags.add_argument("pages", nargs="*", help=f"all by default: {', '.join(PAGES)}")
     asked = flags.parse_args(argv)
@@ -121,4 +124,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(as_command(main, "tables.py"))

@@ -2,7 +2,7 @@
 
     make zoo                                # resumable: cells that were right are not run again
     python tools/zoo.py --fresh             # all anew
-    python tools/zoo.py --networks "ViT" --probes loss sections --no-page
+    python tools/zoo.py --networks "ViT" --probes loss sections --no_page
 
 Each cell is right against brute force in float64, or refused in the words that the zoo expects; anything else is a failure, and the
 command ends with 1.
@@ -15,7 +15,7 @@ import re
 import sys
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +24,12 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # small networks: threads would only wait for each other
 
-from multifractal.base import files  # noqa: E402
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
+from multifractal.base import files
+from multifractal.base.chunks import workers
 
 STORE, PAGE = ROOT / "results" / "zoo.json", ROOT / "docs" / "zoo.md"
 
@@ -41,7 +46,7 @@ def main(argv=None):
         name: [p for p in flags.probes if flags.fresh or not good(kept, name, p)] for name in names
     }
     todo = {name: probes for name, probes in todo.items() if probes}
-    with ProcessPoolExecutor(flags.workers) as pool:
+    with workers(flags.workers) as pool:
         waiting = {pool.submit(run, name, probes): name for name, probes in todo.items()}
         for done in as_completed(waiting):
             name = waiting[done]
@@ -59,14 +64,12 @@ def main(argv=None):
 
 def parsed(argv, probes):
     """Return the flags."""
-    flags = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    flags = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--networks", default="", help="pattern of names (default: all)")
     flags.add_argument("--probes", nargs="+", default=probes, choices=probes)
     flags.add_argument("--workers", type=int, default=2)
     flags.add_argument("--fresh", action="store_true", help="run again what was right before")
-    flags.add_argument("--no-page", dest="page", action="store_false")
+    flags.add_argument("--no_page", dest="page", action="store_false")
     return flags.parse_args(argv)
 
 
@@ -162,4 +165,4 @@ Refusals (argument, rule, remedy):
 """
 
 if __name__ == "__main__":
-    raise SystemExit(bool(main()))
+    raise SystemExit(as_command(lambda: int(bool(main())), "zoo.py", again="the same command"))

@@ -4,8 +4,8 @@
     python -m experiments.landscape_bench [--record]
 
 The first adds yours to the leaderboard in less than two minutes: it is called as MyOptimizer(parameters, lr=rate). The second runs all that
-are shipped (some ten minutes). Stopped at any moment, the same command goes on where it was; the page is
-FOLDER/leaderboard.html. The rules, written before the run, are in docs/landscape_bench.md.
+are shipped (some ten minutes). Stopped at any moment, the same command with --resume goes on where it was; the
+page is FOLDER/leaderboard.html. The rules, written before the run, are in docs/landscape_bench.md.
 """
 
 import argparse
@@ -13,16 +13,18 @@ import hashlib
 import inspect
 import json
 import re
-import sys
 import time
 from pathlib import Path
+
+from multifractal.base.command import Parser, as_command, at_the_shell, can_go_on, refuse_results
+
+at_the_shell(__name__)
 
 from experiments.landscape_bench import grounds, page, protocol
 from experiments.landscape_bench.optimizers import OPTIMIZERS, named
 from landscape_viz.loss.precision import pinned_threads
 from landscape_viz.studies.experiment import Experiment
 from multifractal.base import files
-from multifractal.base.command import Parser, as_command
 
 
 def parser():
@@ -39,6 +41,7 @@ def parser():
     add("--grounds", nargs="+", choices=list(grounds.GROUNDS), metavar="GROUND", help="only these")
     add("--out", default="results/landscape_bench", metavar="FOLDER", help="(%(default)s)")
     add("--record", action="store_true", help="keep the results of all shipped, write the page")
+    can_go_on(flags)
     return flags
 
 
@@ -49,7 +52,7 @@ def measure(names, chosen, folder, say=print):
     makes, results = {name: named(name) for name in names}, {name: {} for name in names}
     for ground in chosen:  # outermost, so that draws are made once
         for name, make in makes.items():
-            path = experiment.folder / f"{_file(name, make)} on {_words(ground)}.json"
+            path = experiment.folder / _file(name, make, ground)
             if not path.exists():
                 begun = time.process_time()
                 with pinned_threads(1), files.atomic_write(path) as file:
@@ -60,15 +63,16 @@ def measure(names, chosen, folder, say=print):
     return results
 
 
-def _file(name, make):
-    """Return the name of an optimiser's files; that of one which is not shipped changes with its source."""
+def _file(name, make, ground):
+    """Return the name of a result's file; that of an optimiser which is not shipped changes with its source."""
     if name in OPTIMIZERS:
-        return _words(name)
+        return f"{_words(name)} on {_words(ground)}.json"
     try:
         source = inspect.getsource(make.kind)
     except (TypeError, OSError):  # written in C, or at a prompt: its name is all there is
         source = name
-    return f"{_words(name)} {hashlib.sha256(source.encode()).hexdigest()[:8]}"
+    mark = hashlib.sha256(source.encode()).hexdigest()[:8]
+    return f"{_words(name)} {mark} on {_words(ground)}.json"
 
 
 def _words(name):
@@ -79,7 +83,12 @@ def main(argv=None):
     """Run the command line."""
     flags = parser().parse_args(argv)
     chosen = flags.grounds or list(grounds.GROUNDS)
-    results = measure(flags.optimizer or list(OPTIMIZERS), chosen, flags.out)
+    names = flags.optimizer or list(OPTIMIZERS)
+    there = [_file(name, named(name), ground) for name in names for ground in chosen]
+    refuse_results("--out", flags.out, there, flags)
+    for file in there if flags.overwrite else ():
+        Path(flags.out, file).unlink(missing_ok=True)
+    results = measure(names, chosen, flags.out)
     shipped = {} if flags.optimizer is None else page.kept()
     shipped = {
         name: {g: one[g] for g in chosen}
@@ -97,4 +106,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(as_command(main, "landscape_bench", again="the same command"))
+    raise SystemExit(as_command(main, "landscape_bench", again="the same command with --resume"))

@@ -14,6 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
+from multifractal.base.command import Parser, as_command, at_the_shell
+
+at_the_shell(__name__)
+
 from experiments.published_findings import (
     eigenvalues,
     files,
@@ -26,7 +30,6 @@ from experiments.published_findings import (
 )
 from landscape_viz.loss.precision import pinned_threads
 from multifractal import source_data
-from multifractal.base.command import Parser, as_command
 from tools import marks
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "findings.md"

@@ -9,7 +9,7 @@ import numpy as np
 
 from multifractal import figures
 from multifractal.base import files
-from multifractal.base.command import Parser
+from multifractal.base.command import Parser, refuse_results
 
 
 def parser(doc, name):
@@ -38,7 +38,7 @@ class Folder:
     def __init__(self, path, overwrite, numbers="numbers.json"):
         self.path = Path(path).resolve()
         self._numbers = self.path / numbers
-        files.refuse_existing(self._numbers, overwrite)
+        refuse_results("--outdir", self.path, [numbers], argparse.Namespace(overwrite=overwrite))
         print(f"writes to {self.path}")
 
     def figure(self, axes, name, **arrays):

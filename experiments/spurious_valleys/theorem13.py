@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
+
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 from threadpoolctl import threadpool_limits
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
 from experiments.spurious_valleys import certificates, script, valley
 from experiments.spurious_valleys.mixture import Mixture, SquareMixture
 from multifractal.base.checks import require
-from multifractal.base.command import as_command
 from multifractal.base.rng import realisation
 
 NOISE, TRAINING_STEPS = 0.05, 300  # of starts; of Bézier curves and polygons

@@ -11,16 +11,19 @@ and the share of gradient descents that end trapped on theorem 13's data, which 
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
+
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 from threadpoolctl import threadpool_limits
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
 from experiments.spurious_valleys import certificates, kernel_tail, script, valley
 from experiments.spurious_valleys import random_features as rf
 from experiments.spurious_valleys.mixture import Mixture
 from multifractal.base.chunks import map_chunks
-from multifractal.base.command import as_command
 from multifractal.base.rng import as_seed_sequence, realisation
 from multifractal.base.statistics import percentile_interval
 

@@ -13,10 +13,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
+
+from multifractal.base.command import as_command, at_the_shell
+
+at_the_shell(__name__)
+
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a file
 
 from experiments.spurious_valleys import script
 from experiments.spurious_valleys.activations import (
@@ -37,7 +41,6 @@ from experiments.spurious_valleys.rank_path import (
     rank_path,
 )
 from landscape_viz import Problem, directions, section, trajectory
-from multifractal.base.command import as_command
 from multifractal.base.rng import realisation
 
 N_INPUTS, RATE, N_STARTS, WIDTHS = 10, 0.01, 4, (2, 5, 9, 15)

@@ -93,6 +93,7 @@ def run(
     pending = {k: c for k, c in enumerate(chains) if c.step < settings.n_steps}
     done = sum(chain.step for chain in chains)
     with tqdm(
+        desc="chains",
         total=settings.n_steps * len(chains),
         initial=done,
         unit="step",

@@ -3,6 +3,7 @@
 A difference is named by its cause: random numbers, weights or data that the network changes itself, or a kernel.
 """
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from landscape_viz.loss.metrics import applicable
 from landscape_viz.loss.precision import tolerance
 from multifractal.base.checks import refuse, require
 
+_OF_DTYPE = re.compile(r"double|float|half|dtype", re.IGNORECASE)  # in an error of torch
 _CHECKED = 3  # batches that are compared with their halves (our choice)
 
 
@@ -114,6 +116,7 @@ def _evaluated(objective, found, first=False):
             with objective.evaluating(), torch.set_grad_enabled(found.needs_grad):
                 term = objective.term(len(terms)) if batch is None else objective.of_batch(batch)
         except RuntimeError as error:
+            _refuse_precision(objective.problem.precision, error)
             if not first or found.needs_grad or "grad" not in str(error):
                 raise
             found.needs_grad = True
@@ -121,6 +124,19 @@ def _evaluated(objective, found, first=False):
         found.clones = found.clones or versions != [t._version for t in batches.leaves(batch)]
         terms.append(_light(term, len(terms)))
     return terms
+
+
+def _refuse_precision(precision, error):
+    """Explain an error of torch that the precision asked for may be the cause of."""
+    if precision == "as-is" or not _OF_DTYPE.search(str(error)):
+        return
+    raise refuse(
+        "precision",
+        precision,
+        f"be one that each operation of the network knows (torch: {str(error).splitlines()[0]})",
+        "pass 'as-is', or let the network take plain operations, one with experts of transformers by "
+        "model.set_experts_implementation('eager')",
+    ) from error
 
 
 def _light(term, k):

@@ -34,6 +34,7 @@ def _fill(grid, task, done, executor, progress, keep):
     pending = [chunk for chunk in task.chunks() if chunk[0] not in done]
     disable = None if progress is None else not progress
     bar = tqdm(
+        desc="section",
         total=task.n_points,
         initial=task.n_points - sum(b - a for a, b in pending),
         unit="point",

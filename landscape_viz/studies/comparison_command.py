@@ -3,13 +3,13 @@
     landscape compare    # or python loss_landscape_analysis.py, in a checkout
 
 trains each from three seeds on handwritten digits and takes about a minute on two cores. The folder gets table.csv,
-architectures.png, and what each network gave as .npz. Stopped at any moment, the same command goes on where it was, with --resume
-or without.
+architectures.png, and what each network gave as .npz. Stopped at any moment, the same command with
+--resume goes on where it was.
 """
 
 import argparse
 
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on
 
 
 def parser():
@@ -43,14 +43,14 @@ def parser():
         help="odd number of points along an axis of a plane (%(default)s)",
     )
     add(
-        "--data-root",
+        "--data_root",
         default="data",
         metavar="FOLDER",
         help="where the data sets' files are (%(default)s)",
     )
-    add("--download-data", action="store_true", help="fetch a data set that is not there")
-    add("--save-dir", default="results/architectures", metavar="FOLDER", help="(%(default)s)")
-    add("--resume", action="store_true", help="go on in that folder, as is done without it too")
+    add("--download_data", action="store_true", help="fetch a data set that is not there")
+    add("--save_dir", default="results/architectures", metavar="FOLDER", help="(%(default)s)")
+    can_go_on(flags)
     return flags
 
 
@@ -70,7 +70,7 @@ def main(argv=None):
         flags.dataset, "mlp", data_root=flags.data_root, download=flags.download_data
     ).data
     settings = {name: getattr(flags, name) for name in ("dataset", "epochs", "samples", "points")}
-    experiment = Experiment(flags.save_dir, settings)
+    experiment = Experiment.asked("--save_dir", flags.save_dir, settings, flags)
     print(f"{data}\noutput: {experiment.folder}", flush=True)
     networks = {}
     for kind in small_models.DEPTHS:
@@ -101,4 +101,4 @@ def main(argv=None):
 
 def command(argv=None, name="landscape compare"):
     """Run `main` as a shell's command of this name; return the exit status."""
-    return as_command(lambda: main(argv), name, again="the same command")
+    return as_command(lambda: main(argv), name, again="the same command with --resume")

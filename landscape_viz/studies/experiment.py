@@ -11,9 +11,12 @@ import torch
 from landscape_viz import checkpoint, datasets, models, training
 from landscape_viz.loss.problem import Problem
 from multifractal.base import files
+from multifractal.base.command import refuse_results
 
 RECORD = "experiment.json"
 _CHECKPOINTS = "checkpoints"
+_RESULTS = ("npz", "pth", "png", "html")  # by which a folder is known to hold some
+_BESIDE = ("csv", "json", "store")  # what else an experiment leaves
 # Shape as CIFAR-10's, so that a perceptron is 3072-512-256-10; noise such that it gets some 84 % of test images right.
 _SYNTHETIC = {"input_shape": (3, 32, 32), "noise": 12.0}
 
@@ -44,18 +47,40 @@ class Experiment:
         if record.exists():
             self._refuse_others(record)
             return
-        there = [
-            path.name
-            for ending in ("*.npz", "*.pth", "*.png", "*.html")
-            for path in sorted(self.folder.glob(ending))
-        ]
+        there = [path.name for path in _ending(self.folder, _RESULTS)]
         if there or (self.folder / _CHECKPOINTS).exists():
             raise FileExistsError(
                 f"the save directory must hold no other results, got {self.folder} with "
                 f"{', '.join(there[:5]) or _CHECKPOINTS}; choose another one"
             )
-        with files.atomic_write(record) as file:
-            file.write(json.dumps(self.settings, indent=1).encode())
+        _write_record(self.folder, self.settings)
+
+    @classmethod
+    def asked(cls, flag, folder, settings, flags):
+        """Return the experiment of a command: in a new folder, or gone on with, or begun anew, as the flags say.
+
+        Parameters
+        ----------
+        flag : str
+            What names the folder at the shell.
+        folder : path-like
+        settings : dict
+        flags : Namespace
+            With `resume` and `overwrite`, which deletes what experiments leave in a folder with a record of theirs; other files
+            stay.
+
+        Raises
+        ------
+        FileExistsError
+            When the folder holds an experiment and neither flag is given, or as for the class.
+        """
+        folder = Path(folder).resolve()
+        if (folder / RECORD).exists():
+            there = _ending(folder, _RESULTS + _BESIDE)
+            refuse_results(flag, folder, there, flags)
+            if flags.overwrite:
+                _begin_anew(folder, settings, there)
+        return cls(folder, settings)
 
     def result(self, name, kind, compute):
         """Return the result kept as `name`.npz, of class `kind`; where there is none, that of `compute()`, and keep it."""
@@ -132,6 +157,24 @@ class Experiment:
                 f"the save directory must not hold other results, got {self.folder}, made with "
                 f"{'; '.join(differing)}; use those settings to resume it, or choose another directory"
             )
+
+
+def _write_record(folder, settings):
+    with files.atomic_write(folder / RECORD, overwrite=True) as file:
+        file.write(json.dumps(settings, indent=1).encode())
+
+
+def _begin_anew(folder, settings, there):
+    """Delete the files of an experiment, and put the record of another in the place of its own."""
+    for path in (*there, *(folder / _CHECKPOINTS).glob("epoch_*.pt")):
+        if path.name != RECORD:
+            path.unlink()
+    _write_record(folder, settings)
+
+
+def _ending(folder, endings):
+    """Return the files in a folder that end in one of these."""
+    return [path for ending in endings for path in sorted(folder.glob(f"*.{ending}"))]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -23,7 +23,7 @@ from pathlib import Path
 from landscape_viz.studies import surface_flags
 from multifractal.base.checks import whole_number
 from multifractal.base.chunks import processor_count
-from multifractal.base.command import as_command
+from multifractal.base.command import as_command, refuse_results
 
 _PRODUCTS = (
     "section.npz",
@@ -102,11 +102,7 @@ def _folder(flags):
     if flags.load_model and Path(flags.load_model).resolve().parent == out:
         # mapping a trained network beside its checkpoints
         there = [name for name in there if name in _PRODUCTS[:-1]]
-    if there and not (flags.resume or flags.overwrite):
-        raise FileExistsError(
-            f"--out must hold no results yet, got {out} with {', '.join(sorted(there)[:6])}; pass "
-            "--resume to go on, --overwrite to replace them, or another folder"
-        )
+    refuse_results("--out", out, there, flags)
     return out
 
 

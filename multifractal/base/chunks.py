@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
 from multifractal.base.checks import require
@@ -72,13 +74,24 @@ def died(error: E, remedy: str) -> E:
     )
 
 
-def workers(count: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
-    """Return a context manager that gives an executor of `count` processes, or None for a `count` of 0."""
+@contextmanager
+def workers(count: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Give an executor of `count` processes, or None for a `count` of 0, for the time of a `with` block.
+
+    A block that is left by an error or by ^C ends them at once; ^C itself, which a shell sends to all, does not reach them.
+    """
     if count == 0:
-        return nullcontext()
-    return ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), initializer=end_with_parent
-    )
+        yield None
+        return
+    context = _Spawn()
+    with _Pool(count, context, initializer=end_with_parent) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in context.started:
+                if process.pid is not None:
+                    process.terminate()
+            raise
 
 
 def end_with_parent() -> None:
@@ -92,3 +105,38 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool whose work is not cancelled but ends with it: Python 3.11 trips over cancelled work when processes are ended."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Submit work to the pool."""
+        future = super().submit(fn, *args, **kwargs)
+        future.cancel = lambda: False  # type: ignore[method-assign]
+        return future
+
+
+class _Worker(SpawnProcess):
+    """A process that ^C does not reach."""
+
+    def start(self) -> None:
+        """Start while ^C is held back: a process begins, and here stays, with the signals that its parent holds back."""
+        if not hasattr(signal, "pthread_sigmask"):  # on Windows
+            return super().start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Spawn(SpawnContext):
+    """Makes workers, and knows them."""
+
+    def __init__(self) -> None:
+        self.started: list[_Worker] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> _Worker:  # noqa: N802  the name that an executor calls
+        self.started.append(_Worker(*args, **kwargs))
+        return self.started[-1]

@@ -1,4 +1,4 @@
-"""How every command behaves at a shell: flags in either spelling, one line instead of a traceback, and the exit status."""
+"""How every command behaves at a shell: its flags, what it does where results are, one line for a traceback, its exit status."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from multifractal.base.extras import MissingExtraError
+from multifractal.base.extras import MissingExtraError, in_words
 
 STOPPED = 130  # as shells have it for a program that ^C ended
 NO_READER = 141  # and for one whose output nobody reads any more, as in `... | head`
+_NAMED = 5  # files of an earlier run in an error
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that takes --hess-every for --hess_every, and the reverse; help shows the declared spelling."""
+    """An `ArgumentParser` that takes --hess-every for --hess_every, and the reverse; help shows the declared spelling.
+
+    All commands declare words joined by underscores, as the paper's scripts and plot_surface.py (Li et al. 2018) do.
+    """
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as `argparse.ArgumentParser` does, each flag in the spelling that it was declared in."""
@@ -32,6 +38,58 @@ class Parser(argparse.ArgumentParser):
             return word
         alike = {_plain(known): known for known in self._option_string_actions}
         return alike.get(_plain(name), name) + equals + value
+
+
+def at_the_shell(module: str) -> None:
+    """Let ^C end a script in one line from here on: called before it loads what takes seconds, until `as_command` takes over.
+
+    Parameters
+    ----------
+    module : str
+        The script's `__name__`; nothing is done where it was imported.
+    """
+    if module == "__main__":
+        sys.excepthook = _except_stopped
+
+
+def can_go_on(flags: argparse.ArgumentParser) -> None:
+    """Add --resume and --overwrite, for a command whose folder keeps what it has finished."""
+    one_of = flags.add_mutually_exclusive_group()
+    one_of.add_argument("--resume", action="store_true", help="go on where a stopped run was")
+    one_of.add_argument(
+        "--overwrite", action="store_true", help="begin anew, and replace what is there"
+    )
+
+
+def refuse_results(
+    flag: str, folder: str | Path, there: Iterable[str | Path], asked: argparse.Namespace
+) -> None:
+    """Refuse a folder that holds results, unless the flags ask to go on with them or to replace them.
+
+    Parameters
+    ----------
+    flag : str
+        What names the folder at the shell.
+    folder : path-like
+    there : iterable of path-like
+        Files in it that the command would go on with, or write over; those that exist count.
+    asked : Namespace
+        With `overwrite`, and `resume` where the command can go on.
+
+    Raises
+    ------
+    FileExistsError
+        Where there is something, and neither flag.
+    """
+    found = sorted(path.name for path in map(Path, there) if Path(folder, path.name).exists())
+    if not found or asked.overwrite or getattr(asked, "resume", False):
+        return
+    names = ", ".join(found[:_NAMED]) + (" ..." if len(found) > _NAMED else "")
+    resume = "--resume to go on, " if hasattr(asked, "resume") else ""
+    raise FileExistsError(
+        f"{flag} must hold no results yet, got {Path(folder).resolve()} with {names}; pass {resume}--overwrite "
+        "to replace them, or another folder"
+    )
 
 
 def as_command(main: Callable[[], object], name: str, *, again: str | None = None) -> int:
@@ -56,9 +114,15 @@ def as_command(main: Callable[[], object], name: str, *, again: str | None = Non
         status = main()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\nstopped" + (f"; {again} resumes where it was" if again else ""), file=sys.stderr)
+        _say_stopped(again)
         return STOPPED
-    except (ValueError, OSError, ArithmeticError, MissingExtraError) as error:
+    except ModuleNotFoundError as error:
+        explained = in_words(error)
+        if not isinstance(explained, MissingExtraError):
+            raise
+        print(f"{name}: error: {explained}", file=sys.stderr)
+        return 1
+    except (ValueError, OSError, ArithmeticError) as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return NO_READER
         print(f"{name}: error: {error}", file=sys.stderr)
@@ -79,6 +143,20 @@ def _nobody_reads() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
     return False
+
+
+def _say_stopped(again: str | None = None) -> None:
+    print("\nstopped" + (f"; {again} resumes where it was" if again else ""), file=sys.stderr)
+
+
+def _except_stopped(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Show what ended the program, ^C in one line."""
+    if not issubclass(kind, KeyboardInterrupt):
+        return sys.__excepthook__(kind, error, trace)
+    _say_stopped()
+    raise SystemExit(STOPPED)
 
 
 def _plain(flag: str) -> str:

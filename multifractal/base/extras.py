@@ -44,7 +44,7 @@ def needed(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise _explained(error) from None
+        raise in_words(error) from None
 
 
 def explained(get: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -55,12 +55,13 @@ def explained(get: Callable[[str], Any]) -> Callable[[str], Any]:
         try:
             return get(name)
         except ModuleNotFoundError as error:
-            raise _explained(error) from error
+            raise in_words(error) from error
 
     return wrapped
 
 
-def _explained(error: ModuleNotFoundError) -> ModuleNotFoundError:
+def in_words(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Return the error that names the pip line where a package of an extra is missing; any other error as it is."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         return error

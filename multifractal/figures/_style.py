@@ -105,10 +105,12 @@ def axes_or_new(ax, n_rows=1, n_cols=1, **subplots):
 
 
 def _panels(drawn):
-    """Return the visible panels of what a figure function returned: axes, or a figure with its scales of colours left out."""
+    """Return the visible panels of what a figure function returned, axes or a figure: insets count, scales of colours do not."""
     if hasattr(drawn, "get_axes"):
-        drawn = [ax for ax in drawn.get_axes() if ax.get_label() != "<colorbar>"]
-    return [ax for ax in np.ravel(np.asarray(drawn, dtype=object)) if ax.get_visible()]
+        drawn = drawn.get_axes()
+    outer = np.ravel(np.asarray(drawn, dtype=object))
+    found = [panel for ax in outer for panel in (ax, *ax.child_axes)]
+    return [ax for ax in found if ax.get_visible() and ax.get_label() != "<colorbar>"]
 
 
 def _letter_panels(axes):

@@ -240,7 +240,7 @@ def minima_map(
         title=f"basin {basin}: {basins.sizes[basin]:,} minima,\ncontour at loss {number(level, '.2f')}",
     )
     ax.indicate_inset_zoom(inset, edgecolor=THEORY)
-    bar = ax.inset_axes([1.12, 0.02, 0.78, 0.035])
+    bar = ax.inset_axes([1.12, 0.02, 0.78, 0.035], label="<colorbar>")
     ax.figure.colorbar(
         points,
         cax=bar,

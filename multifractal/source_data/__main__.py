@@ -3,8 +3,6 @@
 import sys
 
 from multifractal.base.command import Parser, as_command
-from multifractal.source_data import _reading
-from multifractal.source_data._inventory import inventory, verify
 
 
 def main(arguments=None):
@@ -29,7 +27,16 @@ def main(arguments=None):
     return {"fetch": _fetch, "accept": _accept}.get(asked.command, _report)(asked)
 
 
+def command(words=None):
+    """Run one command; return its exit status."""
+    words = sys.argv[1:] if words is None else words
+    name = f"multifractal {words[0]}" if words else "multifractal.source_data"
+    return as_command(lambda: main(words), name, again="the same command")
+
+
 def _accept(asked):
+    from multifractal.source_data import _reading
+
     try:
         sha256 = _reading.accept(asked.name, asked.folder)
     except (ValueError, FileNotFoundError) as error:
@@ -40,7 +47,7 @@ def _accept(asked):
 
 
 def _fetch(asked):
-    from multifractal.source_data import _download, _record
+    from multifractal.source_data import _download, _reading, _record
 
     folder = asked.folder or _reading.folders()[0]
     print(f"Fetching doi {_record.DOI} into {folder}")
@@ -58,6 +65,8 @@ def _fetch(asked):
 
 
 def _report(asked):
+    from multifractal.source_data._inventory import inventory, verify
+
     entries = (verify if asked.command == "verify" else inventory)(asked.folder)
     for entry in entries:
         print(f"{entry.name:75}  {entry.status}" + (f"  {entry.path}" if entry.path else ""))
@@ -66,4 +75,4 @@ def _report(asked):
 
 
 if __name__ == "__main__":
-    sys.exit(as_command(main, "multifractal.source_data", again="the same command"))
+    raise SystemExit(command())

@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 
 import multifractal as mf
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on
 from multifractal.base.extras import needed
 from multifractal.base.files import atomic_write
 
@@ -64,10 +64,7 @@ def parser():
         help="the airfoil file, or the folder it is in or fetched to (%(default)s)",
     )
     flags.add_argument("--out", help="the run's folder (results/lr=..._dropout=..._epochs=.../)")
-    flags.add_argument("--resume", action="store_true", help="continue the run in the folder")
-    flags.add_argument(
-        "--overwrite", action="store_true", help="delete the run in the folder and start again"
-    )
+    can_go_on(flags)
     flags.add_argument(
         "--dtype", choices=("float32", "float64"), default=paper.dtype, help="(%(default)s)"
     )

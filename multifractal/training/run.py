@@ -193,7 +193,12 @@ def train_full_batch(
 def _run(descent, training, theta, epoch, folder, chunk):
     """Train from `epoch` to the end: a chunk, its rows, a checkpoint, and again; chunks end at multiples of `chunk`."""
     with tqdm(
-        total=training.epochs, initial=epoch, unit=" epochs", unit_scale=True, disable=None
+        desc="training",
+        total=training.epochs,
+        initial=epoch,
+        unit=" epochs",
+        unit_scale=True,
+        disable=None,
     ) as progress:
         while epoch < training.epochs:
             n = min(chunk - epoch % chunk, training.epochs - epoch)

@@ -183,8 +183,8 @@ class RunFolder:
         held = self._held()
         if held and not (resume or overwrite):
             raise FileExistsError(
-                f"the folder must be new or empty, got {str(self.path)!r}; pass resume=True (--resume) to "
-                f"continue the run in it, or {_OVERWRITE[5:]}"
+                f"the folder must hold no results yet, got {str(self.path)!r} with {', '.join(sorted(held)[:5])}; "
+                "pass resume=True (--resume) to go on, overwrite=True (--overwrite) to replace them, or another folder"
             )
         if held and RECORD not in held:
             raise FileExistsError(

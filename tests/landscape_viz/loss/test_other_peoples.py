@@ -215,6 +215,33 @@ def test_low_precision_is_probed_as_it_is_or_promoted_and_its_rounding_told():
     assert Objective(double).loss() == pytest.approx(right, rel=1e-12)
 
 
+class KnowsNoDouble(nn.Linear):
+    """A layer as torch's grouped products, which mixtures of experts take: they know no float64."""
+
+    def forward(self, x):
+        """Refuse float64 as torch does."""
+        if x.dtype is torch.float64:
+            raise RuntimeError(
+                "Expected mat_a to be Float32, BFloat16 or Float16 matrix, got Double"
+            )
+        return super().forward(x)
+
+
+def test_a_precision_that_an_operation_does_not_know_is_refused_in_words():
+    """Torch's error is named with the argument and what to do; another error stays what it is."""
+    model = nn.Sequential(KnowsNoDouble(6, 3))
+    right = Objective(Problem(model, None, "cross_entropy", (X, Y))).loss()
+    assert right == pytest.approx(loss_of(model), rel=1e-6)
+    with pytest.raises(
+        ValueError, match=r"precision must be .*got Double\), got 'float64'; pass 'as-is'"
+    ):
+        Objective(Problem(model, None, "cross_entropy", (X, Y), precision="float64")).loss()
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        Objective(
+            Problem(nn.Linear(5, 3), None, "cross_entropy", (X, Y), precision="float64")
+        ).loss()
+
+
 @pytest.mark.parametrize("setting", ["legacy", "new"])
 def test_the_callers_precision_switches_stay(setting, monkeypatch):
     """Probes run whichever of torch's two sets of switches the caller used, and leave them as they were."""

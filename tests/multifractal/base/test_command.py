@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from multifractal.base import extras
-from multifractal.base.command import Parser, as_command
+from multifractal.base.command import Parser, as_command, can_go_on, refuse_results
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.quick
@@ -103,6 +103,25 @@ def test_extras_are_those_that_are_declared():
         assert any(line.startswith(named.get(package, package)) for line in declared[extra]), (
             package
         )
+
+
+def test_a_folder_with_results_is_refused_unless_asked(tmp_path):
+    """What would be gone on with or written over is named, with the flags that the command has; what does not exist counts not."""
+    flags = Parser()
+    can_go_on(flags)
+    (tmp_path / "a.npz").touch()
+    refuse_results("--out", tmp_path, ["b.npz"], flags.parse_args([]))
+    words = (
+        "--out must hold no results yet, got .* with a.npz; pass --resume to go on, --overwrite to"
+    )
+    with pytest.raises(FileExistsError, match=words):
+        refuse_results("--out", tmp_path, ["a.npz", "b.npz"], flags.parse_args([]))
+    for flag in ("--resume", "--overwrite"):
+        refuse_results("--out", tmp_path, ["a.npz"], flags.parse_args([flag]))
+    with pytest.raises(FileExistsError, match=r"a\.npz; pass --overwrite to replace them"):
+        refuse_results("--out", tmp_path, ["a.npz"], argparse.Namespace(overwrite=False))
+    with pytest.raises(SystemExit):
+        flags.parse_args(["--resume", "--overwrite"])
 
 
 def test_what_starts_over_promises_nothing(capsys):

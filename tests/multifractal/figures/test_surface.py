@@ -59,6 +59,12 @@ def test_every_figure_draws_its_result(surface):
     ax = figures.minima_map(lowest, found, surface)
     assert np.array_equal(ax.collections[0].get_offsets(), lowest.positions)
     assert len(ax.collections[1].get_offsets()) == 10
+    inset, scale = ax.child_axes
+    assert [[text.get_text() for text in one.texts] for one in (ax, inset, scale)] == [
+        ["a"],
+        ["b"],
+        [],
+    ]
     histogram = loss_histogram(surface, found.boxes[0])
     ax = figures.basin_losses(histogram)
     assert np.array_equal(ax.patches[0].get_data().values, histogram.counts)
