@@ -137,6 +137,7 @@ class _Spawn(SpawnContext):
     def __init__(self) -> None:
         self.started: list[_Worker] = []
 
-    def Process(self, *args: Any, **kwargs: Any) -> _Worker:  # noqa: N802  the name that an executor calls
+    def Process(self, *args: Any, **kwargs: Any) -> _Worker:  # type: ignore[override]
+        """Make one, under the name that an executor calls."""
         self.started.append(_Worker(*args, **kwargs))
         return self.started[-1]
