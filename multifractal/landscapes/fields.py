@@ -413,7 +413,7 @@ def wavenumbers_for(dimension, hursts, shortest, longest, tol):
             tol,
             f"not need waves {longest / math.exp(-log_kmax):.2g} times shorter than the longest scale, "
             "whose phases would be lost in rounding",
-            "pass a larger tol or a larger exponent",
+            "pass a larger tol, a larger exponent, or the band of waves as wavenumbers=(kmin, kmax)",
         )
     return float(elementary.exp(log_kmin)), float(elementary.exp(max(log_kmax, log_kmin + 1)))
 

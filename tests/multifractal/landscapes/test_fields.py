@@ -255,7 +255,7 @@ def test_local_variogram_follows_the_local_exponent():
         ({"n_modes": 1}, "n_modes must be a whole number, at least 2"),
         ({"scales": (1.0, 0.1)}, "scales must ascend"),
         ({"tol": -1}, "tol must be a positive finite number"),
-        ({"hurst": 0.02}, "pass a larger tol or a larger exponent"),
+        ({"hurst": 0.02}, "pass a larger tol, a larger exponent, or the band of waves"),
     ],
 )
 def test_bad_fields_are_refused_with_the_rule(arguments, words):
