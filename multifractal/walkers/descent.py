@@ -90,7 +90,7 @@ class Ensemble(Result):
     unfolded : ndarray, shape (n_rates, n_starts, kept, d), float64
         The continuous tracks.
     losses : ndarray, shape (n_rates, n_starts, kept), float64
-        On a landscape they are read from it when they are first asked for, and kept from then on.
+        On a landscape they are read from it when they are first asked for, and kept from then on; `positions` is read-only there.
     steps : ndarray, shape (kept,), int64
         How many steps had been taken at each kept position.
     steps_taken : ndarray, shape (n_rates, n_starts), int64
@@ -350,6 +350,7 @@ def descend_ensemble(
         method=method,
         **parameters,
     )
+    positions.flags.writeable = not on_grid  # losses are read there later
     return Ensemble(
         positions=positions,
         unfolded=unfolded,
