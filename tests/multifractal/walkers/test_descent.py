@@ -305,7 +305,9 @@ def test_losses_cost_memory_once_they_are_asked_for():
     assert 8 <= (after - before) / losses.size < 8.5
     np.testing.assert_array_equal(losses, surface.value_at(walks.positions))
     assert np.isnan(losses).any()
-    with pytest.raises(ValueError, match="read-only"):  # or losses asked for later would be those of other places
+    with pytest.raises(
+        ValueError, match="read-only"
+    ):  # or losses asked for later would be those of other places
         walks.positions[0] = -1e6
 
 
