@@ -173,7 +173,17 @@ class EdgeMonitor:
             row["critical_sharpness_error"] = 2 / (rate * factor) * (error / factor)
         due = self._curvature_every is not None and number % self._curvature_every == 0
         if due and bool(torch.isfinite(gradient).all()):
-            row |= self._curvature(batch, update / rate if rate > 0 else None, optimizer)
+            of_optimizer = (
+                indicators.stability_edge(optimizer),
+                indicators.preconditioner(optimizer),
+            )
+            direction = update.div_(rate) if rate > 0 else None
+            del (
+                gradient,
+                update,
+                optimizer,
+            )  # four vectors, not to be held beside the Hessian's graph
+            row |= self._curvature(batch, direction, *of_optimizer)
         return row
 
     def _critical(self, batch, loss, slope, update):
@@ -183,9 +193,9 @@ class EdgeMonitor:
         self._guess = factor if np.isfinite(factor) else _GUESS
         return factor, error
 
-    def _curvature(self, batch, direction, optimizer):
+    def _curvature(self, batch, direction, edge, scale):
         gradient, product = self._twin.hessian(batch)
-        row = {"stability_edge": indicators.stability_edge(optimizer)}
+        row = {"stability_edge": edge}
         if direction is not None and _dot(gradient, direction) < 0:
             along = _dot(direction, product(direction))
             row["directional_sharpness"] = along / -_dot(gradient, direction)
@@ -193,9 +203,8 @@ class EdgeMonitor:
         if self._reference is not None:
             product = self._twin.hessian(self._reference)[1]
         row |= self._eigenvalue("largest_eigenvalue", product)
-        scale = indicators.preconditioner(optimizer)
         if scale is not None:
-            root = scale.to(gradient.dtype).rsqrt()
+            root = scale.to(gradient.dtype).rsqrt_()
             row |= self._eigenvalue("preconditioned_sharpness", lambda v: root * product(root * v))
         return row
 
@@ -219,12 +228,16 @@ class EdgeMonitor:
         )
 
     def _eigenvalue(self, name, product):
-        start = self._vectors.get(name)
-        if start is None:
-            draw = realisation(self._rng, len(self._vectors)).standard_normal(len(self._start))
-            start = torch.as_tensor(draw).to(self._start)
-        value, residual, self._vectors[name], _ = indicators.largest_eigenpair(product, start)
+        found = indicators.largest_eigenpair(product, self._first_vector(name))
+        value, residual, self._vectors[name], _ = found
         return {name: value, f"{name}_error": residual}
+
+    def _first_vector(self, name):
+        """Return where an eigenvalue's search begins, and keep it no longer: the last one's vector, or a random one."""
+        if name in self._vectors:
+            return self._vectors.pop(name)
+        draw = realisation(self._rng, len(self._vectors)).standard_normal(len(self._start))
+        return torch.as_tensor(draw).to(self._start)
 
 
 def _period(curvature_every, every):

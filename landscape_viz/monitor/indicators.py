@@ -68,6 +68,7 @@ def largest_eigenpair(product, start, *, tol=0.05, most=20):
     Of an operator that is not finite the value is NaN.
     """
     x = start / start.norm()
+    del start
     hx = product(x)
     p = hp = None
     for products in range(1, most + 1):

@@ -131,6 +131,8 @@ class Twin:
             type(optimizer).step(optimizer)
         update = self._flat(self.parameters).detach() - self.origin
         self._point(self.origin)
+        for parameter in self.parameters:
+            parameter.grad = None
         return update, optimizer
 
     def _reevaluated(self, batch):
