@@ -293,7 +293,7 @@ def _keep_formulae():
     That is a fifth of the time of drawing. Where a version of matplotlib does it otherwise, it stays as it is.
     """
     parse = getattr(getattr(MathTextParser, "_parse_cached", None), "__wrapped__", None)
-    if parse is None:
+    if parse is None or not hasattr(MathTextParser("agg"), "_output_type"):
         return
     parsers: dict[str, MathTextParser] = {}
     kept = functools.lru_cache(_FORMULAE)(parse)
