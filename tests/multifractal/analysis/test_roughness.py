@@ -142,6 +142,10 @@ RAMP = np.add.outer(np.arange(80.0), np.arange(80.0))
         (lambda: variogram(RAMP, [0]), "lags must be a whole number, at least 1"),
         (lambda: variogram(RAMP, [80]), "lags must hold lags below 80, the shorter side"),
         (lambda: variogram(np.where(RAMP == 3, np.inf, RAMP)), "at index (0, 3)"),
+        (
+            lambda: variogram(np.ma.masked_where(RAMP % 2 == 1, RAMP), [2, 1]),
+            "have unmasked pairs at each lag, got 'no pair of unmasked pixels 1 apart'",
+        ),
         (lambda: power_spectrum(np.ones((40, 40))), "landscape must vary"),
         (lambda: power_spectrum(RAMP[:15]), "landscape must be at least 16x16"),
         (lambda: power_spectrum(RAMP, (0.1, 0.11)), "fit_range must hold at least 3 rings"),
