@@ -322,3 +322,13 @@ def test_the_exponent_of_a_displacement_is_that_of_its_curves():
     assert alone.exponent == pytest.approx(ours.exponent, rel=1e-12)
     with pytest.raises(ValueError, match=r"waiting_time must be one of \[0, 50\], got None"):
         found.exponent((1, 8))
+
+
+@pytest.mark.parametrize(("n_steps", "last"), [(400, 40), (5, 1)])
+def test_default_lags_reach_a_tenth_of_the_walk(n_steps, last):
+    """From one step on, each a whole number and none twice; a walk of a few steps has the lag 1."""
+    lags = tamsd(np.arange(n_steps + 1.0)).lag_times
+    assert lags[[0, -1]].tolist() == [1, last]
+    assert (np.diff(lags) > 0).all()
+    assert (lags == lags.round()).all()
+    assert len(lags) >= last**0.6
