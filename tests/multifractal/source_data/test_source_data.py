@@ -29,6 +29,7 @@ from multifractal.source_data import (
     UnverifiedFileWarning,
     _archives,
     _download,
+    _places,
     _reading,
     _transfer,
     fetch,
@@ -886,3 +887,13 @@ def test_the_default_place_is_the_environments(packed, tmp_path, monkeypatch):
     packed.files = {"resnet_sgd_fashionmnist.npy": LOSS}
     assert _download.fetch(server=packed.url).folder == tmp_path / "mine"
     assert read(RESNET)["loss"].shape == (257, 257)
+
+
+def test_the_longest_end_of_a_name_is_tried_first():
+    """So that the end of one file's name is not taken for a shorter one of another's; each belongs to one file alone."""
+    ends = _places._ENDS
+    lengths = [len(end) for end in ends]
+    assert lengths == sorted(lengths, reverse=True)
+    for end, name in ends.items():
+        owners = [one for one in _places.NAMES if f"/{one.lower()}".endswith(f"/{end}")]
+        assert owners == [name]
