@@ -2,7 +2,7 @@
 
     python experiments/compare_architectures.py
 
-takes about a minute on two cores; --help lists the flags.
+takes some 40 s of processor time; --help lists the flags.
 """
 
 from multifractal.base.command import at_the_shell

@@ -2,7 +2,7 @@
 
     python experiments/run_full_analysis.py --dataset digits --model mlp --visualize --compute_hessian --track_trajectory
 
-takes under a minute on two cores, needs no files, and ends with the path of report.html. With the files of CIFAR-10 under
+takes some 90 s of processor time, needs no files, and ends with the path of report.html. With the files of CIFAR-10 under
 --data_root (or --download_data), on a machine with a GPU:
 
     python experiments/run_full_analysis.py --model resnet18 --dataset cifar10 --visualize --save_dir results/ \

@@ -2,7 +2,7 @@
 
     python experiments/train_and_analyze.py
 
-trains a 3072-512-256-10 perceptron on a synthetic set for ten epochs (about a minute on two cores) and leaves in
+trains a 3072-512-256-10 perceptron on a synthetic set for ten epochs (some 40 s of processor time) and leaves in
 experiments/outputs: model.pth (the state dict of the best epoch; model.json says which), hessian.png, interp_1d.png (towards the
 start), random_1d.png (random, filter-normalised), contour_2d.png, and the numbers behind each as .npz. The images are made, or
 looked for, by experiments/data_preparation.py. Stopped at any moment, the same command with --resume goes on where it

@@ -83,7 +83,7 @@ COMMANDS = (
     Command(
         "multifractal demo",
         "a surface with a walk on it: `results/demo.png`",
-        "TAMSD grows as lag^1.57",
+        "TAMSD grows as lag^0.92 (here; a chaotic walk)",
         small="multifractal demo",
     ),
     Command(

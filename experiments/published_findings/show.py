@@ -2,7 +2,7 @@
 
     python experiments/published_findings/show.py
 
-Published behaviour is shown by a minimal twin beside what this package does. Takes some 20 s and needs nothing but the
+Published behaviour is shown by a minimal twin beside what this package does. Takes some 12 s and needs nothing but the
 libraries; findings about the paper's source data are added where those are found. Expect the numbers of docs/findings.md;
 --write puts them there.
 """

@@ -4,7 +4,7 @@
     python experiments/spurious_valleys/theorem13.py --n 6 --N 5000 --alpha 2 --beta 3 --runs 5 --outdir outputs_t13
 
 The data live on two orthogonal subspaces (half of 20 000 samples in the first 9 coordinates, half in the tenth). Expect, in
-some two minutes, risks of 2.25 at the bad point and 1.0 at the other, a barrier on every path between them (1.0 on the
+about a minute, risks of 2.25 at the bad point and 1.0 at the other, a barrier on every path between them (1.0 on the
 straight line, 0.224 on the best, at least 0.1817 on any: proved), gradient descent that never leaves, a valley that one
 unit more removes, and others, as certain, for any number of units in R^3 and for z^2.
 """

@@ -1,4 +1,4 @@
-"""Write the reproduction report: ``python -m multifractal.reproduction`` (results/report.html, 5 minutes on 2 cores).
+"""Write the reproduction report: ``python -m multifractal.reproduction`` (results/report.html, six and a half minutes of processor time).
 
 Stopped at any moment, it is resumed by the same command at the claim where it stopped; called again, it measures those claims
 only whose settings, files or code have changed (the definitions that a measurement reaches; see `multifractal.reproduction.fingerprint`).
