@@ -245,8 +245,10 @@ def test_a_precision_that_an_operation_does_not_know_is_refused_in_words():
 @pytest.mark.parametrize("setting", ["legacy", "new"])
 def test_the_callers_precision_switches_stay(setting, monkeypatch):
     """Probes run whichever of torch's two sets of switches the caller used, and leave them as they were."""
-    matmul, before = torch.backends.mkldnn.matmul, torch.backends.mkldnn.matmul.fp32_precision
-    legacy = torch.get_float32_matmul_precision()
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)
+    if matmul is None:
+        pytest.skip("before torch 2.9 there is one set of switches")
+    before, legacy = matmul.fp32_precision, torch.get_float32_matmul_precision()
     try:
         if setting == "legacy":
             torch.set_float32_matmul_precision("medium")
@@ -260,6 +262,18 @@ def test_the_callers_precision_switches_stay(setting, monkeypatch):
     finally:
         torch.set_float32_matmul_precision(legacy)
         matmul.fp32_precision = before
+
+
+def test_the_older_switch_is_off_in_a_probe():
+    """Every torch has it: full float32 within, and what the caller chose afterwards."""
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with precision.quiet_numerics(torch.device("cpu")):
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_a_gpu_computes_in_full_float32():
