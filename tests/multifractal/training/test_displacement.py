@@ -142,7 +142,9 @@ def test_figures_show_their_data(noisy):
 
     path = np.random.default_rng(3).normal(size=(300, 4)).cumsum(axis=0)
     embedding = mf.embed_path(path, sample=100, perplexity=5)
-    angles = np.linspace(0, 6, len(embedding.points))  # t-SNE itself hangs on the release of what it stands on
+    angles = np.linspace(
+        0, 6, len(embedding.points)
+    )  # t-SNE itself hangs on the release of what it stands on
     embedding = replace(embedding, points=np.column_stack([np.cos(angles), np.sin(angles)]))
     left, right = figures.training_paths({"a": embedding})
     assert np.array_equal(left.collections[0].get_offsets(), embedding.components)
