@@ -40,7 +40,6 @@ _FORMATS = ("png", "pdf")
 _NO_LAYOUT = {"figure.constrained_layout.use": False, "figure.autolayout": False}
 _COLOURS = 192  # of a picture in a notebook
 _NEARLY_WHITE = 246  # what a tree of colours makes of white
-_WORKERS = 2  # so that what takes long holds up no figure, and the last ones are drawn side by side
 _FORMULAE = 4096  # that a worker keeps; the demo has 400 at the resolutions that it draws them in
 
 
@@ -110,7 +109,7 @@ class FigureBook:
     formats : sequence of str
         As for `save_figure`.
     beside : bool
-        Whether two further processes draw and write; else each call does, before it returns. The files are the same.
+        Whether a second process draws and writes; else each call does, before it returns. The files are the same.
 
     Examples
     --------
@@ -132,9 +131,7 @@ class FigureBook:
         self._count = 0
         self._waiting: dict[str, Future[bytes]] = {}
         self._executor = (
-            ProcessPoolExecutor(
-                _WORKERS, multiprocessing.get_context("spawn"), initializer=_start_worker
-            )
+            ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_start_worker)
             if beside
             else None
         )
@@ -171,7 +168,7 @@ class FigureBook:
         return self._count
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin `function(*args, **kwargs)` in a process that draws, and return the `Future` of its result.
+        """Begin `function(*args, **kwargs)` in the process that draws, and return the `Future` of its result.
 
         For what takes long and is shown later on. It is done in turn with the figures, and what it prints is left out. A book
         without `beside` does it before this returns.
