@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from multifractal.reproduction import (
+    alpha_claims,
     drift_claims,
     edge_claims,
     exponents,
@@ -122,6 +123,18 @@ def test_the_flatter_basin_is_the_smoother_one_and_one_too_small_has_no_curve(
     expected = {"smoother": "flat", "rougher": "steep"}
     expected = {name: basin for name, basin in expected.items() if basin not in too_small}
     assert surface_claims._curves_of(None, 0) == expected
+
+
+def test_the_published_rate_is_1000():
+    """Of curves 1000 t^0.4 there and 10 t^0.9 at all other rates, exponent and step are those of that rate."""
+    there = (alpha_claims.RATES == 1000)[:, None]
+    one_surface = np.where(there, 1000 * alpha_claims.LAGS**0.4, 10 * alpha_claims.LAGS**0.9)
+    curves = np.broadcast_to(one_surface, (len(alpha_claims.HURSTS), 2, *one_surface.shape))
+    rest = np.zeros(curves.shape[:3])
+    found = alpha_claims.numbers(curves, rest, Study(n_surfaces=2, size=32)).quantities
+    for hurst in alpha_claims.HURSTS:
+        assert found[f"rate {hurst}"].value == pytest.approx(0.4)
+        assert found[f"step {hurst}"].value == pytest.approx(3.0)
 
 
 def test_the_ends_of_the_range_are_the_rates_27_and_943():
