@@ -97,7 +97,7 @@ def main(argv=None):
     if flags.out is not None:
         refuse_results("--out", Path(flags.out).parent, [flags.out], flags)
     experiment = Experiment.asked("--save_dir", flags.save_dir, settings, flags)
-    out = experiment.folder / "real_dynamics.npz" if flags.out is None else Path(flags.out)
+    out = experiment.path("real_dynamics.npz") if flags.out is None else Path(flags.out)
     print(f"output: {out}", flush=True)
     surface = experiment.result(
         "surface", DescentTable, partial(walk_on_paper_surface, runs=flags.runs, side=flags.side)
@@ -136,11 +136,11 @@ def own_sections(experiment, flags):
                 mode,
                 flags.n_points,
                 network=network,
-                path=experiment.folder / f"{name}.store",
+                path=experiment.path(f"{name}.store"),
                 resume=True,
             ),
         )
-        (experiment.folder / f"{name}.store").unlink(missing_ok=True)
+        experiment.path(f"{name}.store").unlink(missing_ok=True)
         yield experiment.result(
             f"walks_{name}",
             SectionWalks,

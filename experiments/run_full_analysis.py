@@ -119,7 +119,7 @@ def main(argv=None):
             chapters.append(chapter())
             _show(chapters[-1])
     report = write_report(
-        experiment.folder / "report.html",
+        experiment.path("report.html"),
         f"{flags.model} on {flags.dataset}",
         chapters,
         overwrite=True,

@@ -54,7 +54,7 @@ def main(argv=None):
     if flags.out is not None:
         refuse_results("--out", Path(flags.out).parent, [flags.out], flags)
     experiment = Experiment.asked("--save_dir", flags.save_dir, {"points": flags.points}, flags)
-    path = experiment.folder / "study.npz" if flags.out is None else Path(flags.out)
+    path = experiment.path("study.npz") if flags.out is None else Path(flags.out)
     print(f"output: {experiment.folder}", flush=True)
     with workers(flags.workers if flags.workers > 1 else 0) as executor:
         found = study(experiment, n_points=flags.points, executor=executor)

@@ -201,12 +201,12 @@ def draw_sections(experiment, problem, trained, flags, device):
                 ["-1:1:25", "-1:1:25"],
                 device=device,
                 executor=executor,
-                path=experiment.folder / "contour_2d.store",
+                path=experiment.path("contour_2d.store"),
                 resume=True,
             ),
         )
     # what a stopped section goes on from
-    (experiment.folder / "contour_2d.store").unlink(missing_ok=True)
+    experiment.path("contour_2d.store").unlink(missing_ok=True)
     experiment.picture("contour_2d", figures.contour(contour, clip=10))
 
 

@@ -198,25 +198,31 @@ def test_a_folder_of_unknown_results_is_refused(tmp_path):
 
 
 def test_a_command_begins_anew_only_when_asked(tmp_path):
-    """The folder of an experiment is refused; --overwrite deletes what it left, settings too, and nothing else."""
+    """The folder of an experiment is refused; --overwrite deletes what it wrote, settings too, and no file of the user's."""
     new, resume, overwrite = (
         argparse.Namespace(resume=r, overwrite=o)
         for r, o in ((False, False), (True, False), (False, True))
     )
     asked = partial(experiment.Experiment.asked, "--save_dir", tmp_path)
-    asked({"a": 1}, new)
+    written = asked({"a": 1}, new).path("old.npz")
     (tmp_path / "checkpoints").mkdir()
-    for name in ("old.npz", "notes.txt", "checkpoints/epoch_0001.pt", "checkpoints/mine.pt"):
+    others = ("mine.npz", "mine.png", "table.csv", "notes.txt", "checkpoints/mine.pt")
+    for name in (*others, "checkpoints/epoch_0001.pt"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(FileExistsError, match=r"--save_dir must hold no results yet.*old\.npz"):
+    written.write_bytes(b"")
+    with pytest.raises(
+        FileExistsError, match=r"--save_dir must hold no results yet.*with old\.npz;"
+    ):
         asked({"a": 1}, new)
-    asked({"a": 1}, resume)
+    assert asked({"a": 1}, resume).path("old.npz") == written
     with pytest.raises(FileExistsError, match="a 1, now 2"):
         asked({"a": 2}, resume)
     asked({"a": 2}, overwrite)
     kept = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
-    assert kept == ["checkpoints/mine.pt", "experiment.json", "notes.txt"]
+    assert kept == sorted(["experiment.json", *others])
     assert json.loads((tmp_path / "experiment.json").read_text()) == {"a": 2}
+    with pytest.raises(FileExistsError, match=r"earlier version; choose another folder"):
+        asked({"a": 3}, overwrite)  # nothing tells whose mine.npz is
 
 
 def test_unknown_names_list_the_known_ones(capsys):

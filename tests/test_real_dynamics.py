@@ -68,6 +68,10 @@ class Asked:
     def __init__(self, folder):
         self.folder, self.parts = folder, {}
 
+    def path(self, name):
+        """Return where a file would be."""
+        return self.folder / name
+
     def result(self, name, kind, compute):
         """Note the part; return what stands for it."""
         self.parts[name] = (kind.__name__, compute.func.__name__, compute.args, compute.keywords)

@@ -89,7 +89,7 @@ def main(argv=None):
             )
     table = comparison.table(networks)
     print(comparison.as_text(table))
-    with atomic_write(experiment.folder / "table.csv", overwrite=True) as file:
+    with atomic_write(experiment.path("table.csv"), overwrite=True) as file:
         file.write(table.to_csv().encode())
     experiment.picture(
         "architectures",

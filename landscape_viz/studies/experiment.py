@@ -13,10 +13,12 @@ from landscape_viz.loss.problem import Problem
 from multifractal.base import files
 from multifractal.base.command import refuse_results
 
-RECORD = "experiment.json"
+RECORD, WRITTEN = (
+    "experiment.json",
+    "experiment_files.txt",
+)  # the settings; names of the files, one a line
 _CHECKPOINTS = "checkpoints"
 _RESULTS = ("npz", "pth", "png", "html")  # by which a folder is known to hold some
-_BESIDE = ("csv", "json", "store")  # what else an experiment leaves
 # Shape as CIFAR-10's, so that a perceptron is 3072-512-256-10; noise such that it gets some 84 % of test images right.
 _SYNTHETIC = {"input_shape": (3, 32, 32), "noise": 12.0}
 
@@ -47,7 +49,7 @@ class Experiment:
         if record.exists():
             self._refuse_others(record)
             return
-        there = [path.name for path in _ending(self.folder, _RESULTS)]
+        there = _results_in(self.folder)
         if there or (self.folder / _CHECKPOINTS).exists():
             raise FileExistsError(
                 f"the save directory must hold no other results, got {self.folder} with "
@@ -66,25 +68,38 @@ class Experiment:
         folder : path-like
         settings : dict
         flags : Namespace
-            With `resume` and `overwrite`, which deletes what experiments leave in a folder with a record of theirs; other files
-            stay.
+            With `resume` and `overwrite`, which deletes the files that the experiment wrote by its own list; others stay.
 
         Raises
         ------
         FileExistsError
-            When the folder holds an experiment and neither flag is given, or as for the class.
+            When the folder holds an experiment and neither flag is given, when there is nothing to tell its files from others
+            by, or as for the class.
         """
         folder = Path(folder).resolve()
         if (folder / RECORD).exists():
-            there = _ending(folder, _RESULTS + _BESIDE)
+            listed = (folder / WRITTEN).exists()
+            there = _written(folder) if listed else _results_in(folder)
             refuse_results(flag, folder, there, flags)
+            if flags.overwrite and there and not listed:
+                raise FileExistsError(
+                    f"{flag} must be of an experiment that lists its files in {WRITTEN}, got {folder}, made by an earlier "
+                    "version; choose another folder, or delete what is not wanted"
+                )
             if flags.overwrite:
-                _begin_anew(folder, settings, there)
+                _begin_anew(folder, settings)
         return cls(folder, settings)
+
+    def path(self, name):
+        """Return the path of one of this experiment's files, and list it among those that it writes."""
+        if name not in _written(self.folder):
+            with open(self.folder / WRITTEN, "a", encoding="utf-8") as file:
+                file.write(f"{name}\n")
+        return self.folder / name
 
     def result(self, name, kind, compute):
         """Return the result kept as `name`.npz, of class `kind`; where there is none, that of `compute()`, and keep it."""
-        path = self.folder / f"{name}.npz"
+        path = self.path(f"{name}.npz")
         if path.exists():
             return kind.load(path)
         made = compute()
@@ -95,10 +110,7 @@ class Experiment:
         """Write the figure of `axes` as `name`.png, redrawn from its results each time, and return the path."""
         import matplotlib.pyplot as plt
 
-        figure, path = (
-            np.ravel(np.asarray(axes, dtype=object))[0].figure,
-            self.folder / f"{name}.png",
-        )
+        figure, path = np.ravel(np.asarray(axes, dtype=object))[0].figure, self.path(f"{name}.png")
         with files.atomic_write(path, overwrite=True) as file:
             figure.savefig(file, format="png", dpi=150, bbox_inches="tight")
         plt.close(figure)
@@ -128,15 +140,17 @@ class Experiment:
         states = {epoch: folder / f"epoch_{epoch:04d}.pt" for epoch in run.saved_epochs}
         best = min(max(1, int(np.argmax(run.test_accuracy)) + 1), max(states))
         state = checkpoint.load(states[best]).state_dict
-        if not (self.folder / "model.pth").exists():
+        model, history = self.path("model.pth"), self.path("training.npz")
+        self.path("model.json")  # which is written with the weights
+        if not model.exists():
             checkpoint.save_state(
-                self.folder / "model.pth",
+                model,
                 state,
                 {"epoch": best, "settings": self.settings},
                 overwrite=True,  # of a record without its file
             )
-        if not (self.folder / "training.npz").exists():
-            run.save(self.folder / "training.npz")
+        if not history.exists():
+            run.save(history)
         return Trained(run, best, state, states)
 
     def _refuse_others(self, record):
@@ -164,17 +178,25 @@ def _write_record(folder, settings):
         file.write(json.dumps(settings, indent=1).encode())
 
 
-def _begin_anew(folder, settings, there):
+def _begin_anew(folder, settings):
     """Delete the files of an experiment, and put the record of another in the place of its own."""
-    for path in (*there, *(folder / _CHECKPOINTS).glob("epoch_*.pt")):
-        if path.name != RECORD:
-            path.unlink()
+    for name in _written(folder):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / _CHECKPOINTS).glob("epoch_*.pt"):
+        path.unlink()
+    (folder / WRITTEN).unlink(missing_ok=True)
     _write_record(folder, settings)
 
 
-def _ending(folder, endings):
-    """Return the files in a folder that end in one of these."""
-    return [path for ending in endings for path in sorted(folder.glob(f"*.{ending}"))]
+def _written(folder):
+    """Return the names of the files that an experiment has written into its folder, or was about to."""
+    path = folder / WRITTEN
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _results_in(folder):
+    """Return the names of files that look like results."""
+    return [path.name for ending in _RESULTS for path in sorted(folder.glob(f"*.{ending}"))]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

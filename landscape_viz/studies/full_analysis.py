@@ -279,7 +279,7 @@ class FullAnalysis:
         )
 
     def _section(self, name, problem, along, axes):
-        store = self.experiment.folder / f"{name}.store"
+        store = self.experiment.path(f"{name}.store")
         mapped = self._kept(
             name,
             Section,

@@ -249,7 +249,7 @@ def problem(folder, wanted):
 
 def _mapped(experiment, name, wanted, n_points, executor):
     stem = name.replace(" ", "_")
-    store = experiment.folder / f"{stem}.store"
+    store = experiment.path(f"{stem}.store")
     axis = np.linspace(-wanted.half_width, wanted.half_width, n_points)
 
     def compute():
