@@ -204,7 +204,7 @@ def test_existing_checkpoints_need_resume_or_overwrite(tmp_path):
     """Neither asked for: refused before any work. Overwriting deletes the checkpoints of the old run and nothing else."""
     training.train(_model(), _data(), tmp_path, epochs=3)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"4 of them; pass resume=True \(--resume\)"):
+    with pytest.raises(FileExistsError, match=r"with 4 checkpoints; pass resume=True \(--resume\)"):
         training.train(_model(), _data(), tmp_path, epochs=1)
     training.train(_model(), _data(), tmp_path, epochs=1, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
