@@ -9,6 +9,7 @@ done is then called again as it was, which must be refused if there is something
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from multifractal.base.command import STOPPED, Parser, as_command
 from tools.commands import COMMANDS
 
 MOMENTS = (0.4, 1.0, 3.0, 8.0)  # seconds of processor time: libraries are loaded in the first ones
+_REFUSED = re.compile(r"--resume\)? to go on")
 _SCARS = ("Traceback", "Exception ignored", "leaked")  # of what was not brought to its end
 
 
@@ -58,7 +60,7 @@ def trial(command, moment, folder, *, resume=True):
         return "stopped"
     begun = Path(folder, "out").is_dir() and any(Path(folder, "out").glob("[!.]*"))
     again = done(words, folder)
-    if begun and (again.returncode != 1 or "--resume to go on" not in again.stderr):
+    if begun and (again.returncode != 1 or not _REFUSED.search(again.stderr)):
         return f"not refused, but {again.returncode}: {again.stderr[-500:]}"
     on = done([*words, "--resume"], folder)
     return "resumed" if on.returncode == 0 else f"not resumed: {on.stderr[-500:]}"

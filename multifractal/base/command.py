@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from multifractal.base.extras import MissingExtraError, in_words
 
 STOPPED = 130  # as shells have it for a program that ^C ended
 NO_READER = 141  # and for one whose output nobody reads any more, as in `... | head`
+_A_MOMENT = 0.02  # seconds, for a callback to end
 _NAMED = 5  # files of an earlier run in an error
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -50,6 +53,8 @@ def at_the_shell(module: str) -> None:
     """
     if module == "__main__":
         sys.excepthook = _except_stopped
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _stop_at_once)
 
 
 def can_go_on(flags: argparse.ArgumentParser) -> None:
@@ -110,6 +115,9 @@ def as_command(main: Callable[[], object], name: str, *, again: str | None = Non
         0; 1 with one line on stderr where the user can mend what is wrong; 130 after ^C; 141, silently, where the reader of
         its output has gone.
     """
+    if signal.getsignal(signal.SIGINT) is _stop_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _hand_on
     try:
         status = main()
         sys.stdout.flush()
@@ -132,6 +140,8 @@ def as_command(main: Callable[[], object], name: str, *, again: str | None = Non
                 file=sys.stderr,
             )
         return 1
+    finally:
+        sys.unraisablehook = sys.__unraisablehook__
     return status if isinstance(status, int) else 0
 
 
@@ -147,6 +157,20 @@ def _nobody_reads() -> bool:
 
 def _say_stopped(again: str | None = None) -> None:
     print("\nstopped" + (f"; {again} resumes where it was" if again else ""), file=sys.stderr)
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    """End the process while it loads its libraries: nothing is lost, and some of them swallow a KeyboardInterrupt."""
+    _say_stopped()
+    os._exit(STOPPED)
+
+
+def _hand_on(ignored: sys.UnraisableHookArgs) -> None:
+    """Send a ^C again that came within a callback, where Python ignores it: jax has one at each garbage collection."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        threading.Timer(_A_MOMENT, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _except_stopped(

@@ -33,6 +33,61 @@ def test_a_flag_has_two_spellings():
         flags.parse_args(["--hess-never", "3"])
 
 
+SWALLOWED = """
+import os, signal
+from multifractal.base.command import as_command, at_the_shell
+at_the_shell(__name__)
+if {loaded}:
+    as_command(lambda: None, "x")
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    pass
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("loaded", "ended"), [(False, (130, "", "\nstopped\n")), (True, (0, "went on\n", ""))]
+)
+def test_a_library_cannot_swallow_an_interrupt_while_it_loads(loaded, ended, tmp_path):
+    """Until `as_command` takes over ^C ends the process whoever catches it; after that it is an exception like others."""
+    script = tmp_path / "swallowed.py"
+    script.write_text(SWALLOWED.format(loaded=loaded))
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == ended
+
+
+COLLECTED = """
+import gc, os, signal, time
+from multifractal.base.command import as_command
+def stop(*_):
+    gc.callbacks.clear()
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.001)
+def main():
+    gc.callbacks.append(stop)
+    gc.collect()
+    time.sleep(10)
+    print("went on")
+raise SystemExit(as_command(main, "x"))
+"""
+
+
+def test_an_interrupt_within_a_callback_is_not_lost(tmp_path):
+    """Python ignores what a callback of its garbage collection raises, and jax has one: ^C comes again when it is over."""
+    script = tmp_path / "collected.py"
+    script.write_text(COLLECTED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped\n")
+
+
 def test_plain_argparse_takes_one_spelling():
     """What the parser adds is missing without it."""
     flags = argparse.ArgumentParser()
