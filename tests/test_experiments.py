@@ -205,13 +205,15 @@ def test_a_command_begins_anew_only_when_asked(tmp_path):
     )
     asked = partial(experiment.Experiment.asked, "--save_dir", tmp_path)
     written = asked({"a": 1}, new).path("old.npz")
+    with pytest.raises(FileExistsError, match=r"with experiment\.json; pass --resume"):
+        asked({"a": 1}, new)  # begun, without a result yet
     (tmp_path / "checkpoints").mkdir()
     others = ("mine.npz", "mine.png", "table.csv", "notes.txt", "checkpoints/mine.pt")
     for name in (*others, "checkpoints/epoch_0001.pt"):
         (tmp_path / name).write_bytes(b"")
     written.write_bytes(b"")
     with pytest.raises(
-        FileExistsError, match=r"--save_dir must hold no results yet.*with old\.npz;"
+        FileExistsError, match=r"--save_dir must hold no results yet.*with experiment\.json, old\.npz;"
     ):
         asked({"a": 1}, new)
     assert asked({"a": 1}, resume).path("old.npz") == written

@@ -80,7 +80,7 @@ class Experiment:
         if (folder / RECORD).exists():
             listed = (folder / WRITTEN).exists()
             there = _written(folder) if listed else _results_in(folder)
-            refuse_results(flag, folder, there, flags)
+            refuse_results(flag, folder, [RECORD, *there], flags)
             if flags.overwrite and there and not listed:
                 raise FileExistsError(
                     f"{flag} must be of an experiment that lists its files in {WRITTEN}, got {folder}, made by an earlier "
