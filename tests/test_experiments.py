@@ -213,7 +213,8 @@ def test_a_command_begins_anew_only_when_asked(tmp_path):
         (tmp_path / name).write_bytes(b"")
     written.write_bytes(b"")
     with pytest.raises(
-        FileExistsError, match=r"--save_dir must hold no results yet.*with experiment\.json, old\.npz;"
+        FileExistsError,
+        match=r"--save_dir must hold no results yet.*with experiment\.json, old\.npz;",
     ):
         asked({"a": 1}, new)
     assert asked({"a": 1}, resume).path("old.npz") == written
