@@ -47,10 +47,11 @@ def main(argv=None):
     """Run the study as the flags say; return the path of its table."""
     flags = parser().parse_args(argv)
     from landscape_viz.studies.experiment import Experiment
-    from landscape_viz.studies.section_study import study
+    from landscape_viz.studies.section_study import check_points, study
     from multifractal.base.chunks import workers
 
     start = time.perf_counter()
+    check_points(flags.points, "--points")
     if flags.out is not None:
         refuse_results("--out", Path(flags.out).parent, [flags.out], flags)
     experiment = Experiment.asked("--save_dir", flags.save_dir, {"points": flags.points}, flags)

@@ -194,9 +194,12 @@ def test_the_script_keeps_and_tells_what_the_study_finds(
 
     monkeypatch.setattr(studies, "study", measured)
     monkeypatch.setattr(section_study.subprocess, "run", lambda *_, **__: asked.append("page"))
-    flags = ["--save-dir", str(tmp_path / "kept"), "--points", "33", "--workers", str(workers)]
+    flags = ["--save-dir", str(tmp_path / "kept"), "--points", "103", "--workers", str(workers)]
+    with pytest.raises(ValueError, match=r"--points must .*102"):
+        section_study.main([*flags[:2], "--points", "101"])
+    assert not (tmp_path / "kept").exists()
     path = section_study.main(flags)
-    assert asked == [(33, workers == 1, tmp_path / "kept")]
+    assert asked == [(103, workers == 1, tmp_path / "kept")]
     assert path == tmp_path / "kept" / "study.npz"
     said = capsys.readouterr().out
     assert said.startswith(f"output: {tmp_path / 'kept'}\n")

@@ -148,7 +148,7 @@ COMMANDS = (
         "python experiments/section_study.py",
         "[is it fractal?](section_study.md): 24 sections of trained networks",
         "those of the page",
-        small="python experiments/section_study.py --points 33 --workers 2",
+        small="python experiments/section_study.py --points 102 --workers 2",
         folder="--save_dir",
     ),
     Command(

@@ -21,6 +21,7 @@ from landscape_viz.sections import Section, section
 from landscape_viz.studies import study_networks
 from multifractal import source_data
 from multifractal.analysis.validation import validate_estimator
+from multifractal.base.checks import whole_number
 from multifractal.base.result import Provenance
 from multifractal.base.rng import realisation
 from multifractal.measured.section_study import (
@@ -39,6 +40,7 @@ DROPOUT = 0.5  # in training, where there is any (paper)
 # of Adam; found to train each in 20 epochs
 _RATES = {"mlp": 3e-3, "mlp gelu": 3e-3, "conv": 1e-2, "resnet": 1e-2}
 _SEED = 0
+_LEAST_POINTS = 102  # two scales of leaders at `SMALL_SECTION_SETTINGS`
 PUBLISHED = {
     f"published {name}": f"real_loss_landscape/{name}.npy"
     for name in (
@@ -127,6 +129,11 @@ KEPT = [
 ]
 
 
+def check_points(n_points, argument="n_points"):
+    """Refuse sections that are too small for a spectrum, before they are mapped."""
+    whole_number(argument, n_points, _LEAST_POINTS)
+
+
 def study(
     experiment,
     *,
@@ -148,7 +155,7 @@ def study(
     pairs, kept : list
         Names of rows: two that differ by the seed of their masks; those whose sections go into the result.
     n_points : int
-        Along each side of a section, at least some 100.
+        Along each side of a section, at least 102: smaller ones have no two scales of leaders at our settings.
     n_surfaces : int
         Exact surfaces for each exponent that the spectrum is checked on.
     executor : concurrent.futures.Executor, optional
@@ -159,6 +166,7 @@ def study(
     SectionStudy
     """
     plan = PLAN if plan is None else plan
+    check_points(n_points)
     losses = {}
     for name, wanted in tqdm(plan.items(), "sections", disable=None):
         losses[name] = _mapped(experiment, name, wanted, n_points, executor).to_landscape().values

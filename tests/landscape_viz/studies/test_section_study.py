@@ -40,6 +40,17 @@ def test_the_plan_is_what_was_asked_for():
     assert set(KEPT) <= PLAN.keys()
 
 
+def test_the_smallest_sections_have_a_spectrum(tmp_path):
+    """What is refused before it is mapped has none at our settings, and the next size has one."""
+    with pytest.raises(ValueError, match="n_points must .*102"):
+        study_module.study(None, n_points=101)
+    small = mf.fbm_surface(102, 0.5, rng=0)
+    settings = study_module.SMALL_SECTION_SETTINGS
+    assert np.isfinite(mf.multifractal_spectrum(small, **settings).h).all()
+    with pytest.raises(ValueError, match="at least two scales"):
+        mf.multifractal_spectrum(small.values[:101, :101], **settings)
+
+
 def test_float32_and_float64_are_the_same_plane(tmp_path, monkeypatch):
     """Directions differ by one rounding, the loss at the middle by rounding; networks and images are of the right dtype."""
     state = study_networks.build("mlp", dropout=0.5).state_dict()
