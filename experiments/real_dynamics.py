@@ -85,7 +85,7 @@ def main(argv=None):
     flags = parser().parse_args(argv)
     from landscape_viz.studies.experiment import Experiment
     from multifractal.base.result import Provenance
-    from multifractal.measured.descent_table import DescentTable, joined
+    from multifractal.measured.descent_table import DescentTable, joined, schedule
     from multifractal.measured.real_dynamics import (
         RealDynamics,
         all_sections,
@@ -93,6 +93,8 @@ def main(argv=None):
     )
 
     own = ("save_dir", "data_root", "source_data", "out", "resume", "overwrite")
+    for name in ("epochs", "steps"):  # too few are refused before anything is trained
+        schedule(getattr(flags, name), f"--{name}")
     settings = {name: value for name, value in vars(flags).items() if name not in own}
     if flags.out is not None:
         refuse_results("--out", Path(flags.out).parent, [flags.out], flags)

@@ -115,6 +115,10 @@ def test_the_parts_are_joined_and_kept(found, tmp_path, monkeypatch):
         monkeypatch.setattr(real_dynamics, name, lambda *_, name=name: parts.get(name, []))
     monkeypatch.setattr(real_dynamics.subprocess, "run", lambda *_, **__: pages.append("written"))
     flags = ["--save_dir", str(tmp_path / "kept"), "--runs", "3"]
+    for name in ("--epochs", "--steps"):
+        with pytest.raises(ValueError, match=f"{name} must .*160"):
+            real_dynamics.main([*flags, name, "159"])
+    assert not (tmp_path / "kept").exists()
     made = real_dynamics.main(flags)
     kept = RealDynamics.load(tmp_path / "kept" / "real_dynamics.npz")
     for one in (made, kept):

@@ -155,7 +155,7 @@ COMMANDS = (
         "python experiments/real_dynamics.py",
         "walks on measured sections, and on surfaces like them",
         "those it prints",
-        small="python experiments/real_dynamics.py --runs 2 --n_points 64 --epochs 50 --steps 20 --side 128",
+        small="python experiments/real_dynamics.py --runs 2 --n_points 64 --epochs 160 --steps 160 --side 128",
         folder="--save_dir",
     ),
     Command(

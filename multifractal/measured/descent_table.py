@@ -209,12 +209,12 @@ def stretch_times(n_steps):
     )
 
 
-def schedule(n_steps):
+def schedule(n_steps, argument="n_steps"):
     """Return (waiting times, lags, window) for the displacement of a run: early, later and late; lags 1 and even ones.
 
     The window is a quarter of the run, the waiting times are 0, an eighth and a half, lags reach an eighth (our choice).
     """
-    n_steps = whole_number("n_steps", n_steps, minimum=160)
+    n_steps = whole_number(argument, n_steps, minimum=160)
     lags = np.r_[1, 2 * np.round(np.geomspace(1, n_steps / 16, _N_LAGS - 1))].astype(np.int64)
     return np.array([0, n_steps // 8, n_steps // 2]), lags, n_steps // 4
 

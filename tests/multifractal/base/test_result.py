@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import inspect
 import pickle
 import pkgutil
 import re
@@ -213,8 +214,8 @@ def test_every_result_is_built_by_keyword_and_says_what_its_fields_are():
     assert len(classes) > 50
     for cls in classes:
         assert all(each.kw_only for each in fields(cls)), cls
-        told = re.split(r"Attributes\n\s*-+\n", cls.__doc__)[-1]
-        heads = [line for line in told.splitlines() if re.match(r" {4}\w.* : ", line)]
+        told = re.split(r"Attributes\n\s*-+\n", inspect.getdoc(cls))[-1]
+        heads = [line for line in told.splitlines() if re.match(r"\w.* : ", line)]
         named = {name for head in heads for name in head.split(" : ")[0].strip().split(", ")}
         assert {each.name for each in fields(cls)} <= named, cls
 

@@ -420,9 +420,16 @@ def test_each_rule_says_yes_in_one_world_and_no_in_another(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", BESIDE_A_FILE)
-def test_numbers_of_a_file_stand_beside_ours(name):
-    """Where the paper's file is at hand its numbers and curves are those that were approved."""
-    as_approved(f"{name} beside a file", BESIDE_A_FILE[name]())
+def test_numbers_of_a_file_stand_beside_ours(name, monkeypatch):
+    """Where the paper's file is at hand its numbers and curves are those that were approved; the file is made up, others are not there."""
+    monkeypatch.setattr(source_data, "available", lambda name: False)
+    world = BESIDE_A_FILE[name]()
+    as_approved(f"{name} beside a file", world)
+
+
+def _told(value):
+    """Return a number as it is, and 0 for what is rounding, which is another one by each version of numpy."""
+    return 0.0 if isinstance(value, float) and abs(value) < 1e-12 else value
 
 
 def as_approved(title, world):
@@ -435,7 +442,11 @@ def as_approved(title, world):
     forms = forms_of(made)
     plt.close("all")
     told = {
-        key: [[q.value, q.low, q.high, q.spread], [q.n, q.in_file], page._row(q)[1:]]
+        key: [
+            [_told(x) for x in (q.value, q.low, q.high, q.spread)],
+            [q.n, q.in_file],
+            page._row(q)[1:],
+        ]
         for key, q in world.quantities.items()
     }
     found = {"numbers": told, "judged": [judged.verdict, judged.reason], "figure": forms}
